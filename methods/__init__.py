@@ -1,0 +1,10 @@
+"""The methods, one file each. `METHODS` says where each lies; nothing is imported before it is asked for."""
+
+from __future__ import annotations
+
+METHODS: dict[str, str] = {
+    "supervised": "methods.supervised:Supervised",
+    "mean_teacher": "methods.mean_teacher:MeanTeacher",
+    "cutmix_seg": "methods.cutmix_seg:CutMixSeg",
+    "cps": "methods.cps:CPS",
+}

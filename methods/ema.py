@@ -1,0 +1,43 @@
+"""Exponential moving averages of networks."""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def teacher_of(student: M) -> M:
+    """A copy that gets no gradient: the teacher starts where its student starts."""
+    teacher = copy.deepcopy(student)
+    teacher.requires_grad_(False)
+    return teacher
+
+
+@torch.no_grad()
+def ema_update(teacher: nn.Module, student: nn.Module, momentum: float, *, buffers: bool = False) -> None:
+    """teacher ← momentum · teacher + (1 - momentum) · student, as one fused operation over all parameters.
+
+    buffers: average floating-point buffers (batch norm's running statistics) too, and copy the others; without it
+    the teacher's buffers are left to the teacher.
+    """
+    _blend(list(teacher.parameters()), list(student.parameters()), momentum)
+    if not buffers:
+        return
+    pairs = list(zip(teacher.buffers(), student.buffers(), strict=True))
+    floating = [pair for pair in pairs if pair[0].is_floating_point()]
+    _blend([mine for mine, _ in floating], [theirs for _, theirs in floating], momentum)
+    for mine, theirs in pairs:
+        if not mine.is_floating_point():
+            mine.copy_(theirs)
+
+
+def _blend(mine: list[torch.Tensor], theirs: list[torch.Tensor], momentum: float) -> None:
+    if len(mine) != len(theirs):
+        raise ValueError(f"teacher and student must have equally many tensors, got {len(mine)} and {len(theirs)}")
+    if mine:
+        torch._foreach_lerp_(mine, theirs, 1.0 - momentum)

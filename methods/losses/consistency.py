@@ -1,0 +1,19 @@
+"""Distances between predictions."""
+
+from __future__ import annotations
+
+import torch
+
+from assay.ranks import global_mean
+
+
+def probability_distance(
+    logits: torch.Tensor, target_probabilities: torch.Tensor, valid: torch.Tensor, *, over_classes: str
+) -> torch.Tensor:
+    """The squared distance of softmax(logits) from probabilities (B x C x H x W), over the pixels in `valid`.
+
+    Mean over pixels; over the classes the sum (``"sum"``, French et al.) or the mean (``"mean"``, CPS's Mean Teacher).
+    """
+    distance = (logits.softmax(dim=1) - target_probabilities).square()
+    per_pixel = distance.sum(dim=1) if over_classes == "sum" else distance.mean(dim=1)
+    return global_mean((per_pixel * valid).sum(), valid.sum())

@@ -1,0 +1,247 @@
+"""The n-th batch as a function of the experiment's seed and n, whatever reads it: any number of loader processes,
+any number of ranks.
+
+An endless stream of positions is cut into batches. Position p of a stream falls into pass p // n over its n
+images, and every pass has an order of its own. Loader processes read, crop and draw; `on_device` does the rest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from assay.data.batch import Batch, BoxMaps, Labeled, Unlabeled
+from assay.data.boxes import draw_boxes, paint
+from assay.data.draws import generator, order
+from assay.data.geometry import apply_geometry, draw_geometry
+from assay.data.normalize import normalize
+from assay.data.photometric import StrongDraw, apply_strong, draw_strong
+from assay.data.source import Source
+from assay.data.splits import SplitResult
+from assay.data.views import Augment, Boxes
+from assay.errors import UserError
+from assay.method import Views
+from assay.places import Places
+from assay.recipe import Recipe
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stream:
+    """An endless sequence of images, a new order for every pass. Equal for all methods of one seed."""
+
+    name: str
+    ids: tuple[str, ...]
+    seed: int
+
+    def image_id(self, position: int) -> str:
+        """The image at a position."""
+        passes, place = divmod(position, len(self.ids))
+        return self.ids[_order(len(self.ids), self.seed, self.name, passes)[place]]
+
+
+_ORDERS: dict[tuple[int, int, str, int], np.ndarray] = {}
+
+
+def _order(num_images: int, seed: int, name: str, passes: int) -> np.ndarray:
+    """The order of one pass; the last few are kept, since neighbours ask for the same."""
+    address = (num_images, seed, name, passes)
+    if address not in _ORDERS:
+        while len(_ORDERS) > 16:
+            _ORDERS.pop(next(iter(_ORDERS)))
+        _ORDERS[address] = order(num_images, seed, "order", name, passes)
+    return _ORDERS[address]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Crops:
+    """What a loader process makes of one stream for one batch."""
+
+    images: torch.Tensor  # B x 3 x H x W, uint8
+    labels: torch.Tensor  # B x H x W, uint8
+    valid: torch.Tensor  # B x H x W, bool
+    strong: tuple[tuple[StrongDraw, ...], ...]  # by strong view, by image
+    ids: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RawBatch:
+    """One (micro-)batch of one rank as it comes from a loader process."""
+
+    labeled: Crops
+    unlabeled: tuple[Crops, ...]
+    boxes: torch.Tensor | None  # B x N x 4
+
+    def image_ids(self) -> tuple[str, ...]:
+        """The images in it, for messages."""
+        return (*self.labeled.ids, *(each for crops in self.unlabeled for each in crops.ids))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything a loader process needs to make any batch."""
+
+    source: Source
+    places: Places
+    labeled: Stream
+    unlabeled: tuple[Stream, ...]
+    views: Views
+    recipe: Recipe
+    seed: int
+    rank: int
+    world_size: int
+
+    @classmethod
+    def make(
+        cls,
+        source: Source,
+        images: SplitResult,
+        views: Views,
+        recipe: Recipe,
+        *,
+        places: Places,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> Plan:
+        """Refuses what cannot be divided over the ranks, and methods without the images they need."""
+        for field in ("labeled_batch", "unlabeled_batch"):
+            size, parts = getattr(recipe, field), recipe.accumulate * world_size
+            if size % parts:
+                raise UserError(
+                    f"recipe.{field} must divide over {world_size} ranks x {recipe.accumulate} micro-batches, got"
+                    f" {size}; choose a multiple of {parts}, or other ranks."
+                )
+        if views.unlabeled and not images.unlabeled:
+            raise UserError(
+                "this method needs unlabelled images and the split has none; choose data.split.unlabeled, for"
+                " example the training pool's name."
+            )
+        return cls(
+            source=source,
+            places=places,
+            labeled=Stream(name="labeled", ids=tuple(sorted(images.labeled)), seed=seed),
+            unlabeled=tuple(
+                Stream(name=f"unlabeled{index}", ids=tuple(sorted(images.unlabeled)), seed=seed)
+                for index in range(views.unlabeled)
+            ),
+            views=views,
+            recipe=recipe,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def micro_batch(self, step: int, part: int) -> RawBatch:
+        """This rank's share of the part-th micro-batch of a step."""
+        labeled = self._positions(step, part, self.recipe.labeled_batch)
+        unlabeled = self._positions(step, part, self.recipe.unlabeled_batch)
+        return RawBatch(
+            labeled=self._crops(self.labeled, labeled, num_strong=int(self.views.labeled_strong)),
+            unlabeled=tuple(
+                self._crops(stream, unlabeled, num_strong=self.views.strong) for stream in self.unlabeled
+            ),
+            boxes=self._boxes(self.views.boxes, unlabeled) if self.views.boxes and self.unlabeled else None,
+        )
+
+    def _positions(self, step: int, part: int, batch: int) -> range:
+        share = batch // (self.recipe.accumulate * self.world_size)
+        start = step * batch + part * share * self.world_size + self.rank * share
+        return range(start, start + share)
+
+    def _crops(self, stream: Stream, positions: range, *, num_strong: int) -> Crops:
+        ids = tuple(stream.image_id(position) for position in positions)
+        augment = self.recipe.augment
+        cut = [self._crop(stream, each, at, augment) for each, at in zip(ids, positions, strict=True)]
+        images, labels, valid = (torch.stack(parts) for parts in zip(*cut, strict=True))
+        strong = tuple(
+            tuple(draw_strong(generator(self.seed, "strong", stream.name, view, at), augment.strong) for at in positions)
+            for view in range(num_strong)
+        )
+        return Crops(images=images, labels=labels, valid=valid, strong=strong, ids=ids)
+
+    def _crop(
+        self, stream: Stream, image_id: str, position: int, augment: Augment
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        image, mask = self.source.read(image_id, self.places)
+        rng = generator(self.seed, "crop", stream.name, position)
+        geometry = draw_geometry(rng, mask.shape[0], mask.shape[1], augment)
+        return apply_geometry(image, mask, geometry, augment.crop)
+
+    def _boxes(self, boxes: Boxes, positions: range) -> torch.Tensor:
+        height, width = self.recipe.augment.crop
+        return torch.from_numpy(
+            np.stack([draw_boxes(generator(self.seed, "boxes", at), height, width, boxes) for at in positions])
+        )
+
+
+class _Steps(Dataset[list[RawBatch]]):
+    """All micro-batches of a step, by step."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def __getitem__(self, step: int) -> list[RawBatch]:
+        return [self.plan.micro_batch(step, part) for part in range(self.plan.recipe.accumulate)]
+
+
+def batches(plan: Plan, steps: Sequence[int], *, workers: int = 0) -> Iterator[list[RawBatch]]:
+    """The micro-batches of each of `steps`, in order."""
+    loader = DataLoader(
+        _Steps(plan),
+        batch_size=None,
+        sampler=steps,
+        num_workers=workers,
+        multiprocessing_context="forkserver" if workers else None,
+        prefetch_factor=4 if workers else None,
+    )
+    yield from loader
+
+
+def on_device(
+    raw: RawBatch,
+    views: Views,
+    augment: Augment,
+    *,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    channels_last: bool = False,
+) -> Batch:
+    """What the method sees: strong operators, boxes and normalisation are done on the training device."""
+
+    def finished(images: torch.Tensor) -> torch.Tensor:
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        return normalize(images, dtype=dtype).contiguous(memory_format=layout)
+
+    labeled = raw.labeled
+    images = labeled.images.to(device, non_blocking=True)
+    return Batch(
+        labeled=Labeled(
+            weak=finished(images),
+            label=labeled.labels.to(device, non_blocking=True).long(),
+            strong=finished(apply_strong(images, labeled.strong[0])) if labeled.strong else None,
+        ),
+        unlabeled=tuple(_unlabeled(each, finished, device=device) for each in raw.unlabeled),
+        boxes=_painted(raw.boxes.to(device, non_blocking=True), views, augment) if raw.boxes is not None else None,
+    )
+
+
+def _unlabeled(
+    crops: Crops, finished: Callable[[torch.Tensor], torch.Tensor], *, device: torch.device
+) -> Unlabeled:
+    images = crops.images.to(device, non_blocking=True)
+    return Unlabeled(
+        weak=finished(images),
+        strong=tuple(finished(apply_strong(images, draws)) for draws in crops.strong),
+        valid=crops.valid.to(device, non_blocking=True),
+        truth=crops.labels.to(device, non_blocking=True).long(),
+    )
+
+
+def _painted(boxes: torch.Tensor, views: Views, augment: Augment) -> BoxMaps:
+    assert views.boxes is not None
+    mask, owner = paint(boxes, *augment.crop, views.boxes.rule)
+    return BoxMaps(mask=mask, owner=owner)

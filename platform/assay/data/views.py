@@ -1,0 +1,74 @@
+"""The views of an image that methods ask for, as values.
+
+Weak = scale, crop, flip. Strong = the weak view (the same pixels) under one photometric operator. The operators'
+code is in `photometric`, the geometry's in `geometry`, the boxes' in `boxes`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from assay.errors import FieldError
+from assay.values import Value, param
+
+
+class Strong(Value):
+    """Exactly one of five operators for each image, drawn with these weights (facts: MKD's proportions)."""
+
+    jitter: float = param(0.3, low=0, help="weight of colour jitter")
+    blur: float = param(0.5, low=0, help="weight of Gaussian blur")
+    grey: float = param(0.5, low=0, help="weight of conversion to grey")
+    equalize: float = param(0.1, low=0, help="weight of histogram equalisation")
+    solarize: float = param(0.1, low=0, help="weight of solarisation")
+    brightness: float = param(0.5, low=0, high=1, help="jitter: factor drawn from 1 ± this")
+    contrast: float = param(0.5, low=0, high=1, help="jitter: factor drawn from 1 ± this")
+    saturation: float = param(0.5, low=0, high=1, help="jitter: factor drawn from 1 ± this")
+    hue: float = param(0.25, low=0, high=0.5, help="jitter: turn of the hue circle drawn from ± this")
+    blur_sigma: tuple[float, float] = param((0.1, 2.0), help="blur: range of the Gaussian's width in pixels")
+    blur_kernels: tuple[int, ...] = param((3, 5, 7), help="blur: kernel sizes, one is drawn")
+
+    def check(self) -> None:
+        if self.jitter + self.blur + self.grey + self.equalize + self.solarize <= 0:
+            raise FieldError("the weights of the strong operators must not all be 0")
+        low, high = self.blur_sigma
+        if not 0 < low <= high:
+            raise FieldError(f"blur_sigma must be two numbers with 0 < low <= high, got {self.blur_sigma}")
+        if not self.blur_kernels or any(size < 1 or size % 2 == 0 for size in self.blur_kernels):
+            raise FieldError(f"blur_kernels must be odd and positive, got {self.blur_kernels}")
+
+
+class Augment(Value):
+    """Geometry shared by all views of an image, and the strong operators."""
+
+    crop: tuple[int, int] = param((512, 512), help="height and width of a training crop")
+    fit: int | None = param(None, low=1, help="first fit the image into a square of this side, keeping its ratio")
+    scales: tuple[float, ...] = param((0.5, 2.0), help="scale factors: two ends of a range, or a list")
+    scale_draw: Literal["range", "list"] = param("range", help="draw evenly from the range, or from the list")
+    flip: float = param(0.5, low=0, high=1, help="chance of a left-right flip")
+    strong: Strong = param(factory=Strong)
+
+    def check(self) -> None:
+        if min(self.crop) < 1:
+            raise FieldError(f"crop must be two positive sizes, got {self.crop}")
+        if not self.scales or min(self.scales) <= 0:
+            raise FieldError(f"scales must be positive, got {self.scales}")
+        if self.scale_draw == "range" and (len(self.scales) != 2 or self.scales[0] > self.scales[1]):
+            raise FieldError(f"scales must be two rising ends when scale_draw is 'range', got {self.scales}")
+
+
+class Boxes(Value):
+    """CutMix rectangles (facts 5.1): each of N boxes covers a share p/N of the image, p drawn from `area`,
+    with a log-uniform aspect, and lies fully inside."""
+
+    name = "boxes"
+
+    num_boxes: int = param(1, low=1, high=1024, help="boxes per image")
+    area: tuple[float, float] = param((0.5, 0.5), help="range of the area share of all boxes together")
+    rule: Literal["union", "toggle"] = param(
+        "union", help="where boxes overlap: inside (union) or back outside (toggle, as French's code does)"
+    )
+
+    def check(self) -> None:
+        low, high = self.area
+        if not 0 < low <= high <= 1:
+            raise FieldError(f"area must be two shares with 0 < low <= high <= 1, got {self.area}")

@@ -1,0 +1,78 @@
+"""The one idea: an experiment is a value.
+
+An `Experiment` says everything that decides a number. A method that needs a trained network has a field whose
+value is another `Experiment`; the graph of what must be trained first is read off the values.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from assay.catalogue import methods_by_name
+from assay.data.sources import CamVid, Folder, Shapes, VOC
+from assay.data.splits import Split
+from assay.errors import FieldError
+from assay.nets.spec import Net
+from assay.recipe import Recipe
+from assay.values import Value, declare_family, from_json, param, to_json
+
+
+class MethodValue(Value):
+    """What an experiment needs to know of a method; the contract itself is `assay.method.Method`."""
+
+    version: ClassVar[int] = 1  # raise it when a change of the method moves its numbers
+
+
+declare_family(MethodValue, methods_by_name)
+
+
+class Data(Value):
+    """Which images, and which of their labels may be used."""
+
+    source: Shapes | VOC | CamVid | Folder = param(factory=Shapes)
+    split: Split = param(factory=Split)
+
+
+class Experiment(Value):
+    """One training of one method."""
+
+    name = "experiment"
+    method: MethodValue = param()
+    data: Data = param(factory=Data)
+    net: Net = param(factory=Net)
+    recipe: Recipe = param(factory=Recipe)
+    seed: int = param(0, low=0)
+
+    def to_json(self) -> Any:
+        """Plain JSON data from which `from_json` makes the same value."""
+        return to_json(self)
+
+    @staticmethod
+    def from_json(data: Any) -> Experiment:
+        """The experiment that `to_json` wrote, also if it was written before some fields were added."""
+        experiment: Experiment = from_json(Experiment, data)
+        return experiment
+
+
+class Runtime(Value):
+    """What changes no number (beyond the last bits), and is recorded with the result rather than hashed."""
+
+    device: str = param("auto", help="auto, cpu, cuda or cuda:N")
+    loader_workers: int = param(0, low=0, help="processes that read images")
+    threads: int = param(1, low=1, help="threads per rank")
+    compile: bool = param(False, help="torch.compile")
+    channels_last: bool = param(False)
+    checkpoint_every: int = param(500, low=1, help="steps between two checkpoints")
+    log_every: int = param(20, low=1, help="steps between two lines of metrics.jsonl; their means are logged")
+    progress: Literal["auto", "bar", "lines", "none"] = param("auto")
+
+    def check(self) -> None:
+        kind, _, index = self.device.partition(":")
+        if kind not in ("auto", "cpu", "cuda") or (index and not (kind == "cuda" and index.isdigit())):
+            raise FieldError(f"device must be auto, cpu, cuda or cuda:N, got {self.device!r}")
+
+
+def default_out() -> Path:
+    """Where results go unless told otherwise."""
+    return Path("results")

@@ -1,0 +1,134 @@
+"""``path=value``: the one way to change an experiment, from a command line, a table's row or a search space.
+
+A path names fields from the experiment down: ``method.threshold``, ``recipe.optimizer.lr``, ``seed``. Where one of
+several parts may stand, its short name selects it (``net.head=pspnet``), and paths below it then reach its fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from assay.errors import FieldError
+from assay.values import Field, Value, coerce, fields, label, nearest, parts
+
+V = TypeVar("V", bound=Value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Override:
+    """One change, and where it was written."""
+
+    path: str
+    value: Any
+    origin: str
+    is_text: bool = False  # from a command line: the field's type decides how the text is read
+
+    @classmethod
+    def parse(cls, text: str, *, flag: str = "--set") -> Override:
+        """The change that a command line's ``path=value`` means."""
+        path, equals, value = text.partition("=")
+        if not equals or not path.strip():
+            raise FieldError(f"{flag} takes path=value, got {text!r}")
+        return cls(path.strip(), value.strip(), f"{flag} {text}", is_text=True)
+
+
+def overrides_of(changes: Mapping[str, Any], origin: str) -> list[Override]:
+    """A mapping ``{path: value}`` as overrides."""
+    return [Override(path, value, f"{origin}: {path}={value!r}") for path, value in changes.items()]
+
+
+def apply(value: V, overrides: Iterable[Override]) -> V:
+    """`value` with all changes made at once, so that rules over several fields see the end and not the way."""
+    return _apply(value, [(each.path.split("."), each) for each in overrides], path="")
+
+
+def _apply(value: V, overrides: list[tuple[list[str], Override]], *, path: str) -> V:
+    known = {field.name: field for field in fields(type(value))}
+    below: dict[str, list[tuple[list[str], Override]]] = {}
+    for steps, override in overrides:
+        if steps[0] not in known:
+            where = f" (at {path})" if path else ""
+            raise FieldError(
+                f"{label(type(value))}{where} has no field {steps[0]!r}{nearest(steps[0], known)}",
+                origin=override.origin,
+            )
+        below.setdefault(steps[0], []).append((steps[1:], override))
+    changes = {
+        name: _changed(getattr(value, name), known[name], each, path=f"{path}.{name}" if path else name)
+        for name, each in below.items()
+    }
+    try:
+        return value.replace(**changes)
+    except FieldError as error:
+        raise error.from_origin(", ".join(override.origin for _, override in overrides)) from None
+
+
+def _changed(
+    content: Any, field: Field, overrides: list[tuple[list[str], Override]], *, path: str
+) -> Any:
+    """A field's content after its own override (the last one wins) and those of the fields below it."""
+    for override in (each for steps, each in overrides if not steps):
+        content = _read(override, field)
+    deeper = [(steps, each) for steps, each in overrides if steps]
+    if not deeper:
+        return content
+    if isinstance(content, tuple):
+        return _changed_entry(content, deeper, path=path)
+    if not isinstance(content, Value):
+        raise FieldError(f"{path} is {content!r} and has no fields", origin=deeper[0][1].origin)
+    return _apply(content, deeper, path=path)
+
+
+def _changed_entry(
+    content: tuple[Any, ...], overrides: list[tuple[list[str], Override]], *, path: str
+) -> tuple[Any, ...]:
+    """A tuple of values with changes below its entries, which paths name by position."""
+    entries = list(content)
+    for steps, override in overrides:
+        reachable = steps[0].isdigit() and int(steps[0]) < len(entries) and len(steps) > 1
+        if not reachable or not isinstance(entries[int(steps[0])], Value):
+            raise FieldError(f"{path} has no entry {'.'.join(steps)!r} to change", origin=override.origin)
+        index = int(steps[0])
+        entries[index] = _apply(entries[index], [(steps[1:], override)], path=f"{path}.{index}")
+    return tuple(entries)
+
+
+def _read(override: Override, field: Field) -> Any:
+    """The override's value as the field's type, its rule checked, so that an error names this override alone."""
+    try:
+        raw = parse_text(override.value, field.type) if override.is_text else override.value
+        value = coerce(raw, field.type, where=field.name)
+        rule = field.rules.broken_by(value)
+        if rule:
+            raise FieldError(f"{field.name} {rule}, got {value!r}")
+    except FieldError as error:
+        raise error.from_origin(override.origin) from None
+    return value
+
+
+def parse_text(text: str, annotation: Any) -> Any:
+    """A command line's text as the field's type asks: JSON where it is not a text, ``none`` for nothing."""
+    options = typing.get_args(annotation) or (annotation,)
+    if type(None) in options and text.lower() in ("none", "null"):
+        return None
+    if parts(annotation) or annotation is str or text in options:
+        return text
+    lowered = text.lower() if text.lower() in ("true", "false") else text
+    try:
+        return json.loads(lowered)
+    except json.JSONDecodeError:
+        pass
+    if typing.get_origin(annotation) is tuple:
+        return [_number_or_text(item.strip()) for item in text.strip("()[]").split(",") if item.strip()]
+    return text
+
+
+def _number_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

@@ -1,0 +1,93 @@
+"""How a network is trained and judged, as values. Everything here decides numbers, and is part of the key."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from assay.data.views import Augment
+from assay.errors import FieldError
+from assay.values import Value, param
+
+
+class SGD(Value):
+    """Stochastic gradient descent with momentum."""
+
+    name = "sgd"
+    lr: float = param(0.0025, above=0, help="learning rate of the encoder")
+    head_lr: float | None = param(None, above=0, help="learning rate of everything else; the encoder's if none")
+    momentum: float = param(0.9, low=0, below=1)
+    nesterov: bool = param(False)
+    weight_decay: float = param(1e-4, low=0)
+    decay_norm_and_bias: bool = param(False, help="apply weight decay to batch norm and biases too")
+
+
+class Adam(Value):
+    """Adam, as Three-Stage and French et al. use it."""
+
+    name = "adam"
+    lr: float = param(3e-5, above=0, help="learning rate of the encoder")
+    head_lr: float | None = param(None, above=0, help="learning rate of everything else; the encoder's if none")
+    betas: tuple[float, float] = param((0.9, 0.999))
+    weight_decay: float = param(0.0, low=0)
+    decay_norm_and_bias: bool = param(False, help="apply weight decay to batch norm and biases too")
+
+
+class Schedule(Value):
+    """lr(t) = lr (1 - t/T)^power, with an optional linear warm-up."""
+
+    power: float = param(0.9, low=0, help="0 keeps the rate constant")
+    warmup_steps: int = param(0, low=0)
+
+
+class OHEM(Value):
+    """Online hard example mining: of the supervised pixels only the hard ones count.
+
+    A pixel is hard where the true class has a probability below `threshold`; where fewer than `min_kept` pixels
+    of the global batch are, the hardest `min_kept` are taken.
+    """
+
+    name = "ohem"
+    threshold: float = param(0.7, above=0, high=1)
+    min_kept: int = param(100_000, low=1, help="pixels of the global batch")
+
+
+class Evaluation(Value):
+    """How the validation images are predicted, and how often."""
+
+    every: int = param(1000, low=1, help="steps between two evaluations; the last step is always evaluated")
+    mode: Literal["whole", "sliding"] = param("whole")
+    window: tuple[int, int] = param((512, 512), help="sliding: height and width of the window")
+    stride_share: float = param(2 / 3, above=0, high=1, help="sliding: step as a share of the window")
+    scales: tuple[float, ...] = param((1.0,), help="the probabilities of these scales are averaged")
+    flip: bool = param(False, help="average with the prediction of the mirrored image")
+    batch: int = param(1, low=1, help="images of equal size that are predicted together")
+
+    def check(self) -> None:
+        if not self.scales or min(self.scales) <= 0:
+            raise FieldError(f"scales must be positive, got {self.scales}")
+        if min(self.window) < 1:
+            raise FieldError(f"window must be two positive sizes, got {self.window}")
+
+
+class Recipe(Value):
+    """One training schedule."""
+
+    steps: int = param(40_000, low=1, help="optimiser steps")
+    labeled_batch: int = param(8, low=1, help="labelled images per step, over all ranks")
+    unlabeled_batch: int = param(8, low=1, help="images per step of each unlabelled stream, over all ranks")
+    accumulate: int = param(
+        1, low=1, help="micro-batches per step: batch norm and pixel means are then per micro-batch"
+    )
+    optimizer: SGD | Adam = param(factory=SGD)
+    schedule: Schedule = param(factory=Schedule)
+    ohem: OHEM | None = param(None, help="hard pixels only, in the supervised loss")
+    augment: Augment = param(factory=Augment)
+    evaluation: Evaluation = param(factory=Evaluation)
+    precision: Literal["float32", "bf16", "float64"] = param("float32")
+
+    def check(self) -> None:
+        for field in ("labeled_batch", "unlabeled_batch"):
+            if getattr(self, field) % self.accumulate:
+                raise FieldError(
+                    f"{field} must divide into accumulate={self.accumulate} equal parts, got {getattr(self, field)}"
+                )

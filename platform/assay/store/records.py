@@ -1,0 +1,120 @@
+"""What lies under a key, in what form, and what it means together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from assay.store import checkpoints
+from assay.store.claims import STALE_AFTER, Observer
+from assay.store.documents import line, parse, parse_lines, pretty
+from assay.store.store import Store
+
+EXPERIMENT = "experiment.json"  # the experiment, resolved, and what it was run with
+METRICS = "metrics.jsonl"  # one line per logged step
+RESULT = "result.json"  # the final numbers; where it is, the experiment is done
+FAILURES = (
+    "failures.jsonl"  # one line per failed attempt, and one per decision to try again after a final one
+)
+LOG = "log.txt"  # what the training said
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """How far a key is, and a few words on it."""
+
+    name: Literal["absent", "done", "failed", "running", "interrupted"]
+    detail: str = ""
+
+
+def write_experiment(store: Store, key: str, document: Mapping[str, Any]) -> None:
+    """Write down which experiment a key stands for; the first one to do so stays."""
+    _write_once(store, key, EXPERIMENT, document)
+
+
+def write_result(store: Store, key: str, document: Mapping[str, Any]) -> bool:
+    """Write the result; False, and nothing done, where there is one."""
+    return _write_once(store, key, RESULT, document)
+
+
+def read_json(store: Store, key: str, name: str) -> dict[str, Any] | None:
+    """A document under a key, or None where there is none."""
+    data = store.read(key, name)
+    # An empty file is a name that was taken by a process that was killed before it wrote.
+    return parse(data, f"{store.place(key)}/{name}") if data else None
+
+
+def read_metrics(store: Store, key: str) -> list[dict[str, Any]]:
+    """All logged lines; a last one that was cut off by a kill is left out."""
+    return [document for _, document in _lines(store, key, METRICS)]
+
+
+def metrics_up_to(store: Store, key: str, step: int) -> bytes:
+    """The log as it was at `step`, byte by byte: what a training that goes on from there keeps."""
+    return b"".join(raw for raw, document in _lines(store, key, METRICS) if document["step"] <= step)
+
+
+def add_failure(store: Store, key: str, document: Mapping[str, Any], *, final: bool) -> None:
+    """Add an attempt that failed to the history; after a final one the key is failed until `retry`."""
+    _add_to_history(store, key, {**document, "final": final})
+
+
+def retry(store: Store, key: str) -> None:
+    """Let a failed key be tried again; its history stays."""
+    if _final_failure(store, key) is not None:
+        _add_to_history(store, key, {"retry": True})
+
+
+def failures(store: Store, key: str, *, all_times: bool = True) -> list[dict[str, Any]]:
+    """The attempts that failed, oldest first; of all times, or since it was last decided to try again."""
+    history = [document for _, document in _lines(store, key, FAILURES)]
+    retries = [index for index, document in enumerate(history) if "retry" in document]
+    begin = retries[-1] + 1 if retries and not all_times else 0
+    return [document for document in history[begin:] if "retry" not in document]
+
+
+def state(
+    store: Store, key: str, *, observer: Observer | None = None, stale_after: float = STALE_AFTER
+) -> State:
+    """How far a key is.
+
+    The claim of a process on another machine counts as living unless `observer` has seen it stand still.
+    """
+    names = store.names(key)
+    if not names:
+        return State("absent")
+    if RESULT in names and read_json(store, key, RESULT) is not None:
+        return State("done")
+    claim, free = (observer or Observer()).look(store, key, stale_after=stale_after)
+    if claim is not None and not free:
+        return State("running", claim.describe())
+    failure = _final_failure(store, key)
+    if failure is not None:
+        return State("failed", str(failure.get("error", "")))
+    reached = checkpoints.steps(names)
+    return State("interrupted", f"at step {reached[-1]}" if reached else "before its first checkpoint")
+
+
+def _final_failure(store: Store, key: str) -> dict[str, Any] | None:
+    recent = failures(store, key, all_times=False)
+    return recent[-1] if recent and recent[-1].get("final") else None
+
+
+def _add_to_history(store: Store, key: str, document: Mapping[str, Any]) -> None:
+    history = b"".join(raw for raw, _ in _lines(store, key, FAILURES))
+    store.write(key, FAILURES, history + line(document))
+
+
+def _lines(store: Store, key: str, name: str) -> list[tuple[bytes, dict[str, Any]]]:
+    return parse_lines(store.read(key, name) or b"", f"{store.place(key)}/{name}")
+
+
+def _write_once(store: Store, key: str, name: str, document: Mapping[str, Any]) -> bool:
+    data = pretty(document)
+    if store.create(key, name, data):
+        return True
+    if read_json(store, key, name) is not None:
+        return False
+    store.write(key, name, data)
+    return True

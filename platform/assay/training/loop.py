@@ -1,0 +1,208 @@
+"""The only loop. It sums and logs by name, and knows no method by name."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from assay.data.draws import torch_seed
+from assay.data.loading import Plan, RawBatch, batches, on_device
+from assay.experiment import Runtime
+from assay.method import Losses, Method, Predictors, Step
+from assay.places import Places
+from assay.ranks import rank, world_size
+from assay.resolve import Resolved
+from assay.training.environment import pick_device
+from assay.training.evaluate import evaluate
+from assay.training.journal import Journal
+from assay.training.measure import Measured, measure
+from assay.training.model import DTYPES, LossModule, autocast, build_networks, wrapped
+from assay.training.optimizer import make_optimizer, set_rate
+
+
+class Recorder(Protocol):
+    """Where a training's lines and checkpoints go."""
+
+    def line(self, line: Mapping[str, Any]) -> None:
+        """One line of metrics."""
+
+    def checkpoint(self, payload: Callable[[], bytes], step: int) -> None:
+        """The state after `step` steps; `payload` is called only where it is kept."""
+
+    def progress(self, step: int, loss: float) -> None:
+        """A step is over."""
+
+
+class Training:
+    """One experiment on this rank: networks, optimiser, where it is, and the steps that remain."""
+
+    def __init__(self, resolved: Resolved, *, places: Places, runtime: Runtime) -> None:
+        experiment = resolved.experiment
+        assert isinstance(experiment.method, Method)
+        reset_torch(runtime)
+        self.resolved, self.places, self.runtime = resolved, places, runtime
+        self.method, self.recipe, self.seed = experiment.method, experiment.recipe, experiment.seed
+        self.device = pick_device(runtime.device)
+        self.dtype = DTYPES[self.recipe.precision]
+        self.plan = Plan.make(
+            experiment.data.source,
+            resolved.images,
+            self.method.views(),
+            self.recipe,
+            places=places,
+            seed=self.seed,
+            rank=rank(),
+            world_size=world_size(),
+        )
+        self.nets = build_networks(experiment, self.method, places).to(self.device, self.dtype)
+        if runtime.channels_last:
+            self.nets = self.nets.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.module = wrapped(LossModule(self.method, self.nets), runtime)
+        self.optimizer = make_optimizer(self.nets, self.recipe.optimizer, device=self.device)
+        self.journal = Journal()
+        self.step = 0  # optimiser steps made
+        self._unread: Measured | None = None
+        self._stopping = False
+
+    # --- steps -----------------------------------------------------------------------------------------------
+
+    def run(self, recorder: Recorder, *, stop: Callable[[], bool] = lambda: False) -> bool:
+        """Train to the end, or until all ranks have agreed to stop; True at the end. Both leave a checkpoint."""
+        with contextlib.closing(self._stream()) as stream:
+            for raw in stream:
+                self._one_step(raw, recorder, wants_stop=stop())
+                self._write_what_is_due(recorder)
+                if self._stopping:
+                    break
+        return self.step == self.recipe.steps
+
+    def _stream(self) -> Iterator[list[RawBatch]]:
+        # A generator of our own, so that closing it ends the loader's processes at once.
+        yield from batches(self.plan, range(self.step, self.recipe.steps), workers=self.runtime.loader_workers)
+
+    def _one_step(self, raw: list[RawBatch], recorder: Recorder, *, wants_stop: bool) -> None:
+        step = Step(index=self.step, total=self.recipe.steps, ohem=self.recipe.ohem)
+        torch.manual_seed(torch_seed(self.seed, "step", self.step, rank()))
+        set_rate(self.optimizer, self.recipe.schedule, self.step, self.recipe.steps)
+        self.nets.train()
+        self.method.before_step(self.nets, step)
+        found = [self._backward(part, step, last=part is raw[-1]) for part in raw]
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.method.after_step(self.nets, step)
+        self.step += 1
+        images = tuple(each for part in raw for each in part.image_ids())
+        self._read(recorder)
+        self._unread = measure(found, step=self.step, images=images, wants_stop=wants_stop)
+
+    def _backward(self, raw: RawBatch, step: Step, *, last: bool) -> Losses:
+        batch = on_device(
+            raw,
+            self.plan.views,
+            self.recipe.augment,
+            device=self.device,
+            dtype=self.dtype,
+            channels_last=self.runtime.channels_last,
+        )
+        with _unsynchronised(self.module) if not last else contextlib.nullcontext():
+            with autocast(self.recipe.precision, self.device):
+                losses: Losses = self.module(batch, step)
+            total = torch.stack([term.weight * term.value for term in losses.terms.values()]).sum()
+            (total / self.recipe.accumulate).backward()
+        return losses
+
+    # --- what is written -------------------------------------------------------------------------------------
+
+    def _read(self, recorder: Recorder) -> None:
+        """Take in the numbers that have not been read yet."""
+        if self._unread is None:
+            return
+        measured, self._unread = self._unread, None
+        numbers = measured.read()
+        self.journal.add(
+            {"loss": numbers.loss} | {f"term/{name}": value for name, value in numbers.terms.items()},
+            numbers.shares,
+        )
+        self._stopping = self._stopping or numbers.wants_stop
+        recorder.progress(measured.step, numbers.loss)
+
+    def _write_what_is_due(self, recorder: Recorder) -> None:
+        at_end = self.step == self.recipe.steps
+        evaluates = at_end or self.step % self.recipe.evaluation.every == 0
+        logs = at_end or self.step % self.runtime.log_every == 0
+        saves = at_end or self._stopping or self.step % self.runtime.checkpoint_every == 0
+        if not (evaluates or logs or saves):
+            return
+        # Nothing is written before it is known that the step was sound.
+        self._read(recorder)
+        if logs:
+            rate = max(group["lr"] for group in self.optimizer.param_groups)
+            recorder.line(self.journal.line(self.step, rate, self._images_per_step()))
+        if evaluates:
+            recorder.line(self.journal.evaluation(self.step, self._scores()))
+        if saves:
+            recorder.checkpoint(self.state, self.step)
+
+    def _images_per_step(self) -> int:
+        return self.recipe.labeled_batch + len(self.plan.unlabeled) * self.recipe.unlabeled_batch
+
+    def _scores(self) -> Any:
+        self.nets.eval()
+        experiment = self.resolved.experiment
+        with autocast(self.recipe.precision, self.device):
+            return evaluate(
+                self.predictors(),
+                experiment.data.source,
+                self.resolved.images.val,
+                self.recipe.evaluation,
+                places=self.places,
+                device=self.device,
+                dtype=self.dtype,
+            )
+
+    def predictors(self) -> Predictors:
+        """What the method says is to be evaluated."""
+        return self.method.predictors(self.nets)
+
+    # --- state -----------------------------------------------------------------------------------------------
+
+    def state(self) -> bytes:
+        """Everything that a continued training needs; nothing random, since randomness is a function of the step."""
+        buffer = io.BytesIO()
+        torch.save(
+            {
+                "nets": self.nets.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "journal": self.journal.state(),
+                "step": self.step,
+            },
+            buffer,
+        )
+        return buffer.getvalue()
+
+    def load_state(self, payload: bytes) -> None:
+        """Continue from what `state` returned."""
+        state = torch.load(io.BytesIO(payload), map_location=self.device, weights_only=True)
+        self.nets.load_state_dict(state["nets"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.journal = Journal.from_state(state["journal"])
+        self.step = state["step"]
+
+
+def reset_torch(runtime: Runtime) -> None:
+    """The same state of torch for every experiment, whatever ran in this process before."""
+    torch.set_num_threads(runtime.threads)
+    torch.set_default_dtype(torch.float32)
+    torch.backends.cudnn.benchmark = False
+    if runtime.compile:
+        torch.compiler.reset()
+
+
+def _unsynchronised(module: torch.nn.Module) -> contextlib.AbstractContextManager[None]:
+    """Gradients of all micro-batches but the last stay on their rank."""
+    return module.no_sync() if isinstance(module, DistributedDataParallel) else contextlib.nullcontext()

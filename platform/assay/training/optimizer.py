@@ -1,0 +1,52 @@
+"""Optimisers and their rate, as the recipe describes them."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from assay.recipe import SGD, Adam, Schedule
+
+
+def make_optimizer(nets: nn.Module, spec: SGD | Adam, *, device: torch.device) -> torch.optim.Optimizer:
+    """One optimiser over everything that is trained: encoder and the rest apart, with and without decay apart."""
+    groups = parameter_groups(nets, spec)
+    fused = device.type == "cuda"
+    if isinstance(spec, Adam):
+        return torch.optim.Adam(groups, lr=spec.lr, betas=spec.betas, fused=fused)
+    return torch.optim.SGD(
+        groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.nesterov, fused=fused, foreach=not fused
+    )
+
+
+def parameter_groups(nets: nn.Module, spec: SGD | Adam) -> list[dict[str, object]]:
+    """The trained parameters by (part of an encoder, weight decay applies)."""
+    members: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in nets.named_parameters():
+        if parameter.requires_grad:
+            in_encoder = "encoder" in name.split(".")
+            decays = spec.decay_norm_and_bias or parameter.ndim > 1
+            members.setdefault((in_encoder, decays), []).append(parameter)
+    head_lr = spec.head_lr if spec.head_lr is not None else spec.lr
+    return [
+        {
+            "params": parameters,
+            "base_lr": spec.lr if in_encoder else head_lr,
+            "lr": spec.lr if in_encoder else head_lr,
+            "weight_decay": spec.weight_decay if decays else 0.0,
+        }
+        for (in_encoder, decays), parameters in sorted(members.items())
+    ]
+
+
+def rate_factor(schedule: Schedule, step: int, total: int) -> float:
+    """(1 - t/T)^power, times the warm-up's rise."""
+    warmup = min(1.0, (step + 1) / (schedule.warmup_steps + 1))
+    return float(warmup * (1 - step / total) ** schedule.power)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, schedule: Schedule, step: int, total: int) -> None:
+    """Give every group its rate for this step."""
+    factor = rate_factor(schedule, step, total)
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * factor

@@ -1,0 +1,354 @@
+"""Values: frozen, typed, nested dataclasses that check themselves.
+
+A `Value` describes something (a network, a recipe, a method) and does nothing. Its fields are declared with
+`param`, which carries the rule that the field's value must obey. Types and rules are checked when a value is
+made, so a value that exists is a value that is allowed.
+
+A field whose type is a union of `Value` classes (``head: DeepLabV2 | PSPNet``) accepts one of them, or the
+short name of one (``"pspnet"``); the union is the register of what may stand there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import math
+import numbers
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Literal, Self, dataclass_transform
+
+from assay.errors import FieldError
+
+_RULES = "assay.rules"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What is known of a field beside its type."""
+
+    low: float | None = None  # smallest value allowed
+    high: float | None = None  # largest value allowed
+    above: float | None = None  # must be greater than this
+    below: float | None = None  # must be smaller than this
+    has_neutral: bool = False
+    neutral: Any = None  # the value under which the field takes no part in the key
+    resolved: bool = False  # replaced in the key by what it resolves to (a list's hash, a file's hash)
+    help: str = ""
+
+    def broken_by(self, value: Any) -> str | None:
+        """The rule that `value` breaks, in words, or None."""
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            return None
+        lower = "" if self.low is None else f"[{_plain(self.low)}"
+        lower = lower if self.above is None else f"({_plain(self.above)}"
+        upper = "" if self.high is None else f"{_plain(self.high)}]"
+        upper = upper if self.below is None else f"{_plain(self.below)})"
+        inside = (
+            (self.low is None or value >= self.low)
+            and (self.above is None or value > self.above)
+            and (self.high is None or value <= self.high)
+            and (self.below is None or value < self.below)
+        )
+        return None if inside else f"must be in {lower or '(-inf'}, {upper or 'inf)'}"
+
+
+def _plain(number: float) -> str:
+    return f"{number:g}"
+
+
+_ABSENT: Any = object()
+
+
+def param(
+    default: Any = dataclasses.MISSING,
+    *,
+    factory: Any = dataclasses.MISSING,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    neutral: Any = _ABSENT,
+    resolved: bool = False,
+    help: str = "",
+) -> Any:
+    """A field of a `Value`, with its rule.
+
+    neutral: for a field that was added after results existed: the value with which everything computes as it
+        did before the field was there. A field that holds its neutral value takes no part in the key, so old
+        results stay valid. It stays what it is when the default changes.
+    resolved: the field says where to look (a list, a weights file); the key holds what was found instead.
+    """
+    rules = Rules(
+        low=low,
+        high=high,
+        above=above,
+        below=below,
+        has_neutral=neutral is not _ABSENT,
+        neutral=None if neutral is _ABSENT else neutral,
+        resolved=resolved,
+        help=help,
+    )
+    return dataclasses.field(default=default, default_factory=factory, metadata={_RULES: rules})
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(param,))
+class Value:
+    """Base of everything that is described rather than done. Subclasses are frozen dataclasses.
+
+    `name` is the short name under which a value stands in JSON and in keys; it survives moved and renamed code.
+    """
+
+    name: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+
+    def __post_init__(self) -> None:
+        for field in fields(type(self)):
+            value = getattr(self, field.name)
+            checked = coerce(value, field.type, where=field.name, owner=label(type(self)))
+            rule = field.rules.broken_by(checked)
+            if rule:
+                raise FieldError(f"{field.name} {rule}, got {checked!r}")
+            if checked is not value:
+                object.__setattr__(self, field.name, checked)
+        self.check()
+
+    def check(self) -> None:
+        """Rules that concern more than one field; raises FieldError."""
+
+    def replace(self, **changes: Any) -> Self:
+        """This value with some fields changed; checked anew."""
+        return dataclasses.replace(self, **changes)  # type: ignore[type-var]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Field:
+    """One field of a Value class, its annotation resolved."""
+
+    name: str
+    type: Any
+    rules: Rules
+
+
+@functools.cache
+def fields(cls: type[Value]) -> tuple[Field, ...]:
+    """The fields of a Value class, in the order in which they are written."""
+    hints = typing.get_type_hints(cls)
+    return tuple(
+        Field(name=each.name, type=hints[each.name], rules=each.metadata.get(_RULES, Rules()))
+        for each in dataclasses.fields(cls)  # type: ignore[arg-type]
+    )
+
+
+def label(cls: type[Value]) -> str:
+    """How a class is called in messages."""
+    return cls.__name__
+
+
+def parts(annotation: Any) -> dict[str, type[Value]]:
+    """The Value classes that may stand at a field of this type, by short name."""
+    options = typing.get_args(annotation) if _is_union(annotation) else (annotation,)
+    classes = [each for each in options if isinstance(each, type) and issubclass(each, Value)]
+    found = {each.name or each.__name__: each for each in classes if each is not open_family(each)}
+    for each in classes:
+        family = open_family(each)
+        if family is each:
+            found.update(_FAMILIES[family]())
+    return found
+
+
+# A family is open when its members are not known to this package (methods): a function lists them by name.
+_FAMILIES: dict[type[Value], Callable[[], Mapping[str, type[Value]]]] = {}
+
+
+def declare_family(base: type[Value], members: Callable[[], Mapping[str, type[Value]]]) -> None:
+    """Say how the classes that may stand where `base` is asked for are found by short name."""
+    _FAMILIES[base] = members
+
+
+def open_family(cls: type[Value]) -> type[Value] | None:
+    """The open family that `cls` is the base of, if it is one."""
+    return cls if cls in _FAMILIES else None
+
+
+def _is_union(annotation: Any) -> bool:
+    return typing.get_origin(annotation) in (typing.Union, types.UnionType)
+
+
+def coerce(value: Any, annotation: Any, *, where: str, owner: str = "") -> Any:
+    """`value` as the type that `annotation` names, or a FieldError that says what was expected.
+
+    Numbers that are equal become the same value: 1, 1.0 and NumPy scalars give one float where a float is asked
+    for, and one int where an int is asked for.
+    """
+    if _is_union(annotation):
+        return _coerce_union(value, annotation, where=where, owner=owner)
+    origin = typing.get_origin(annotation)
+    if origin is Literal:
+        return _coerce_choice(value, typing.get_args(annotation), where=where)
+    if origin is tuple:
+        return _coerce_tuple(value, typing.get_args(annotation), where=where, owner=owner)
+    if isinstance(annotation, type) and issubclass(annotation, Value):
+        return _coerce_part(value, annotation, where=where)
+    if annotation is bool:
+        if isinstance(value, bool) or type(value).__name__ == "bool_":
+            return bool(value)
+    elif annotation is int:
+        if _is_number(value) and math.isfinite(value) and value == int(value):
+            return int(value)
+    elif annotation is float:
+        if _is_number(value):
+            if not math.isfinite(value):
+                raise FieldError(f"{where} must be a finite number, got {value!r}")
+            return float(value) + 0.0  # -0.0 and 0.0 are one value
+    elif annotation is str:
+        if isinstance(value, str):
+            return str(value)
+    else:
+        raise TypeError(f"{owner}.{where} has the type {annotation!r}, which values cannot hold")
+    raise FieldError(f"{where} must be {_type_name(annotation)}, got {value!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _type_name(annotation: Any) -> str:
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+    return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def _coerce_union(value: Any, annotation: Any, *, where: str, owner: str) -> Any:
+    options = typing.get_args(annotation)
+    if value is None and type(None) in options:
+        return None
+    classes = parts(annotation)
+    if classes:
+        return _pick_part(value, classes, where=where)
+    problems: list[FieldError] = []
+    for option in (each for each in options if each is not type(None)):
+        try:
+            return coerce(value, option, where=where, owner=owner)
+        except FieldError as problem:
+            problems.append(problem)
+    raise problems[-1]
+
+
+def _coerce_part(value: Any, annotation: type[Value], *, where: str) -> Any:
+    if isinstance(value, annotation):
+        return value
+    return _pick_part(value, parts(annotation), where=where)
+
+
+def _pick_part(value: Any, classes: Mapping[str, type[Value]], *, where: str) -> Value:
+    if isinstance(value, tuple(set(classes.values()))):
+        return value  # type: ignore[no-any-return]
+    if isinstance(value, str):
+        if value in classes:
+            return classes[value]()
+        raise FieldError(f"{where} has no choice {value!r}{nearest(value, classes)}")
+    raise FieldError(f"{where} must be one of {', '.join(sorted(classes))}, got {value!r}")
+
+
+def _coerce_choice(value: Any, choices: tuple[Any, ...], *, where: str) -> Any:
+    for choice in choices:
+        if value == choice and isinstance(value, bool) == isinstance(choice, bool):
+            return choice
+    raise FieldError(f"{where} must be one of {', '.join(map(str, choices))}, got {value!r}")
+
+
+def _coerce_tuple(value: Any, arguments: tuple[Any, ...], *, where: str, owner: str) -> tuple[Any, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise FieldError(f"{where} must be a list, got {value!r}")
+    items = tuple(value)
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        kinds: tuple[Any, ...] = (arguments[0],) * len(items)
+    elif len(arguments) == len(items):
+        kinds = arguments
+    else:
+        raise FieldError(f"{where} must have {len(arguments)} entries, got {value!r}")
+    return tuple(
+        coerce(item, kind, where=f"{where}[{index}]", owner=owner)
+        for index, (item, kind) in enumerate(zip(items, kinds, strict=True))
+    )
+
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """The tail of a message about a name that does not exist: the nearest one, and all of them."""
+    known = sorted(names)
+    close = difflib.get_close_matches(word, known, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else "."
+    return f"{hint} There is: {', '.join(known) or 'nothing'}"
+
+
+def walk(value: Value, path: str = "") -> Iterable[tuple[str, Value]]:
+    """Every value inside `value`, itself first, with its path; tuples of values are walked by index."""
+    yield path, value
+    for field in fields(type(value)):
+        yield from _walk_content(getattr(value, field.name), f"{path}.{field.name}" if path else field.name)
+
+
+def _walk_content(content: Any, path: str) -> Iterable[tuple[str, Value]]:
+    if isinstance(content, Value):
+        yield from walk(content, path)
+    elif isinstance(content, tuple):
+        for index, item in enumerate(content):
+            yield from _walk_content(item, f"{path}.{index}")
+
+
+# --- JSON ----------------------------------------------------------------------------------------------------
+
+
+def to_json(value: Any) -> Any:
+    """A value as plain JSON data: every field, and the short name where one of several classes may stand."""
+    if isinstance(value, Value):
+        named = {"name": value.name} if value.name else {}
+        return named | {each.name: to_json(getattr(value, each.name)) for each in fields(type(value))}
+    if isinstance(value, tuple):
+        return [to_json(item) for item in value]
+    return value
+
+
+def from_json(cls: type[Value], data: Any, *, where: str = "") -> Any:
+    """The value that `to_json` was given.
+
+    A field that the data lack was added to the class later: it takes its neutral value, with which it changes
+    nothing.
+    """
+    if not isinstance(data, Mapping):
+        raise FieldError(f"{where or label(cls)} must be an object, got {data!r}")
+    known = {field.name: field for field in fields(cls)}
+    unknown = sorted(set(data) - set(known) - {"name"})
+    if unknown:
+        raise FieldError(f"{label(cls)} has no field {unknown[0]!r}{nearest(unknown[0], known)}")
+    content: dict[str, Any] = {}
+    for name, field in known.items():
+        path = f"{where}.{name}" if where else name
+        if name in data:
+            content[name] = _content_from_json(data[name], field.type, path)
+        elif field.rules.has_neutral:
+            content[name] = field.rules.neutral
+        else:
+            raise FieldError(f"{path} is missing")
+    return cls(**content)
+
+
+def _content_from_json(data: Any, annotation: Any, where: str) -> Any:
+    classes = parts(annotation)
+    if classes and isinstance(data, Mapping):
+        if len(classes) == 1 and not next(iter(classes.values())).name:
+            return from_json(next(iter(classes.values())), data, where=where)
+        name = data.get("name")
+        if name not in classes:
+            raise FieldError(f"{where} has no choice {name!r}{nearest(str(name), classes)}")
+        return from_json(classes[name], data, where=where)
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) is tuple and isinstance(data, list):
+        kind = arguments[0] if arguments else Any
+        return tuple(_content_from_json(item, kind, f"{where}.{index}") for index, item in enumerate(data))
+    return data
