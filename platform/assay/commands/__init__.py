@@ -1,0 +1,50 @@
+"""The command line: one file per command, imported when it is run, so that `--help` imports neither torch nor ray."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from assay.errors import AssayError
+
+COMMANDS = {
+    "train": "train one experiment, or continue it",
+    "show": "print an experiment and its result",
+    "status": "list the experiments of a store and how far they are",
+    "why": "say why an experiment will run again",
+    "splits": "list the published lists that are here, and what a split resolves to",
+    "doctor": "list every missing data set, list and weights file with its place",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="python -m assay", description="Train and look at single experiments; studies/ holds whole tables."
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, purpose in COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
+        importlib.import_module(f"assay.commands.{name}").add_arguments(command)
+    return top
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command; 0 when all is well, 2 for a user's mistake, 1 for a failure, 130 or 143 after a signal."""
+    try:
+        chosen = parser().parse_args(arguments)
+        code: int = importlib.import_module(f"assay.commands.{chosen.command}").run(chosen)
+        return code
+    except AssayError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader (head, less) has gone; closing stdout again at exit must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("stopped at once", file=sys.stderr)
+        return 130

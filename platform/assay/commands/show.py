@@ -1,0 +1,81 @@
+"""`assay show`: an experiment and its result, from the store alone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from assay.commands.common import add_out, document_of, key_in, store_of
+from assay.store import records
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """The flags of the command."""
+    command.add_argument("key", metavar="KEY", help="a key, or its beginning")
+    command.add_argument("--json", action="store_true", help="everything that is stored, as JSON")
+    add_out(command)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what is known of a key."""
+    store = store_of(arguments)
+    key = key_in(store, arguments.key)
+    document = document_of(store, key)
+    result = records.read_json(store, key, records.RESULT)
+    if arguments.json:
+        print(json.dumps({"experiment": document, "result": result}, indent=2))
+        return 0
+    state = records.state(store, key)
+    print(f"{key}  {state.name}{f': {state.detail}' if state.detail else ''}")
+    print(f"in {store.place(key)}")
+    if result is not None:
+        print(summary(document, result))
+    else:
+        _print_last_line(records.read_metrics(store, key))
+    for failure in records.failures(store, key):
+        print(f"failed: {failure['error']}")
+    print(json.dumps(document["experiment"], indent=2))
+    return 0
+
+
+def _print_last_line(metrics: list[dict[str, Any]]) -> None:
+    if metrics:
+        last = {name: value for name, value in metrics[-1].items() if not isinstance(value, list)}
+        print("last line: " + "  ".join(f"{name} {value}" for name, value in last.items()))
+
+
+def summary(document: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+    """A result in a few lines."""
+    experiment = document["experiment"]
+    data = result["data"]
+    lines = [
+        f"{experiment['method']['name']} on {experiment['data']['source']['name']}, seed {experiment['seed']}:"
+        f" {data['labeled']['count']} labelled, {data['unlabeled']['count']} unlabelled,"
+        f" {data['val']['count']} validation images",
+        f"mIoU {percent(result['miou'])} ({result['official']}, last step {result['steps']});"
+        f" best {percent(result['miou_best'])} at step {result['step_best']};"
+        f" pixel accuracy {percent(result['pixel_accuracy'])}",
+        "IoU: "
+        + ", ".join(
+            f"{name} {percent(value)}" for name, value in zip(result["classes"], result["iou"], strict=True)
+        ),
+    ]
+    lines += [f"{name}: mIoU {percent(score['miou'])}" for name, score in result["networks"].items()]
+    for name, cost in result["cost"].items():
+        lines.append(
+            f"{name}: {cost['parameters'] / 1e6:.2f} M parameters, {cost['multiply_adds'] / 1e9:.3f} G multiply-adds"
+        )
+    lines.append(f"{result['seconds']:.0f} s, {result['device_seconds']:.0f} device seconds")
+    if not result["same_bits"]:
+        lines.append("continued under other conditions: " + "; ".join(result["sessions"][-1]["changed"]))
+    lines += [f"note: {note}" for note in result["notes"]]
+    for network, names in result["random_parameters"].items():
+        lines.append(f"{network}: {len(names)} parameters of the encoder have no pre-trained weights")
+    return "\n".join(lines)
+
+
+def percent(share: float | None) -> str:
+    """A share as a text in percent."""
+    return "-" if share is None else f"{100 * share:.2f}"

@@ -1,0 +1,53 @@
+"""`assay splits`: the published lists that are here, and what a data set's split resolves to."""
+
+from __future__ import annotations
+
+import argparse
+
+from assay.commands.common import add_places, places_of
+from assay.places import Places
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """The flags of the command."""
+    command.add_argument("data", nargs="?", metavar="DATA", help="a data set's name: resolve its split")
+    command.add_argument(
+        "--set", action="append", default=[], dest="overrides", metavar="PATH=VALUE", help="as in train"
+    )
+    add_places(command)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List the lists, or resolve one split."""
+    places = places_of(arguments)
+    return _resolve(arguments, places) if arguments.data else _list(places)
+
+
+def _list(places: Places) -> int:
+    from assay.data.lists import read_list
+
+    files = sorted(places.splits.rglob("*.txt")) if places.splits.is_dir() else []
+    if not files:
+        print(f"no list in {places.splits}; name the folder with --splits or ASSAY_SPLITS")
+        return 0
+    for file in files:
+        print(f"{len(read_list(file)):6}  {file.relative_to(places.splits)}")
+    return 0
+
+
+def _resolve(arguments: argparse.Namespace, places: Places) -> int:
+    from assay.data.splits import split
+    from assay.overrides import Override, apply
+    from assay.presets import starting_point
+
+    overrides = [Override.parse(text) for text in arguments.overrides]
+    data = apply(starting_point("supervised", arguments.data), overrides).data
+    found = split(data.source, data.split, places)
+    for name in ("labeled", "unlabeled", "val"):
+        described = found.describe(name)
+        print(f"{name:10} {described['count']:6}  {described['hash']}")
+    for name, value in data.source.facts(found.labeled, places).items():
+        print(f"{name:10} {value!s:>6}")
+    for note in found.notes:
+        print(f"note: {note}")
+    return 0

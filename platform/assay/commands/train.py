@@ -1,0 +1,148 @@
+"""`assay train`: one experiment, from flags to a result."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from assay.commands.common import add_out, add_places, places_of, store_of
+from assay.errors import UserError
+
+EXAMPLES = """examples:
+  python -m assay train --method supervised
+  python -m assay train --method cps --set method.cutmix=boxes --set method.weight=1 --seed 3
+  python -m assay train --method cps --data camvid --set data.split.labeled=1/8 --data-root ~/data
+  torchrun --nproc-per-node 4 -m assay train --method cps --data voc
+"""
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """The flags of the command."""
+    command.formatter_class = argparse.RawDescriptionHelpFormatter
+    command.epilog = EXAMPLES
+    add_experiment(command)
+    add_out(command)
+    add_places(command)
+    command.add_argument(
+        "--runtime",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="what changes no number: device, threads, loader_workers, checkpoint_every, compile, …",
+    )
+    command.add_argument("--retry", action="store_true", help="train again an experiment that is marked as failed")
+
+
+def add_experiment(command: argparse.ArgumentParser) -> None:
+    """The flags that describe an experiment."""
+    command.add_argument("--method", metavar="NAME", help="short name of the method: supervised, cps, …")
+    command.add_argument(
+        "--data", default="shapes", metavar="NAME", help="data set, with a network and recipe that suit it: shapes,"
+        " camvid, voc, folder (default: shapes, drawn by the program)",
+    )
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the training (default: 0)")
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="PATH=VALUE",
+        help="change a field, for example method.weight=1 or recipe.optimizer.lr=0.01; may be repeated",
+    )
+
+
+def experiment_of(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    """The experiment that the flags describe."""
+    from assay.overrides import Override, apply
+    from assay.presets import starting_point
+
+    if not arguments.method:
+        raise UserError("--method is missing; `python -m assay train --help` shows examples.")
+    start = starting_point(arguments.method, arguments.data, seed=arguments.seed)
+    return apply(start, [Override.parse(text) for text in arguments.overrides])
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, or continue, or show what is there already."""
+    from assay.experiment import Runtime
+    from assay.overrides import Override, apply
+    from assay.resolve import resolve
+    from assay.store import records
+
+    places = places_of(arguments)
+    experiment = experiment_of(arguments)
+    overrides = [Override.parse(text, flag="--runtime") for text in arguments.runtime]
+    runtime = apply(Runtime(), overrides)
+    store = store_of(arguments)
+    resolved = resolve(experiment, places)
+    state = records.state(store, resolved.key)
+    if state.name == "failed" and not arguments.retry:
+        raise UserError(
+            f"experiment {resolved.key} failed before: {state.detail}. Add --retry to train it again, or change it."
+        )
+    if state.name == "failed":
+        records.retry(store, resolved.key)
+    return _train(resolved, store, places, runtime, out=arguments.out)
+
+
+def _train(resolved, store, places, runtime, *, out: str) -> int:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    from assay.commands.show import summary
+    from assay.store import records
+    from assay.training.distributed import process_group
+    from assay.training.session import train
+
+    say = _say if os.environ.get("RANK", "0") == "0" else _silent
+    already = records.read_json(store, resolved.key, records.RESULT) is not None
+    say(f"experiment {resolved.key} in {store.place(resolved.key)}" + (": is there already" if already else ""))
+    with process_group(runtime), stop_on_signals() as stopped:
+        result = train(resolved, store, places=places, runtime=runtime, stop=stopped.is_set, say=say)
+    if result is None:
+        say(f"stopped, with a checkpoint. The same command continues: {_command()}")
+        return 128 + stopped.signal
+    say(summary(resolved.document(), result))
+    say(f"more: python -m assay show {resolved.key} --out {out}")
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _silent(text: str) -> None:
+    """Ranks other than the first say nothing."""
+
+
+def _command() -> str:
+    return " ".join(["python -m assay", *sys.argv[1:]])
+
+
+class Stopped(threading.Event):
+    """Set by the first signal."""
+
+    signal = 0
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Stopped]:
+    """The first Ctrl-C or SIGTERM asks the training to stop at its next step; the second stops at once."""
+    stopped = Stopped()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stopped.is_set():
+            os._exit(128 + number)
+        stopped.signal = number
+        stopped.set()
+        print("stopping at the next step with a checkpoint; once more stops at once", file=sys.stderr, flush=True)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,49 @@
+"""`assay why`: why an experiment that is in the store will run again."""
+
+from __future__ import annotations
+
+import argparse
+
+from assay.commands.common import add_out, add_places, document_of, key_in, places_of, store_of
+from assay.store import records
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """The flags of the command."""
+    from assay.commands.train import add_experiment
+
+    command.add_argument("key", metavar="KEY", help="a key in the store, or its beginning")
+    add_experiment(command)
+    add_out(command)
+    add_places(command)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare the stored experiment with what it (or what the flags describe) resolves to now."""
+    from assay.commands.train import experiment_of
+    from assay.experiment import Experiment
+    from assay.identity import differences
+    from assay.resolve import resolve
+
+    store = store_of(arguments)
+    key = key_in(store, arguments.key)
+    document = document_of(store, key)
+    experiment = experiment_of(arguments) if arguments.method else Experiment.from_json(document["experiment"])
+    now = resolve(experiment, places_of(arguments))
+    changed = differences(document["identity"], now.identity)
+    if changed:
+        print(f"{key} is stored; what is asked for now is {now.key}, another experiment:")
+        for path, old, new in changed:
+            print(f"  {path}: {old} → {new}")
+        return 0
+    state = records.state(store, key)
+    print(
+        {
+            "done": f"{key} will not run again: its result is stored.",
+            "interrupted": f"{key} was interrupted; it continues from its last checkpoint.",
+            "running": f"{key} is being trained: {state.detail}.",
+            "failed": f"{key} failed and runs again only with --retry: {state.detail}.",
+            "absent": f"{key} has not been trained yet.",
+        }[state.name]
+    )
+    return 0

@@ -1,0 +1,89 @@
+"""Where a description starts: for each data set a network and a recipe that suit it.
+
+`quick` (drawn shapes) is a small honest training of a minute on one core; the others are the field's usual
+settings, and a study's profile replaces them by its paper's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from assay.catalogue import method_class
+from assay.data.sources import VOC, CamVid, Folder, Shapes
+from assay.data.splits import Split
+from assay.data.views import Augment
+from assay.errors import UserError
+from assay.experiment import Data, Experiment
+from assay.nets.spec import DeepLabV3Plus, Encoder, Net
+from assay.recipe import SGD, Evaluation, Recipe
+from assay.values import nearest
+
+Preset = tuple[Data, Net, Recipe]
+
+
+def quick() -> Preset:
+    """Drawn images of 32 x 32, a very small encoder, 800 steps."""
+    return (
+        Data(source=Shapes(), split=Split(labeled="1/16", unlabeled="train")),
+        Net(
+            encoder=Encoder(arch="tiny", output_stride=8, weights="none"),
+            head=DeepLabV3Plus(channels=32, low_level_channels=16, atrous_rates=(2, 4), separable=False),
+        ),
+        Recipe(
+            steps=800,
+            labeled_batch=8,
+            unlabeled_batch=8,
+            optimizer=SGD(lr=0.05, weight_decay=1e-4),
+            augment=Augment(crop=(32, 32), scales=(0.75, 1.25)),
+            evaluation=Evaluation(every=200, batch=40),
+        ),
+    )
+
+
+def camvid() -> Preset:
+    """Street scenes of 480 x 360, ResNet-18, for one GPU or a patient CPU."""
+    return (
+        Data(source=CamVid(), split=Split(labeled="1/8", unlabeled="train")),
+        Net(encoder=Encoder(arch="resnet18", weights="none"), head=DeepLabV3Plus()),
+        Recipe(
+            steps=4000,
+            optimizer=SGD(lr=0.01, weight_decay=5e-4),
+            augment=Augment(crop=(256, 256), scales=(0.5, 2.0)),
+            evaluation=Evaluation(every=500, batch=4),
+        ),
+    )
+
+
+def voc() -> Preset:
+    """The CPS authors' settings on VOC Aug with ResNet-50."""
+    return (
+        Data(source=VOC(), split=Split(labeled="1/8", unlabeled="rest", labeled_pool="train_aug")),
+        Net(encoder=Encoder(arch="resnet50", stem="deep", weights="imagenet"), head=DeepLabV3Plus()),
+        Recipe(
+            steps=39_700,
+            optimizer=SGD(lr=0.0025, weight_decay=1e-4),
+            augment=Augment(crop=(512, 512), scales=(0.5, 0.75, 1, 1.5, 1.75, 2.0), scale_draw="list"),
+            evaluation=Evaluation(every=2000, mode="sliding", window=(512, 512)),
+        ),
+    )
+
+
+def folder() -> Preset:
+    """Anyone's images; data.source.path and data.source.num_classes say which."""
+    _, net, recipe = camvid()
+    return (
+        Data(source=Folder(), split=Split(labeled="1/8", unlabeled="train")),
+        net,
+        recipe,
+    )
+
+
+PRESETS: dict[str, Callable[[], Preset]] = {"shapes": quick, "camvid": camvid, "voc": voc, "folder": folder}
+
+
+def starting_point(method: str, data: str, *, seed: int = 0) -> Experiment:
+    """A method with its defaults on a data set with its own."""
+    if data not in PRESETS:
+        raise UserError(f"there is no data set {data!r}{nearest(data, PRESETS)}.")
+    chosen, net, recipe = PRESETS[data]()
+    return Experiment(method=method_class(method)(), data=chosen, net=net, recipe=recipe, seed=seed)

@@ -1,0 +1,104 @@
+"""What a person sees while a training runs: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from assay.experiment import Runtime
+from assay.ranks import rank
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class Progress:
+    """Says nothing; its subclasses do."""
+
+    @staticmethod
+    def of(runtime: Runtime, *, total: int, start: int, say: Callable[[str], None]) -> Progress:
+        """The progress that the user asked for, on rank 0."""
+        wanted = runtime.progress
+        if wanted == "auto":
+            wanted = "bar" if sys.stderr.isatty() else "lines"
+        if rank() != 0 or wanted == "none":
+            return Progress()
+        return _Bar(total, start) if wanted == "bar" else _Lines(total, start, say)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def step(self, step: int, loss: float) -> None:
+        """`step` steps are over."""
+
+    def line(self, line: Mapping[str, Any]) -> None:
+        """A line of metrics was written."""
+
+
+def _official_miou(line: Mapping[str, Any]) -> float | None:
+    """The mIoU of the first network in a line of an evaluation."""
+    return next((value for name, value in line.items() if name.endswith("/miou")), None)
+
+
+class _Lines(Progress):
+    """A line every few seconds, and one for every evaluation."""
+
+    def __init__(self, total: int, start: int, say: Callable[[str], None]) -> None:
+        self._total, self._start, self._say = total, start, say
+        self._began = self._said = time.monotonic()
+
+    def step(self, step: int, loss: float) -> None:
+        now = time.monotonic()
+        if now - self._said < SECONDS_BETWEEN_LINES and step != self._total:
+            return
+        self._said = now
+        rate = (step - self._start) / max(now - self._began, 1e-9)
+        left = (self._total - step) / rate
+        self._say(f"step {step}/{self._total}  loss {loss:.4f}  {rate:.1f} steps/s  {left:.0f} s left")
+
+    def line(self, line: Mapping[str, Any]) -> None:
+        miou = _official_miou(line)
+        if miou is not None:
+            self._say(f"step {line['step']}/{self._total}  mIoU {100 * miou:.2f} %")
+
+
+class _Bar(Progress):
+    """A bar with rate and time left."""
+
+    def __init__(self, total: int, start: int) -> None:
+        self._bar = Bar(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}  loss {task.fields[loss]}  mIoU {task.fields[miou]}"),
+            TimeRemainingColumn(),
+        )
+        self._start, self._began = start, time.monotonic()
+        self._task = self._bar.add_task("train", total=total, completed=start, rate="", loss="-", miou="-")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def step(self, step: int, loss: float) -> None:
+        rate = (step - self._start) / max(time.monotonic() - self._began, 1e-9)
+        self._bar.update(self._task, completed=step, loss=f"{loss:.4f}", rate=f"{rate:.1f} steps/s")
+
+    def line(self, line: Mapping[str, Any]) -> None:
+        miou = _official_miou(line)
+        if miou is not None:
+            self._bar.update(self._task, miou=f"{100 * miou:.2f} %")
