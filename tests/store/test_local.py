@@ -26,11 +26,16 @@ def files(store):
 
 def run(program, *arguments, check=True):
     """A program in a process of its own, with this one's imports."""
-    command = [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{program}", *map(str, arguments)]
+    command = [
+        sys.executable,
+        "-c",
+        f"import sys; sys.path[:0] = {sys.path!r}\n{program}",
+        *map(str, arguments),
+    ]
     return subprocess.run(command, capture_output=True, text=True, check=check)
 
 
-# --- reading and writing -------------------------------------------------------------------------------------
+# --- reading and writing ----------------------------------------------------------------------------------
 
 
 def test_what_was_written_is_read(store):
@@ -134,7 +139,7 @@ def test_a_reader_sees_the_old_content_or_the_new_and_nothing_between(store):
     assert seen <= contents
 
 
-# --- exclusive creation --------------------------------------------------------------------------------------
+# --- exclusive creation -----------------------------------------------------------------------------------
 
 
 def test_creating_succeeds_once_and_leaves_what_is_there(store):
@@ -167,7 +172,9 @@ def test_of_several_processes_that_create_a_name_one_succeeds_with_its_whole_con
         racer.stdin.write("\n")
         racer.stdin.flush()
     won = {letter: racer.communicate()[0].split() for letter, racer in racers.items()}
-    assert sorted(sum(won.values(), []), key=int) == [str(name) for name in range(60)]
+    assert sorted((name for names in won.values() for name in names), key=int) == [
+        str(name) for name in range(60)
+    ]
     for letter, names in won.items():
         for name in names:
             assert store.read("key", f"n{name}") == letter.encode() * 1000
@@ -211,7 +218,7 @@ def test_without_links_one_of_several_publishes(tmp_path):
         (tmp_path / "name").unlink()
 
 
-# --- logs ----------------------------------------------------------------------------------------------------
+# --- logs -------------------------------------------------------------------------------------------------
 
 
 def test_a_log_begins_with_what_is_kept_and_grows(store):
@@ -272,7 +279,7 @@ def test_descriptors_are_given_back(store):
     assert count() == before
 
 
-# --- temporary files -----------------------------------------------------------------------------------------
+# --- temporary files --------------------------------------------------------------------------------------
 
 
 def test_writing_sweeps_away_what_a_killed_writer_left_long_ago(store):
@@ -325,7 +332,7 @@ def test_a_write_that_fails_half_way_leaves_everything_as_it_was(store):
     assert files(store) == ["key/log", "key/name"]
 
 
-# --- what goes wrong -----------------------------------------------------------------------------------------
+# --- what goes wrong --------------------------------------------------------------------------------------
 
 
 def test_a_root_that_is_a_file_is_named_with_a_cure(tmp_path):
@@ -340,7 +347,9 @@ def test_a_root_that_is_a_file_is_named_with_a_cure(tmp_path):
         lambda: store.keys(),
     ]
     for call in calls:
-        with pytest.raises(StoreError, match=r"file.*: a file stands where a folder must be: move it away, or"):
+        with pytest.raises(
+            StoreError, match=r"file.*: a file stands where a folder must be: move it away, or"
+        ):
             call()
     assert (tmp_path / "file").read_text() == "precious"
 
@@ -354,7 +363,9 @@ def test_a_folder_in_the_place_of_a_file_is_named(store):
 
 
 def test_a_folder_that_the_system_guards_is_named_with_a_cure():
-    with pytest.raises(StoreError, match=r"/sys/store/key/name: (permission is denied|the file system is read-)"):
+    with pytest.raises(
+        StoreError, match=r"/sys/store/key/name: (permission is denied|the file system is read-)"
+    ):
         LocalStore(Path("/sys/store")).write("key", "name", b"")
 
 
@@ -378,7 +389,7 @@ def test_an_error_of_the_system_becomes_one_sentence(number, words):
     assert str(problem).count("\n") == 0
 
 
-def test_a_full_device_says_so_and_a_log_there_stays_open():
+def test_the_error_of_a_real_full_device_becomes_that_sentence():
     descriptor = os.open("/dev/full", os.O_WRONLY)
     with pytest.raises(OSError) as caught:
         os.write(descriptor, b"x")

@@ -11,14 +11,17 @@ from assay.store.store import checked, is_name
 MODULES = ["checkpoints", "claims", "documents", "local", "owners", "records", "store"]
 
 
-@pytest.mark.parametrize("text", ["a", "cps-r50-3fa9", "result.json", "checkpoint-000000012.pt", "7", "a" * 200])
+@pytest.mark.parametrize(
+    "text", ["a", "cps-r50-3fa9", "result.json", "checkpoint-000000012.pt", "7", "a" * 200]
+)
 def test_plain_file_names_are_names(text):
     assert is_name(text)
     assert checked(text, "key") == text
 
 
 @pytest.mark.parametrize(
-    "text", ["", ".", "..", "../x", "a/b", "/a", "a\\b", ".hidden", "-o", "a b", "a\n", "ä", "a\0b", "a" * 201]
+    "text",
+    ["", ".", "..", "../x", "a/b", "/a", "a\\b", ".hidden", "-o", "a b", "a\n", "ä", "a\0b", "a" * 201],
 )
 def test_what_could_point_out_of_the_store_is_refused_with_the_rule_and_the_text(text):
     assert not is_name(text)

@@ -14,7 +14,7 @@ file of g + 1. No two processes hold the newest generation:
 
 Only time tells an owner that stands still from one that is dead, so an owner can be given up while it lives.
 It finds out by `Claim.check`, before each checkpoint and each result. What it writes in the moment after a
-check is harmless: a checkpoint under its own step, and a log that nobody reads any more (see `Store.open_log`).
+check is harmless: a checkpoint under its own step, a log that nobody reads any more (see `Store.open_log`).
 """
 
 from __future__ import annotations
@@ -174,8 +174,8 @@ def acquire(
 ) -> Claim:
     """The claim on a key, or ClaimedElsewhere once another process has held it for `patience` seconds more.
 
-    A dead process of this machine is followed at once. Any other owner must have stood still for `stale_after`
-    seconds under observation: that takes a patience of as much, or an observer that has looked before.
+    A dead process of this machine is followed at once. Any other owner must have been seen to stand still for
+    `stale_after` seconds, which takes as much patience, or an observer that has looked before.
     """
     observer = observer or Observer()
     began: float | None = None
@@ -188,10 +188,10 @@ def acquire(
                 return claim
             time.sleep(_AFTER_A_LOST_RACE)
             continue
-        began = time.monotonic() if began is None else began
-        if sign is not None and now - began >= patience:
+        began, waited = (time.monotonic(), 0.0) if began is None else (began, now - began)
+        if sign is not None and waited >= patience:
             raise ClaimedElsewhere(_held(store, key, sign, stale_after))
-        time.sleep(min(1.0, stale_after / 10))
+        time.sleep(min(1.0, stale_after / 10, patience - waited))
 
 
 def newest(store: Store, key: str) -> Sign | None:

@@ -1,0 +1,128 @@
+"""Encoders: timm's, as low-level features (stride 4) and last features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import timm
+import torch
+from torch import nn
+
+from assay.errors import UserError
+from assay.nets.spec import Encoder
+from assay.nets.tiny import TinyEncoder
+from assay.values import nearest
+
+
+class TimmEncoder(nn.Module):
+    """A timm network that returns its features of stride 4 and its last ones."""
+
+    def __init__(self, spec: Encoder) -> None:
+        super().__init__()
+        self.body = _create(spec)
+        reductions = self.body.feature_info.reduction()
+        self.channels = tuple(self.body.feature_info.channels())
+        self.reductions = tuple(reductions)
+        if spec.multi_grid:
+            _set_multi_grid(self.body, spec)
+
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        features: list[torch.Tensor] = self.body(images)
+        return features
+
+
+def build_encoder(spec: Encoder) -> nn.Module:
+    """The encoder with random weights; `channels` and `reductions` describe its two features."""
+    return TinyEncoder(spec.width) if spec.arch == "tiny" else TimmEncoder(spec)
+
+
+def _create(spec: Encoder) -> nn.Module:
+    """timm's network; what timm refuses is the user's to know."""
+    if not timm.is_model(spec.arch):
+        raise UserError(f"net.encoder.arch: timm has no {spec.arch!r}{_nearest_arch(spec.arch)}.")
+    options = {"stem_type": "deep", "stem_width": spec.stem_width} if spec.stem == "deep" else {}
+    try:
+        whole = timm.create_model(spec.arch, features_only=True, pretrained=False)
+        reductions = whole.feature_info.reduction()
+        body: nn.Module = timm.create_model(
+            spec.arch,
+            features_only=True,
+            pretrained=False,
+            output_stride=spec.output_stride,
+            out_indices=(reductions.index(4), len(reductions) - 1),
+            **options,
+        )
+    except (TypeError, ValueError, AssertionError, RuntimeError, NotImplementedError) as error:
+        raise UserError(
+            f"timm's {spec.arch!r} cannot give features at stride 4 and {spec.output_stride} with a {spec.stem} stem"
+            f" ({type(error).__name__}: {error}); choose another net.encoder.arch, output_stride or stem."
+        ) from error
+    return body
+
+
+def _nearest_arch(arch: str) -> str:
+    return nearest(arch, timm.list_models(f"{arch[:4]}*")[:12])
+
+
+def _set_multi_grid(body: nn.Module, spec: Encoder) -> None:
+    """Give each block of the last stage its own dilation."""
+    stage = getattr(body, "layer4", None)
+    if stage is None or len(stage) != len(spec.multi_grid):
+        blocks = "has no such stage" if stage is None else f"has {len(stage)} blocks there"
+        raise UserError(
+            f"net.encoder.multi_grid needs a factor for each block of a ResNet's last stage, got {spec.multi_grid};"
+            f" {spec.arch!r} {blocks}."
+        )
+    base = 32 // spec.output_stride
+    for block, factor in zip(stage, spec.multi_grid, strict=True):
+        for module in block.modules():
+            if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
+                module.dilation = module.padding = (base * factor, base * factor)
+
+
+def load_weights(encoder: nn.Module, path: Path) -> tuple[str, ...]:
+    """Load what fits; the names of parameters that stay random, sorted.
+
+    A layer of another shape is left random where it belongs to the stem: stems differ between publications of the
+    same network. Anywhere else it means that the file is another network's.
+    """
+    body = encoder.body if isinstance(encoder, TimmEncoder) else encoder
+    stored = {_plain(name): value for name, value in _read(path).items()}
+    own = body.state_dict()
+    fitting = {
+        name: stored[_plain(name)]
+        for name, value in own.items()
+        if _plain(name) in stored and stored[_plain(name)].shape == value.shape
+    }
+    parameters = dict(body.named_parameters())
+    random = sorted(name for name in parameters if name not in fitting)
+    foreign = [name for name in random if not _in_stem(name)]
+    if foreign:
+        raise UserError(
+            f"{path} does not fit the encoder: {len(foreign)} of its {len(parameters)} parameters have no counterpart of"
+            f" their shape, the first is {foreign[0]!r}; choose the file of the same network."
+        )
+    body.load_state_dict(fitting, strict=False)
+    return tuple(random)
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # Readers raise whatever their format's library raises; to the user they all mean one thing.
+        raise UserError(f"{path} cannot be read as weights ({type(error).__name__}: {error}).") from error
+    return state.get("state_dict", state)  # type: ignore[no-any-return]
+
+
+def _plain(name: str) -> str:
+    """timm flattens some names when it returns features: stem_0.bn for stem.0.bn."""
+    return name.replace("_", ".")
+
+
+def _in_stem(name: str) -> bool:
+    return name.split(".")[0].split("_")[0] in ("conv1", "bn1", "conv", "stem")

@@ -1,0 +1,93 @@
+"""Networks as values: an encoder of timm's (or a very small one) under one of three heads."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from assay.errors import FieldError
+from assay.places import Places
+from assay.values import Value, param
+
+
+class Encoder(Value):
+    """What turns an image into features."""
+
+    arch: str = param("resnet50", help="a timm name, or 'tiny' for images of about 32 x 32")
+    output_stride: Literal[8, 16, 32] = param(16, help="image pixels per feature cell ('tiny' has its own: 4)")
+    stem: Literal["plain", "deep"] = param("plain", help="ResNets: one 7x7 convolution, or three 3x3")
+    stem_width: int = param(32, low=1, help="channels of the deep stem; twice as many leave it")
+    multi_grid: tuple[int, ...] = param((), help="ResNets: factors on the last stage's dilation, block by block")
+    width: int = param(16, low=1, help="'tiny': channels of its first stage")
+    weights: str = param("none", resolved=True, help="none, imagenet, or a file")
+
+    def check(self) -> None:
+        if any(factor < 1 for factor in self.multi_grid):
+            raise FieldError(f"multi_grid must be positive factors, got {self.multi_grid}")
+        if self.arch == "tiny" and self.weights == "imagenet":
+            raise FieldError("weights must be none or a file for the encoder 'tiny', which has no ImageNet weights")
+
+    def facts(self, places: Places) -> dict[str, Any]:
+        """What stands in a key for `weights`: the hash of the file that was found."""
+        from assay.nets.weights import file_hash, find_weights
+
+        found = find_weights(self, places)
+        return {"weights": None if found is None else file_hash(found)}
+
+
+class DeepLabV2(Value):
+    """A sum of atrous classifiers. The authors' public reimplementations return inside their loop and so sum two of
+    the four branches only (facts 4.1); `branches` = 2 describes them."""
+
+    name = "deeplabv2"
+    atrous_rates: tuple[int, ...] = param((6, 12, 18, 24))
+    branches: int = param(4, low=1, help="how many of the rates are summed")
+
+    def check(self) -> None:
+        if not self.atrous_rates or min(self.atrous_rates) < 1:
+            raise FieldError(f"atrous_rates must be positive, got {self.atrous_rates}")
+        if self.branches > len(self.atrous_rates):
+            raise FieldError(f"branches must be at most {len(self.atrous_rates)}, got {self.branches}")
+
+
+class DeepLabV3Plus(Value):
+    """Atrous spatial pyramid pooling, and a decoder that adds low-level features."""
+
+    name = "deeplabv3plus"
+    channels: int = param(256, low=1)
+    low_level_channels: int = param(48, low=1)
+    atrous_rates: tuple[int, ...] = param((6, 12, 18))
+    separable: bool = param(True, help="depthwise-separable 3x3 convolutions")
+    dropout: float = param(0.0, low=0, below=1, help="before the classifier")
+
+    def check(self) -> None:
+        if any(rate < 1 for rate in self.atrous_rates):
+            raise FieldError(f"atrous_rates must be positive, got {self.atrous_rates}")
+
+
+class PSPNet(Value):
+    """Pyramid pooling."""
+
+    name = "pspnet"
+    channels: int = param(512, low=1)
+    bins: tuple[int, ...] = param((1, 2, 3, 6), help="cells per side of each pooled map")
+    dropout: float = param(0.1, low=0, below=1, help="before the classifier")
+
+    def check(self) -> None:
+        if not self.bins or min(self.bins) < 1:
+            raise FieldError(f"bins must be positive, got {self.bins}")
+
+
+class BatchNorm(Value):
+    """How batch normalisation behaves, everywhere in the network."""
+
+    momentum: float = param(0.1, above=0, high=1, help="weight of the new batch in the running statistics")
+    eps: float = param(1e-5, above=0)
+    frozen: bool = param(False, help="stored statistics, and neither they nor scale and shift are trained")
+
+
+class Net(Value):
+    """A network."""
+
+    encoder: Encoder = param(factory=Encoder)
+    head: DeepLabV2 | DeepLabV3Plus | PSPNet = param(factory=DeepLabV3Plus)
+    batch_norm: BatchNorm = param(factory=BatchNorm)

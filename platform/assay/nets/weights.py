@@ -1,0 +1,95 @@
+"""ImageNet weights: which timm name they have, and where they lie on this machine. Nothing is downloaded."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from pathlib import Path
+
+from assay.errors import UserError
+from assay.nets.spec import Encoder
+from assay.places import Places
+
+# (arch, stem, stem width) → timm's name of the weights. A plain stem has no width that matters: 0.
+PRETRAINED: dict[tuple[str, str, int], str] = {
+    ("resnet18", "plain", 0): "resnet18.tv_in1k",
+    ("resnet18", "deep", 32): "resnet18.tv_in1k",  # nothing for its deep stem, which stays random
+    ("resnet50", "plain", 0): "resnet50.tv_in1k",
+    ("resnet50", "deep", 32): "resnet50c.gluon_in1k",
+    ("resnet50", "deep", 64): "resnet50s.gluon_in1k",
+    ("resnet101", "plain", 0): "resnet101.tv_in1k",
+    ("resnet101", "deep", 32): "resnet101c.gluon_in1k",
+    ("resnet101", "deep", 64): "resnet101s.gluon_in1k",
+    ("wide_resnet50_2", "plain", 0): "wide_resnet50_2.tv_in1k",
+    ("mobilenetv2_100", "plain", 0): "mobilenetv2_100.ra_in1k",
+    ("xception65", "plain", 0): "xception65.tf_in1k",
+}
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+
+
+class WeightsMissing(UserError):
+    """The weights are not on this machine: says which file to put where."""
+
+
+def find_weights(encoder: Encoder, places: Places) -> Path | None:
+    """The file that `encoder.weights` means; None where it asks for none."""
+    if encoder.weights == "none":
+        return None
+    if encoder.weights != "imagenet":
+        return _given(encoder.weights, places)
+    name = pretrained_name(encoder)
+    found = next((path for path in _candidates(name, places) if path.is_file()), None)
+    if found is None:
+        raise WeightsMissing(
+            f"net.encoder.weights=imagenet needs timm's {name}, and there is no {name}.safetensors (or .pth) in"
+            f" {places.weights}, nor in the Hugging Face cache; put the file there, name the folder with --weights or"
+            " ASSAY_WEIGHTS, or train from random weights with --set net.encoder.weights=none."
+        )
+    return found
+
+
+def pretrained_name(encoder: Encoder) -> str:
+    """timm's name of an encoder's ImageNet weights."""
+    width = encoder.stem_width if encoder.stem == "deep" else 0
+    name = PRETRAINED.get((encoder.arch, encoder.stem, width))
+    if name is None:
+        known = ", ".join(sorted({arch for arch, _, _ in PRETRAINED}))
+        raise WeightsMissing(
+            f"no ImageNet weights are known for the encoder {encoder.arch!r} with a {encoder.stem} stem"
+            f"{f' of width {width}' if width else ''}; known: {known}. Name a file in net.encoder.weights, or none."
+        )
+    return name
+
+
+def _given(text: str, places: Places) -> Path:
+    for path in (Path(text).expanduser(), places.weights / text):
+        if path.is_file():
+            return path
+    raise WeightsMissing(
+        f"net.encoder.weights={text} is no file, neither as given nor in {places.weights}; it may be none, imagenet,"
+        " or a file's path."
+    )
+
+
+def _candidates(name: str, places: Places) -> list[Path]:
+    """Where a file may lie: the folder of weights, then the Hugging Face cache."""
+    own = [places.weights / f"{name}{suffix}" for suffix in SUFFIXES]
+    cache = Path(
+        os.environ.get("HF_HUB_CACHE")
+        or Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser() / "hub"
+    )
+    cached = sorted((cache / f"models--timm--{name}" / "snapshots").glob("*/model.safetensors"))
+    return [*own, *cached]
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file; remembered while its size and time stay the same."""
+    state = path.stat()
+    return _hash(str(path), state.st_size, state.st_mtime_ns)
+
+
+@functools.cache
+def _hash(path: str, size: int, modified: int) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
