@@ -27,7 +27,7 @@ def quick() -> Preset:
         Data(source=Shapes(), split=Split(labeled="1/16", unlabeled="train")),
         Net(
             encoder=Encoder(arch="tiny", output_stride=8, weights="none"),
-            head=DeepLabV3Plus(channels=32, low_level_channels=16, atrous_rates=(2, 4), separable=False),
+            head=DeepLabV3Plus(channels=16, low_level_channels=8, atrous_rates=(2,), separable=False),
         ),
         Recipe(
             steps=800,

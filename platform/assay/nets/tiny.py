@@ -22,12 +22,12 @@ class TinyEncoder(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.channels = (width, 4 * width)
+        self.channels = (width, 2 * width)
         self.low = nn.Sequential(conv_norm_act(3, width, stride=2), conv_norm_act(width, width))
         self.high = nn.Sequential(
             conv_norm_act(width, 2 * width, stride=2),
             conv_norm_act(2 * width, 2 * width),
-            conv_norm_act(2 * width, 4 * width, dilation=2),
+            conv_norm_act(2 * width, 2 * width, dilation=2),
         )
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:

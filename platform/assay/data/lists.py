@@ -1,0 +1,48 @@
+"""Published lists of images. They differ in folders, suffixes, columns and line ends; images are matched by id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from assay.data.source import Source
+from assay.errors import UserError
+from assay.places import Places
+
+
+def find_list(spec: str, places: Places) -> Path:
+    """The file that a list's name means: as given, or below the folder of lists."""
+    tried = (Path(spec).expanduser(), places.splits / spec)
+    for path in tried:
+        if path.is_file():
+            return path
+    raise UserError(
+        f"the list {spec!r} is neither at {tried[0].absolute()} nor at {tried[1]}; name the folder of lists with --splits"
+        " or ASSAY_SPLITS."
+    )
+
+
+def read_list(path: Path) -> tuple[str, ...]:
+    """The entries, one a line; empty lines are left out."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the list {path} cannot be read as text ({error}).") from None
+    entries = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if not entries:
+        raise UserError(f"the list {path} is empty; it must hold one image a line.")
+    return entries
+
+
+def match(entries: tuple[str, ...], source: Source, known: frozenset[str], path: Path) -> tuple[str, ...]:
+    """The entries' image ids, sorted. Refuses what the data set does not have, and what stands twice."""
+    ids = [source.image_id(entry) for entry in entries]
+    unknown = [each for each in ids if each not in known]
+    if unknown:
+        raise UserError(
+            f"{len(unknown)} of {len(ids)} entries of {path} are not among the {len(known)} images of"
+            f" {source.name}; the first is {unknown[0]!r}. Is it another data set's list, or is the data incomplete?"
+        )
+    if len(set(ids)) < len(ids):
+        twice = next(each for each in ids if ids.count(each) > 1)
+        raise UserError(f"{path} holds {twice!r} more than once; each image must stand once.")
+    return tuple(sorted(ids))

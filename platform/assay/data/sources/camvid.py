@@ -1,0 +1,64 @@
+"""CamVid: street scenes of 480 x 360 with eleven classes, in the layout of the SegNet authors' selection."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+
+from assay.data.source import DataMissing, Source
+from assay.data.sources.files import paired, read_pair
+from assay.places import Places
+
+CLASSES = (
+    "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist",
+)  # fmt: skip
+PALETTE = (
+    (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
+    (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
+)  # fmt: skip
+UNLABELLED = 11
+HOME = "CamVid's home is the University of Cambridge's Machine Intelligence Laboratory (mi.eng.cam.ac.uk)."
+
+
+class CamVid(Source):
+    """`<data root>/camvid/{train,val}/{images/*.jpg,masks/*.png}`; 367 and 101 images."""
+
+    name = "camvid"
+
+    def classes(self) -> tuple[str, ...]:
+        return CLASSES
+
+    def palette(self) -> tuple[tuple[int, int, int], ...]:
+        return PALETTE
+
+    def pools(self) -> tuple[str, ...]:
+        return ("train", "val")
+
+    def ids(self, pool: str, places: Places) -> tuple[str, ...]:
+        return tuple(f"{pool}/{stem}" for stem in _pairs(_root(places), pool))
+
+    def read(self, image_id: str, places: Places) -> tuple[np.ndarray, np.ndarray]:
+        pool, _, stem = image_id.partition("/")
+        image, mask = _pairs(_root(places), pool)[stem]
+        return read_pair(image, mask, num_classes=len(CLASSES), to_ignore=UNLABELLED)
+
+    def image_id(self, entry: str) -> str:
+        return f"train/{Path(entry.split()[0]).stem}"
+
+
+def _root(places: Places) -> Path:
+    tried = (places.data / "camvid", places.data / "CamVid", places.data)
+    for root in tried:
+        if (root / "train" / "images").is_dir():
+            return root
+    raise DataMissing(
+        f"CamVid: looked for train/images (367 images) in {', '.join(map(str, tried))} and found none; name the folder"
+        f" with --data-root or ASSAY_DATA. {HOME}"
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _pairs(root: Path, pool: str) -> dict[str, tuple[Path, Path]]:
+    return paired(root / pool / "images", root / pool / "masks", what=f"CamVid {pool}", home=HOME)

@@ -1,0 +1,92 @@
+"""Anyone's images and masks in folders."""
+
+from __future__ import annotations
+
+import colorsys
+import functools
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from assay.data.draws import order
+from assay.data.source import DataMissing, Source
+from assay.data.sources.files import paired, read_pair
+from assay.errors import FieldError
+from assay.places import Places
+from assay.values import param
+
+Pairs = dict[str, tuple[Path, Path]]
+
+
+class Folder(Source):
+    """`<path>/{train,val}/{images,masks}`, or `<path>/{images,masks}` of which a share is held out for validation.
+
+    A mask is a PNG with its image's stem; its pixels are class ids, 255 = ignore.
+    """
+
+    name = "folder"
+    path: str = param("", resolved=True, help="the folder; below the data root, or a path of its own")
+    num_labels: int = param(2, low=2, high=255, help="how many classes the masks hold")
+    class_names: tuple[str, ...] = param((), help="their names; class 0, class 1, … if none are given")
+    val_share: float = param(0.2, above=0, below=1, help="held out where there is no val folder")
+
+    def check(self) -> None:
+        if self.class_names and len(self.class_names) != self.num_labels:
+            raise FieldError(f"class_names must have {self.num_labels} entries, got {len(self.class_names)}")
+
+    def classes(self) -> tuple[str, ...]:
+        return self.class_names or tuple(f"class {index}" for index in range(self.num_labels))
+
+    def palette(self) -> tuple[tuple[int, int, int], ...]:
+        hues = [colorsys.hsv_to_rgb(index * 0.618 % 1, 0.65, 0.9) for index in range(1, self.num_labels)]
+        return ((0, 0, 0), *((round(255 * r), round(255 * g), round(255 * b)) for r, g, b in hues))
+
+    def pools(self) -> tuple[str, ...]:
+        return ("train", "val")
+
+    def ids(self, pool: str, places: Places) -> tuple[str, ...]:
+        return tuple(f"{pool}/{stem}" for stem in _pairs(self._root(places), self.val_share)[pool])
+
+    def read(self, image_id: str, places: Places) -> tuple[np.ndarray, np.ndarray]:
+        pool, _, stem = image_id.partition("/")
+        image, mask = _pairs(self._root(places), self.val_share)[pool][stem]
+        return read_pair(image, mask, num_classes=self.num_labels)
+
+    def image_id(self, entry: str) -> str:
+        return f"train/{Path(entry.split()[0]).stem}"
+
+    def fingerprint(self, places: Places) -> str | None:
+        """Other people's folders may share file names: sizes tell them apart."""
+        found = _pairs(self._root(places), self.val_share)
+        lines = [
+            f"{pool}/{stem} {image.stat().st_size} {mask.stat().st_size}"
+            for pool, pairs in sorted(found.items())
+            for stem, (image, mask) in sorted(pairs.items())
+        ]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+    def _root(self, places: Places) -> Path:
+        if not self.path:
+            raise DataMissing("data.source.path must name a folder with images/ and masks/; set it with --set.")
+        for root in (places.data / self.path, Path(self.path).expanduser().absolute()):
+            if root.is_dir():
+                return root
+        raise DataMissing(f"data.source.path={self.path} is no folder, neither in {places.data} nor as given.")
+
+
+@functools.lru_cache(maxsize=8)
+def _pairs(root: Path, val_share: float) -> dict[str, Pairs]:
+    home = "The layout is images/NAME.jpg beside masks/NAME.png, in the folder itself or in train/ and val/."
+    if (root / "train").is_dir():
+        return {
+            pool: paired(root / pool / "images", root / pool / "masks", what=f"{root.name} {pool}", home=home)
+            for pool in ("train", "val")
+        }
+    everything = paired(root / "images", root / "masks", what=root.name, home=home)
+    stems = sorted(everything)
+    held_out = {stems[index] for index in order(len(stems), "held out")[: max(1, round(val_share * len(stems)))]}
+    return {
+        "train": {stem: everything[stem] for stem in stems if stem not in held_out},
+        "val": {stem: everything[stem] for stem in stems if stem in held_out},
+    }
