@@ -1,109 +1,106 @@
-"""Batch norm over the global batch, on any device, or frozen; with the names torch gives parameters and buffers.
-
-torch's SyncBatchNorm refuses CPUs, and timm has a class of its own that joins batch norm with an activation. The
-two classes here take the place of torch's and timm's.
-"""
+"""Batch normalisation over the global batch, on any device, and frozen where asked for."""
 
 from __future__ import annotations
 
-import timm.layers
-import torch
-import torch.nn.functional as F
-from torch import nn
+from typing import Self
 
-from assay import ranks
+import torch
+from torch import nn
+from torch.nn import functional
+
 from assay.errors import UserError
 from assay.nets.spec import BatchNorm
+from assay.ranks import differentiable_sum, world_size
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """Normalises with the statistics of the global batch in training, with the running ones otherwise."""
+    """torch's batch norm, whose statistics in training are those of all ranks together.
 
-    layer: str  # where in the network: for messages
-    frozen: bool  # never in training mode
-    momentum: float
-    running_mean: torch.Tensor
-    running_var: torch.Tensor
-    num_batches_tracked: torch.Tensor
+    torch's own SyncBatchNorm refuses CPUs. State and names are torch's.
+    """
 
-    def train(self, mode: bool = True) -> BatchNorm2d:
-        """As everywhere, except that a frozen layer stays in evaluation mode."""
-        super().train(mode and not self.frozen)
-        return self
+    def __init__(self, num_features: int, spec: BatchNorm, *, layer: str = "") -> None:
+        super().__init__(num_features, eps=spec.eps, momentum=spec.momentum)
+        self.layer = layer
+        self.frozen = spec.frozen
+        if spec.frozen:
+            self.requires_grad_(False)
+            self.training = False
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """The normalised features."""
+    def train(self, mode: bool = True) -> Self:
+        return super().train(mode and not self.frozen)
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
         if not self.training:
-            return self._plain(images)
-        self.num_batches_tracked.add_(1)
-        if ranks.world_size() > 1:
-            return self._over_all_ranks(images)
-        if images.numel() == images.shape[1]:
-            raise UserError(
-                f"Batch norm needs more than one value per channel in training, got an input of shape"
-                f" {tuple(images.shape)} at the layer {self.layer}: raise recipe.labeled_batch and"
-                " recipe.unlabeled_batch (or lower recipe.accumulate), or set net.batch_norm.frozen=true."
+            return self._finish(
+                functional.batch_norm(
+                    input, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+                )
             )
-        return self._plain(images)
-
-    def _plain(self, images: torch.Tensor) -> torch.Tensor:
-        return F.batch_norm(
-            images,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            training=self.training,
-            momentum=self.momentum,
-            eps=self.eps,
+        count = input.numel() // input.shape[1] * world_size()
+        if count <= 1:
+            raise UserError(
+                f"batch norm {self.layer!r} sees one value per channel, of which no spread is known; use a batch of at"
+                " least 2 (recipe.labeled_batch over ranks and accumulate), or net.batch_norm.frozen=true."
+            )
+        if world_size() > 1:
+            return self._finish(self._over_ranks(input, count))
+        self._count_batch()
+        return self._finish(
+            functional.batch_norm(
+                input, self.running_mean, self.running_var, self.weight, self.bias, True, self.momentum or 0.0, self.eps
+            )
         )
 
-    def _over_all_ranks(self, images: torch.Tensor) -> torch.Tensor:
-        wide = images if images.dtype == torch.float64 else images.float()  # sums of halves lose too much
-        local = wide.new_full((1,), images.numel() / images.shape[1])
-        total = ranks.differentiable_sum(torch.cat([wide.sum(dim=(0, 2, 3)), local]))
-        count = total[-1].detach()
-        mean = total[:-1] / count
-        # Squares of centred values, at the price of a second exchange: E[x²] - E[x]² cancels for large means.
-        centred = wide - mean[:, None, None]
-        variance = ranks.differentiable_sum(centred.square().sum(dim=(0, 2, 3))) / count
-        self._follow(mean.detach(), variance.detach() * (count / (count - 1)))
-        scale = torch.rsqrt(variance + self.eps) * self.weight
-        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(images.dtype)
+    def _finish(self, normalized: torch.Tensor) -> torch.Tensor:
+        return normalized
 
-    @torch.no_grad()
-    def _follow(self, mean: torch.Tensor, unbiased_variance: torch.Tensor) -> None:
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-        self.running_var.lerp_(unbiased_variance.to(self.running_var.dtype), self.momentum)
+    def _count_batch(self) -> None:
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+
+    def _over_ranks(self, input: torch.Tensor, count: int) -> torch.Tensor:
+        """The mean first and the squares around it then: E[x²] - E[x]² loses digits."""
+        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+        values = input if input.dtype == torch.float64 else input.float()
+        shape = (1, -1, 1, 1)
+        mean = differentiable_sum(values.sum(dim=(0, 2, 3))) / count
+        centred = values - mean.view(shape)
+        variance = differentiable_sum(centred.square().sum(dim=(0, 2, 3))) / count
+        with torch.no_grad():
+            self._count_batch()
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+            unbiased = variance * (count / (count - 1))
+            self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return (centred * scale.view(shape) + self.bias.view(shape)).to(input.dtype)
 
 
 class BatchNormAct2d(BatchNorm2d):
-    """The same, followed by the dropout and the activation that timm's class of this name holds."""
+    """Batch norm followed by what timm puts behind some of its own."""
 
-    drop: nn.Module
-    act: nn.Module
+    def __init__(self, old: nn.BatchNorm2d, spec: BatchNorm, *, layer: str) -> None:
+        super().__init__(old.num_features, spec, layer=layer)
+        self.drop = old.drop
+        self.act = old.act
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """The activated features."""
-        activated: torch.Tensor = self.act(self.drop(super().forward(images)))
-        return activated
-
-
-def convert(network: nn.Module, spec: BatchNorm) -> None:
-    """Make every batch norm inside a network (torch's or timm's) one of these, in place."""
-    for name, module in network.named_modules():
-        if isinstance(module, nn.BatchNorm2d):
-            _adopt(module, name, spec)
+    def _finish(self, normalized: torch.Tensor) -> torch.Tensor:
+        finished: torch.Tensor = self.act(self.drop(normalized))  # type: ignore[operator]
+        return finished
 
 
-def _adopt(module: nn.BatchNorm2d, name: str, spec: BatchNorm) -> None:
-    # The class is exchanged rather than the object, so that timm's hooks and references to it stay valid.
-    joined = isinstance(module, timm.layers.BatchNormAct2d)
-    module.__class__ = BatchNormAct2d if joined else BatchNorm2d
-    module.layer = name  # type: ignore[assignment]
-    module.frozen = spec.frozen  # type: ignore[assignment]
-    module.momentum = spec.momentum
-    module.eps = module.eps if spec.eps is None else spec.eps
-    if spec.frozen:
-        module.requires_grad_(False)
-        module.train(False)
+def convert(module: nn.Module, spec: BatchNorm, prefix: str = "") -> None:
+    """Replace every batch norm below `module`, keeping weights and statistics."""
+    for name, child in module.named_children():
+        layer = f"{prefix}{name}"
+        if isinstance(child, nn.BatchNorm2d):
+            has_act = hasattr(child, "act") and hasattr(child, "drop")
+            new = (
+                BatchNormAct2d(child, spec, layer=layer)
+                if has_act
+                else BatchNorm2d(child.num_features, spec, layer=layer)
+            )
+            new.load_state_dict(child.state_dict())
+            setattr(module, name, new)
+        else:
+            convert(child, spec, f"{layer}.")

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from assay.errors import UserError
-from assay.nets.encoders import TimmEncoder, flat_name
+from assay.nets.encoders import TimmEncoder
 
 STEM = ("conv1", "bn1", "conv_stem", "stem")
 
@@ -27,17 +27,15 @@ def load_weights(encoder: nn.Module, path: Path) -> tuple[str, ...]:
     counterpart in most published files); anything else that is missing, too much or of another shape is refused.
     """
     body = encoder.body if isinstance(encoder, TimmEncoder) else encoder
-    state = {flat_name(name): tensor for name, tensor in read_state(path).items()}
+    state = {_flat(name): tensor for name, tensor in read_state(path).items()}
     own = body.state_dict(keep_vars=True)
     fitting = {
-        name
-        for name, tensor in own.items()
-        if flat_name(name) in state and state[flat_name(name)].shape == tensor.shape
+        name for name, tensor in own.items() if _flat(name) in state and state[_flat(name)].shape == tensor.shape
     }
     _refuse_strangers(body, own, state, path)
     _refuse_gaps(own, fitting, state, path)
     for name in fitting:
-        own[name].copy_(state[flat_name(name)])
+        own[name].copy_(state[_flat(name)])
     loaded = {id(own[name]) for name in fitting}
     return tuple(sorted(name for name, each in encoder.named_parameters() if id(each) not in loaded))
 
@@ -50,24 +48,13 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
 
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        pickle.UnpicklingError,
-        _safetensors_error(),
-    ) as problem:
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, _safetensors_error()) as problem:
         raise WeightsDoNotFit(f"The weights file {path} cannot be read: {problem}.") from problem
     for wrapper in ("state_dict", "model"):  # as timm and many training scripts save
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
-    if not isinstance(content, Mapping) or not all(
-        isinstance(each, torch.Tensor) for each in content.values()
-    ):
-        raise WeightsDoNotFit(
-            f"The weights file {path} must hold tensors by name, got a {type(content).__name__}."
-        )
+    if not isinstance(content, Mapping) or not all(isinstance(each, torch.Tensor) for each in content.values()):
+        raise WeightsDoNotFit(f"The weights file {path} must hold tensors by name, got a {type(content).__name__}.")
     return dict(content)
 
 
@@ -81,11 +68,9 @@ def _refuse_strangers(
     body: nn.Module, own: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor], path: Path
 ) -> None:
     """A tensor that this encoder lacks inside one of its own parts belongs to another, larger encoder."""
-    known = {flat_name(name) for name in own}
-    inside = tuple(f"{flat_name(name)}_" for name, _ in body.named_children())
-    strangers = [
-        name for name in state if name not in known and name.startswith(inside) and not _in_stem(name)
-    ]
+    known = {_flat(name) for name in own}
+    inside = tuple(f"{_flat(name)}_" for name, _ in body.named_children())
+    strangers = [name for name in state if name not in known and name.startswith(inside) and not _in_stem(name)]
     if strangers:
         raise WeightsDoNotFit(
             f"The weights file {path} must belong to this encoder, got {len(strangers)} tensors more than it has, the"
@@ -99,7 +84,7 @@ def _refuse_gaps(
     gaps = [name for name in own if name not in fitting and not _in_stem(name) and "num_batches" not in name]
     if not gaps:
         return
-    found = state.get(flat_name(gaps[0]))
+    found = state.get(_flat(gaps[0]))
     what = "is not in it" if found is None else f"has the shape {tuple(found.shape)} there"
     raise WeightsDoNotFit(
         f"The weights file {path} must fit this encoder in all but the stem, got {len(gaps)} tensors that do not, the"
@@ -109,4 +94,9 @@ def _refuse_gaps(
 
 
 def _in_stem(name: str) -> bool:
-    return flat_name(name).startswith(tuple(f"{each}_" for each in STEM))
+    return _flat(name).startswith(tuple(f"{each}_" for each in STEM))
+
+
+def _flat(name: str) -> str:
+    """timm's extractors join some levels of a tensor's name with underscores; this form is the same for all."""
+    return name.replace(".", "_")

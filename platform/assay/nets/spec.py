@@ -13,14 +13,10 @@ class Encoder(Value):
     """What turns an image into features."""
 
     arch: str = param("resnet50", help="a timm name, or 'tiny' for images of about 32 x 32")
-    output_stride: Literal[8, 16, 32] = param(
-        16, help="image pixels per feature cell ('tiny' has its own: 4)"
-    )
+    output_stride: Literal[8, 16, 32] = param(16, help="image pixels per feature cell ('tiny' has its own: 4)")
     stem: Literal["plain", "deep"] = param("plain", help="ResNets: one 7x7 convolution, or three 3x3")
     stem_width: int = param(32, low=1, help="channels of the deep stem; twice as many leave it")
-    multi_grid: tuple[int, ...] = param(
-        (), help="ResNets: factors on the last stage's dilation, block by block"
-    )
+    multi_grid: tuple[int, ...] = param((), help="ResNets: factors on the last stage's dilation, block by block")
     width: int = param(16, low=1, help="'tiny': channels of its first stage")
     weights: str = param("none", resolved=True, help="none, imagenet, or a file")
 
@@ -28,9 +24,7 @@ class Encoder(Value):
         if any(factor < 1 for factor in self.multi_grid):
             raise FieldError(f"multi_grid must be positive factors, got {self.multi_grid}")
         if self.arch == "tiny" and self.weights == "imagenet":
-            raise FieldError(
-                "weights must be none or a file for the encoder 'tiny', which has no ImageNet weights"
-            )
+            raise FieldError("weights must be none or a file for the encoder 'tiny', which has no ImageNet weights")
 
     def facts(self, places: Places) -> dict[str, Any]:
         """What stands in a key for `weights`: the hash of the file that was found."""

@@ -20,8 +20,8 @@ from assay.values import param
 # How hard the task is. Tuned on Supervised alone, to start in the fifties of mIoU with 1/16 of the labels.
 OBJECTS = (4, 7)  # per image, both ends included
 RADIUS = (0.12, 0.26)  # of an object, as a share of the image's side
-COLOUR_SPREAD = 46.0  # standard deviation of an object's colour around its class's, per channel
-PIXEL_NOISE = 20.0  # standard deviation of every pixel
+COLOUR_SPREAD = 34.0  # standard deviation of an object's colour around its class's, per channel
+PIXEL_NOISE = 15.0  # standard deviation of every pixel
 TEXTURE = 30.0  # amplitude of the waves on ground and objects
 LIGHT = (0.7, 1.2)  # factor on the whole image
 
