@@ -28,9 +28,9 @@ class CPS(Method):
     name = "cps"
     version = 1
 
-    weight: float = param(1.5, low=0, help="weight w of the cross pseudo supervision")
-    cutmix: Boxes | None = param(None, help="mix unlabelled images by boxes; none: use them as they are")
-    on_labeled: bool = param(True, help="cross pseudo supervision on the labelled images too")
+    weight: float = param(default=1.5, low=0, help="weight w of the cross pseudo supervision")
+    cutmix: Boxes | None = param(default=None, help="mix unlabelled images by boxes; none: use them as they are")
+    on_labeled: bool = param(default=True, help="cross pseudo supervision on the labelled images too")
 
     def views(self) -> Views:
         return Views(unlabeled=2 if self.cutmix else 1, boxes=self.cutmix)
@@ -50,14 +50,13 @@ class CPS(Method):
         predictions, targets, truth = self._unlabeled(nets, batch)
         if self.on_labeled:
             predictions = [torch.cat(pair) for pair in zip(logits, predictions, strict=True)]
-            targets = [
-                torch.cat([pseudo_label(own), target]) for own, target in zip(logits, targets, strict=True)
-            ]
+            targets = [torch.cat([pseudo_label(own), target]) for own, target in zip(logits, targets, strict=True)]
             truth = torch.cat([torch.full_like(labeled.label, IGNORE), truth])
         cross = pixel_ce(predictions[0], targets[1]) + pixel_ce(predictions[1], targets[0])
         right, judged = agreement(targets[0], truth)
         return Losses(
-            terms=terms | {"cross": Term(cross, self.weight)}, shares={"pseudo_accuracy": Share(right, judged)}
+            terms=terms | {"cross": Term(cross, self.weight)},
+            shares={"pseudo_accuracy": Share(right, judged)},
         )
 
     def _unlabeled(
@@ -65,7 +64,8 @@ class CPS(Method):
     ) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
         """Each network's logits and pseudo-labels on the unlabelled images, and the truth for diagnostics."""
         if batch.boxes is not None:
-            return self._mixed(nets, *batch.unlabeled, batch.boxes)
+            first, second = batch.unlabeled
+            return self._mixed(nets, first, second, batch.boxes)
         images = batch.unlabeled[0]
         predictions = [nets[name](images.weak) for name in ("student1", "student2")]
         return predictions, [images.without_padding(pseudo_label(each)) for each in predictions], images.truth

@@ -28,10 +28,10 @@ class CutMixSeg(Method):
     name = "cutmix_seg"
     version = 1
 
-    weight: float = param(1.0, low=0, help="weight w of the consistency term")
-    momentum: float = param(0.99, low=0, below=1, help="share that the teacher keeps at each step")
-    threshold: float = param(0.97, low=0, below=1, help="probability from which on a pixel is confident")
-    confidence_by: Literal["batch", "pixel"] = param("batch")
+    weight: float = param(default=1.0, low=0, help="weight w of the consistency term")
+    momentum: float = param(default=0.99, low=0, below=1, help="share that the teacher keeps at each step")
+    threshold: float = param(default=0.97, low=0, below=1, help="probability from which on a pixel is confident")
+    confidence_by: Literal["batch", "pixel"] = param(default="batch")
     boxes: Boxes = param(factory=Boxes)
 
     def views(self) -> Views:

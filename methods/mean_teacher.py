@@ -23,9 +23,9 @@ class MeanTeacher(Method):
     name = "mean_teacher"
     version = 1
 
-    weight: float = param(100.0, low=0, help="weight w of the consistency term")
-    momentum: float = param(0.99, low=0, below=1, help="share that the teacher keeps; min(1 - 1/(t+1), this)")
-    on_labeled: bool = param(True, help="consistency on the labelled images too")
+    weight: float = param(default=100.0, low=0, help="weight w of the consistency term")
+    momentum: float = param(default=0.99, low=0, below=1, help="share that the teacher keeps; min(1 - 1/(t+1), this)")
+    on_labeled: bool = param(default=True, help="consistency on the labelled images too")
 
     def views(self) -> Views:
         return Views(unlabeled=1)

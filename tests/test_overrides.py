@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from assay.errors import FieldError
 from assay.overrides import Override, apply, overrides_of
 from assay.presets import starting_point

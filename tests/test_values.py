@@ -7,25 +7,26 @@ import math
 
 import numpy as np
 import pytest
+
 from assay.errors import FieldError
 from assay.values import Value, from_json, param, to_json, walk
 
 
 class Round(Value):
     name = "round"
-    radius: float = param(1.0, above=0, high=10)
+    radius: float = param(default=1.0, above=0, high=10)
 
 
 class Square(Value):
     name = "square"
-    side: int = param(2, low=1)
+    side: int = param(default=2, low=1)
 
 
 class Drawing(Value):
     shape: Round | Square = param(factory=Round)
-    limit: float | None = param(None)
-    sizes: tuple[int, ...] = param((1, 2))
-    added_later: float = param(0.5, neutral=0.0)
+    limit: float | None = param(default=None)
+    sizes: tuple[int, ...] = param(default=(1, 2))
+    added_later: float = param(default=0.5, neutral=0.0)
 
 
 def test_equal_numbers_of_different_types_make_equal_values() -> None:

@@ -19,9 +19,7 @@ def pixel_ce(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return global_mean(total, (target != IGNORE).sum())
 
 
-def pixel_ce_ohem(
-    logits: torch.Tensor, target: torch.Tensor, *, threshold: float, min_kept: int
-) -> torch.Tensor:
+def pixel_ce_ohem(logits: torch.Tensor, target: torch.Tensor, *, threshold: float, min_kept: int) -> torch.Tensor:
     """`pixel_ce` over the hard pixels only: those whose true class has a probability of at most `threshold`, and
     at least the `min_kept` hardest of the global batch."""
     valid = target != IGNORE

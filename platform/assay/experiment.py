@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from assay.catalogue import methods_by_name
-from assay.data.sources import CamVid, Folder, Shapes, VOC
+from assay.data.sources import VOC, CamVid, Folder, Shapes
 from assay.data.splits import Split
 from assay.errors import FieldError
 from assay.nets.spec import Net
@@ -42,7 +42,7 @@ class Experiment(Value):
     data: Data = param(factory=Data)
     net: Net = param(factory=Net)
     recipe: Recipe = param(factory=Recipe)
-    seed: int = param(0, low=0)
+    seed: int = param(default=0, low=0)
 
     def to_json(self) -> Any:
         """Plain JSON data from which `from_json` makes the same value."""
@@ -58,14 +58,14 @@ class Experiment(Value):
 class Runtime(Value):
     """What changes no number (beyond the last bits), and is recorded with the result rather than hashed."""
 
-    device: str = param("auto", help="auto, cpu, cuda or cuda:N")
-    loader_workers: int = param(0, low=0, help="processes that read images")
-    threads: int = param(1, low=1, help="threads per rank")
-    compile: bool = param(False, help="torch.compile")
-    channels_last: bool = param(False)
-    checkpoint_every: int = param(500, low=1, help="steps between two checkpoints")
-    log_every: int = param(20, low=1, help="steps between two lines of metrics.jsonl; their means are logged")
-    progress: Literal["auto", "bar", "lines", "none"] = param("auto")
+    device: str = param(default="auto", help="auto, cpu, cuda or cuda:N")
+    loader_workers: int = param(default=0, low=0, help="processes that read images")
+    threads: int = param(default=1, low=1, help="threads per rank")
+    compile: bool = param(default=False, help="torch.compile")
+    channels_last: bool = param(default=False)
+    checkpoint_every: int = param(default=500, low=1, help="steps between two checkpoints")
+    log_every: int = param(default=20, low=1, help="steps between two lines of metrics.jsonl; their means are logged")
+    progress: Literal["auto", "bar", "lines", "none"] = param(default="auto")
 
     def check(self) -> None:
         kind, _, index = self.device.partition(":")

@@ -49,9 +49,7 @@ def identity_of(
     return {"numerics": NUMERICS, **body}
 
 
-def _content(
-    value: Any, path: str, facts: Mapping[str, Mapping[str, Any]], key_of_input: Callable[[str], str]
-) -> Any:
+def _content(value: Any, path: str, facts: Mapping[str, Mapping[str, Any]], key_of_input: Callable[[str], str]) -> Any:
     if isinstance(value, tuple):
         return [_content(item, f"{path}.{index}", facts, key_of_input) for index, item in enumerate(value)]
     if not isinstance(value, Value):

@@ -6,7 +6,7 @@ optimiser), `after_step`; and `predictors` whenever it evaluates. It knows no me
     class Mine(Method):
         name = "mine"
         version = 1
-        weight: float = param(1.0, low=0)
+        weight: float = param(default=1.0, low=0)
 
         def networks(self, make):           return nn.ModuleDict({"student": make()})
         def loss(self, nets, batch, step):  return Losses(terms={"supervised": Term(...)})

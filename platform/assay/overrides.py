@@ -67,9 +67,7 @@ def _apply(value: V, overrides: list[tuple[list[str], Override]], *, path: str) 
         raise error.from_origin(", ".join(override.origin for _, override in overrides)) from None
 
 
-def _changed(
-    content: Any, field: Field, overrides: list[tuple[list[str], Override]], *, path: str
-) -> Any:
+def _changed(content: Any, field: Field, overrides: list[tuple[list[str], Override]], *, path: str) -> Any:
     """A field's content after its own override (the last one wins) and those of the fields below it."""
     for override in (each for steps, each in overrides if not steps):
         content = _read(override, field)

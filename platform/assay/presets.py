@@ -13,7 +13,7 @@ from assay.data.sources import VOC, CamVid, Folder, Shapes
 from assay.data.splits import Split
 from assay.data.views import Augment
 from assay.errors import UserError
-from assay.experiment import Data, Experiment
+from assay.experiment import Data, Experiment, MethodValue
 from assay.nets.spec import DeepLabV3Plus, Encoder, Net
 from assay.recipe import SGD, Evaluation, Recipe
 from assay.values import nearest
@@ -86,4 +86,6 @@ def starting_point(method: str, data: str, *, seed: int = 0) -> Experiment:
     if data not in PRESETS:
         raise UserError(f"there is no data set {data!r}{nearest(data, PRESETS)}.")
     chosen, net, recipe = PRESETS[data]()
-    return Experiment(method=method_class(method)(), data=chosen, net=net, recipe=recipe, seed=seed)
+    made = method_class(method)()
+    assert isinstance(made, MethodValue)
+    return Experiment(method=made, data=chosen, net=net, recipe=recipe, seed=seed)

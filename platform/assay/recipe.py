@@ -13,30 +13,30 @@ class SGD(Value):
     """Stochastic gradient descent with momentum."""
 
     name = "sgd"
-    lr: float = param(0.0025, above=0, help="learning rate of the encoder")
-    head_lr: float | None = param(None, above=0, help="learning rate of everything else; the encoder's if none")
-    momentum: float = param(0.9, low=0, below=1)
-    nesterov: bool = param(False)
-    weight_decay: float = param(1e-4, low=0)
-    decay_norm_and_bias: bool = param(False, help="apply weight decay to batch norm and biases too")
+    lr: float = param(default=0.0025, above=0, help="learning rate of the encoder")
+    head_lr: float | None = param(default=None, above=0, help="learning rate of everything else; the encoder's if none")
+    momentum: float = param(default=0.9, low=0, below=1)
+    nesterov: bool = param(default=False)
+    weight_decay: float = param(default=1e-4, low=0)
+    decay_norm_and_bias: bool = param(default=False, help="apply weight decay to batch norm and biases too")
 
 
 class Adam(Value):
     """Adam, as Three-Stage and French et al. use it."""
 
     name = "adam"
-    lr: float = param(3e-5, above=0, help="learning rate of the encoder")
-    head_lr: float | None = param(None, above=0, help="learning rate of everything else; the encoder's if none")
-    betas: tuple[float, float] = param((0.9, 0.999))
-    weight_decay: float = param(0.0, low=0)
-    decay_norm_and_bias: bool = param(False, help="apply weight decay to batch norm and biases too")
+    lr: float = param(default=3e-5, above=0, help="learning rate of the encoder")
+    head_lr: float | None = param(default=None, above=0, help="learning rate of everything else; the encoder's if none")
+    betas: tuple[float, float] = param(default=(0.9, 0.999))
+    weight_decay: float = param(default=0.0, low=0)
+    decay_norm_and_bias: bool = param(default=False, help="apply weight decay to batch norm and biases too")
 
 
 class Schedule(Value):
     """lr(t) = lr (1 - t/T)^power, with an optional linear warm-up."""
 
-    power: float = param(0.9, low=0, help="0 keeps the rate constant")
-    warmup_steps: int = param(0, low=0)
+    power: float = param(default=0.9, low=0, help="0 keeps the rate constant")
+    warmup_steps: int = param(default=0, low=0)
 
 
 class OHEM(Value):
@@ -47,20 +47,20 @@ class OHEM(Value):
     """
 
     name = "ohem"
-    threshold: float = param(0.7, above=0, high=1)
-    min_kept: int = param(100_000, low=1, help="pixels of the global batch")
+    threshold: float = param(default=0.7, above=0, high=1)
+    min_kept: int = param(default=100_000, low=1, help="pixels of the global batch")
 
 
 class Evaluation(Value):
     """How the validation images are predicted, and how often."""
 
-    every: int = param(1000, low=1, help="steps between two evaluations; the last step is always evaluated")
-    mode: Literal["whole", "sliding"] = param("whole")
-    window: tuple[int, int] = param((512, 512), help="sliding: height and width of the window")
-    stride_share: float = param(2 / 3, above=0, high=1, help="sliding: step as a share of the window")
-    scales: tuple[float, ...] = param((1.0,), help="the probabilities of these scales are averaged")
-    flip: bool = param(False, help="average with the prediction of the mirrored image")
-    batch: int = param(1, low=1, help="images of equal size that are predicted together")
+    every: int = param(default=1000, low=1, help="steps between two evaluations; the last step is always evaluated")
+    mode: Literal["whole", "sliding"] = param(default="whole")
+    window: tuple[int, int] = param(default=(512, 512), help="sliding: height and width of the window")
+    stride_share: float = param(default=2 / 3, above=0, high=1, help="sliding: step as a share of the window")
+    scales: tuple[float, ...] = param(default=(1.0,), help="the probabilities of these scales are averaged")
+    flip: bool = param(default=False, help="average with the prediction of the mirrored image")
+    batch: int = param(default=1, low=1, help="images of equal size that are predicted together")
 
     def check(self) -> None:
         if not self.scales or min(self.scales) <= 0:
@@ -72,18 +72,18 @@ class Evaluation(Value):
 class Recipe(Value):
     """One training schedule."""
 
-    steps: int = param(40_000, low=1, help="optimiser steps")
-    labeled_batch: int = param(8, low=1, help="labelled images per step, over all ranks")
-    unlabeled_batch: int = param(8, low=1, help="images per step of each unlabelled stream, over all ranks")
+    steps: int = param(default=40_000, low=1, help="optimiser steps")
+    labeled_batch: int = param(default=8, low=1, help="labelled images per step, over all ranks")
+    unlabeled_batch: int = param(default=8, low=1, help="images per step of each unlabelled stream, over all ranks")
     accumulate: int = param(
-        1, low=1, help="micro-batches per step: batch norm and pixel means are then per micro-batch"
+        default=1, low=1, help="micro-batches per step: batch norm and pixel means are then per micro-batch"
     )
     optimizer: SGD | Adam = param(factory=SGD)
     schedule: Schedule = param(factory=Schedule)
-    ohem: OHEM | None = param(None, help="hard pixels only, in the supervised loss")
+    ohem: OHEM | None = param(default=None, help="hard pixels only, in the supervised loss")
     augment: Augment = param(factory=Augment)
     evaluation: Evaluation = param(factory=Evaluation)
-    precision: Literal["float32", "bf16", "float64"] = param("float32")
+    precision: Literal["float32", "bf16", "float64"] = param(default="float32")
 
     def check(self) -> None:
         for field in ("labeled_batch", "unlabeled_batch"):

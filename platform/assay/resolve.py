@@ -68,11 +68,7 @@ def _walk_outside_inputs(experiment: Experiment) -> list[tuple[str, Value]]:
     """Every value of the experiment, nested experiments as wholes."""
     found = list(walk(experiment))
     inner = [path for path, value in found if isinstance(value, Experiment) and path]
-    return [
-        (path, value)
-        for path, value in found
-        if not any(path.startswith(f"{outer}.") for outer in inner)
-    ]
+    return [(path, value) for path, value in found if not any(path.startswith(f"{outer}.") for outer in inner)]
 
 
 def _data_facts(data: Data, images: SplitResult, places: Places) -> dict[str, Any]:

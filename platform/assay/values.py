@@ -18,7 +18,7 @@ import numbers
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Literal, Self, dataclass_transform
+from typing import Any, ClassVar, Literal, Self, cast, dataclass_transform
 
 from assay.errors import FieldError
 
@@ -63,8 +63,8 @@ _ABSENT: Any = object()
 
 
 def param(
-    default: Any = dataclasses.MISSING,
     *,
+    default: Any = dataclasses.MISSING,
     factory: Any = dataclasses.MISSING,
     low: float | None = None,
     high: float | None = None,
@@ -135,9 +135,13 @@ class Field:
     rules: Rules
 
 
-@functools.cache
 def fields(cls: type[Value]) -> tuple[Field, ...]:
     """The fields of a Value class, in the order in which they are written."""
+    return _fields(cls)  # type: ignore[arg-type]  # mypy takes a frozen dataclass's class for unhashable
+
+
+@functools.cache
+def _fields(cls: type[Value]) -> tuple[Field, ...]:
     hints = typing.get_type_hints(cls)
     return tuple(
         Field(name=each.name, type=hints[each.name], rules=each.metadata.get(_RULES, Rules()))
@@ -247,7 +251,7 @@ def _coerce_part(value: Any, annotation: type[Value], *, where: str) -> Any:
 
 def _pick_part(value: Any, classes: Mapping[str, type[Value]], *, where: str) -> Value:
     if isinstance(value, tuple(set(classes.values()))):
-        return value  # type: ignore[no-any-return]
+        return cast(Value, value)
     if isinstance(value, str):
         if value in classes:
             return classes[value]()

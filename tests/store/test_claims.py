@@ -171,9 +171,7 @@ def test_the_end_of_a_forked_child_does_not_release(store):
 def test_a_higher_generation_is_found_by_the_next_check_and_named(store):
     with acquire(store, "key") as claim:
         write_claim(store, generation=2)
-        with pytest.raises(
-            LostClaim, match=r"no longer holds claim 1 .* process 4711 on far-away .*claim 2\."
-        ):
+        with pytest.raises(LostClaim, match=r"no longer holds claim 1 .* process 4711 on far-away .*claim 2\."):
             claim.check()
         with pytest.raises(LostClaim):
             claim.check()

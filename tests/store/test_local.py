@@ -172,9 +172,7 @@ def test_of_several_processes_that_create_a_name_one_succeeds_with_its_whole_con
         racer.stdin.write("\n")
         racer.stdin.flush()
     won = {letter: racer.communicate()[0].split() for letter, racer in racers.items()}
-    assert sorted((name for names in won.values() for name in names), key=int) == [
-        str(name) for name in range(60)
-    ]
+    assert sorted((name for names in won.values() for name in names), key=int) == [str(name) for name in range(60)]
     for letter, names in won.items():
         for name in names:
             assert store.read("key", f"n{name}") == letter.encode() * 1000
@@ -324,8 +322,7 @@ def test_a_write_that_fails_half_way_leaves_everything_as_it_was(store):
     said = run(LIMITED, store.root).stdout.splitlines()
     reason = "the file would be larger than allowed: raise the limit (ulimit -f), or choose another folder"
     assert said == [
-        f"Cannot write {store.root}/key/{name}: {reason} for the store."
-        for name in ["name", "fresh", "name", "log"]
+        f"Cannot write {store.root}/key/{name}: {reason} for the store." for name in ["name", "fresh", "name", "log"]
     ]
     assert store.read("key", "name") == b"old"
     assert store.read("key", "log") == b"kept\n1\n2\n"
@@ -347,9 +344,7 @@ def test_a_root_that_is_a_file_is_named_with_a_cure(tmp_path):
         lambda: store.keys(),
     ]
     for call in calls:
-        with pytest.raises(
-            StoreError, match=r"file.*: a file stands where a folder must be: move it away, or"
-        ):
+        with pytest.raises(StoreError, match=r"file.*: a file stands where a folder must be: move it away, or"):
             call()
     assert (tmp_path / "file").read_text() == "precious"
 
@@ -363,9 +358,7 @@ def test_a_folder_in_the_place_of_a_file_is_named(store):
 
 
 def test_a_folder_that_the_system_guards_is_named_with_a_cure():
-    with pytest.raises(
-        StoreError, match=r"/sys/store/key/name: (permission is denied|the file system is read-)"
-    ):
+    with pytest.raises(StoreError, match=r"/sys/store/key/name: (permission is denied|the file system is read-)"):
         LocalStore(Path("/sys/store")).write("key", "name", b"")
 
 

@@ -78,9 +78,7 @@ def test_without_metrics_there_are_no_lines(store):
 
 def test_metrics_are_cut_back_to_a_step_byte_by_byte(store):
     log_steps(store, 10, 20, 30, rest=b'{"step": 4')
-    assert records.metrics_up_to(store, "key", 20) == (
-        b'{"step": 10, "loss":   0.50}\n{"step": 20, "loss":   0.50}\n'
-    )
+    assert records.metrics_up_to(store, "key", 20) == (b'{"step": 10, "loss":   0.50}\n{"step": 20, "loss":   0.50}\n')
 
 
 @pytest.mark.parametrize("step, kept", [(0, 0), (9, 0), (10, 1), (29, 2), (30, 3), (99, 3)])

@@ -11,9 +11,7 @@ from assay.store.store import checked, is_name
 MODULES = ["checkpoints", "claims", "documents", "local", "owners", "records", "store"]
 
 
-@pytest.mark.parametrize(
-    "text", ["a", "cps-r50-3fa9", "result.json", "checkpoint-000000012.pt", "7", "a" * 200]
-)
+@pytest.mark.parametrize("text", ["a", "cps-r50-3fa9", "result.json", "checkpoint-000000012.pt", "7", "a" * 200])
 def test_plain_file_names_are_names(text):
     assert is_name(text)
     assert checked(text, "key") == text

@@ -23,7 +23,8 @@ COMMANDS = {
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = argparse.ArgumentParser(
-        prog="python -m assay", description="Train and look at single experiments; studies/ holds whole tables."
+        prog="python -m assay",
+        description="Train and look at single experiments; studies/ holds whole tables.",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, purpose in COMMANDS.items():

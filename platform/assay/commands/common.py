@@ -28,9 +28,7 @@ def add_places(command: argparse.ArgumentParser) -> None:
 
 def places_of(arguments: argparse.Namespace) -> Places:
     """The places that the command line names."""
-    return Places.from_environment(
-        data=arguments.data_root, splits=arguments.splits, weights=arguments.weights
-    )
+    return Places.from_environment(data=arguments.data_root, splits=arguments.splits, weights=arguments.weights)
 
 
 def store_of(arguments: argparse.Namespace) -> Store:
@@ -40,11 +38,12 @@ def store_of(arguments: argparse.Namespace) -> Store:
 
 def key_in(store: Store, beginning: str) -> str:
     """The one key that begins so."""
-    found = [key for key in store.keys() if key.startswith(beginning)]
+    keys = store.keys()
+    found = [key for key in keys if key.startswith(beginning)]
     if len(found) == 1:
         return found[0]
     if not found:
-        raise UserError(f"no key in {store.describe()} begins with {beginning!r}{nearest(beginning, store.keys()[:20])}.")
+        raise UserError(f"no key in {store.describe()} begins with {beginning!r}{nearest(beginning, keys[:20])}.")
     raise UserError(f"{len(found)} keys begin with {beginning!r}: {', '.join(found[:8])}; write more of it.")
 
 

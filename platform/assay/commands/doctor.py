@@ -5,10 +5,16 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 from assay.commands.common import add_places, places_of
 from assay.errors import UserError
 from assay.places import Places
+
+if TYPE_CHECKING:
+    from assay.data.source import Source
+    from assay.nets.spec import Encoder
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "pyarrow", "scipy", "rich")
 
@@ -21,21 +27,22 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Check packages, data sets, lists and weights; 0 even where something is missing, since nothing need be here."""
     from assay.nets.spec import Encoder
-    from assay.nets.weights import PRETRAINED, find_weights
+    from assay.nets.weights import PRETRAINED
+    from assay.overrides import apply, overrides_of
     from assay.presets import PRESETS
 
     places = places_of(arguments)
     for package in PACKAGES:
-        _report(package, lambda package=package: importlib.metadata.version(package))
+        _report(package, partial(importlib.metadata.version, package))
     for name, preset in PRESETS.items():
         if name != "folder":
-            source = preset()[0].source
-            _report(f"data {name}", lambda source=source: _pools(source, places))
-    _report("lists", lambda: _lists(places))
+            _report(f"data {name}", partial(_pools, preset()[0].source, places))
+    _report("lists", partial(_lists, places))
     for arch, stem, stem_width in PRETRAINED:
-        spec = Encoder(arch=arch, stem=stem, stem_width=stem_width, weights="imagenet")
+        kind = {"stem": "deep", "stem_width": stem_width} if stem == "deep" else {}
+        spec = apply(Encoder(arch=arch, weights="imagenet"), overrides_of(kind, "the table of weights"))
         title = f"weights {arch}" + (f" (deep stem {stem_width})" if stem == "deep" else "")
-        _report(title, lambda spec=spec: str(find_weights(spec, places)))
+        _report(title, partial(_weights, spec, places))
     return 0
 
 
@@ -46,7 +53,7 @@ def _report(name: str, look: Callable[[], str]) -> None:
         print(f"missing  {name}: {error}")
 
 
-def _pools(source, places: Places) -> str:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _pools(source: Source, places: Places) -> str:
     return ", ".join(f"{pool} {len(source.ids(pool, places))}" for pool in source.pools())
 
 
@@ -54,3 +61,9 @@ def _lists(places: Places) -> str:
     if not places.splits.is_dir():
         raise UserError(f"no folder {places.splits}; name it with --splits or ASSAY_SPLITS.")
     return f"{len(list(places.splits.rglob('*.txt')))} in {places.splits}"
+
+
+def _weights(spec: Encoder, places: Places) -> str:
+    from assay.nets.weights import find_weights
+
+    return str(find_weights(spec, places))

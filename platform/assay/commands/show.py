@@ -58,9 +58,7 @@ def summary(document: Mapping[str, Any], result: Mapping[str, Any]) -> str:
         f" best {percent(result['miou_best'])} at step {result['step_best']};"
         f" pixel accuracy {percent(result['pixel_accuracy'])}",
         "IoU: "
-        + ", ".join(
-            f"{name} {percent(value)}" for name, value in zip(result["classes"], result["iou"], strict=True)
-        ),
+        + ", ".join(f"{name} {percent(value)}" for name, value in zip(result["classes"], result["iou"], strict=True)),
     ]
     lines += [f"{name}: mIoU {percent(score['miou'])}" for name, score in result["networks"].items()]
     for name, cost in result["cost"].items():

@@ -43,7 +43,10 @@ def add_experiment(command: argparse.ArgumentParser) -> None:
     """The flags that describe an experiment."""
     command.add_argument("--method", metavar="NAME", help="short name of the method: supervised, cps, …")
     command.add_argument(
-        "--data", default="shapes", metavar="NAME", help="data set, with a network and recipe that suit it: shapes,"
+        "--data",
+        default="shapes",
+        metavar="NAME",
+        help="data set, with a network and recipe that suit it: shapes,"
         " camvid, voc, folder (default: shapes, drawn by the program)",
     )
     command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the training (default: 0)")
@@ -138,7 +141,11 @@ def stop_on_signals() -> Iterator[Stopped]:
             os._exit(128 + number)
         stopped.signal = number
         stopped.set()
-        print("stopping at the next step with a checkpoint; once more stops at once", file=sys.stderr, flush=True)
+        print(
+            "stopping at the next step with a checkpoint; once more stops at once",
+            file=sys.stderr,
+            flush=True,
+        )
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

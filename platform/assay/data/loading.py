@@ -40,7 +40,7 @@ class Stream:
     def image_id(self, position: int) -> str:
         """The image at a position."""
         passes, place = divmod(position, len(self.ids))
-        return self.ids[_order(len(self.ids), self.seed, self.name, passes)[place]]
+        return self.ids[int(_order(len(self.ids), self.seed, self.name, passes)[place])]
 
 
 _ORDERS: dict[tuple[int, int, str, int], np.ndarray] = {}
@@ -141,9 +141,7 @@ class Plan:
         unlabeled = self._positions(step, part, self.recipe.unlabeled_batch)
         return RawBatch(
             labeled=self._crops(self.labeled, labeled, num_strong=int(self.views.labeled_strong)),
-            unlabeled=tuple(
-                self._crops(stream, unlabeled, num_strong=self.views.strong) for stream in self.unlabeled
-            ),
+            unlabeled=tuple(self._crops(stream, unlabeled, num_strong=self.views.strong) for stream in self.unlabeled),
             boxes=self._boxes(self.views.boxes, unlabeled) if self.views.boxes and self.unlabeled else None,
         )
 
@@ -158,7 +156,9 @@ class Plan:
         cut = [self._crop(stream, each, at, augment) for each, at in zip(ids, positions, strict=True)]
         images, labels, valid = (torch.stack(parts) for parts in zip(*cut, strict=True))
         strong = tuple(
-            tuple(draw_strong(generator(self.seed, "strong", stream.name, view, at), augment.strong) for at in positions)
+            tuple(
+                draw_strong(generator(self.seed, "strong", stream.name, view, at), augment.strong) for at in positions
+            )
             for view in range(num_strong)
         )
         return Crops(images=images, labels=labels, valid=valid, strong=strong, ids=ids)
@@ -229,9 +229,7 @@ def on_device(
     )
 
 
-def _unlabeled(
-    crops: Crops, finished: Callable[[torch.Tensor], torch.Tensor], *, device: torch.device
-) -> Unlabeled:
+def _unlabeled(crops: Crops, finished: Callable[[torch.Tensor], torch.Tensor], *, device: torch.device) -> Unlabeled:
     images = crops.images.to(device, non_blocking=True)
     return Unlabeled(
         weak=finished(images),

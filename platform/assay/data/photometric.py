@@ -42,9 +42,7 @@ def draw_strong(rng: np.random.Generator, strong: Strong) -> StrongDraw:
     """An operator and its parameters; always seven numbers from `rng`."""
     at_operator, at_kernel, at_sigma, *at_jitter = rng.random(7).tolist()
     spans = (strong.brightness, strong.contrast, strong.saturation, strong.hue)
-    brightness, contrast, saturation, hue = (
-        (2 * at - 1) * span for at, span in zip(at_jitter, spans, strict=True)
-    )
+    brightness, contrast, saturation, hue = ((2 * at - 1) * span for at, span in zip(at_jitter, spans, strict=True))
     low, high = strong.blur_sigma
     return StrongDraw(
         operator=_operator(at_operator, strong),

@@ -20,12 +20,18 @@ from assay.values import Value, nearest, param
 class Split(Value):
     """The choice of labelled and unlabelled images."""
 
-    labeled: str = param("1/8", resolved=True, help="1/n, a count, all, or a list's file")
-    unlabeled: str = param("train", resolved=True, help="a pool, rest (the pool without the labelled), or a file")
-    labeled_pool: str = param("", resolved=True, help="where 1/n is drawn from; the data set's first pool if empty")
-    seed: int = param(0, low=0, resolved=True, help="of the draw; apart from the training's, so that seeds share it")
+    labeled: str = param(default="1/8", resolved=True, help="1/n, a count, all, or a list's file")
+    unlabeled: str = param(
+        default="train", resolved=True, help="a pool, rest (the pool without the labelled), or a file"
+    )
+    labeled_pool: str = param(
+        default="", resolved=True, help="where 1/n is drawn from; the data set's first pool if empty"
+    )
+    seed: int = param(
+        default=0, low=0, resolved=True, help="of the draw; apart from the training's, so that seeds share it"
+    )
     keep_repeated: bool = param(
-        False, resolved=True, help="keep labelled images that an unlabelled list names again"
+        default=False, resolved=True, help="keep labelled images that an unlabelled list names again"
     )
 
 
@@ -77,7 +83,13 @@ def _labeled(source: Source, spec: Split, pool: str, places: Places) -> tuple[st
         return match(read_list(path), source, _known(source, places), path)
     ids = source.ids(pool, places)
     # Rounded up: the published lists of VOC's 10582 hold 662, 1323, 2646 and 5291.
-    count = len(ids) if spec.labeled == "all" else int(spec.labeled) if not fraction else math.ceil(len(ids) / int(fraction[1]))
+    count = (
+        len(ids)
+        if spec.labeled == "all"
+        else int(spec.labeled)
+        if not fraction
+        else math.ceil(len(ids) / int(fraction[1]))
+    )
     if not 1 <= count <= len(ids):
         raise UserError(f"data.split.labeled must be between 1 and the {len(ids)} images of {pool}, got {count}.")
     # The first of one order, so that a smaller share lies within every larger one.

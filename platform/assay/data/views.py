@@ -15,17 +15,17 @@ from assay.values import Value, param
 class Strong(Value):
     """Exactly one of five operators for each image, drawn with these weights (facts: MKD's proportions)."""
 
-    jitter: float = param(0.3, low=0, help="weight of colour jitter")
-    blur: float = param(0.5, low=0, help="weight of Gaussian blur")
-    grey: float = param(0.5, low=0, help="weight of conversion to grey")
-    equalize: float = param(0.1, low=0, help="weight of histogram equalisation")
-    solarize: float = param(0.1, low=0, help="weight of solarisation")
-    brightness: float = param(0.5, low=0, high=1, help="jitter: factor drawn from 1 ± this")
-    contrast: float = param(0.5, low=0, high=1, help="jitter: factor drawn from 1 ± this")
-    saturation: float = param(0.5, low=0, high=1, help="jitter: factor drawn from 1 ± this")
-    hue: float = param(0.25, low=0, high=0.5, help="jitter: turn of the hue circle drawn from ± this")
-    blur_sigma: tuple[float, float] = param((0.1, 2.0), help="blur: range of the Gaussian's width in pixels")
-    blur_kernels: tuple[int, ...] = param((3, 5, 7), help="blur: kernel sizes, one is drawn")
+    jitter: float = param(default=0.3, low=0, help="weight of colour jitter")
+    blur: float = param(default=0.5, low=0, help="weight of Gaussian blur")
+    grey: float = param(default=0.5, low=0, help="weight of conversion to grey")
+    equalize: float = param(default=0.1, low=0, help="weight of histogram equalisation")
+    solarize: float = param(default=0.1, low=0, help="weight of solarisation")
+    brightness: float = param(default=0.5, low=0, high=1, help="jitter: factor drawn from 1 ± this")
+    contrast: float = param(default=0.5, low=0, high=1, help="jitter: factor drawn from 1 ± this")
+    saturation: float = param(default=0.5, low=0, high=1, help="jitter: factor drawn from 1 ± this")
+    hue: float = param(default=0.25, low=0, high=0.5, help="jitter: turn of the hue circle drawn from ± this")
+    blur_sigma: tuple[float, float] = param(default=(0.1, 2.0), help="blur: range of the Gaussian's width in pixels")
+    blur_kernels: tuple[int, ...] = param(default=(3, 5, 7), help="blur: kernel sizes, one is drawn")
 
     def check(self) -> None:
         if self.jitter + self.blur + self.grey + self.equalize + self.solarize <= 0:
@@ -40,11 +40,13 @@ class Strong(Value):
 class Augment(Value):
     """Geometry shared by all views of an image, and the strong operators."""
 
-    crop: tuple[int, int] = param((512, 512), help="height and width of a training crop")
-    fit: int | None = param(None, low=1, help="first fit the image into a square of this side, keeping its ratio")
-    scales: tuple[float, ...] = param((0.5, 2.0), help="scale factors: two ends of a range, or a list")
-    scale_draw: Literal["range", "list"] = param("range", help="draw evenly from the range, or from the list")
-    flip: float = param(0.5, low=0, high=1, help="chance of a left-right flip")
+    crop: tuple[int, int] = param(default=(512, 512), help="height and width of a training crop")
+    fit: int | None = param(
+        default=None, low=1, help="first fit the image into a square of this side, keeping its ratio"
+    )
+    scales: tuple[float, ...] = param(default=(0.5, 2.0), help="scale factors: two ends of a range, or a list")
+    scale_draw: Literal["range", "list"] = param(default="range", help="draw evenly from the range, or from the list")
+    flip: float = param(default=0.5, low=0, high=1, help="chance of a left-right flip")
     strong: Strong = param(factory=Strong)
 
     def check(self) -> None:
@@ -62,10 +64,10 @@ class Boxes(Value):
 
     name = "boxes"
 
-    num_boxes: int = param(1, low=1, high=1024, help="boxes per image")
-    area: tuple[float, float] = param((0.5, 0.5), help="range of the area share of all boxes together")
+    num_boxes: int = param(default=1, low=1, high=1024, help="boxes per image")
+    area: tuple[float, float] = param(default=(0.5, 0.5), help="range of the area share of all boxes together")
     rule: Literal["union", "toggle"] = param(
-        "union", help="where boxes overlap: inside (union) or back outside (toggle, as French's code does)"
+        default="union", help="where boxes overlap: inside (union) or back outside (toggle, as French's code does)"
     )
 
     def check(self) -> None:

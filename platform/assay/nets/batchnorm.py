@@ -19,8 +19,10 @@ class BatchNorm2d(nn.BatchNorm2d):
     torch's own SyncBatchNorm refuses CPUs. State and names are torch's.
     """
 
-    def __init__(self, num_features: int, spec: BatchNorm, *, layer: str = "") -> None:
-        super().__init__(num_features, eps=spec.eps, momentum=spec.momentum)
+    def __init__(self, old: nn.BatchNorm2d, spec: BatchNorm, *, layer: str = "") -> None:
+        eps = old.eps if spec.eps is None else spec.eps
+        super().__init__(old.num_features, eps=eps, momentum=spec.momentum)
+        self.load_state_dict(old.state_dict())
         self.layer = layer
         self.frozen = spec.frozen
         if spec.frozen:
@@ -48,7 +50,14 @@ class BatchNorm2d(nn.BatchNorm2d):
         self._count_batch()
         return self._finish(
             functional.batch_norm(
-                input, self.running_mean, self.running_var, self.weight, self.bias, True, self.momentum or 0.0, self.eps
+                input,
+                self.running_mean,
+                self.running_var,
+                self.weight,
+                self.bias,
+                True,
+                self.momentum or 0.0,
+                self.eps,
             )
         )
 
@@ -80,7 +89,7 @@ class BatchNormAct2d(BatchNorm2d):
     """Batch norm followed by what timm puts behind some of its own."""
 
     def __init__(self, old: nn.BatchNorm2d, spec: BatchNorm, *, layer: str) -> None:
-        super().__init__(old.num_features, spec, layer=layer)
+        super().__init__(old, spec, layer=layer)
         self.drop = old.drop
         self.act = old.act
 
@@ -95,12 +104,7 @@ def convert(module: nn.Module, spec: BatchNorm, prefix: str = "") -> None:
         layer = f"{prefix}{name}"
         if isinstance(child, nn.BatchNorm2d):
             has_act = hasattr(child, "act") and hasattr(child, "drop")
-            new = (
-                BatchNormAct2d(child, spec, layer=layer)
-                if has_act
-                else BatchNorm2d(child.num_features, spec, layer=layer)
-            )
-            new.load_state_dict(child.state_dict())
-            setattr(module, name, new)
+            made = BatchNormAct2d if has_act else BatchNorm2d
+            setattr(module, name, made(child, spec, layer=layer))
         else:
             convert(child, spec, f"{layer}.")

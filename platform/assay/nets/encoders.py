@@ -96,14 +96,21 @@ def load_weights(encoder: nn.Module, path: Path) -> tuple[str, ...]:
     }
     parameters = dict(body.named_parameters())
     random = sorted(name for name in parameters if name not in fitting)
-    foreign = [name for name in random if not _in_stem(name)]
+    foreign = [name for name in random if not _in_stem(name)] or _too_much(stored, own)
     if foreign:
         raise UserError(
-            f"{path} does not fit the encoder: {len(foreign)} of its {len(parameters)} parameters have no counterpart of"
-            f" their shape, the first is {foreign[0]!r}; choose the file of the same network."
+            f"{path} does not fit the encoder: {len(foreign)} tensors have no counterpart of their shape, the first is"
+            f" {foreign[0]!r}; choose the file of the same network."
         )
     body.load_state_dict(fitting, strict=False)
     return tuple(random)
+
+
+def _too_much(stored: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -> list[str]:
+    """What a larger network's file has in the stages that both have. A classifier is no stage of an encoder."""
+    names = {_plain(name) for name in own}
+    stages = {name.split(".")[0] for name in names}
+    return sorted(name for name in stored if name not in names and name.split(".")[0] in stages and not _in_stem(name))
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:

@@ -47,13 +47,18 @@ class Head(nn.Module):
     classifier: nn.Module
     feature_channels: int
 
+    def __init__(self, dropout: float = 0.0) -> None:
+        super().__init__()
+        # Behind the features, so that they are the same however often they are asked for.
+        self.dropout = nn.Dropout2d(dropout)
+
     def features(self, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
         """What the classifier sees, from the encoder's low-level and last features."""
         raise NotImplementedError
 
     def classify(self, features: torch.Tensor) -> torch.Tensor:
         """Logits at the features' resolution."""
-        logits: torch.Tensor = self.classifier(features)
+        logits: torch.Tensor = self.classifier(self.dropout(features))
         return logits
 
 
@@ -73,7 +78,7 @@ class DeepLabV3PlusHead(Head):
     """ASPP over the last features; two 3x3 blocks over it and the reduced low-level features."""
 
     def __init__(self, spec: DeepLabV3Plus, channels: tuple[int, int], num_classes: int) -> None:
-        super().__init__()
+        super().__init__(spec.dropout)
         low, high = channels
         width = spec.channels
         self.branches = nn.ModuleList(
@@ -88,7 +93,6 @@ class DeepLabV3PlusHead(Head):
         self.fuse = nn.Sequential(
             conv3x3(width + spec.low_level_channels, width, separable=spec.separable),
             conv3x3(width, width, separable=spec.separable),
-            nn.Dropout2d(spec.dropout),
         )
         self.classifier = nn.Conv2d(width, num_classes, 1)
         self.feature_channels = width
@@ -103,14 +107,12 @@ class PSPHead(Head):
     """The last features beside their means over ever smaller cells."""
 
     def __init__(self, spec: PSPNet, channels: tuple[int, int], num_classes: int) -> None:
-        super().__init__()
+        super().__init__(spec.dropout)
         high = channels[1]
         width = max(1, high // len(spec.bins))
         self.bins = spec.bins
         self.pooled = nn.ModuleList([conv_norm_relu(high, width, 1) for _ in spec.bins])
-        self.fuse = nn.Sequential(
-            conv_norm_relu(high + width * len(spec.bins), spec.channels, 3), nn.Dropout2d(spec.dropout)
-        )
+        self.fuse = conv_norm_relu(high + width * len(spec.bins), spec.channels, 3)
         self.classifier = nn.Conv2d(spec.channels, num_classes, 1)
         self.feature_channels = spec.channels
 
@@ -148,9 +150,7 @@ class DeepLabV2Head(Head):
         return high
 
 
-def build_head(
-    spec: DeepLabV2 | DeepLabV3Plus | PSPNet, channels: tuple[int, int], num_classes: int
-) -> Head:
+def build_head(spec: DeepLabV2 | DeepLabV3Plus | PSPNet, channels: tuple[int, int], num_classes: int) -> Head:
     """The head that a value describes."""
     if isinstance(spec, DeepLabV3Plus):
         return DeepLabV3PlusHead(spec, channels, num_classes)

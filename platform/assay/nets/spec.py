@@ -12,13 +12,15 @@ from assay.values import Value, param
 class Encoder(Value):
     """What turns an image into features."""
 
-    arch: str = param("resnet50", help="a timm name, or 'tiny' for images of about 32 x 32")
-    output_stride: Literal[8, 16, 32] = param(16, help="image pixels per feature cell ('tiny' has its own: 4)")
-    stem: Literal["plain", "deep"] = param("plain", help="ResNets: one 7x7 convolution, or three 3x3")
-    stem_width: int = param(32, low=1, help="channels of the deep stem; twice as many leave it")
-    multi_grid: tuple[int, ...] = param((), help="ResNets: factors on the last stage's dilation, block by block")
-    width: int = param(16, low=1, help="'tiny': channels of its first stage")
-    weights: str = param("none", resolved=True, help="none, imagenet, or a file")
+    arch: str = param(default="resnet50", help="a timm name, or 'tiny' for images of about 32 x 32")
+    output_stride: Literal[8, 16, 32] = param(default=16, help="image pixels per feature cell ('tiny' has its own: 4)")
+    stem: Literal["plain", "deep"] = param(default="plain", help="ResNets: one 7x7 convolution, or three 3x3")
+    stem_width: int = param(default=32, low=1, help="channels of the deep stem; twice as many leave it")
+    multi_grid: tuple[int, ...] = param(
+        default=(), help="ResNets: factors on the last stage's dilation, block by block"
+    )
+    width: int = param(default=16, low=1, help="'tiny': channels of its first stage")
+    weights: str = param(default="none", resolved=True, help="none, imagenet, or a file")
 
     def check(self) -> None:
         if any(factor < 1 for factor in self.multi_grid):
@@ -39,8 +41,8 @@ class DeepLabV2(Value):
     the four branches only (facts 4.1); `branches` = 2 describes them."""
 
     name = "deeplabv2"
-    atrous_rates: tuple[int, ...] = param((6, 12, 18, 24))
-    branches: int = param(4, low=1, help="how many of the rates are summed")
+    atrous_rates: tuple[int, ...] = param(default=(6, 12, 18, 24))
+    branches: int = param(default=4, low=1, help="how many of the rates are summed")
 
     def check(self) -> None:
         if not self.atrous_rates or min(self.atrous_rates) < 1:
@@ -53,11 +55,11 @@ class DeepLabV3Plus(Value):
     """Atrous spatial pyramid pooling, and a decoder that adds low-level features."""
 
     name = "deeplabv3plus"
-    channels: int = param(256, low=1)
-    low_level_channels: int = param(48, low=1)
-    atrous_rates: tuple[int, ...] = param((6, 12, 18))
-    separable: bool = param(True, help="depthwise-separable 3x3 convolutions")
-    dropout: float = param(0.0, low=0, below=1, help="before the classifier")
+    channels: int = param(default=256, low=1)
+    low_level_channels: int = param(default=48, low=1)
+    atrous_rates: tuple[int, ...] = param(default=(6, 12, 18))
+    separable: bool = param(default=True, help="depthwise-separable 3x3 convolutions")
+    dropout: float = param(default=0.0, low=0, below=1, help="before the classifier")
 
     def check(self) -> None:
         if any(rate < 1 for rate in self.atrous_rates):
@@ -68,9 +70,9 @@ class PSPNet(Value):
     """Pyramid pooling."""
 
     name = "pspnet"
-    channels: int = param(512, low=1)
-    bins: tuple[int, ...] = param((1, 2, 3, 6), help="cells per side of each pooled map")
-    dropout: float = param(0.1, low=0, below=1, help="before the classifier")
+    channels: int = param(default=512, low=1)
+    bins: tuple[int, ...] = param(default=(1, 2, 3, 6), help="cells per side of each pooled map")
+    dropout: float = param(default=0.1, low=0, below=1, help="before the classifier")
 
     def check(self) -> None:
         if not self.bins or min(self.bins) < 1:
@@ -80,9 +82,9 @@ class PSPNet(Value):
 class BatchNorm(Value):
     """How batch normalisation behaves, everywhere in the network."""
 
-    momentum: float = param(0.1, above=0, high=1, help="weight of the new batch in the running statistics")
-    eps: float = param(1e-5, above=0)
-    frozen: bool = param(False, help="stored statistics, and neither they nor scale and shift are trained")
+    momentum: float = param(default=0.1, above=0, high=1, help="weight of the new batch in the running statistics")
+    eps: float | None = param(default=None, above=0, help="each layer's own if none: 1e-5, but 1e-3 in xception65")
+    frozen: bool = param(default=False, help="stored statistics, and neither they nor scale and shift are trained")
 
 
 class Net(Value):

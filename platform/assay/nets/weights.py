@@ -76,8 +76,7 @@ def _candidates(name: str, places: Places) -> list[Path]:
     """Where a file may lie: the folder of weights, then the Hugging Face cache."""
     own = [places.weights / f"{name}{suffix}" for suffix in SUFFIXES]
     cache = Path(
-        os.environ.get("HF_HUB_CACHE")
-        or Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser() / "hub"
+        os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser() / "hub"
     )
     cached = sorted((cache / f"models--timm--{name}" / "snapshots").glob("*/model.safetensors"))
     return [*own, *cached]

@@ -118,9 +118,7 @@ class Claim:
             return
         self._over.set()
         by = f"; it is now with {current.describe()}" if current and current.owner != self._sign.owner else ""
-        raise LostClaim(
-            f"This process no longer holds claim {self.generation} on {self._store.place(self.key)}{by}."
-        )
+        raise LostClaim(f"This process no longer holds claim {self.generation} on {self._store.place(self.key)}{by}.")
 
     def release(self) -> None:
         """Let others take the key. Nothing happens for a claim that is over, or in a forked child."""

@@ -11,15 +11,11 @@ from pathlib import Path
 
 from assay.store.store import Store, StoreError, checked, is_name
 
-_SPOOL = (
-    ".tmp"  # how the names of temporary files end; they begin with a dot, which no name in the store does
-)
+_SPOOL = ".tmp"  # how the names of temporary files end; they begin with a dot, which no name in the store does
 _ABANDONED_AFTER = 600.0  # seconds without a write after which a temporary file's writer is taken for dead
 
 # What link() answers where there are no hard links: FAT, many FUSE file systems, some network file systems.
-_NO_LINKS = frozenset(
-    {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EMLINK}
-)
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EMLINK})
 # What fsync() answers for a directory where only files can be synchronised.
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF})
 

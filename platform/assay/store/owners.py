@@ -20,13 +20,9 @@ class Owner:
 
     token: str
     host: str
-    system: (
-        str  # which running kernel, and which of its spaces of process numbers; "" where that cannot be known
-    )
+    system: str  # which running kernel, and which of its spaces of process numbers; "" where that cannot be known
     pid: int
-    started: (
-        int | None
-    )  # in ticks since the kernel started: numbers of processes come again, with another start
+    started: int | None  # in ticks since the kernel started: numbers of processes come again, with another start
     command: str
 
     @classmethod

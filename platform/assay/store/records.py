@@ -14,9 +14,7 @@ from assay.store.store import Store
 EXPERIMENT = "experiment.json"  # the experiment, resolved, and what it was run with
 METRICS = "metrics.jsonl"  # one line per logged step
 RESULT = "result.json"  # the final numbers; where it is, the experiment is done
-FAILURES = (
-    "failures.jsonl"  # one line per failed attempt, and one per decision to try again after a final one
-)
+FAILURES = "failures.jsonl"  # one line per failed attempt, and one per decision to try again after a final one
 LOG = "log.txt"  # what the training said
 
 
@@ -74,9 +72,7 @@ def failures(store: Store, key: str, *, all_times: bool = True) -> list[dict[str
     return [document for document in history[begin:] if "retry" not in document]
 
 
-def state(
-    store: Store, key: str, *, observer: Observer | None = None, stale_after: float = STALE_AFTER
-) -> State:
+def state(store: Store, key: str, *, observer: Observer | None = None, stale_after: float = STALE_AFTER) -> State:
     """How far a key is.
 
     The claim of a process on another machine counts as living unless `observer` has seen it stand still.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import platform
 import socket
@@ -11,7 +12,6 @@ from typing import Any
 import numpy as np
 import timm
 import torch
-import torchvision
 
 from assay import __version__
 from assay.errors import UserError
@@ -36,7 +36,7 @@ def describe(runtime: Runtime, device: torch.device) -> dict[str, Any]:
         "assay": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
+        "torchvision": importlib.metadata.version("torchvision"),
         "timm": timm.__version__,
         "numpy": np.__version__,
         "machine": platform.machine(),

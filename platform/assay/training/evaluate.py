@@ -39,9 +39,7 @@ class ConfusionMatrix:
         """Intersection over union by class; None for a class that is neither there nor predicted."""
         hits = self.counts.diagonal()
         unions = self.counts.sum(0) + self.counts.sum(1) - hits
-        return [
-            hit / union if union else None for hit, union in zip(hits.tolist(), unions.tolist(), strict=True)
-        ]
+        return [hit / union if union else None for hit, union in zip(hits.tolist(), unions.tolist(), strict=True)]
 
     def miou(self) -> float:
         """The mean over the classes that are there or predicted; 0 where nothing was counted."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -61,7 +61,7 @@ class Training:
         )
         self.nets = build_networks(experiment, self.method, places).to(self.device, self.dtype)
         if runtime.channels_last:
-            self.nets = self.nets.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.nets = self.nets.to(memory_format=torch.channels_last)
         self.module = wrapped(LossModule(self.method, self.nets), runtime)
         self.optimizer = make_optimizer(self.nets, self.recipe.optimizer, device=self.device)
         self.journal = Journal()
@@ -81,7 +81,7 @@ class Training:
                     break
         return self.step == self.recipe.steps
 
-    def _stream(self) -> Iterator[list[RawBatch]]:
+    def _stream(self) -> Generator[list[RawBatch]]:
         # A generator of our own, so that closing it ends the loader's processes at once.
         yield from batches(self.plan, range(self.step, self.recipe.steps), workers=self.runtime.loader_workers)
 
@@ -113,7 +113,7 @@ class Training:
             with autocast(self.recipe.precision, self.device):
                 losses: Losses = self.module(batch, step)
             total = torch.stack([term.weight * term.value for term in losses.terms.values()]).sum()
-            (total / self.recipe.accumulate).backward()
+            (total / self.recipe.accumulate).backward()  # type: ignore[no-untyped-call]
         return losses
 
     # --- what is written -------------------------------------------------------------------------------------
@@ -135,17 +135,17 @@ class Training:
         at_end = self.step == self.recipe.steps
         evaluates = at_end or self.step % self.recipe.evaluation.every == 0
         logs = at_end or self.step % self.runtime.log_every == 0
-        saves = at_end or self._stopping or self.step % self.runtime.checkpoint_every == 0
-        if not (evaluates or logs or saves):
+        saves = at_end or self.step % self.runtime.checkpoint_every == 0
+        if not (evaluates or logs or saves or self._stopping):
             return
-        # Nothing is written before it is known that the step was sound.
+        # Nothing is written before it is known that the step was sound; reading may also bring the wish to stop.
         self._read(recorder)
         if logs:
             rate = max(group["lr"] for group in self.optimizer.param_groups)
             recorder.line(self.journal.line(self.step, rate, self._images_per_step()))
         if evaluates:
             recorder.line(self.journal.evaluation(self.step, self._scores()))
-        if saves:
+        if saves or self._stopping:
             recorder.checkpoint(self.state, self.step)
 
     def _images_per_step(self) -> int:

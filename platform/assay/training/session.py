@@ -44,7 +44,7 @@ def train(
     With several ranks every rank calls this, and rank 0 alone writes.
     """
     key = resolved.key
-    done = _agreed(lambda: records.read_json(store, key, records.RESULT))
+    done: dict[str, Any] | None = _agreed(lambda: records.read_json(store, key, records.RESULT))
     if done is not None:
         return done
     claim = _agreed_claim(store, key)
@@ -189,9 +189,7 @@ def _result(resolved: Resolved, training: Training, sessions: list[dict[str, Any
         "step_best": journal.best_step,
         "networks": journal.last,
         "cost": _cost(training),
-        "data": {
-            name: resolved.images.describe(name) for name in ("labeled", "unlabeled", "val")
-        }
+        "data": {name: resolved.images.describe(name) for name in ("labeled", "unlabeled", "val")}
         | experiment.data.source.facts(resolved.images.labeled, training.places),
         "notes": list(resolved.images.notes),
         "random_parameters": random_parameters(training.nets),

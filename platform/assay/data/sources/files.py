@@ -35,7 +35,9 @@ def read_mask(path: Path, *, num_classes: int, to_ignore: int | None = None) -> 
     return mask
 
 
-def read_pair(image: Path, mask: Path, *, num_classes: int, to_ignore: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def read_pair(
+    image: Path, mask: Path, *, num_classes: int, to_ignore: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """An image and its mask, of one size."""
     pixels, labels = read_image(image), read_mask(mask, num_classes=num_classes, to_ignore=to_ignore)
     if pixels.shape[:2] != labels.shape:
@@ -68,7 +70,9 @@ def listed(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> dict[str
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in suffixes and not path.name.startswith("."):
             if path.stem in found:
-                raise DataBroken(f"{folder} holds both {found[path.stem].name} and {path.name}; one id must mean one file.")
+                raise DataBroken(
+                    f"{folder} holds both {found[path.stem].name} and {path.name}; one id must mean one file."
+                )
             found[path.stem] = path
     return found
 

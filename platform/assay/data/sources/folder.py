@@ -26,10 +26,10 @@ class Folder(Source):
     """
 
     name = "folder"
-    path: str = param("", resolved=True, help="the folder; below the data root, or a path of its own")
-    num_labels: int = param(2, low=2, high=255, help="how many classes the masks hold")
-    class_names: tuple[str, ...] = param((), help="their names; class 0, class 1, … if none are given")
-    val_share: float = param(0.2, above=0, below=1, help="held out where there is no val folder")
+    path: str = param(default="", resolved=True, help="the folder; below the data root, or a path of its own")
+    num_labels: int = param(default=2, low=2, high=255, help="how many classes the masks hold")
+    class_names: tuple[str, ...] = param(default=(), help="their names; class 0, class 1, … if none are given")
+    val_share: float = param(default=0.2, above=0, below=1, help="held out where there is no val folder")
 
     def check(self) -> None:
         if self.class_names and len(self.class_names) != self.num_labels:

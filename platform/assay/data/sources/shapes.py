@@ -65,11 +65,11 @@ class Shapes(Source):
     """Drawn images of six classes. The two worlds share neither colours nor shapes."""
 
     name = "shapes"
-    world: Literal[0, 1] = param(0)
-    size: int = param(32, low=16, help="height and width")
-    num_train: int = param(960, low=1)
-    num_val: int = param(240, low=1)
-    seed: int = param(0, low=0, help="of the drawing, not of the training")
+    world: Literal[0, 1] = param(default=0)
+    size: int = param(default=32, low=16, help="height and width")
+    num_train: int = param(default=960, low=1)
+    num_val: int = param(default=240, low=1)
+    seed: int = param(default=0, low=0, help="of the drawing, not of the training")
 
     def classes(self) -> tuple[str, ...]:
         return tuple(_WORLDS[self.world])

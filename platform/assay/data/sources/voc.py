@@ -27,7 +27,7 @@ class VOC(Source):
     """`<data root>/VOCdevkit/VOC2012/{JPEGImages,SegmentationClass,SegmentationClassAug,ImageSets/Segmentation}`."""
 
     name = "voc"
-    masks: Literal["aug", "fine"] = param("aug", help="SegmentationClassAug, or SegmentationClass")
+    masks: Literal["aug", "fine"] = param(default="aug", help="SegmentationClassAug, or SegmentationClass")
 
     def classes(self) -> tuple[str, ...]:
         return CLASSES
@@ -57,7 +57,9 @@ class VOC(Source):
         if self.masks == "aug" and (root / "SegmentationClassAug" / f"{image_id}.png").is_file():
             folder = "SegmentationClassAug"
         return read_pair(
-            root / "JPEGImages" / f"{image_id}.jpg", root / folder / f"{image_id}.png", num_classes=len(CLASSES)
+            root / "JPEGImages" / f"{image_id}.jpg",
+            root / folder / f"{image_id}.png",
+            num_classes=len(CLASSES),
         )
 
     def image_id(self, entry: str) -> str:
@@ -104,7 +106,10 @@ def _checked(root: Path, ids: tuple[str, ...], pool: str) -> tuple[str, ...]:
     """All ids, once it is known that each has an image and a mask."""
     images = listed(root / "JPEGImages")
     masks = set(listed(root / "SegmentationClass", (".png",))) | set(listed(root / "SegmentationClassAug", (".png",)))
-    for kind, there, folder in (("images", set(images), "JPEGImages"), ("masks", masks, "SegmentationClass(Aug)")):
+    for kind, there, folder in (
+        ("images", set(images), "JPEGImages"),
+        ("masks", masks, "SegmentationClass(Aug)"),
+    ):
         missing = [each for each in ids if each not in there]
         if missing:
             raise DataMissing(

@@ -1,0 +1,219 @@
+"""What every method must keep. A new method is under test as soon as it stands in `METHODS`."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+import torch
+
+from assay.catalogue import method_class
+from assay.data.loading import on_device
+from assay.data.views import Boxes
+from assay.errors import FieldError
+from assay.experiment import Experiment, Runtime
+from assay.method import Losses, Method, Step
+from assay.overrides import apply, overrides_of
+from assay.places import Places
+from assay.presets import starting_point
+from assay.resolve import resolve
+from assay.training.loop import Training
+from assay.values import Value, fields
+from methods import METHODS
+
+# For each method its variants, and for each field a value other than the default. A field that is not here fails.
+VARIANTS: dict[str, dict[str, dict[str, object]]] = {
+    "supervised": {"plain": {}},
+    "mean_teacher": {"plain": {}},
+    "cutmix_seg": {"plain": {}, "by pixel": {"confidence_by": "pixel", "threshold": 0.2}},
+    "cps": {
+        "plain": {},
+        "cutmix": {"cutmix": Boxes(num_boxes=3, area=(0.25, 0.5), rule="toggle"), "on_labeled": False},
+    },
+}
+OTHER: dict[str, dict[str, object]] = {
+    "supervised": {},
+    "mean_teacher": {"weight": 7.0, "momentum": 0.3, "on_labeled": False},
+    "cutmix_seg": {
+        "weight": 7.0,
+        "momentum": 0.3,
+        "threshold": 0.2,
+        "confidence_by": "pixel",
+        "boxes": Boxes(num_boxes=3),
+    },
+    "cps": {"weight": 7.0, "cutmix": Boxes(), "on_labeled": False},
+}
+# Where a default has no effect in the first steps (nothing is confident yet), fields are changed from here.
+BASE: dict[str, dict[str, object]] = {"cutmix_seg": {"threshold": 0.25}}
+CASES = [(name, variant) for name in METHODS for variant in VARIANTS[name]]
+SIZES = {
+    "recipe.labeled_batch": 4,
+    "recipe.unlabeled_batch": 4,
+    "recipe.steps": 6,
+    "recipe.augment.crop": (16, 16),
+    "data.source.size": 16,
+    "data.source.num_train": 24,
+    "data.source.num_val": 4,
+    "net.encoder.width": 4,
+}
+
+
+def experiment(name: str, changes: dict[str, object]) -> Experiment:
+    paths = {f"method.{field}": value for field, value in changes.items()}
+    return apply(starting_point(name, "shapes"), overrides_of(SIZES | paths, "test"))
+
+
+def training(made: Experiment) -> Training:
+    return Training(resolve(made, Places()), places=Places(), runtime=Runtime(device="cpu"))
+
+
+def method_of(of: Training) -> Method:
+    return of.method
+
+
+def losses_at(of: Training, index: int) -> Losses:
+    """The losses of one step, with its EMA before and after it but without the optimiser."""
+    step = Step(index=index, total=of.recipe.steps)
+    batch = on_device(of.plan.micro_batch(index, 0), of.plan.views, of.recipe.augment, device=of.device)
+    of.nets.train()
+    of.method.before_step(of.nets, step)
+    return of.method.loss(of.nets, batch, step)
+
+
+def total(losses: Losses) -> torch.Tensor:
+    return torch.stack([term.weight * term.value for term in losses.terms.values()]).sum()
+
+
+def trace(of: Training, steps: int = 3) -> list[float]:
+    """The summed loss of the first steps, with the optimiser."""
+    seen: list[float] = []
+
+    class Keep:
+        def line(self, line): ...
+
+        def checkpoint(self, payload, step): ...
+
+        def progress(self, step, loss):
+            seen.append(loss)
+
+    of.run(Keep(), stop=lambda: len(seen) >= steps)
+    return seen[:steps]
+
+
+@pytest.mark.parametrize(("name", "variant"), CASES)
+def test_terms_are_finite_scalars_and_shares_lie_between_0_and_1(name: str, variant: str) -> None:
+    losses = losses_at(training(experiment(name, VARIANTS[name][variant])), 0)
+    for term in losses.terms.values():
+        assert term.value.shape == () and torch.isfinite(term.value)
+    for share in losses.shares.values():
+        assert 0 <= float(share.part) <= float(share.whole)
+
+
+@pytest.mark.parametrize(("name", "variant"), CASES)
+def test_every_trained_network_gets_gradient_and_no_other_does(name: str, variant: str) -> None:
+    of = training(experiment(name, VARIANTS[name][variant]))
+    for index in (0, 3):
+        of.nets.zero_grad(set_to_none=True)
+        total(losses_at(of, index)).backward()
+        idle = of.method.idle(Step(index=index, total=of.recipe.steps))
+        for network, module in of.nets.items():
+            for parameter_name, parameter in module.named_parameters():
+                wanted = parameter.requires_grad and network not in idle
+                assert (parameter.grad is not None) == wanted, (network, parameter_name)
+        trained = [module for network, module in of.nets.items() if network not in idle]
+        assert any(
+            parameter.grad.abs().sum() > 0
+            for net in trained
+            for parameter in net.parameters()
+            if parameter.grad is not None
+        )
+
+
+@pytest.mark.parametrize(("name", "variant"), CASES)
+def test_the_same_seed_gives_the_same_numbers_and_another_gives_others(name: str, variant: str) -> None:
+    made = experiment(name, VARIANTS[name][variant])
+    first = trace(training(made))
+    assert trace(training(made)) == first
+    assert trace(training(made.replace(seed=1))) != first
+
+
+@pytest.mark.parametrize(("name", "variant"), CASES)
+def test_json_round_trip(name: str, variant: str) -> None:
+    made = experiment(name, VARIANTS[name][variant])
+    assert Experiment.from_json(json.loads(json.dumps(made.to_json()))) == made
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_no_field_is_dead(name: str) -> None:
+    """Every field, changed alone, moves some number of the first steps."""
+    names = {field.name for field in fields(method_class(name))}
+    assert names == set(OTHER[name]), "OTHER must hold another value for every field of the method"
+    base = BASE.get(name, {})
+    before = trace(training(experiment(name, base)))
+    for field, value in OTHER[name].items():
+        assert trace(training(experiment(name, base | {field: value}))) != before, f"{name}.{field} changes nothing"
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_weight_of_zero_takes_its_term_out(name: str) -> None:
+    weights = [field.name for field in fields(method_class(name)) if field.name.startswith("weight")]
+    for weight in weights:
+        there = set(losses_at(training(experiment(name, {})), 0).terms)
+        without = set(losses_at(training(experiment(name, {weight: 0})), 0).terms)
+        assert without < there
+
+
+@pytest.mark.parametrize(("name", "variant"), CASES)
+def test_predictors_give_logits_of_the_images_size(name: str, variant: str) -> None:
+    of = training(experiment(name, VARIANTS[name][variant]))
+    predictors = of.predictors()
+    of.nets.eval()
+    assert predictors
+    for predictor in predictors.values():
+        assert predictor(torch.zeros(2, 3, 18, 22)).shape == (2, 6, 18, 22)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_method_is_a_checked_value_with_a_docstring_and_a_version(name: str) -> None:
+    cls = method_class(name)
+    assert issubclass(cls, Method) and cls.name == name and cls.version >= 1 and cls.__doc__
+    for field in fields(cls):
+        default = getattr(cls(), field.name)
+        if isinstance(default, (int, float)) and not isinstance(default, bool):
+            with pytest.raises(FieldError):
+                cls(**{field.name: -1})
+
+
+@pytest.mark.parametrize(("name", "variant"), CASES)
+def test_the_first_network_and_its_data_are_the_same_for_all_methods_of_a_seed(name: str, variant: str) -> None:
+    plain, of = training(experiment("supervised", {})), training(experiment(name, VARIANTS[name][variant]))
+    first = next(iter(of.nets.values()))
+    for ours, theirs in zip(plain.nets["student"].parameters(), first.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    a, b = plain.plan.micro_batch(1, 0).labeled, of.plan.micro_batch(1, 0).labeled
+    assert a.ids == b.ids and torch.equal(a.images, b.images) and torch.equal(a.labels, b.labels)
+
+
+@pytest.mark.parametrize(("name", "variant"), CASES)
+def test_it_memorises_four_images(name: str, variant: str) -> None:
+    changes = {
+        "recipe.steps": 100,
+        "recipe.augment.scales": (1.0, 1.0),
+        "recipe.augment.flip": 0,
+        "recipe.evaluation.every": 1000,
+        "data.split.labeled": "4",
+        "net.encoder.width": 16,
+    }
+    made = apply(experiment(name, VARIANTS[name][variant]), overrides_of(changes, "test"))
+    of = training(made)
+    losses = trace(of, 100)
+    labeled = on_device(of.plan.micro_batch(0, 0), of.plan.views, of.recipe.augment, device=of.device).labeled
+    student = copy.deepcopy(next(net for net in of.nets.values() if next(net.parameters()).requires_grad)).train()
+    right = student(labeled.weak).argmax(1) == labeled.label
+    assert right.double().mean() > 0.8, f"losses went from {losses[0]} to {losses[-1]}"
+
+
+def test_every_method_has_its_variants() -> None:
+    assert set(VARIANTS) == set(OTHER) == set(METHODS)
+    assert issubclass(method_class("cps"), Value)

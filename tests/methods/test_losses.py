@@ -1,0 +1,145 @@
+"""Losses against slow, plain references, in value and in gradient."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from methods.ema import ema_update, teacher_of
+from methods.losses import agreement, pixel_ce, pixel_ce_ohem, probability_distance, pseudo_label
+
+IGNORE = 255
+
+
+def example(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(2, 3, 4, 5, generator=generator, dtype=torch.float64).requires_grad_()
+    target = torch.randint(0, 3, (2, 4, 5), generator=generator)
+    target[0, 0] = IGNORE
+    return logits, target
+
+
+def plain_losses(logits: torch.Tensor, target: torch.Tensor) -> list[torch.Tensor]:
+    """Cross entropy of every pixel that counts, one by one."""
+    losses = []
+    for b in range(target.shape[0]):
+        for h in range(target.shape[1]):
+            for w in range(target.shape[2]):
+                label = int(target[b, h, w])
+                if label != IGNORE:
+                    exponentials = [logits[b, c, h, w].exp() for c in range(logits.shape[1])]
+                    losses.append(-(exponentials[label] / sum(exponentials)).log())
+    return losses
+
+
+def assert_same(fast: torch.Tensor, slow: torch.Tensor, logits: torch.Tensor) -> None:
+    fast_gradient = torch.autograd.grad(fast, logits, retain_graph=True)[0]
+    slow_gradient = torch.autograd.grad(slow, logits)[0]
+    torch.testing.assert_close(fast, slow, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(fast_gradient, slow_gradient, rtol=1e-10, atol=1e-12)
+
+
+def test_pixel_ce_is_the_mean_over_the_pixels_that_count() -> None:
+    logits, target = example()
+    losses = plain_losses(logits, target)
+    assert_same(pixel_ce(logits, target), torch.stack(losses).mean(), logits)
+
+
+def test_pixel_ce_of_nothing_is_a_differentiable_zero() -> None:
+    logits, target = example()
+    loss = pixel_ce(logits, torch.full_like(target, IGNORE))
+    loss.backward()
+    assert loss.item() == 0.0
+    assert torch.equal(logits.grad, torch.zeros_like(logits))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_pixel_ce_computes_in_the_dtype_it_is_given(dtype: torch.dtype) -> None:
+    logits, target = example()
+    assert pixel_ce(logits.to(dtype), target).dtype == dtype
+
+
+@pytest.mark.parametrize(("threshold", "min_kept"), [(0.3, 1), (0.3, 20), (0.99, 5), (0.01, 7), (0.5, 1000)])
+def test_ohem_keeps_the_hard_pixels_and_at_least_so_many(threshold: float, min_kept: int) -> None:
+    logits, target = example(3)
+    losses = sorted(plain_losses(logits, target), key=lambda loss: -loss.item())
+    hard = [loss for loss in losses if math.exp(-loss.item()) <= threshold]
+    kept = hard if len(hard) >= min_kept else losses[:min_kept]
+    assert_same(
+        pixel_ce_ohem(logits, target, threshold=threshold, min_kept=min_kept),
+        torch.stack(kept).mean(),
+        logits,
+    )
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.4, 0.6, 1.0])
+def test_pseudo_label_is_the_best_class_where_it_is_sure(threshold: float) -> None:
+    logits, _ = example(1)
+    found = pseudo_label(logits, threshold=threshold)
+    probabilities = logits.detach().softmax(1)
+    for b, h, w in torch.cartesian_prod(torch.arange(2), torch.arange(4), torch.arange(5)).tolist():
+        pixel = probabilities[b, :, h, w]
+        expected = int(pixel.argmax()) if pixel.max() >= threshold else IGNORE
+        assert int(found[b, h, w]) == expected
+    assert not found.requires_grad
+
+
+def test_agreement_counts_right_pixels_among_those_that_can_be_judged() -> None:
+    pseudo = torch.tensor([[[0, 1, IGNORE, 2]]])
+    truth = torch.tensor([[[0, 2, 1, IGNORE]]])
+    right, judged = agreement(pseudo, truth)
+    assert (int(right), int(judged)) == (1, 2)
+
+
+@pytest.mark.parametrize("over_classes", ["sum", "mean"])
+def test_probability_distance_leaves_padding_out(over_classes: str) -> None:
+    logits, _ = example(2)
+    other = example(5)[0].detach().softmax(1)
+    valid = torch.ones(2, 4, 5, dtype=torch.bool)
+    valid[1, :, 3:] = False
+    squares = (logits.softmax(1) - other) ** 2
+    pixels = [
+        sum(squares[b, c, h, w] for c in range(3)) / (3 if over_classes == "mean" else 1)
+        for b in range(2)
+        for h in range(4)
+        for w in range(5)
+        if valid[b, h, w]
+    ]
+    assert_same(
+        probability_distance(logits, other, valid, over_classes=over_classes),
+        torch.stack(pixels).mean(),
+        logits,
+    )
+
+
+def network(seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    made = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    made(torch.randn(2, 3, 8, 8))
+    return made
+
+
+@pytest.mark.parametrize("buffers", [False, True])
+def test_ema_moves_each_parameter_and_buffers_only_when_asked(buffers: bool) -> None:
+    teacher, student = network(0), network(1)
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    ema_update(teacher, student, 0.75, buffers=buffers)
+    parameters = dict(teacher.named_parameters())
+    for name, value in teacher.state_dict().items():
+        theirs = student.state_dict()[name]
+        if name in parameters or (buffers and value.is_floating_point()):
+            expected = 0.75 * before[name] + 0.25 * theirs
+        else:
+            expected = theirs if buffers else before[name]
+        torch.testing.assert_close(value, expected)
+
+
+def test_a_teacher_starts_as_its_student_and_gets_no_gradient() -> None:
+    student = network(0)
+    teacher = teacher_of(student)
+    assert all(torch.equal(a, b) for a, b in zip(student.parameters(), teacher.parameters(), strict=True))
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
+    assert all(parameter.requires_grad for parameter in student.parameters())

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from assay.errors import UserError
+from assay.nets.encoders import build_encoder, load_weights
+from assay.nets.spec import Encoder
+
+DEEP = Encoder(arch="resnet18", stem="deep", stem_width=32)
+
+
+def plain_resnet18_file(tmp_path):
+    state = build_encoder(Encoder(arch="resnet18")).body.state_dict()
+    state |= {"fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
+    save_file({name: each.contiguous() for name, each in state.items()}, tmp_path / "r18.safetensors")
+    return tmp_path / "r18.safetensors", state
+
+
+@pytest.mark.parametrize("arch", ["resnet18", "mobilenetv2_100", "xception65"])
+@pytest.mark.parametrize("stride", [8, 16, 32])
+def test_the_output_stride_is_what_was_asked_for(arch, stride):
+    with torch.device("meta"):
+        encoder = build_encoder(Encoder(arch=arch, output_stride=stride)).eval()
+        low, high = encoder(torch.empty(1, 3, 64, 96))
+    assert low.shape[-2:] == (16, 24)
+    assert high.shape[-2:] == (64 // stride, 96 // stride)
+    assert (low.shape[1], high.shape[1]) == encoder.channels
+
+
+def test_the_tiny_encoder_has_strides_two_and_four():
+    encoder = build_encoder(Encoder(arch="tiny", width=8))
+    low, high = encoder(torch.randn(2, 3, 32, 32))
+    assert low.shape == (2, encoder.channels[0], 16, 16)
+    assert high.shape == (2, encoder.channels[1], 8, 8)
+
+
+def test_multi_grid_dilates_the_last_stage_block_by_block():
+    with torch.device("meta"):
+        body = build_encoder(Encoder(arch="resnet50", output_stride=16, multi_grid=(1, 2, 4))).body
+    assert [block.conv2.dilation for block in body.layer4] == [(2, 2), (4, 4), (8, 8)]
+    assert {block.conv2.dilation for block in body.layer3} == {(1, 1)}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        Encoder(arch="resnet81"),
+        Encoder(arch="vit_tiny_patch16_224"),
+        Encoder(arch="mobilenetv2_100", stem="deep"),
+        Encoder(arch="resnet18", multi_grid=(1, 2, 4)),
+    ],
+)
+def test_what_timm_cannot_build_is_the_users_to_know(spec):
+    with pytest.raises(UserError, match=r"net\.encoder|cannot give"):
+        build_encoder(spec)
+
+
+def test_a_copy_with_hooks_gives_its_own_features():
+    encoder = build_encoder(Encoder(arch="xception65")).eval()
+    twin = copy.deepcopy(encoder)
+    with torch.no_grad():
+        for each in twin.parameters():
+            each.zero_()
+        assert encoder(torch.ones(1, 3, 32, 32))[0].abs().sum() > 0
+        assert twin(torch.ones(1, 3, 32, 32))[0].abs().sum() == 0
+
+
+def test_only_the_deep_stem_stays_random_and_is_named(tmp_path):
+    path, state = plain_resnet18_file(tmp_path)
+    encoder = build_encoder(DEEP)
+    stem = {name for name, _ in encoder.body.named_parameters() if name.startswith("conv1.")}
+    assert set(load_weights(encoder, path)) == stem
+    assert torch.equal(encoder.body.layer4[1].conv2.weight, state["layer4.1.conv2.weight"])
+
+
+def test_the_file_of_a_smaller_network_is_refused(tmp_path):
+    path, _ = plain_resnet18_file(tmp_path)
+    with pytest.raises(UserError, match="layer"):
+        load_weights(build_encoder(Encoder(arch="resnet50")), path)
+
+
+def test_a_file_that_holds_no_weights_is_refused(tmp_path):
+    (tmp_path / "text.pth").write_text("not weights")
+    with pytest.raises(UserError, match=r"text\.pth"):
+        load_weights(build_encoder(DEEP), tmp_path / "text.pth")

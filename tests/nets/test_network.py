@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from assay.nets.network import build_network
+from assay.nets.spec import DeepLabV2, DeepLabV3Plus, Encoder, Net, PSPNet
+
+HEADS = [
+    DeepLabV2(atrous_rates=(1, 2), branches=2),
+    DeepLabV3Plus(channels=16, low_level_channels=8, atrous_rates=(1, 2), separable=False),
+    DeepLabV3Plus(channels=16, low_level_channels=8, atrous_rates=(1, 2), separable=True),
+    PSPNet(channels=16),
+]
+
+
+def tiny(head, seed=0):
+    net = Net(encoder=Encoder(arch="tiny", width=8), head=head)
+    return build_network(net, 5, weights=None, seed=seed)
+
+
+def same(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_logits_have_the_size_of_odd_images_and_every_parameter_learns(head):
+    network = tiny(head)
+    logits = network(torch.randn(2, 3, 35, 27))
+    assert logits.shape == (2, 5, 35, 27)
+    logits.square().sum().backward()
+    assert all(each.grad is not None for each in network.parameters())
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_forward_is_classified_features_at_the_images_size(head):
+    network = tiny(head).eval()
+    images = torch.randn(2, 3, 32, 32)
+    features = network.features(images)
+    assert features.shape[1] == network.head.feature_channels
+    expected = torch.nn.functional.interpolate(network.classify(features), size=(32, 32), mode="bilinear")
+    torch.testing.assert_close(network(images), expected)
+
+
+def test_weights_are_a_function_of_the_seed_alone():
+    first = tiny(HEADS[1], seed=3)
+    torch.rand(7)
+    assert same(first, tiny(HEADS[1], seed=3))
+    assert not same(first, tiny(HEADS[1], seed=4))
+
+
+def test_building_leaves_the_random_state_alone():
+    before = torch.get_rng_state()
+    tiny(HEADS[1])
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("branches", [2, 4])
+def test_deeplabv2_sums_as_many_branches_as_described(branches):
+    network = tiny(DeepLabV2(branches=branches)).eval()
+    features = torch.randn(1, network.head.feature_channels, 8, 8)
+    parts = [branch(features) for branch in network.head.classifier.branches]
+    assert [branch.dilation[0] for branch in network.head.classifier.branches] == [6, 12, 18, 24][:branches]
+    torch.testing.assert_close(network.classify(features), sum(parts))
+
+
+@pytest.mark.parametrize(
+    ("arch", "stride", "low", "millions"),
+    [("wide_resnet50_2", 16, 48, 16.84), ("resnet18", 16, 48, 5.43), ("mobilenetv2_100", 32, 24, 3.94)],
+)
+def test_mgds_heads_have_the_size_of_its_code(arch, stride, low, millions):
+    spec = Net(
+        encoder=Encoder(arch=arch, output_stride=stride),
+        head=DeepLabV3Plus(separable=False, low_level_channels=low),
+    )
+    with torch.device("meta"):
+        network = build_network(spec, 21, weights=None, seed=0)
+    head = sum(each.numel() for each in network.head.parameters())
+    classifier = sum(each.numel() for each in network.head.classifier.parameters())
+    assert (head - classifier) / 1e6 == pytest.approx(millions, abs=0.006)

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from assay.errors import FieldError
+from assay.nets.spec import DeepLabV2, DeepLabV3Plus, Encoder, Net, PSPNet
+from assay.places import Places
+from assay.values import from_json, to_json
+
+
+def test_describing_networks_and_finding_weights_needs_neither_torch_nor_timm():
+    code = (
+        "import sys, assay.nets.spec, assay.nets.weights;"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'timm', 'torchvision')))"
+    )
+    paths = [str(Path(each).absolute()) for each in sys.path if each]
+    done = subprocess.run([sys.executable, "-c", f"import sys; sys.path[:0] = {paths!r}; {code}"], check=False)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("head", [DeepLabV2(branches=2), DeepLabV3Plus(separable=False), PSPNet(bins=(1, 2))])
+def test_a_network_comes_back_from_json(head):
+    net = Net(encoder=Encoder(arch="resnet18", stem="deep", multi_grid=(1, 2)), head=head)
+    assert from_json(Net, to_json(net)) == net
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Encoder(output_stride=4),
+        lambda: Encoder(multi_grid=(1, 0)),
+        lambda: Encoder(arch="tiny", weights="imagenet"),
+        lambda: DeepLabV2(branches=5),
+        lambda: DeepLabV2(atrous_rates=()),
+        lambda: DeepLabV3Plus(dropout=1.0),
+        lambda: PSPNet(bins=(0,)),
+    ],
+)
+def test_what_cannot_be_a_network_is_refused(make):
+    with pytest.raises(FieldError):
+        make()
+
+
+def test_the_key_of_an_encoder_holds_the_hash_of_its_weights(tmp_path):
+    (tmp_path / "mine.pth").write_bytes(b"some weights")
+    places = Places(weights=tmp_path)
+    assert Encoder(weights="none").facts(places) == {"weights": None}
+    expected = hashlib.sha256(b"some weights").hexdigest()
+    assert Encoder(weights="mine.pth").facts(places) == {"weights": expected}

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from assay.nets.spec import Encoder
+from assay.nets.weights import PRETRAINED, WeightsMissing, file_hash, find_weights
+from assay.places import Places
+
+
+@pytest.fixture(autouse=True)
+def no_caches(tmp_path, monkeypatch):
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hugging_face"))
+
+
+@pytest.mark.parametrize("name", sorted(set(PRETRAINED.values())))
+def test_timm_publishes_every_set_of_weights_in_the_table(name):
+    import timm
+
+    assert name in timm.list_pretrained()
+
+
+def test_no_file_is_looked_for_where_none_is_asked_for(tmp_path):
+    assert find_weights(Encoder(weights="none"), Places(weights=tmp_path)) is None
+
+
+def test_imagenet_weights_are_found_under_timms_name(tmp_path):
+    path = tmp_path / "resnet50s.gluon_in1k.safetensors"
+    path.touch()
+    encoder = Encoder(arch="resnet50", stem="deep", stem_width=64, weights="imagenet")
+    assert find_weights(encoder, Places(weights=tmp_path)) == path
+
+
+def test_the_hugging_face_cache_is_searched(tmp_path):
+    folder = tmp_path / "hugging_face/hub/models--timm--resnet50.tv_in1k/snapshots/0"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").touch()
+    found = find_weights(Encoder(weights="imagenet"), Places(weights=tmp_path))
+    assert found == folder / "model.safetensors"
+
+
+def test_missing_weights_are_named_with_their_folder_and_the_way_without(tmp_path):
+    with pytest.raises(WeightsMissing) as caught:
+        find_weights(Encoder(arch="resnet18", weights="imagenet"), Places(weights=tmp_path))
+    for part in ("resnet18.tv_in1k.safetensors", str(tmp_path), "net.encoder.weights=none"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("weights", ["imagenet", "nowhere.pth"])
+def test_weights_that_are_not_known_are_refused(weights, tmp_path):
+    encoder = Encoder(arch="resnet50", stem="deep", stem_width=48, weights=weights)
+    with pytest.raises(WeightsMissing):
+        find_weights(encoder, Places(weights=tmp_path))
+
+
+def test_a_file_that_was_written_anew_gets_a_new_hash(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    first = file_hash(path)
+    path.write_bytes(b"new")
+    os.utime(path, ns=(1, 1))
+    assert file_hash(path) != first

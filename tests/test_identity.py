@@ -1,0 +1,96 @@
+"""Keys: what moves them, and what does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from assay import identity
+from assay.experiment import Experiment
+from assay.identity import canonical, differences, key_of
+from assay.overrides import apply, overrides_of
+from assay.places import Places
+from assay.presets import starting_point
+from assay.resolve import resolve
+from assay.values import Value, param
+from methods.cps import CPS
+
+NOWHERE = Places()
+
+
+def key(experiment: Experiment) -> str:
+    return resolve(experiment, NOWHERE).key
+
+
+def changed(**changes: object) -> Experiment:
+    paths = {path.replace("__", "."): value for path, value in changes.items()}
+    return apply(starting_point("cps", "shapes"), overrides_of(paths, "test"))
+
+
+def test_equal_experiments_have_equal_keys_also_after_a_round_trip() -> None:
+    experiment = changed()
+    assert key(experiment) == key(changed()) == key(Experiment.from_json(experiment.to_json()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"method.weight": 2},
+        {"recipe.precision": "bf16"},
+        {"recipe.optimizer.lr": 0.051},
+        {"net.head": "pspnet"},
+        {"data.source.world": 1},
+        {"data.split.labeled": "1/8"},
+        {"data.split.seed": 1},
+    ],
+)
+def test_whatever_changes_numbers_changes_the_key(change: dict[str, object]) -> None:
+    assert key(apply(changed(), overrides_of(change, "test"))) != key(changed())
+
+
+def test_two_ways_to_name_the_same_images_are_one_experiment() -> None:
+    assert key(changed(data__split__labeled="60")) == key(changed(data__split__labeled="1/16"))
+
+
+def test_equal_numbers_of_different_types_are_one_experiment() -> None:
+    keys = {key(changed(method__weight=number)) for number in (1, 1.0, np.float32(1), np.int64(1))}
+    assert len(keys) == 1
+
+
+def test_a_methods_version_and_the_packages_numerics_are_part_of_the_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = key(changed())
+    monkeypatch.setattr(CPS, "version", CPS.version + 1)
+    after_method = key(changed())
+    monkeypatch.setattr(identity, "NUMERICS", identity.NUMERICS + 1)
+    assert len({before, after_method, key(changed())}) == 3
+
+
+class Grown(Value):
+    """A value that got a field after results existed."""
+
+    name = "grown"
+    old: float = param(default=1.0)
+    new: float = param(default=0.5, neutral=0.0)
+
+
+def test_a_field_at_its_neutral_value_takes_no_part_in_the_key() -> None:
+    def content(value: Value) -> str:
+        return canonical(identity._content(value, "", {}, lambda path: ""))
+
+    assert content(Grown(new=0)) == '{"name":"grown","old":1}'
+    assert content(Grown()) != content(Grown(new=0))
+
+
+def test_a_key_is_the_same_on_every_machine() -> None:
+    """Written down once: a change here makes every stored result unreachable."""
+    assert key_of({"a": [1, 2.5, None], "b": {"c": "π"}}) == "4652c20de933ee2d"
+
+
+def test_differences_name_path_and_both_sides() -> None:
+    assert differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1.0, "d": 3}}) == [
+        ("a.c", 2, None),
+        ("a.d", None, 3),
+    ]

@@ -1,0 +1,151 @@
+"""Two ranks compute what one computes; an error on one ends both."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from conftest import QUIET, small
+
+from assay.errors import UserError
+from assay.places import Places
+from assay.resolve import resolve
+from assay.store import records
+from assay.store.local import LocalStore
+from assay.training.loop import Training
+from assay.training.session import train
+
+
+class Keep:
+    """Keeps the loss of every step."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+
+    def line(self, line): ...
+
+    def checkpoint(self, payload, step): ...
+
+    def progress(self, step, loss):
+        self.losses.append(loss)
+
+
+def first_steps(method: str, changes: dict[str, object]) -> tuple[list[float], list[torch.Tensor]]:
+    """Losses and final weights and buffers."""
+    torch.set_num_threads(1)
+    of = Training(resolve(small(method, **changes), Places()), places=Places(), runtime=QUIET)
+    keep = Keep()
+    of.run(keep)
+    return keep.losses, [value.clone() for value in of.nets.state_dict().values()]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def start(rank: int, port: int) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+
+
+def trace_on(rank: int, port: int, method: str, changes: dict[str, object], folder: str) -> None:
+    start(rank, port)
+    found = first_steps(method, changes)
+    if rank == 0:
+        torch.save(found, f"{folder}/found.pt")
+    dist.destroy_process_group()
+
+
+def two_ranks(method: str, changes: dict[str, object], folder: Path):
+    mp.spawn(trace_on, args=(free_port(), method, changes, str(folder)), nprocs=2)
+    return torch.load(folder / "found.pt")
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "tolerance"),
+    [
+        ("supervised", {"recipe__steps": 20, "recipe__precision": "float64"}, 1e-8),
+        ("supervised", {"recipe__steps": 20}, 1e-4),
+        ("supervised", {"recipe__steps": 10, "recipe__precision": "float64", "recipe__ohem": "ohem"}, 1e-8),
+        ("supervised", {"recipe__steps": 6, "recipe__precision": "float64", "recipe__accumulate": 2}, 1e-8),
+        ("mean_teacher", {"recipe__steps": 5, "recipe__precision": "float64"}, 1e-8),
+        ("cps", {"recipe__steps": 5, "recipe__precision": "float64", "method__cutmix": "boxes"}, 1e-8),
+        (
+            "cutmix_seg",
+            {"recipe__steps": 5, "recipe__precision": "float64", "method__threshold": 0.2},
+            1e-8,
+        ),
+    ],
+)
+def test_two_ranks_agree_with_one(method: str, changes: dict[str, object], tolerance: float, tmp_path: Path) -> None:
+    losses, weights = first_steps(method, changes)
+    losses_of_two, weights_of_two = two_ranks(method, changes, tmp_path)
+    torch.testing.assert_close(losses_of_two, losses, rtol=tolerance, atol=tolerance)
+    for theirs, ours in zip(weights_of_two, weights, strict=True):
+        torch.testing.assert_close(theirs, ours, rtol=10 * tolerance, atol=10 * tolerance)
+
+
+def train_on(rank: int, port: int, folder: str, fails: bool) -> None:
+    start(rank, port)
+    if fails and rank == 1:
+        break_third_step()
+    experiment = small("supervised")
+    store = LocalStore(Path(folder))
+    train(resolve(experiment, Places()), store, places=Places(), runtime=QUIET, say=lambda text: None)
+    dist.destroy_process_group()
+
+
+def break_third_step() -> None:
+    """A rank on which reading an image fails, for real, at its third step."""
+    from assay.data.loading import Plan
+
+    whole = Plan.micro_batch
+
+    def broken(self: Plan, step: int, part: int):
+        if step == 2:
+            raise UserError("this rank's image cannot be read.")
+        return whole(self, step, part)
+
+    Plan.micro_batch = broken  # type: ignore[method-assign]
+
+
+def test_an_error_on_one_rank_ends_all_and_hangs_none(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(Exception, match=r"cannot be read|Connection|closed|exited"):
+        mp.spawn(train_on, args=(free_port(), str(tmp_path), True), nprocs=2)
+    assert time.monotonic() - began < 60
+
+
+def test_two_ranks_write_one_result_that_says_so(tmp_path: Path) -> None:
+    mp.spawn(train_on, args=(free_port(), str(tmp_path), False), nprocs=2)
+    store = LocalStore(tmp_path)
+    (key,) = store.keys()
+    result = records.read_json(store, key, records.RESULT)
+    assert result["sessions"][0]["ranks"] == 2
+    alone = LocalStore(tmp_path / "alone")
+    other = train(resolve(small("supervised"), Places()), alone, places=Places(), runtime=QUIET)
+    assert result["miou"] == pytest.approx(other["miou"], abs=0.02)
+
+
+def test_a_batch_that_does_not_divide_over_the_ranks_is_refused() -> None:
+    from assay.data.loading import Plan
+
+    experiment = small("supervised", recipe__labeled_batch=3)
+    resolved = resolve(experiment, Places())
+    with pytest.raises(UserError, match="labeled_batch must divide over 2 ranks"):
+        Plan.make(
+            experiment.data.source,
+            resolved.images,
+            experiment.method.views(),
+            experiment.recipe,
+            places=Places(),
+            seed=0,
+            world_size=2,
+        )

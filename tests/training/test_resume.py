@@ -1,0 +1,160 @@
+"""Interrupted anywhere and continued, a training ends with the same bits and the same lines."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import QUIET, small
+
+from assay.experiment import Experiment, Runtime
+from assay.places import Places
+from assay.resolve import resolve
+from assay.store import checkpoints, records
+from assay.store.local import LocalStore
+from assay.training.session import WEIGHTS, train
+
+METHODS = ["supervised", "mean_teacher", "cps"]
+
+
+def run(experiment: Experiment, store: LocalStore, *, stop_at: int | None = None, runtime: Runtime = QUIET):
+    """Train, or stop after so many calls of `stop` (one a step)."""
+    calls = iter(range(1, 10_000))
+    stop = (lambda: next(calls) >= stop_at) if stop_at else (lambda: False)
+    resolved = resolve(experiment, Places())
+    said: list[str] = []
+    result = train(resolved, store, places=Places(), runtime=runtime, stop=stop, say=said.append)
+    return resolved.key, result, said
+
+
+def numbers(store: LocalStore, key: str) -> list[dict[str, object]]:
+    """All lines without what depends on the clock."""
+    return [
+        {name: value for name, value in line.items() if not name.startswith("time/")}
+        for line in records.read_metrics(store, key)
+    ]
+
+
+def assert_same_end(one: LocalStore, other: LocalStore, key: str) -> None:
+    assert one.read(key, WEIGHTS) == other.read(key, WEIGHTS)
+    assert numbers(one, key) == numbers(other, key)
+    first, second = (records.read_json(store, key, records.RESULT) for store in (one, other))
+    for name in ("miou", "miou_best", "step_best", "iou", "networks"):
+        assert first[name] == second[name]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_stopped_at_many_points_it_ends_as_if_never_stopped(method: str, tmp_path: Path) -> None:
+    experiment = small(method)
+    whole, parts = LocalStore(tmp_path / "whole"), LocalStore(tmp_path / "parts")
+    key, _, _ = run(experiment, whole)
+    for stop_at in (1, 3, 2):
+        _, result, _ = run(experiment, parts, stop_at=stop_at)
+        assert result is None
+        assert records.state(parts, key).name == "interrupted"
+    _, result, _ = run(experiment, parts)
+    assert result is not None and result["same_bits"]
+    assert_same_end(whole, parts, key)
+
+
+def test_any_number_of_loader_processes_gives_the_same_numbers(tmp_path: Path) -> None:
+    experiment = small("cps", method__cutmix="boxes")
+    one, other = LocalStore(tmp_path / "one"), LocalStore(tmp_path / "other")
+    key, _, _ = run(experiment, one)
+    run(experiment, other, runtime=QUIET.replace(loader_workers=2))
+    assert_same_end(one, other, key)
+
+
+def test_after_a_damaged_checkpoint_the_one_before_is_used_and_it_is_said(tmp_path: Path) -> None:
+    experiment = small("mean_teacher")
+    whole, parts = LocalStore(tmp_path / "whole"), LocalStore(tmp_path / "parts")
+    key, _, _ = run(experiment, whole)
+    run(experiment, parts, stop_at=9)
+    newest = max(name for name in parts.names(key) if name.startswith("checkpoint"))
+    path = Path(parts.place(key)) / newest
+    path.write_bytes(path.read_bytes()[:-100])
+    _, _, said = run(experiment, parts)
+    assert any("is not used" in line for line in said)
+    assert_same_end(whole, parts, key)
+
+
+def test_continuing_under_other_conditions_is_recorded_and_loses_the_mark(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    run(small(), store, stop_at=5)
+    _, result, _ = run(small(), store, runtime=QUIET.replace(threads=2))
+    torch.set_num_threads(1)
+    assert result["same_bits"] is False
+    assert result["sessions"][-1]["changed"] == ["threads: 1 → 2"]
+
+
+def test_a_finished_experiment_is_read_and_not_trained(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    key, first, _ = run(small(), store)
+    before = {path: path.stat().st_mtime_ns for path in Path(store.place(key)).iterdir()}
+    _, again, _ = run(small(), store)
+    assert again == records.read_json(store, key, records.RESULT)
+    assert again["miou"] == first["miou"]
+    assert {path: path.stat().st_mtime_ns for path in Path(store.place(key)).iterdir()} == before
+
+
+SCRIPT = """
+import sys
+sys.path[:0] = [{tests!r}]
+from pathlib import Path
+from conftest import QUIET, small
+from assay.places import Places
+from assay.resolve import resolve
+from assay.store.local import LocalStore
+from assay.training.session import train
+import torch
+torch.set_num_threads(1)
+resolved = resolve(small({method!r}, recipe__steps=60), Places())
+train(resolved, LocalStore(Path({store!r})), places=Places(), runtime=QUIET)
+"""
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_killed_at_random_moments_it_ends_with_the_same_bits(seed: int, tmp_path: Path) -> None:
+    """kill -9 in the middle of whatever it does, a few times, and then to the end."""
+    experiment = small("mean_teacher", recipe__steps=60)
+    whole, killed = LocalStore(tmp_path / "whole"), LocalStore(tmp_path / "killed")
+    key, _, _ = run(experiment, whole)
+    script = SCRIPT.format(
+        tests=str(Path(__file__).parent.parent), method="mean_teacher", store=str(tmp_path / "killed")
+    )
+    draw = torch.Generator().manual_seed(seed)
+    kills = 0
+    while kills < 2:
+        known = checkpoints.steps(killed.names(key))
+        process = subprocess.Popen([sys.executable, "-c", script])
+        # Training has begun once a checkpoint is there that was not; then anything may be going on.
+        while process.poll() is None and checkpoints.steps(killed.names(key)) == known:
+            time.sleep(0.005)
+        time.sleep(0.1 * torch.rand((), generator=draw).item())
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        process.wait()
+        if records.read_json(killed, key, records.RESULT) is not None:
+            break
+    assert kills, "it was never killed: the test shows nothing"
+    run(experiment, killed)
+    assert_same_end(whole, killed, key)
+
+
+def test_the_state_of_a_training_is_plain_data(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    key, _, _ = run(small("cps"), store, stop_at=2)
+    payload = checkpoints.load(store, key).payload
+    import io
+
+    state = torch.load(io.BytesIO(payload), weights_only=True)
+    assert set(state) == {"nets", "optimizer", "journal", "step"}
+    assert dataclasses.is_dataclass(records.state(store, key))
