@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -19,10 +20,10 @@ class TimmEncoder(nn.Module):
 
     def __init__(self, spec: Encoder) -> None:
         super().__init__()
-        self.body = _create(spec)
-        reductions = self.body.feature_info.reduction()
-        self.channels = tuple(self.body.feature_info.channels())
-        self.reductions = tuple(reductions)
+        body = _create(spec)
+        self.body: nn.Module = body
+        self.channels: tuple[int, ...] = tuple(body.feature_info.channels())
+        self.reductions: tuple[int, ...] = tuple(body.feature_info.reduction())
         if spec.multi_grid:
             _set_multi_grid(self.body, spec)
 
@@ -36,7 +37,7 @@ def build_encoder(spec: Encoder) -> nn.Module:
     return TinyEncoder(spec.width) if spec.arch == "tiny" else TimmEncoder(spec)
 
 
-def _create(spec: Encoder) -> nn.Module:
+def _create(spec: Encoder) -> Any:
     """timm's network; what timm refuses is the user's to know."""
     if not timm.is_model(spec.arch):
         raise UserError(f"net.encoder.arch: timm has no {spec.arch!r}{_nearest_arch(spec.arch)}.")
@@ -44,7 +45,7 @@ def _create(spec: Encoder) -> nn.Module:
     try:
         whole = timm.create_model(spec.arch, features_only=True, pretrained=False)
         reductions = whole.feature_info.reduction()
-        body: nn.Module = timm.create_model(
+        return timm.create_model(
             spec.arch,
             features_only=True,
             pretrained=False,
@@ -57,7 +58,6 @@ def _create(spec: Encoder) -> nn.Module:
             f"timm's {spec.arch!r} cannot give features at stride 4 and {spec.output_stride} with a {spec.stem} stem"
             f" ({type(error).__name__}: {error}); choose another net.encoder.arch, output_stride or stem."
         ) from error
-    return body
 
 
 def _nearest_arch(arch: str) -> str:
@@ -123,7 +123,7 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
     except Exception as error:
         # Readers raise whatever their format's library raises; to the user they all mean one thing.
         raise UserError(f"{path} cannot be read as weights ({type(error).__name__}: {error}).") from error
-    return state.get("state_dict", state)  # type: ignore[no-any-return]
+    return state.get("state_dict", state)
 
 
 def _plain(name: str) -> str:

@@ -113,7 +113,7 @@ class Training:
             with autocast(self.recipe.precision, self.device):
                 losses: Losses = self.module(batch, step)
             total = torch.stack([term.weight * term.value for term in losses.terms.values()]).sum()
-            (total / self.recipe.accumulate).backward()  # type: ignore[no-untyped-call]
+            (total / self.recipe.accumulate).backward()
         return losses
 
     # --- what is written -------------------------------------------------------------------------------------
