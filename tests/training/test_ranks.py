@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from conftest import QUIET, small
+from helpers import QUIET, small
 
 from assay.errors import UserError
 from assay.places import Places

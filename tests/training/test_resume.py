@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import QUIET, small
+from helpers import QUIET, small
 
 from assay.experiment import Experiment, Runtime
 from assay.places import Places
@@ -108,7 +108,7 @@ SCRIPT = """
 import sys
 sys.path[:0] = [{tests!r}]
 from pathlib import Path
-from conftest import QUIET, small
+from helpers import QUIET, small
 from assay.places import Places
 from assay.resolve import resolve
 from assay.store.local import LocalStore

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from assay.data.source import Source
     from assay.nets.spec import Encoder
 
-PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "pyarrow", "scipy", "rich")
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "safetensors", "rich")
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from assay.data.source import DataMissing, Source
-from assay.data.sources.files import paired, read_pair
+from assay.data.sources.files import paired, pool_of, read_pair, stem_of
 from assay.places import Places
 
 CLASSES = (
@@ -45,7 +45,7 @@ class CamVid(Source):
         return read_pair(image, mask, num_classes=len(CLASSES), to_ignore=UNLABELLED)
 
     def image_id(self, entry: str) -> str:
-        return f"train/{Path(entry.split()[0]).stem}"
+        return f"{pool_of(entry)}/{stem_of(entry)}"
 
 
 def _root(places: Places) -> Path:

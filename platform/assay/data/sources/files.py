@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+import re
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from assay.data.source import IGNORE, DataBroken, DataMissing
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+# Kinds of pixels that become 8-bit RGB without loss of range; 16 bits would be clipped to white.
+_IMAGE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+# What PIL's readers raise for damaged files, beside its own UnidentifiedImageError (an OSError).
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+_FIRST_IMAGE = re.compile(rf".+?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})(?=\s|$)", re.IGNORECASE)
+_CITYSCAPES_TAIL = re.compile(r"_(leftImg8bit|gtFine(_\w+)?)$")
+
+
+def stem_of(entry: str) -> str:
+    """The image that a list's entry or a file's name means: no folders, no suffix, no second column.
+
+    Names may hold spaces and points, so that only known suffixes end a name.
+    """
+    first = entry.split("\t")[0].strip()
+    found = _FIRST_IMAGE.match(first)
+    name = Path(found[0] if found else first).name
+    if name.lower().endswith(IMAGE_SUFFIXES):
+        name = Path(name).stem
+    return _CITYSCAPES_TAIL.sub("", name)
+
+
+def pool_of(entry: str) -> str:
+    """The pool whose folder an entry of a list names; train where it names none."""
+    return "val" if "val" in Path(entry.split("\t")[0].strip()).parent.parts else "train"
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -51,11 +80,13 @@ def read_pair(
 def _opened(path: Path, mode: str | None) -> np.ndarray:
     try:
         with Image.open(path) as image:
-            # A palette image's pixels are its class ids: converting would turn them into colours.
+            if mode and image.mode not in _IMAGE_MODES:
+                raise DataBroken(f"{path} must hold 8 bits per channel, got an image of PIL's mode {image.mode}.")
+            # A palette mask's pixels are its class ids: converting would turn them into colours.
             array = np.asarray(image.convert(mode) if mode else image)
     except FileNotFoundError:
         raise DataBroken(f"{path} is missing; the data set's other files name it.") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except _DAMAGE as error:
         raise DataBroken(f"{path} cannot be read as an image ({error}); copy it anew.") from None
     if array.dtype != np.uint8:
         raise DataBroken(f"{path} must hold 8 bits per channel, got {array.dtype}.")
@@ -68,12 +99,14 @@ def listed(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> dict[str
         return {}
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in suffixes and not path.name.startswith("."):
-            if path.stem in found:
-                raise DataBroken(
-                    f"{folder} holds both {found[path.stem].name} and {path.name}; one id must mean one file."
-                )
-            found[path.stem] = path
+        if path.suffix.lower() not in suffixes or path.name.startswith("."):
+            continue
+        stem = stem_of(path.name)
+        if stem in found:
+            raise DataBroken(
+                f"{folder} holds both {found[stem].name} and {path.name}; one id must mean one file."
+            )
+        found[stem] = path
     return found
 
 
@@ -85,7 +118,7 @@ def paired(images: Path, masks: Path, *, what: str, home: str) -> dict[str, tupl
     without = [stem for stem in pictures if stem not in labels]
     if without:
         raise DataMissing(
-            f"{what}: {len(without)} of {len(pictures)} images in {images} have no mask in {masks}; the first is"
-            f" {without[0]}.png. {home}"
+            f"{what}: {len(without)} of {len(pictures)} images in {images} have no mask in {masks}, which holds"
+            f" {len(labels)}; the first is {without[0]}.png. {home}"
         )
     return {stem: (path, labels[stem]) for stem, path in pictures.items()}

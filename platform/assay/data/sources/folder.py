@@ -11,7 +11,7 @@ import numpy as np
 
 from assay.data.draws import order
 from assay.data.source import DataMissing, Source
-from assay.data.sources.files import paired, read_pair
+from assay.data.sources.files import paired, pool_of, read_pair, stem_of
 from assay.errors import FieldError
 from assay.places import Places
 from assay.values import param
@@ -54,7 +54,7 @@ class Folder(Source):
         return read_pair(image, mask, num_classes=self.num_labels)
 
     def image_id(self, entry: str) -> str:
-        return f"train/{Path(entry.split()[0]).stem}"
+        return f"{pool_of(entry)}/{stem_of(entry)}"
 
     def fingerprint(self, places: Places) -> str | None:
         """Other people's folders may share file names: sizes tell them apart."""

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torchvision.transforms.v2 import functional as tv
+
+from assay.data.geometry import Geometry, apply_geometry, draw_geometry
+from assay.data.normalize import normalize
+from assay.data.source import IGNORE
+from assay.data.views import Augment
+
+COLOURS = np.array([[20, 200, 40], [220, 30, 90], [60, 70, 240], [240, 240, 10]], dtype=np.uint8)
+
+
+def noise(height: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return image, rng.integers(0, 4, (height, width), dtype=np.uint8)
+
+
+def blocks(height: int, width: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Large blocks of class colours: the image says what the mask must say."""
+    coarse = np.random.default_rng(seed).integers(0, 4, (height // 20 + 1, width // 20 + 1))
+    mask = coarse.repeat(20, 0).repeat(20, 1)[:height, :width].astype(np.uint8)
+    return COLOURS[mask], mask
+
+
+def whole(height: int, width: int, **changes: object) -> Geometry:
+    content = {"top": 0, "left": 0, "height": height, "width": width} | {
+        "shown_height": height,
+        "shown_width": width,
+        "flip": False,
+    }
+    return Geometry(**(content | changes))
+
+
+def draws(augment: Augment, height: int, width: int, number: int) -> list[Geometry]:
+    rng = np.random.default_rng(0)
+    return [draw_geometry(rng, height, width, augment) for _ in range(number)]
+
+
+@given(
+    size=st.tuples(st.integers(1, 400), st.integers(1, 400)),
+    crop=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    scales=st.tuples(st.floats(0.01, 8), st.floats(0.01, 8)).map(lambda ends: tuple(sorted(ends))),
+    fit=st.none() | st.integers(1, 600),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_the_rectangle_lies_inside_and_fits_the_crop(size, crop, scales, fit, seed):
+    augment = Augment(crop=crop, scales=scales, fit=fit)
+    geometry = draw_geometry(np.random.default_rng(seed), *size, augment)
+    assert 0 <= geometry.top <= geometry.top + geometry.height <= size[0] and geometry.height >= 1
+    assert 0 <= geometry.left <= geometry.left + geometry.width <= size[1] and geometry.width >= 1
+    assert 1 <= geometry.shown_height <= crop[0]
+    assert 1 <= geometry.shown_width <= crop[1]
+
+
+@given(scale=st.floats(0.1, 4), crop=st.integers(1, 300), size=st.integers(1, 400), seed=st.integers(0, 1000))
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_the_applied_scale_is_the_drawn_one_but_for_rounding(scale, crop, size, seed):
+    augment = Augment(crop=(crop, crop), scales=(scale, scale))
+    geometry = draw_geometry(np.random.default_rng(seed), size, size, augment)
+    if geometry.shown_height < crop:
+        assert geometry.height == size
+        assert geometry.shown_height == max(1, round(size * scale))
+    else:
+        assert abs(geometry.height - crop / scale) <= 0.5 or geometry.height in (1, size)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_labels_stay_with_their_pixels(seed: int):
+    image, mask = blocks(150, 220, seed)
+    augment = Augment(crop=(96, 112), scales=(0.4, 2.5))
+    geometry = draw_geometry(np.random.default_rng(seed), 150, 220, augment)
+    cropped, label, valid = apply_geometry(image, mask, geometry, augment.crop)
+    distance = (cropped.unsqueeze(0).int() - torch.from_numpy(COLOURS).int().view(4, 3, 1, 1)).abs().sum(1)
+    seen = distance.argmin(dim=0)
+    near_border = torch.zeros_like(valid)
+    for dy, dx in ((0, 1), (1, 0)):
+        changes = label != label.roll((dy, dx), (0, 1))
+        near_border |= changes | changes.roll((-dy, -dx), (0, 1))
+    inner = valid & ~near_border
+    assert inner.float().mean() > 0.2
+    assert torch.equal(seen[inner], label[inner].long())
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.3, 0.5, 0.7, 1.5, 2.0])
+@pytest.mark.parametrize("flip", [False, True])
+def test_image_and_labels_are_not_shifted_by_part_of_a_pixel(scale: float, flip: bool):
+    ramp = np.arange(240, dtype=np.uint8)[None].repeat(240, 0)
+    shown = round(200 * scale)
+    geometry = whole(200, 200, top=20, left=20, shown_height=shown, shown_width=shown, flip=flip)
+    for mask in (ramp, ramp.T):
+        image = np.stack([mask] * 3, axis=2)
+        cropped, label, _ = apply_geometry(image, mask, geometry, (shown, shown))
+        shift = (cropped[0].double() - label.double()).mean().abs()  # in pixels of the source
+        assert shift <= 0.51
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_resizing_the_rectangle_equals_cropping_the_resized_image(factor: float):
+    image, mask = noise(80, 120)
+    shown = int(40 * factor)
+    geometry = whole(40, 40, top=20, left=30, shown_height=shown, shown_width=shown)
+    cropped, label, _ = apply_geometry(image, mask, geometry, (shown, shown))
+    size = [int(80 * factor), int(120 * factor)]
+    top, left = int(20 * factor), int(30 * factor)
+    image_there = tv.resize(torch.from_numpy(image).permute(2, 0, 1), size, antialias=True)
+    image_there = image_there[:, top : top + shown, left : left + shown]
+    inner = slice(1, -1)  # the outermost pixels look across the rectangle's border
+    difference = cropped[:, inner, inner].int() - image_there[:, inner, inner].int()
+    assert difference.abs().max() <= 1
+    rows = ((np.arange(shown) + 0.5) / factor).astype(int)
+    assert np.array_equal(label.numpy(), mask[20:60, 30:70][rows[:, None], rows])
+
+
+def test_nothing_changes_where_nothing_is_to_be_done():
+    image, mask = noise(30, 40)
+    augment = Augment(crop=(30, 40), scales=(1.0, 1.0), flip=0)
+    geometry = draw_geometry(np.random.default_rng(0), 30, 40, augment)
+    cropped, label, valid = apply_geometry(image, mask, geometry, augment.crop)
+    assert np.array_equal(cropped.permute(1, 2, 0).numpy(), image)
+    assert np.array_equal(label.numpy(), mask)
+    assert valid.all()
+
+
+def test_a_flip_mirrors_the_columns_of_all():
+    image, mask = noise(30, 40)
+    straight = apply_geometry(image, mask, whole(30, 40), (30, 40))
+    mirrored = apply_geometry(image, mask, whole(30, 40, flip=True), (30, 40))
+    for one, other in zip(straight, mirrored, strict=True):
+        assert torch.equal(one.flip(-1), other)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_what_is_missing_is_padded_at_the_right_and_at_the_bottom(flip: bool):
+    image, mask = noise(20, 30)
+    cropped, label, valid = apply_geometry(image, mask, whole(20, 30, flip=flip), (25, 40))
+    expected = torch.zeros(25, 40, dtype=torch.bool)
+    expected[:20, :30] = True
+    assert torch.equal(valid, expected)
+    assert (label[~expected] == IGNORE).all() and (label[expected] != IGNORE).all()
+    assert normalize(cropped)[:, ~expected].abs().max() < 0.01
+
+
+def test_labels_to_be_ignored_are_no_padding():
+    image, mask = noise(10, 10)
+    mask[:5] = IGNORE
+    _, label, valid = apply_geometry(image, mask, whole(10, 10), (10, 10))
+    assert valid.all() and (label[:5] == IGNORE).all()
+
+
+def test_fitting_keeps_the_ratio():
+    augment = Augment(crop=(50, 50), fit=50, scales=(1.0, 1.0))
+    geometry = draw_geometry(np.random.default_rng(0), 100, 200, augment)
+    assert (geometry.height, geometry.width) == (100, 200)
+    assert (geometry.shown_height, geometry.shown_width) == (25, 50)
+
+
+def test_fitting_and_scaling_are_multiplied():
+    augment = Augment(crop=(50, 50), fit=50, scales=(2.0, 2.0))
+    geometry = draw_geometry(np.random.default_rng(0), 100, 200, augment)
+    assert (geometry.height, geometry.width) == (100, 100)
+    assert (geometry.shown_height, geometry.shown_width) == (50, 50)
+
+
+def test_a_tiny_scale_leaves_a_pixel():
+    image, mask = noise(3, 500)
+    augment = Augment(crop=(8, 8), scales=(0.001, 0.001))
+    geometry = draw_geometry(np.random.default_rng(0), 3, 500, augment)
+    _, _, valid = apply_geometry(image, mask, geometry, augment.crop)
+    assert valid.sum() == 1
+
+
+def test_scales_of_a_range_are_drawn_evenly():
+    shown = [each.shown_height for each in draws(Augment(crop=(400, 400), scales=(0.5, 2.0)), 200, 200, 3000)]
+    counts, _ = np.histogram(shown, bins=4, range=(100, 400))
+    assert np.abs(counts - 750).max() < 5 * np.sqrt(750)
+
+
+def test_scales_of_a_list_are_drawn_from_the_list():
+    augment = Augment(crop=(400, 400), scales=(0.5, 1.0, 1.75), scale_draw="list")
+    shown = [each.shown_height for each in draws(augment, 200, 200, 900)]
+    sizes, counts = np.unique(shown, return_counts=True)
+    assert sizes.tolist() == [100, 200, 350]
+    assert np.abs(counts - 300).max() < 5 * np.sqrt(300)
+
+
+def test_every_position_is_equally_likely():
+    geometries = draws(Augment(crop=(10, 20), scales=(1.0, 1.0)), 14, 27, 4000)
+    for at, places in (("top", 5), ("left", 8)):
+        counts = np.bincount([getattr(each, at) for each in geometries])
+        assert len(counts) == places
+        assert np.abs(counts - 4000 / places).max() < 5 * np.sqrt(4000 / places)
+
+
+@pytest.mark.parametrize(("chance", "share"), [(0.0, 0.0), (0.25, 0.25), (1.0, 1.0)])
+def test_flips_come_with_their_chance(chance: float, share: float):
+    flips = np.mean([each.flip for each in draws(Augment(flip=chance), 10, 10, 2000)])
+    assert abs(flips - share) < 0.05
+
+
+def test_the_same_numbers_are_drawn_whatever_the_augmentation():
+    ends = set()
+    for augment in (Augment(), Augment(fit=10, flip=0, scales=(1.0, 2.0, 3.0), scale_draw="list")):
+        rng = np.random.default_rng(1)
+        draw_geometry(rng, 50, 60, augment)
+        ends.add(rng.random())
+    assert len(ends) == 1
+
+
+def test_only_the_given_generator_is_used():
+    image, mask = noise(50, 60)
+    np_before, torch_before = np.random.get_state()[1].tobytes(), torch.get_rng_state()
+    geometry = draw_geometry(np.random.default_rng(2), 50, 60, Augment())
+    apply_geometry(image, mask, geometry, (64, 64))
+    assert geometry == draw_geometry(np.random.default_rng(2), 50, 60, Augment())
+    assert np.random.get_state()[1].tobytes() == np_before
+    assert torch.equal(torch.get_rng_state(), torch_before)
+
+
+@pytest.mark.filterwarnings("error")
+def test_read_only_and_mirrored_arrays_are_taken_and_left_alone():
+    image, mask = noise(20, 20)
+    before = image.copy()
+    image.setflags(write=False)
+    cropped, _, _ = apply_geometry(image[:, ::-1], mask[:, ::-1], whole(20, 20), (20, 20))
+    cropped.zero_()
+    assert np.array_equal(image, before)
+
+
+def test_results_are_dense_and_bytes():
+    image, mask = noise(20, 20)
+    results = apply_geometry(image, mask, whole(20, 20, flip=True), (24, 24))
+    assert [each.dtype for each in results] == [torch.uint8, torch.uint8, torch.bool]
+    assert [tuple(each.shape) for each in results] == [(3, 24, 24), (24, 24), (24, 24)]
+    assert all(each.is_contiguous() for each in results)

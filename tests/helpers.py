@@ -1,0 +1,27 @@
+"""Experiments small enough for tests."""
+
+from __future__ import annotations
+
+from assay.experiment import Experiment, Runtime
+from assay.overrides import apply, overrides_of
+from assay.presets import starting_point
+
+SMALL = {
+    "recipe.steps": 12,
+    "recipe.labeled_batch": 4,
+    "recipe.unlabeled_batch": 4,
+    "recipe.evaluation.every": 6,
+    "recipe.evaluation.batch": 4,
+    "recipe.augment.crop": (16, 16),
+    "data.source.size": 16,
+    "data.source.num_train": 48,
+    "data.source.num_val": 8,
+    "net.encoder.width": 4,
+}
+QUIET = Runtime(progress="none", checkpoint_every=4, log_every=2, device="cpu")
+
+
+def small(method: str = "supervised", **changes: object) -> Experiment:
+    """A training of a dozen steps of tiny images; changes by path, with __ for the dot."""
+    paths = {path.replace("__", "."): value for path, value in changes.items()}
+    return apply(starting_point(method, "shapes"), overrides_of(SMALL | paths, "test"))

@@ -1,0 +1,83 @@
+"""Scores over a data set, and prediction by windows, scales and flips."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from assay.recipe import Evaluation
+from assay.training.evaluate import ConfusionMatrix, predict, window_starts
+
+
+def plain_iou(prediction: torch.Tensor, target: torch.Tensor, num_classes: int) -> list[float | None]:
+    pairs = [(p, t) for p, t in zip(prediction.flatten().tolist(), target.flatten().tolist(), strict=True) if t != 255]
+    found: list[float | None] = []
+    for c in range(num_classes):
+        union = sum(p == c or t == c for p, t in pairs)
+        found.append(sum(p == c and t == c for p, t in pairs) / union if union else None)
+    return found
+
+
+def example() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    prediction = torch.randint(0, 4, (3, 6, 7), generator=generator)
+    target = torch.randint(0, 4, (3, 6, 7), generator=generator)
+    target[0, :2] = 255
+    return prediction, target
+
+
+def test_iou_counts_pixels_over_the_whole_set_and_leaves_ignored_and_absent_out() -> None:
+    prediction, target = example()
+    matrix = ConfusionMatrix(6)  # classes 4 and 5 are never there
+    for p, t in zip(prediction, target, strict=True):
+        matrix.update(p, t)
+    expected = plain_iou(prediction, target, 6)
+    assert matrix.iou() == pytest.approx(expected)
+    assert expected[4:] == [None, None]
+    present = [value for value in expected if value is not None]
+    assert matrix.miou() == pytest.approx(sum(present) / len(present))
+    counted = target != 255
+    assert matrix.pixel_accuracy() == pytest.approx((prediction == target)[counted].double().mean().item())
+
+
+def test_a_class_that_is_predicted_and_never_there_counts_as_zero() -> None:
+    matrix = ConfusionMatrix(3)
+    matrix.update(torch.tensor([[0, 2]]), torch.tensor([[0, 0]]))
+    assert matrix.iou() == [0.5, None, 0.0]
+    assert matrix.miou() == 0.25
+
+
+def test_nothing_counted_is_zero_and_no_error() -> None:
+    matrix = ConfusionMatrix(3)
+    matrix.update(torch.zeros(2, 2, dtype=torch.int64), torch.full((2, 2), 255))
+    assert (matrix.miou(), matrix.pixel_accuracy()) == (0.0, 0.0)
+
+
+def per_pixel(images: torch.Tensor) -> torch.Tensor:
+    """A predictor that looks at single pixels: windows and flips must not change what it says."""
+    return torch.cat([images, -images.sum(1, keepdim=True)], dim=1) * 3
+
+
+@pytest.mark.parametrize("size", [(8, 8), (13, 10), (5, 9), (6, 6)])
+@pytest.mark.parametrize("flip", [False, True])
+def test_sliding_windows_and_flips_agree_with_the_whole_image(size: tuple[int, int], flip: bool) -> None:
+    images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(1))
+    whole = predict(per_pixel, images, Evaluation())
+    slid = predict(per_pixel, images, Evaluation(mode="sliding", window=(6, 6), flip=flip))
+    assert torch.equal(whole, slid)
+
+
+def test_several_scales_give_one_class_per_pixel_of_the_image() -> None:
+    images = torch.randn(1, 3, 12, 9, generator=torch.Generator().manual_seed(2))
+    found = predict(per_pixel, images, Evaluation(scales=(0.5, 1.0, 1.75), flip=True))
+    assert found.shape == (1, 12, 9)
+    smooth = torch.ones(1, 3, 12, 9) * torch.tensor([3.0, 1.0, 1.0]).view(1, 3, 1, 1)
+    assert (predict(per_pixel, smooth, Evaluation(scales=(0.5, 1.75))) == 0).all()
+
+
+@pytest.mark.parametrize("length", [1, 5, 6, 7, 20, 33])
+def test_windows_cover_every_pixel_and_stay_inside(length: int) -> None:
+    starts = window_starts(length, 6, 2 / 3)
+    covered = {pixel for start in starts for pixel in range(start, start + 6)}
+    assert set(range(length)) <= covered
+    assert starts[-1] == max(length - 6, 0)
+    assert starts == sorted(set(starts))
