@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from assay.data.draws import order
+from assay.data.draws import digest
 from assay.data.source import DataMissing, Source
 from assay.data.sources.files import paired, pool_of, read_pair, stem_of
 from assay.errors import FieldError
@@ -29,7 +29,9 @@ class Folder(Source):
     path: str = param(default="", resolved=True, help="the folder; below the data root, or a path of its own")
     num_labels: int = param(default=2, low=2, high=255, help="how many classes the masks hold")
     class_names: tuple[str, ...] = param(default=(), help="their names; class 0, class 1, … if none are given")
-    val_share: float = param(default=0.2, above=0, below=1, help="held out where there is no val folder")
+    val_share: float = param(
+        default=0.2, above=0, below=1, resolved=True, help="held out where there is no train folder"
+    )
 
     def check(self) -> None:
         if self.class_names and len(self.class_names) != self.num_labels:
@@ -84,9 +86,16 @@ def _pairs(root: Path, val_share: float) -> dict[str, Pairs]:
             for pool in ("train", "val")
         }
     everything = paired(root / "images", root / "masks", what=root.name, home=home)
-    stems = sorted(everything)
-    held_out = {stems[index] for index in order(len(stems), "held out")[: max(1, round(val_share * len(stems)))]}
+    if len(everything) < 2:
+        raise DataMissing(f"{root.name}: one image cannot be both trained on and held out for validation. {home}")
+    held_out = _held_out(tuple(everything), val_share)
     return {
-        "train": {stem: everything[stem] for stem in stems if stem not in held_out},
-        "val": {stem: everything[stem] for stem in stems if stem in held_out},
+        "train": {stem: pair for stem, pair in everything.items() if stem not in held_out},
+        "val": {stem: pair for stem, pair in everything.items() if stem in held_out},
     }
+
+
+def _held_out(stems: tuple[str, ...], share: float) -> frozenset[str]:
+    """The images for validation: by their names alone, so that adding a few images moves few others."""
+    count = min(max(1, round(share * len(stems))), len(stems) - 1)
+    return frozenset(sorted(stems, key=lambda stem: digest("held out", stem))[:count])

@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from assay.data.lists import read_list
 from assay.data.source import DataMissing, Source
-from assay.data.sources.files import listed, read_pair
+from assay.data.sources.files import listed, read_pair, stem_of
 from assay.places import Places
 from assay.values import param
 
@@ -27,7 +28,9 @@ class VOC(Source):
     """`<data root>/VOCdevkit/VOC2012/{JPEGImages,SegmentationClass,SegmentationClassAug,ImageSets/Segmentation}`."""
 
     name = "voc"
-    masks: Literal["aug", "fine"] = param(default="aug", help="SegmentationClassAug, or SegmentationClass")
+    masks: Literal["aug", "fine"] = param(
+        default="aug", help="aug: SegmentationClassAug; fine: SegmentationClass for the 1464 images that have one"
+    )
 
     def classes(self) -> tuple[str, ...]:
         return CLASSES
@@ -40,36 +43,44 @@ class VOC(Source):
 
     def ids(self, pool: str, places: Places) -> tuple[str, ...]:
         root = _root(places)
-        if pool != "train_aug":
-            return _checked(root, _listed_ids(root, pool), pool)
-        if (root / _LISTS / "train_aug.txt").is_file():
-            return _checked(root, _listed_ids(root, pool), pool)
-        with_mask = listed(root / "SegmentationClassAug", (".png",))
+        if pool != "train_aug" or (root / _LISTS / "train_aug.txt").is_file():
+            return _checked(root, _listed_ids(root, pool), pool, self.masks)
+        with_mask = listed(root / AUG, (".png",))
         if not with_mask:
-            raise DataMissing(
-                f"VOC train_aug: no masks in {root / 'SegmentationClassAug'} (10582 expected beside val's). {HOME}"
-            )
-        return _checked(root, tuple(sorted(set(with_mask) - set(_listed_ids(root, "val")))), pool)
+            raise DataMissing(f"VOC train_aug: no masks in {root / AUG} (10582 expected beside val's). {HOME}")
+        return _checked(root, tuple(sorted(set(with_mask) - set(_listed_ids(root, "val")))), pool, self.masks)
 
     def read(self, image_id: str, places: Places) -> tuple[np.ndarray, np.ndarray]:
         root = _root(places)
-        folder = "SegmentationClass"
-        if self.masks == "aug" and (root / "SegmentationClassAug" / f"{image_id}.png").is_file():
-            folder = "SegmentationClassAug"
         return read_pair(
             root / "JPEGImages" / f"{image_id}.jpg",
-            root / folder / f"{image_id}.png",
+            root / self._mask_folder(image_id, root) / f"{image_id}.png",
             num_classes=len(CLASSES),
         )
 
+    def _mask_folder(self, image_id: str, root: Path) -> str:
+        """Decided by the lists rather than by what lies here, so that the same value means the same labels."""
+        if image_id in _members(root, "val"):
+            return AUG if image_id in _val_without_fine(root) else FINE
+        return FINE if self.masks == "fine" and image_id in _members(root, "train") else AUG
+
     def image_id(self, entry: str) -> str:
-        return Path(entry.split()[0]).stem
+        return stem_of(entry)
+
+    def fingerprint(self, places: Places) -> str | None:
+        """Validation on other masks than VOC's own gives other numbers."""
+        replaced = len(_val_without_fine(_root(places)))
+        return f"{replaced} validation masks of {AUG}" if replaced else None
 
     def facts(self, labeled: tuple[str, ...], places: Places) -> dict[str, Any]:
         """How many labelled images have one of the 1464 fine masks: lists differ in this more than in anything."""
-        return {"fine_labeled": len(set(labeled) & set(_listed_ids(_root(places), "train")))}
+        root = _root(places)
+        if not (root / _LISTS / "train.txt").is_file():
+            return {}
+        return {"fine_labeled": len(set(labeled) & _members(root, "train"))}
 
 
+FINE, AUG = "SegmentationClass", "SegmentationClassAug"
 _LISTS = Path("ImageSets") / "Segmentation"
 
 
@@ -98,22 +109,33 @@ def _listed_ids(root: Path, pool: str) -> tuple[str, ...]:
     path = root / _LISTS / f"{pool}.txt"
     if not path.is_file():
         raise DataMissing(f"VOC {pool}: the list {path} is missing. {HOME}")
-    return tuple(sorted(Path(line.split()[0]).stem for line in path.read_text().splitlines() if line.strip()))
+    return tuple(sorted({stem_of(entry) for entry in read_list(path)}))
 
 
 @functools.lru_cache(maxsize=16)
-def _checked(root: Path, ids: tuple[str, ...], pool: str) -> tuple[str, ...]:
-    """All ids, once it is known that each has an image and a mask."""
-    images = listed(root / "JPEGImages")
-    masks = set(listed(root / "SegmentationClass", (".png",))) | set(listed(root / "SegmentationClassAug", (".png",)))
-    for kind, there, folder in (
-        ("images", set(images), "JPEGImages"),
-        ("masks", masks, "SegmentationClass(Aug)"),
-    ):
+def _members(root: Path, pool: str) -> frozenset[str]:
+    return frozenset(_listed_ids(root, pool))
+
+
+@functools.lru_cache(maxsize=8)
+def _val_without_fine(root: Path) -> frozenset[str]:
+    return _members(root, "val") - set(listed(root / FINE, (".png",)))
+
+
+@functools.lru_cache(maxsize=16)
+def _checked(root: Path, ids: tuple[str, ...], pool: str, masks: str) -> tuple[str, ...]:
+    """All ids, once it is known that each has an image and the mask that will be read."""
+    fine, aug = (set(listed(root / folder, (".png",))) for folder in (FINE, AUG))
+    needed = {
+        "train": (fine, FINE) if masks == "fine" else (aug, AUG),
+        "train_aug": (aug | (fine & _fine_ids(root)), f"{AUG} or {FINE}") if masks == "fine" else (aug, AUG),
+        "val": (fine | aug, f"{FINE} or {AUG}"),
+    }[pool]
+    for kind, there, folder in (("images", set(listed(root / "JPEGImages")), "JPEGImages"), ("masks", *needed)):
         missing = [each for each in ids if each not in there]
         if missing:
             raise DataMissing(
-                f"VOC {pool}: {len(missing)} of {len(ids)} {kind} are not in {root / folder}, the first is"
-                f" {missing[0]}. {HOME}"
+                f"VOC {pool}: {len(missing)} of {len(ids)} {kind} are not in {root / folder}, which holds"
+                f" {len(there)}; the first is {missing[0]}.{_other_masks(masks, missing, fine, aug)} {HOME}"
             )
     return ids

@@ -1,0 +1,69 @@
+"""The first three losses of every method, written down. Where they move, results of before are no longer comparable.
+
+    python tests/methods/test_golden.py    writes them anew, after the version was raised
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from assay import NUMERICS
+from assay.catalogue import method_class
+from assay.places import Places
+from assay.resolve import resolve
+from assay.training.loop import Training
+from helpers import QUIET, small
+from methods import METHODS
+
+GOLDEN = Path(__file__).with_name("golden.json")
+VARIANTS: dict[str, tuple[str, dict[str, object]]] = {name: (name, {}) for name in METHODS} | {
+    "cps + cutmix": ("cps", {"method__cutmix": "boxes"}),
+    "cutmix_seg, confident": ("cutmix_seg", {"method__threshold": 0.2}),
+}
+
+
+class _Losses:
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+
+    def line(self, line): ...
+
+    def checkpoint(self, payload, step): ...
+
+    def progress(self, step, loss):
+        self.seen.append(loss)
+
+
+def first_losses(variant: str) -> list[float]:
+    name, changes = VARIANTS[variant]
+    keep = _Losses()
+    Training(resolve(small(name, recipe__steps=3, **changes), Places()), places=Places(), runtime=QUIET).run(keep)
+    return keep.seen
+
+
+def versions(variant: str) -> dict[str, int]:
+    return {"method": method_class(VARIANTS[variant][0]).version, "numerics": NUMERICS}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_first_steps_are_what_they_were(variant: str) -> None:
+    written = json.loads(GOLDEN.read_text())[variant]
+    assert written["versions"] == versions(variant), f"the version was raised: write {GOLDEN.name} anew"
+    # Processors differ in the last bits; a change of numerics shows in the first digits.
+    assert first_losses(variant) == pytest.approx(written["losses"], rel=1e-4), (
+        f"the numbers of {variant} moved: bump the version (the method's `version`, or NUMERICS in assay/__init__.py"
+        f" if all methods moved), then run {Path(__file__).name}"
+    )
+
+
+def test_golden_holds_every_variant() -> None:
+    assert set(json.loads(GOLDEN.read_text())) == set(VARIANTS)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"writing {GOLDEN}\n")
+    golden = {each: {"versions": versions(each), "losses": first_losses(each)} for each in VARIANTS}
+    GOLDEN.write_text(json.dumps(golden, indent=1) + "\n")

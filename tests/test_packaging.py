@@ -1,0 +1,42 @@
+"""A wheel holds every package, and the plain checkout works without an installation."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from setuptools import find_packages
+
+ROOT = Path(__file__).parent.parent
+INCLUDE = ["assay*", "methods*", "studies*"]
+
+
+def test_every_folder_with_code_is_a_package_that_the_wheel_takes() -> None:
+    found = set(find_packages(str(ROOT / "platform"), include=INCLUDE)) | set(find_packages(str(ROOT), include=INCLUDE))
+    for base, top in ((ROOT / "platform", "assay"), (ROOT, "methods"), (ROOT, "studies")):
+        for folder in {path.parent for path in (base / top).rglob("*.py")}:
+            assert ".".join(folder.relative_to(base).parts) in found
+
+
+def test_the_plain_checkout_trains(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "assay", "train", "--method", "supervised", "--out", str(tmp_path / "out")]
+    sizes = ["--set", "recipe.steps=2", "--set", "data.source.num_train=32", "--set", "data.source.num_val=4"]
+    found = subprocess.run(
+        [*command, *sizes],
+        cwd=tmp_path,
+        env={"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT}", "PATH": "", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    assert "mIoU" in found.stdout
+
+
+def test_no_file_names_a_registry_or_a_home() -> None:
+    hosts = ("py" + "pi.org", "python" + "hosted", "/" + "root/", "/" + "home/")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in listed.stdout.splitlines():
+        text = (ROOT / name).read_text(encoding="utf-8", errors="ignore") if (ROOT / name).is_file() else ""
+        assert not [host for host in hosts if host in text], name
