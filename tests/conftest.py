@@ -10,6 +10,7 @@ import torch
 from assay.places import Places
 from assay.store.local import LocalStore
 
+
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)

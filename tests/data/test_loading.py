@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from helpers import small
+
 from assay.data.loading import Plan, RawBatch, batches, on_device
 from assay.data.source import IGNORE
 from assay.data.views import Boxes
@@ -11,7 +13,6 @@ from assay.errors import UserError
 from assay.method import Views
 from assay.places import Places
 from assay.resolve import resolve
-from helpers import small
 
 VIEWS = Views(labeled_strong=True, unlabeled=2, strong=2, boxes=Boxes(num_boxes=3))
 

@@ -1,6 +1,6 @@
 """The first three losses of every method, written down. Where they move, results of before are no longer comparable.
 
-    python tests/methods/test_golden.py    writes them anew, after the version was raised
+python tests/methods/test_golden.py    writes them anew, after the version was raised
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import QUIET, small
+
 from assay import NUMERICS
 from assay.catalogue import method_class
 from assay.places import Places
 from assay.resolve import resolve
 from assay.training.loop import Training
-from helpers import QUIET, small
 from methods import METHODS
 
 GOLDEN = Path(__file__).with_name("golden.json")

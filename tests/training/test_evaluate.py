@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from assay.recipe import Evaluation
 from assay.training.evaluate import ConfusionMatrix, predict, window_starts
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from assay.nets.network import build_network
 from assay.nets.spec import Encoder, Net
 from assay.recipe import SGD, Adam, Schedule

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Set
 from pathlib import Path
 
 from assay.data.source import Source
@@ -16,15 +18,15 @@ def find_list(spec: str, places: Places) -> Path:
         if path.is_file():
             return path
     raise UserError(
-        f"the list {spec!r} is neither at {tried[0].absolute()} nor at {tried[1]}; name the folder of lists with --splits"
-        " or ASSAY_SPLITS."
+        f"the list {spec!r} is neither at {tried[0].absolute()} nor at {tried[1]}; name the folder of lists with"
+        " --splits or ASSAY_SPLITS."
     )
 
 
 def read_list(path: Path) -> tuple[str, ...]:
     """The entries, one a line; empty lines are left out."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows begin a file with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"the list {path} cannot be read as text ({error}).") from None
     entries = tuple(line.strip() for line in text.splitlines() if line.strip())
@@ -33,16 +35,24 @@ def read_list(path: Path) -> tuple[str, ...]:
     return entries
 
 
-def match(entries: tuple[str, ...], source: Source, known: frozenset[str], path: Path) -> tuple[str, ...]:
-    """The entries' image ids, sorted. Refuses what the data set does not have, and what stands twice."""
+def match(
+    entries: tuple[str, ...], source: Source, known: Set[str], path: Path, *, incomplete: str = ""
+) -> tuple[str, ...]:
+    """The entries' image ids, sorted. Refuses what the data set does not have, and what stands twice.
+
+    incomplete: why some of the data set's images may not be known here, for the message.
+    """
     ids = [source.image_id(entry) for entry in entries]
     unknown = [each for each in ids if each not in known]
     if unknown:
+        reason = incomplete or "Is it another data set's list, or is the data incomplete?"
         raise UserError(
             f"{len(unknown)} of {len(ids)} entries of {path} are not among the {len(known)} images of"
-            f" {source.name}; the first is {unknown[0]!r}. Is it another data set's list, or is the data incomplete?"
+            f" {source.name}; the first: {', '.join(unknown[:3])}. {reason}"
         )
-    if len(set(ids)) < len(ids):
-        twice = next(each for each in ids if ids.count(each) > 1)
-        raise UserError(f"{path} holds {twice!r} more than once; each image must stand once.")
+    repeated = [each for each, times in Counter(ids).items() if times > 1]
+    if repeated:
+        raise UserError(
+            f"{path} holds {len(repeated)} images more than once, the first is {repeated[0]!r}; each must stand once."
+        )
     return tuple(sorted(ids))

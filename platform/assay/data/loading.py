@@ -225,7 +225,7 @@ def on_device(
             strong=finished(apply_strong(images, labeled.strong[0])) if labeled.strong else None,
         ),
         unlabeled=tuple(_unlabeled(each, finished, device=device) for each in raw.unlabeled),
-        boxes=_painted(raw.boxes.to(device, non_blocking=True), views, augment) if raw.boxes is not None else None,
+        boxes=None if raw.boxes is None else _painted(raw.boxes, views, augment, device=device),
     )
 
 
@@ -239,7 +239,8 @@ def _unlabeled(crops: Crops, finished: Callable[[torch.Tensor], torch.Tensor], *
     )
 
 
-def _painted(boxes: torch.Tensor, views: Views, augment: Augment) -> BoxMaps:
+def _painted(boxes: torch.Tensor, views: Views, augment: Augment, *, device: torch.device) -> BoxMaps:
+    """Painted on the host, where the boxes were drawn: reading their edges back from a GPU would wait for it."""
     assert views.boxes is not None
     mask, owner = paint(boxes, *augment.crop, views.boxes.rule)
-    return BoxMaps(mask=mask, owner=owner)
+    return BoxMaps(mask=mask.to(device, non_blocking=True), owner=owner.to(device, non_blocking=True))

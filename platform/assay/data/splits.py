@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import math
@@ -47,7 +46,7 @@ class SplitResult:
     def describe(self, which: str) -> dict[str, Any]:
         """How many images, and a hash of their ids: what a key and a result hold."""
         ids: tuple[str, ...] = getattr(self, which)
-        return {"count": len(ids), "hash": hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]}
+        return {"count": len(ids), "hash": hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:16]}
 
 
 def split(source: Source, spec: Split, places: Places) -> SplitResult:
@@ -75,21 +74,13 @@ def _labeled_pool(source: Source, spec: Split) -> str:
 
 def _labeled(source: Source, spec: Split, pool: str, places: Places) -> tuple[str, ...]:
     """Drawn from the pool, or read from a list."""
-    fraction = re.fullmatch(r"1/([1-9]\d*)", spec.labeled)
-    if not (fraction or spec.labeled.isdigit() or spec.labeled == "all"):
-        if "/" not in spec.labeled and not spec.labeled.endswith(".txt"):
-            raise UserError(f"data.split.labeled must be 1/n, a count, all, or a list's file, got {spec.labeled!r}.")
-        path = find_list(spec.labeled, places)
-        return match(read_list(path), source, _known(source, places), path)
+    asked = spec.labeled
+    if not re.fullmatch(r"all|1/[1-9][0-9]*|[0-9]+", asked):
+        if not _names_a_list(asked):
+            raise UserError(f"data.split.labeled must be 1/n, a count, all, or a list's file, got {asked!r}.")
+        return _read(asked, source, places)
     ids = source.ids(pool, places)
-    # Rounded up: the published lists of VOC's 10582 hold 662, 1323, 2646 and 5291.
-    count = (
-        len(ids)
-        if spec.labeled == "all"
-        else int(spec.labeled)
-        if not fraction
-        else math.ceil(len(ids) / int(fraction[1]))
-    )
+    count = _count(asked, len(ids))
     if not 1 <= count <= len(ids):
         raise UserError(f"data.split.labeled must be between 1 and the {len(ids)} images of {pool}, got {count}.")
     # The first of one order, so that a smaller share lies within every larger one.
@@ -97,35 +88,72 @@ def _labeled(source: Source, spec: Split, pool: str, places: Places) -> tuple[st
     return tuple(sorted(ids[index] for index in chosen))
 
 
+def _count(asked: str, total: int) -> int:
+    if asked.startswith("1/"):
+        # Rounded up: the published lists of VOC's 10582 hold 662, 1323, 2646 and 5291.
+        return math.ceil(total / int(asked[2:]))
+    return total if asked == "all" else int(asked)
+
+
 def _unlabeled(
     source: Source, spec: Split, pool: str, labeled: tuple[str, ...], places: Places
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The ids, and what was noticed."""
-    if spec.unlabeled == "rest":
-        return tuple(sorted(set(source.ids(pool, places)) - set(labeled))), ()
-    if spec.unlabeled in source.pools() and spec.unlabeled != "val":
-        return tuple(sorted(source.ids(spec.unlabeled, places))), ()
-    if "/" not in spec.unlabeled and not spec.unlabeled.endswith(".txt"):
-        choices = [*(each for each in source.pools() if each != "val"), "rest"]
+    asked = spec.unlabeled
+    if asked == "rest":
+        return _rest(source.ids(pool, places), pool, labeled), ()
+    pools = [each for each in source.pools() if each != "val"]
+    if asked in pools:
+        return tuple(sorted(source.ids(asked, places))), ()
+    if not _names_a_list(asked):
         raise UserError(
-            f"data.split.unlabeled must be a pool, rest, or a list's file, got {spec.unlabeled!r}"
-            f"{nearest(spec.unlabeled, choices)}."
+            f"data.split.unlabeled must be a pool, rest, or a list's file, got {asked!r}"
+            f"{nearest(asked, [*pools, 'rest'])}."
         )
-    path = find_list(spec.unlabeled, places)
-    ids = match(read_list(path), source, _known(source, places), path)
+    return _without_repeated(_read(asked, source, places), labeled, spec)
+
+
+def _rest(ids: tuple[str, ...], pool: str, labeled: tuple[str, ...]) -> tuple[str, ...]:
+    """A pool without the labelled images."""
+    outside = sorted(set(labeled) - set(ids))
+    if outside:
+        raise UserError(
+            f"data.split.unlabeled=rest is {pool} without the labelled images, but {len(outside)} of {len(labeled)}"
+            f" labelled images are not in {pool}, the first is {outside[0]!r}; set data.split.labeled_pool to the"
+            " pool that holds them."
+        )
+    return tuple(sorted(set(ids) - set(labeled)))
+
+
+def _without_repeated(
+    ids: tuple[str, ...], labeled: tuple[str, ...], spec: Split
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """An unlabelled list without the labelled images (the few-label lists of CPS name one each), and a note."""
     repeated = sorted(set(ids) & set(labeled))
     if not repeated:
         return ids, ()
-    said = f"{len(repeated)} labelled image{'s' if len(repeated) > 1 else ''} also stand in {path.name} ({repeated[0]})"
+    number = "1 labelled image also stands" if len(repeated) == 1 else f"{len(repeated)} labelled images also stand"
+    said = f"{number} in the unlabelled list {spec.unlabeled} (the first is {repeated[0]})"
     if spec.keep_repeated:
         return ids, (f"{said}: kept, as data.split.keep_repeated asks.",)
-    return tuple(each for each in ids if each not in set(repeated)), (f"{said}: removed.",)
+    return tuple(sorted(set(ids) - set(repeated))), (f"{said}: removed.",)
 
 
-def _known(source: Source, places: Places) -> frozenset[str]:
-    """Every image that a list may name; a data set need not have all of its pools here."""
+def _names_a_list(text: str) -> bool:
+    """Whether a text can mean a file; 3/16 is a slip of the pen."""
+    return text.endswith(".txt") or ("/" in text and not re.fullmatch(r"-?[0-9]+/-?[0-9]+", text))
+
+
+def _read(spec: str, source: Source, places: Places) -> tuple[str, ...]:
+    """The images that a list names, among all that the data set has; not all of its pools need be here."""
+    path = find_list(spec, places)
     known: set[str] = set()
+    missing: list[DataMissing] = []
     for pool in source.pools():
-        with contextlib.suppress(DataMissing):
+        try:
             known.update(source.ids(pool, places))
-    return frozenset(known or source.ids(source.pools()[0], places))
+        except DataMissing as error:
+            missing.append(error)
+    if not known:
+        raise missing[0]
+    return match(read_list(path), source, known, path, incomplete=str(missing[0]) if missing else "")

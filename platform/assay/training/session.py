@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import traceback
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from assay.errors import LostClaim, OutOfMemory, TrainingError
+from assay.errors import AssayError, LostClaim, OutOfMemory
 from assay.experiment import Runtime
 from assay.nets.count import multiply_adds, parameters
 from assay.nets.network import Network
@@ -20,7 +21,7 @@ from assay.resolve import Resolved
 from assay.store import checkpoints, records
 from assay.store.claims import Claim, acquire
 from assay.store.documents import line as json_line
-from assay.store.store import Log, Store
+from assay.store.store import Log, Store, StoreError
 from assay.training import environment
 from assay.training.loop import Training
 from assay.training.model import random_parameters
@@ -47,19 +48,31 @@ def train(
     done: dict[str, Any] | None = _agreed(lambda: records.read_json(store, key, records.RESULT))
     if done is not None:
         return done
+    # Built before anything is claimed or written: what cannot be built leaves the store as it was.
+    training = Training(resolved, places=places, runtime=runtime)
     claim = _agreed_claim(store, key)
     try:
-        return _train(resolved, store, claim, places=places, runtime=runtime, stop=stop, say=say)
-    except (TrainingError, RuntimeError, MemoryError) as error:
+        return _train(training, store, claim, stop=stop, say=say)
+    except Exception as error:
         problem = _explained(error, resolved)
-        if rank() == 0 and not isinstance(problem, LostClaim):
-            records.add_failure(store, key, _failure(problem), final=isinstance(problem, TrainingError))
+        _remember(problem, store, key)
         if problem is error:
             raise
         raise problem from error
     finally:
         if claim is not None:
             claim.release()
+
+
+def _remember(problem: Exception, store: Store, key: str) -> None:
+    """Keep the error with the experiment, if it is the experiment's; a full disk or a lost claim is not.
+
+    An error on purpose would come again, so the experiment is failed; any other may pass, so it is interrupted.
+    """
+    if rank() != 0 or isinstance(problem, (LostClaim, StoreError)):
+        return
+    with contextlib.suppress(StoreError):
+        records.add_failure(store, key, _failure(problem), final=isinstance(problem, AssayError))
 
 
 def _agreed(read: Callable[[], Any]) -> Any:
@@ -85,17 +98,15 @@ def _agreed_claim(store: Store, key: str) -> Claim | None:
 
 
 def _train(
-    resolved: Resolved,
+    training: Training,
     store: Store,
     claim: Claim | None,
     *,
-    places: Places,
-    runtime: Runtime,
     stop: Callable[[], bool],
     say: Callable[[str], None],
 ) -> dict[str, Any] | None:
+    resolved, runtime = training.resolved, training.runtime
     key = resolved.key
-    training = Training(resolved, places=places, runtime=runtime)
     loaded: checkpoints.Loaded = _agreed(lambda: checkpoints.load(store, key))
     notes = list(loaded.notes)
     if loaded.payload is not None:
@@ -223,7 +234,7 @@ def _weights(training: Training) -> bytes:
     return buffer.getvalue()
 
 
-def _explained(error: BaseException, resolved: Resolved) -> BaseException:
+def _explained(error: Exception, resolved: Resolved) -> Exception:
     """Out of memory in words; every other error as it is."""
     text = str(error)
     if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) and "can't allocate memory" not in text:
@@ -237,7 +248,7 @@ def _explained(error: BaseException, resolved: Resolved) -> BaseException:
     )
 
 
-def _failure(error: BaseException) -> dict[str, Any]:
+def _failure(error: Exception) -> dict[str, Any]:
     return {
         "error": f"{type(error).__name__}: {error}",
         "traceback": "".join(traceback.format_exception(error)),

@@ -1,6 +1,8 @@
-"""The data sets. A new one is one file here, one name below, and one in the type of `assay.experiment.Data.source`."""
+"""The data sets. A new one is one file here and one name in `AnySource`."""
 
 from __future__ import annotations
+
+import typing
 
 from assay.data.source import Source
 from assay.data.sources.camvid import CamVid
@@ -8,6 +10,8 @@ from assay.data.sources.folder import Folder
 from assay.data.sources.shapes import Shapes
 from assay.data.sources.voc import VOC
 
-SOURCES: dict[str, type[Source]] = {each.name: each for each in (Shapes, VOC, CamVid, Folder)}
+AnySource = Shapes | VOC | CamVid | Folder
 
-__all__ = ["SOURCES", "VOC", "CamVid", "Folder", "Shapes"]
+SOURCES: dict[str, type[Source]] = {each.name: each for each in typing.get_args(AnySource)}
+
+__all__ = ["SOURCES", "VOC", "AnySource", "CamVid", "Folder", "Shapes"]

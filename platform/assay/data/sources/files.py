@@ -38,7 +38,8 @@ def stem_of(entry: str) -> str:
 
 def pool_of(entry: str) -> str:
     """The pool whose folder an entry of a list names; train where it names none."""
-    return "val" if "val" in Path(entry.split("\t")[0].strip()).parent.parts else "train"
+    named = [part for part in Path(entry.split("\t")[0].strip()).parent.parts if part in ("train", "val")]
+    return named[-1] if named else "train"
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -103,9 +104,7 @@ def listed(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> dict[str
             continue
         stem = stem_of(path.name)
         if stem in found:
-            raise DataBroken(
-                f"{folder} holds both {found[stem].name} and {path.name}; one id must mean one file."
-            )
+            raise DataBroken(f"{folder} holds both {found[stem].name} and {path.name}; one id must mean one file.")
         found[stem] = path
     return found
 

@@ -18,6 +18,8 @@ CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
+FINE, AUG = "SegmentationClass", "SegmentationClassAug"
+_LISTS = Path("ImageSets") / "Segmentation"
 HOME = (
     "VOC's home is host.robots.ox.ac.uk/pascal/VOC; SegmentationClassAug comes from the SBD data set of Hariharan et"
     " al. in the form that DeepLab's authors published."
@@ -45,7 +47,7 @@ class VOC(Source):
         root = _root(places)
         if pool != "train_aug" or (root / _LISTS / "train_aug.txt").is_file():
             return _checked(root, _listed_ids(root, pool), pool, self.masks)
-        with_mask = listed(root / AUG, (".png",))
+        with_mask = _files(root, AUG)
         if not with_mask:
             raise DataMissing(f"VOC train_aug: no masks in {root / AUG} (10582 expected beside val's). {HOME}")
         return _checked(root, tuple(sorted(set(with_mask) - set(_listed_ids(root, "val")))), pool, self.masks)
@@ -54,22 +56,16 @@ class VOC(Source):
         root = _root(places)
         return read_pair(
             root / "JPEGImages" / f"{image_id}.jpg",
-            root / self._mask_folder(image_id, root) / f"{image_id}.png",
+            root / _mask_folder(root, self.masks, image_id) / f"{image_id}.png",
             num_classes=len(CLASSES),
         )
-
-    def _mask_folder(self, image_id: str, root: Path) -> str:
-        """Decided by the lists rather than by what lies here, so that the same value means the same labels."""
-        if image_id in _members(root, "val"):
-            return AUG if image_id in _val_without_fine(root) else FINE
-        return FINE if self.masks == "fine" and image_id in _members(root, "train") else AUG
 
     def image_id(self, entry: str) -> str:
         return stem_of(entry)
 
     def fingerprint(self, places: Places) -> str | None:
         """Validation on other masks than VOC's own gives other numbers."""
-        replaced = len(_val_without_fine(_root(places)))
+        replaced = len(_val_of_aug(_root(places)))
         return f"{replaced} validation masks of {AUG}" if replaced else None
 
     def facts(self, labeled: tuple[str, ...], places: Places) -> dict[str, Any]:
@@ -78,10 +74,6 @@ class VOC(Source):
         if not (root / _LISTS / "train.txt").is_file():
             return {}
         return {"fine_labeled": len(set(labeled) & _members(root, "train"))}
-
-
-FINE, AUG = "SegmentationClass", "SegmentationClassAug"
-_LISTS = Path("ImageSets") / "Segmentation"
 
 
 def _colour(index: int) -> tuple[int, int, int]:
@@ -117,25 +109,36 @@ def _members(root: Path, pool: str) -> frozenset[str]:
     return frozenset(_listed_ids(root, pool))
 
 
+def _files(root: Path, folder: str) -> dict[str, Path]:
+    return listed(root / folder, (".jpg",) if folder == "JPEGImages" else (".png",))
+
+
 @functools.lru_cache(maxsize=8)
-def _val_without_fine(root: Path) -> frozenset[str]:
-    return _members(root, "val") - set(listed(root / FINE, (".png",)))
+def _val_of_aug(root: Path) -> frozenset[str]:
+    """Validation images whose mask stands among the augmented ones only."""
+    return frozenset((_members(root, "val") - set(_files(root, FINE))) & set(_files(root, AUG)))
+
+
+def _mask_folder(root: Path, masks: str, image_id: str) -> str:
+    """Decided by the lists rather than by what lies here, so that one value means the same labels everywhere."""
+    if image_id in _members(root, "val"):
+        return AUG if image_id in _val_of_aug(root) else FINE
+    return FINE if masks == "fine" and image_id in _members(root, "train") else AUG
 
 
 @functools.lru_cache(maxsize=16)
 def _checked(root: Path, ids: tuple[str, ...], pool: str, masks: str) -> tuple[str, ...]:
     """All ids, once it is known that each has an image and the mask that will be read."""
-    fine, aug = (set(listed(root / folder, (".png",))) for folder in (FINE, AUG))
-    needed = {
-        "train": (fine, FINE) if masks == "fine" else (aug, AUG),
-        "train_aug": (aug | (fine & _fine_ids(root)), f"{AUG} or {FINE}") if masks == "fine" else (aug, AUG),
-        "val": (fine | aug, f"{FINE} or {AUG}"),
-    }[pool]
-    for kind, there, folder in (("images", set(listed(root / "JPEGImages")), "JPEGImages"), ("masks", *needed)):
-        missing = [each for each in ids if each not in there]
+    wanted: dict[str, list[str]] = {"JPEGImages": list(ids), FINE: [], AUG: []}
+    for image_id in ids:
+        wanted[_mask_folder(root, masks, image_id)].append(image_id)
+    for folder, names in wanted.items():
+        there = _files(root, folder)
+        missing = [each for each in names if each not in there]
         if missing:
+            cure = f" data.source.masks=fine reads {FINE}." if (pool, folder) == ("train", AUG) else ""
             raise DataMissing(
-                f"VOC {pool}: {len(missing)} of {len(ids)} {kind} are not in {root / folder}, which holds"
-                f" {len(there)}; the first is {missing[0]}.{_other_masks(masks, missing, fine, aug)} {HOME}"
+                f"VOC {pool}: {len(missing)} of {len(names)} files are not in {root / folder}, which holds"
+                f" {len(there)}; the first is {missing[0]}.{cure} {HOME}"
             )
     return ids

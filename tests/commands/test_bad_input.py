@@ -1,0 +1,292 @@
+"""What a user can get wrong: each ends with one clear message and leaves the store as it was."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from assay.commands import run
+
+ROOT = Path(__file__).parent.parent.parent
+TINY = [
+    *("--set", "recipe.steps=2", "--set", "data.source.num_train=32", "--set", "data.source.num_val=4"),
+    *("--set", "recipe.augment.crop=16,16", "--set", "data.source.size=16", "--set", "net.encoder.width=4"),
+]
+FOLDER = ["--data", "folder", "--set", "data.source.path=mine", "--set", "data.source.num_labels=3"]
+SMALL_NET = [
+    *("--set", "net.encoder.arch=tiny", "--set", "net.head.channels=8", "--set", "recipe.steps=2"),
+    *("--set", "recipe.augment.crop=16,16", "--set", "recipe.labeled_batch=2", "--set", "recipe.unlabeled_batch=2"),
+]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with one finished experiment."""
+    out = tmp_path_factory.mktemp("results")
+    assert run(["train", "--method", "supervised", *TINY, "--out", str(out)]) == 0
+    return out
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A data root with a folder `mine` of eight images of three classes, and a folder of lists."""
+    rng = np.random.default_rng(0)
+    for name in ("images", "masks"):
+        (tmp_path / "data" / "mine" / name).mkdir(parents=True)
+    for index in range(8):
+        image = rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+        mask = rng.integers(0, 3, (20, 24), dtype=np.uint8)
+        Image.fromarray(image).save(tmp_path / "data" / "mine" / "images" / f"{index}.jpg")
+        Image.fromarray(mask).save(tmp_path / "data" / "mine" / "masks" / f"{index}.png")
+    (tmp_path / "splits").mkdir()
+    return tmp_path / "data" / "mine"
+
+
+def some_training_image(mine: Path) -> str:
+    from assay.data.sources import Folder
+    from assay.places import Places
+
+    return Folder(path="mine", num_labels=3).ids("train", Places(data=mine.parent))[0].split("/")[1]
+
+
+def refused(arguments: list[str], out: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """What is said; exit code 2, one line, no traceback, and the store as before."""
+    before = contents(out)
+    capsys.readouterr()
+    code = run([*arguments, "--out", str(out)])
+    said = capsys.readouterr().err
+    assert code == 2, said
+    assert said.startswith("error: ") and "Traceback" not in said and said.count("\n") == 1
+    assert contents(out) == before
+    return said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--method", "cpss"], "no method 'cpss'; did you mean 'cps'"),
+        ([], "--method is missing"),
+        (["--method", "cps", "--data", "shape"], "no data set 'shape'; did you mean 'shapes'"),
+        (["--method", "cps", "--set", "method.wait=1"], "CPS (at method) has no field 'wait'; did you mean 'weight'"),
+        (["--method", "cps", "--set", "method.weight=heavy"], "must be a number, got 'heavy' (from --set"),
+        (["--method", "cps", "--set", "method.weight=-1"], "weight must be in [0, inf), got -1.0 (from --set"),
+        (["--method", "cps", "--set", "net.head=unet"], "no choice 'unet'"),
+        (["--method", "cps", "--set", "recipe.augment.crop=3"], "crop must be a list, got 3"),
+        (["--method", "cps", "--set", "recipe.augment.crop=3,4,5"], "crop must have 2 entries"),
+        (["--method", "cps", "--set", "recipe.accumulate=3"], "must divide into accumulate=3"),
+        (["--method", "cps", "--set", "seed"], "--set takes path=value"),
+        (["--method", "cps", "--set", "data.split.labeled=many"], "must be 1/n, a count, all, or a list's file"),
+        (["--method", "cps", "--set", "data.split.labeled=5000"], "must be between 1 and the 960 images"),
+        (["--method", "cps", "--set", "data.split.labeled=x/y.txt"], "the list 'x/y.txt' is neither at"),
+        (["--method", "cps", "--set", "data.split.unlabeled=trian"], "did you mean 'train'"),
+        (["--method", "cps", "--set", "net.encoder.arch=resnet5"], "timm has no 'resnet5'"),
+        (["--method", "cps", "--set", "net.encoder.weights=no.pth"], "net.encoder.weights=no.pth is no file"),
+        (["--method", "cps", "--data", "voc", "--data-root", "nowhere"], "looked for a folder JPEGImages in"),
+        (["--method", "cps", "--data", "camvid", "--data-root", "nowhere"], "looked for train/images"),
+        (["--method", "cps", "--data", "folder"], "data.source.path must name a folder"),
+        (["--method", "cps", "--runtime", "device=gpu"], "device must be auto, cpu, cuda"),
+        (["--method", "cps", "--runtime", "threads=0"], "threads must be in [1, inf), got 0"),
+    ],
+)
+def test_a_mistake_in_the_flags(
+    arguments: list[str], message: str, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in refused(["train", *arguments], finished, capsys)
+
+
+def test_imagenet_weights_that_are_not_here(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--set", "net.encoder.arch=resnet18", "--set", "net.encoder.weights=imagenet", "--weights", str(tmp_path)]
+    said = refused(["train", "--method", "supervised", *asked], finished, capsys)
+    assert "resnet18.tv_in1k.safetensors" in said and str(tmp_path) in said and "weights=none" in said
+
+
+def lists(text: str) -> Callable[[Path], list[str]]:
+    def write(mine: Path) -> list[str]:
+        (mine.parent.parent / "splits" / "some.txt").write_text(text)
+        return ["--set", "data.split.labeled=some.txt"]
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lists("\n \r\n"), "is empty; it must hold one image a line"),
+        (lists(""), "1 of 2 entries of"),
+        (lists(""), "more than once"),
+        (lambda mine: (mine / "masks" / "3.png").unlink(), "have no mask in"),
+        (lambda mine: [path.unlink() for path in (mine / "images").iterdir()] and None, "no images in"),
+    ],
+)
+def test_data_that_cannot_be_split(
+    damage: Callable[[Path], object], message: str, mine: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Folders are listed once in a process: looking for an image before damaging the folder would hide the damage.
+    train = some_training_image(mine) if message.endswith(("once", "of")) else ""
+    if message == "more than once":
+        damage = lists(f"{train}.jpg\r\nimages/{train}.jpg masks/{train}.png")
+    elif message == "1 of 2 entries of":
+        damage = lists(f"{train}\nmissing\n")
+    more = damage(mine)
+    arguments = ["train", "--method", "supervised", *FOLDER, *SMALL_NET, "--data-root", str(mine.parent)]
+    arguments += ["--splits", str(mine.parent.parent / "splits"), *(more if isinstance(more, list) else [])]
+    assert message in refused(arguments, finished, capsys)
+
+
+def test_a_labelled_list_that_names_validation_images(
+    tmp_path: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "data" / "VOC2012"
+    for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (root / name).mkdir(parents=True)
+    for image_id in ("2007_000001", "2007_000002", "2007_000003"):
+        Image.fromarray(np.zeros((20, 24, 3), dtype=np.uint8)).save(root / "JPEGImages" / f"{image_id}.jpg")
+        Image.fromarray(np.zeros((20, 24), dtype=np.uint8)).save(root / "SegmentationClass" / f"{image_id}.png")
+    (root / "ImageSets/Segmentation/train.txt").write_text("2007_000001\n2007_000002\n")
+    (root / "ImageSets/Segmentation/val.txt").write_text("2007_000003")
+    (tmp_path / "list.txt").write_text("2007_000001\r\n2007_000003")
+    asked = ["--set", "data.source.masks=fine", "--set", f"data.split.labeled={tmp_path / 'list.txt'}"]
+    asked += ["--set", "data.split.labeled_pool=train", "--set", "data.split.unlabeled=train", *SMALL_NET]
+    asked += ["--set", "net.encoder.weights=none"]
+    said = refused(
+        ["train", "--method", "supervised", "--data", "voc", "--data-root", str(tmp_path / "data"), *asked],
+        finished,
+        capsys,
+    )
+    assert "2007_000003" in said and "validation" in said
+
+
+def broken_image(mine: Path) -> str:
+    path = mine / "images" / f"{some_training_image(mine)}.jpg"
+    path.write_bytes(path.read_bytes()[:200])
+    return "cannot be read as an image"
+
+
+def other_size(mine: Path) -> str:
+    Image.fromarray(np.zeros((5, 5), dtype=np.uint8)).save(mine / "masks" / f"{some_training_image(mine)}.png")
+    return "must have the size of its image"
+
+
+def wrong_class(mine: Path) -> str:
+    Image.fromarray(np.full((20, 24), 9, dtype=np.uint8)).save(mine / "masks" / f"{some_training_image(mine)}.png")
+    return "holds class 9, but the data set has 3 classes (0-2, 255 = ignore)"
+
+
+def coloured_mask(mine: Path) -> str:
+    Image.fromarray(np.zeros((20, 24, 3), dtype=np.uint8)).save(mine / "masks" / f"{some_training_image(mine)}.png")
+    return "one class id per pixel"
+
+
+@pytest.mark.parametrize("damage", [broken_image, other_size, wrong_class, coloured_mask])
+def test_a_bad_file_ends_the_training_and_is_remembered(
+    damage: Callable[[Path], str], mine: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = damage(mine)
+    out = tmp_path / "out"
+    arguments = ["--method", "supervised", *FOLDER, *SMALL_NET, "--data-root", str(mine.parent), "--out", str(out)]
+    arguments += ["--set", "data.split.labeled=all", "--set", "recipe.labeled_batch=6"]
+    capsys.readouterr()
+    code = run(["train", *arguments])
+    said = capsys.readouterr().err
+    assert code in (1, 2) and message in said and "Traceback" not in said
+    assert run(["status", "--out", str(out)]) == 0
+    assert "failed" in capsys.readouterr().out
+    assert run(["train", *arguments]) == 2
+    assert "failed before" in capsys.readouterr().err
+
+
+def test_batch_norm_with_one_value_per_channel(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    out = str(tmp_path / "out")
+    code = run(["train", "--method", "supervised", *TINY, "--set", "recipe.labeled_batch=1", "--out", out])
+    said = capsys.readouterr().err
+    assert code == 2 and "one value per channel" in said and "head.branches" in said
+
+
+@pytest.mark.parametrize("what", ["weights", "text"])
+def test_a_weights_file_of_something_else(
+    what: str, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "file.pth"
+    if what == "weights":
+        torch.save({"layer1.0.conv1.weight": torch.zeros(2, 2)}, path)
+    else:
+        path.write_text("hello")
+    asked = ["--set", "net.encoder.arch=resnet18", "--set", f"net.encoder.weights={path}"]
+    out = str(tmp_path / "out")
+    code = run(["train", "--method", "supervised", *TINY, *asked, "--out", out])
+    said = capsys.readouterr().err
+    assert code == 2 and str(path) in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize("beginning", ["ffff", ""])
+def test_a_key_that_names_no_single_experiment(
+    beginning: str, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    if beginning == "":
+        for seed in "12":
+            assert run(["train", "--method", "supervised", *TINY, "--seed", seed, "--out", str(out)]) == 0
+        assert "2 keys begin with ''" in refused(["show", ""], out, capsys)
+    else:
+        assert "begins with 'ffff'" in refused(["show", "ffff"], finished, capsys)
+
+
+def in_a_process(arguments: list[str], before: str = "") -> subprocess.CompletedProcess[str]:
+    script = f"{before}\nimport sys; from assay.commands import run; sys.exit(run({arguments!r}))"
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": "platform:."},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_store_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    found = in_a_process(["train", "--method", "supervised", *TINY, "--out", str(tmp_path / "file")])
+    assert found.returncode != 0 and "Traceback" not in found.stderr
+    assert str(tmp_path / "file") in found.stderr
+    assert (tmp_path / "file").read_text() == "not a folder"
+
+
+def test_no_space_left_is_said_and_nothing_half_written_is_left(tmp_path: Path) -> None:
+    limit = (
+        "import resource, signal\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))"
+    )
+    found = in_a_process(["train", "--method", "supervised", *TINY, "--out", str(tmp_path / "out")], limit)
+    assert found.returncode != 0 and "Traceback" not in found.stderr, found.stderr
+    assert "checkpoint" in found.stderr or str(tmp_path) in found.stderr
+    # With room again the same command goes through.
+    again = in_a_process(["train", "--method", "supervised", *TINY, "--retry", "--out", str(tmp_path / "out")])
+    assert again.returncode == 0, again.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here, so asking for one is no mistake")
+def test_a_gpu_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["train", "--method", "supervised", *TINY, "--runtime", "device=cuda", "--out", str(tmp_path)]
+    assert run(arguments) == 2
+    assert "torch sees no GPU here" in capsys.readouterr().err

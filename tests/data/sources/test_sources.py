@@ -1,0 +1,61 @@
+"""What every data set has to answer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import typing
+from pathlib import Path
+
+import pytest
+
+from assay.data.source import IGNORE, DataMissing
+from assay.data.sources import SOURCES, AnySource, Shapes
+from assay.experiment import Data
+from assay.places import Places
+from assay.values import from_json, parts, to_json
+
+ROOT = Path(__file__).parents[3]
+EVERY = pytest.mark.parametrize("source", [each() for each in SOURCES.values()], ids=list(SOURCES))
+
+
+@EVERY
+def test_a_colour_stands_for_each_class(source):
+    assert len(source.palette()) == len(source.classes()) == source.num_classes() <= IGNORE
+    assert len(set(source.palette())) == len(source.palette())
+    assert len(set(source.classes())) == len(source.classes())
+    assert all(0 <= channel <= 255 for colour in source.palette() for channel in colour)
+
+
+@EVERY
+def test_pools_name_val_and_begin_with_a_training_pool(source):
+    assert "val" in source.pools()
+    assert source.pools()[0] != "val"
+
+
+@EVERY
+def test_a_data_set_survives_json(source):
+    assert from_json(type(source), to_json(source)) == source
+
+
+@EVERY
+def test_what_is_not_here_is_missing_and_says_where_it_was_looked_for(source, tmp_path):
+    if isinstance(source, Shapes):
+        return
+    source = source.replace(path="pictures") if hasattr(source, "path") else source
+    for pool in source.pools():
+        with pytest.raises(DataMissing, match=str(tmp_path)):
+            source.ids(pool, Places(data=tmp_path))
+
+
+def test_an_experiment_accepts_every_data_set():
+    assert parts(typing.get_type_hints(Data)["source"]) == parts(AnySource) == SOURCES
+
+
+def test_nothing_heavy_is_imported():
+    script = (
+        "import sys, assay.data.sources, assay.data.splits;"
+        "from assay.places import Places; assay.data.sources.Shapes().read('train-000000', Places());"
+        "assert not {'torch', 'torchvision', 'timm', 'cv2'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env={"PYTHONPATH": "platform", "PATH": ""}, check=True)

@@ -1,0 +1,166 @@
+"""VOC's layout, in trees of a few images."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from assay.data.source import IGNORE, DataBroken, DataMissing
+from assay.data.sources import VOC
+from assay.places import Places
+
+FINE, AUG = "SegmentationClass", "SegmentationClassAug"
+TRAIN = ("2007_000032", "2007_000039")
+ADDED = ("2008_000002", "2008_000003", "2008_000007")
+VAL = ("2007_000033",)
+FINE_LABEL, AUG_LABEL = 3, 5
+
+
+def write_mask(root: Path, folder: str, image_id: str, label: int) -> None:
+    mask = Image.fromarray(np.array([[0, label], [IGNORE, 20]], dtype=np.uint8))
+    mask.putpalette([channel for colour in VOC().palette() for channel in colour])
+    (root / folder).mkdir(exist_ok=True)
+    mask.save(root / folder / f"{image_id}.png")
+
+
+def write_tree(root: Path) -> Path:
+    lists = root / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("\n".join(TRAIN) + "\n")
+    (lists / "val.txt").write_text("\r\n".join(VAL))
+    (root / "JPEGImages").mkdir()
+    for image_id in TRAIN + ADDED + VAL:
+        Image.new("RGB", (2, 2), (9, 9, 9)).save(root / "JPEGImages" / f"{image_id}.jpg")
+        write_mask(root, AUG, image_id, AUG_LABEL)
+    for image_id in TRAIN + VAL:
+        write_mask(root, FINE, image_id, FINE_LABEL)
+    return root
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    return write_tree(tmp_path / "VOCdevkit" / "VOC2012")
+
+
+@pytest.fixture
+def places(tmp_path, root) -> Places:
+    return Places(data=tmp_path)
+
+
+def label(source: VOC, image_id: str, places: Places) -> int:
+    return int(source.read(image_id, places)[1][0, 1])
+
+
+def test_pools_are_the_owners_lists_and_all_that_has_an_augmented_mask(places):
+    assert VOC().ids("train", places) == TRAIN
+    assert VOC().ids("train_aug", places) == TRAIN + ADDED
+    assert VOC().ids("val", places) == VAL
+
+
+def test_a_list_of_the_augmented_images_goes_before_the_folder(places, root):
+    (root / "ImageSets" / "Segmentation" / "train_aug.txt").write_text(f"{ADDED[1]}\n{TRAIN[0]}\n")
+    assert VOC().ids("train_aug", places) == (TRAIN[0], ADDED[1])
+
+
+@pytest.mark.parametrize("below", ["VOCdevkit/VOC2012", "VOC2012", "voc", "."])
+def test_the_data_root_may_be_any_folder_above(tmp_path, below):
+    write_tree(tmp_path / "data" / below)
+    assert VOC().ids("train", Places(data=tmp_path / "data")) == TRAIN
+
+
+def test_a_palette_mask_is_read_as_class_ids(places):
+    image, mask = VOC().read(TRAIN[0], places)
+    np.testing.assert_array_equal(mask, [[0, AUG_LABEL], [IGNORE, 20]])
+    assert image.shape == (2, 2, 3)
+
+
+def test_the_field_says_which_masks_are_read(places):
+    assert label(VOC(masks="aug"), TRAIN[0], places) == AUG_LABEL
+    assert label(VOC(masks="fine"), TRAIN[0], places) == FINE_LABEL
+
+
+def test_images_without_a_fine_mask_have_their_augmented_one(places):
+    assert label(VOC(masks="fine"), ADDED[0], places) == AUG_LABEL
+    assert VOC(masks="fine").ids("train_aug", places) == TRAIN + ADDED
+
+
+@pytest.mark.parametrize("masks", ["aug", "fine"])
+def test_validation_is_on_the_fine_masks(places, masks):
+    assert label(VOC(masks=masks), VAL[0], places) == FINE_LABEL
+    assert VOC(masks=masks).fingerprint(places) is None
+
+
+def test_validation_on_augmented_masks_is_possible_and_gives_another_fingerprint(places, root):
+    (root / FINE / f"{VAL[0]}.png").unlink()
+    assert VOC().ids("val", places) == VAL
+    assert label(VOC(), VAL[0], places) == AUG_LABEL
+    assert VOC().fingerprint(places) == "1 validation masks of SegmentationClassAug"
+
+
+def test_augmented_labels_are_never_silently_replaced_by_fine_ones(places, root):
+    (root / AUG / f"{TRAIN[1]}.png").unlink()
+    with pytest.raises(DataMissing, match=rf"train: 1 of 2 files .*{AUG}, .*first is {TRAIN[1]}.*masks=fine"):
+        VOC().ids("train", places)
+    with pytest.raises(DataBroken, match=f"{TRAIN[1]}.png is missing"):
+        VOC().read(TRAIN[1], places)
+    assert VOC(masks="fine").ids("train", places) == TRAIN
+
+
+def test_fine_labels_are_never_silently_replaced_by_augmented_ones(places, root):
+    (root / FINE / f"{TRAIN[1]}.png").unlink()
+    with pytest.raises(DataMissing, match=rf"train: 1 of 2 files .*{FINE}, which holds 2; the first is {TRAIN[1]}"):
+        VOC(masks="fine").ids("train", places)
+
+
+def test_a_pool_that_is_not_asked_for_may_be_incomplete(places, root):
+    shutil.rmtree(root / AUG)
+    assert VOC(masks="fine").ids("train", places) == TRAIN
+    assert VOC(masks="fine").ids("val", places) == VAL
+    with pytest.raises(DataMissing, match=rf"train_aug: no masks in .*{AUG} \(10582 expected"):
+        VOC().ids("train_aug", places)
+
+
+def test_missing_images_are_counted_and_the_first_is_named(places, root):
+    for image_id in TRAIN:
+        (root / "JPEGImages" / f"{image_id}.jpg").unlink()
+    with pytest.raises(DataMissing, match=rf"train: 2 of 2 files .*JPEGImages, which holds 4; the first is {TRAIN[0]}"):
+        VOC().ids("train", places)
+
+
+def test_a_missing_list_is_named(places, root):
+    (root / "ImageSets" / "Segmentation" / "train.txt").unlink()
+    with pytest.raises(DataMissing, match=r"the list .*train\.txt is missing.*host\.robots"):
+        VOC().ids("train", places)
+    assert VOC().facts(TRAIN, places) == {}
+    assert VOC().ids("train_aug", places) == TRAIN + ADDED
+
+
+def test_missing_data_name_every_place_looked_at_and_their_home(tmp_path):
+    with pytest.raises(DataMissing) as caught:
+        VOC().ids("train", Places(data=tmp_path))
+    for place in ("VOCdevkit/VOC2012", "VOC2012", "host.robots.ox.ac.uk/pascal/VOC", "ASSAY_DATA"):
+        assert place in str(caught.value)
+
+
+def test_a_mask_of_colours_is_refused(places, root):
+    Image.new("RGB", (2, 2)).save(root / AUG / f"{TRAIN[0]}.png")
+    with pytest.raises(DataBroken, match="one class id per pixel"):
+        VOC().read(TRAIN[0], places)
+
+
+def test_a_result_records_how_many_labelled_images_have_fine_masks(places):
+    assert VOC().facts((TRAIN[0], *ADDED), places) == {"fine_labeled": 1}
+
+
+def test_the_palette_is_vocs():
+    palette = dict(zip(VOC().classes(), VOC().palette(), strict=True))
+    assert len(palette) == 21
+    assert palette["background"] == (0, 0, 0)
+    assert palette["aeroplane"] == (128, 0, 0)
+    assert palette["cat"] == (64, 0, 0)
+    assert palette["person"] == (192, 128, 128)
+    assert palette["tvmonitor"] == (0, 64, 128)

@@ -1,0 +1,94 @@
+"""Published lists of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from assay.data.lists import find_list, match, read_list
+from assay.data.sources import VOC
+from assay.errors import UserError
+from assay.places import Places
+
+IDS = ("2007_000032", "2007_000039", "2007_000063")
+
+
+def write(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"2007_000032\n2007_000039\n2007_000063\n",
+        b"2007_000032\r\n2007_000039\r\n2007_000063",
+        b"\n2007_000032\n\n2007_000039  \n \t\n2007_000063\n\n",
+        b"\xef\xbb\xbf2007_000032\n2007_000039\n2007_000063\n",
+        b"2007_000063\n2007_000039\n2007_000032",
+        b"JPEGImages/2007_000032.jpg SegmentationClass/2007_000032.png\n"
+        b"JPEGImages/2007_000039.jpg SegmentationClass/2007_000039.png\n"
+        b"JPEGImages/2007_000063.jpg SegmentationClass/2007_000063.png",
+        b"/images/2007_000032.jpg\t/masks/2007_000032.png\r\n"
+        b"/images/2007_000039.jpg\t/masks/2007_000039.png\r\n"
+        b"/images/2007_000063.jpg\t/masks/2007_000063.png\r\n",
+    ],
+    ids=["plain", "windows", "empty lines", "byte order mark", "other order", "pairs", "tabs"],
+)
+def test_every_form_of_a_list_gives_the_same_images(tmp_path, content):
+    path = write(tmp_path / "list.txt", content)
+    assert match(read_list(path), VOC(), frozenset((*IDS, "2007_000068")), path) == IDS
+
+
+@pytest.mark.parametrize("content", [b"", b"\r\n \n"])
+def test_an_empty_list_is_refused(tmp_path, content):
+    path = write(tmp_path / "list.txt", content)
+    with pytest.raises(UserError, match=r"list\.txt is empty; it must hold one image a line"):
+        read_list(path)
+
+
+def test_what_is_no_text_is_refused(tmp_path):
+    with pytest.raises(UserError, match="cannot be read as text"):
+        read_list(write(tmp_path / "list.txt", b"\x89PNG\xff\xfe"))
+
+
+def test_unknown_images_are_counted_and_the_first_are_named(tmp_path):
+    path = tmp_path / "list.txt"
+    entries = (IDS[0], "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    with pytest.raises(UserError) as caught:
+        match(entries, VOC(), frozenset(IDS), path)
+    assert str(caught.value).startswith(
+        f"4 of 5 entries of {path} are not among the 3 images of voc; the first: a, b, c. "
+    )
+
+
+def test_an_image_that_stands_twice_is_refused_also_under_two_names(tmp_path):
+    entries = (IDS[0], IDS[1], f"JPEGImages/{IDS[0]}.jpg")
+    with pytest.raises(UserError, match=rf"list holds 1 images more than once, the first is '{IDS[0]}'"):
+        match(entries, VOC(), frozenset(IDS), tmp_path / "list")
+
+
+def test_a_list_is_found_as_given_and_else_below_the_lists(tmp_path, monkeypatch):
+    places = Places(splits=tmp_path / "splits")
+    below = write(places.splits / "cps" / "voc" / "a.txt", b"x")
+    monkeypatch.chdir(tmp_path)
+    assert find_list("cps/voc/a.txt", places) == below
+    assert find_list(str(below), Places(splits=tmp_path / "other")) == below
+    write(tmp_path / "cps" / "voc" / "a.txt", b"x")
+    assert find_list("cps/voc/a.txt", places) == Path("cps/voc/a.txt")
+
+
+def test_a_list_that_is_nowhere_names_both_places(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as caught:
+        find_list("a.txt", Places(splits=tmp_path / "splits"))
+    for place in (tmp_path / "a.txt", tmp_path / "splits" / "a.txt"):
+        assert str(place) in str(caught.value)
+
+
+def test_a_folder_is_no_list(tmp_path):
+    (tmp_path / "cps").mkdir()
+    with pytest.raises(UserError, match="the list 'cps' is neither"):
+        find_list("cps", Places(splits=tmp_path))
