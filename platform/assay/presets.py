@@ -69,7 +69,7 @@ def voc() -> Preset:
 
 
 def folder() -> Preset:
-    """Anyone's images; data.source.path and data.source.num_classes say which."""
+    """Anyone's images; data.source.path and data.source.num_labels say which."""
     _, net, recipe = camvid()
     return (
         Data(source=Folder(), split=Split(labeled="1/8", unlabeled="train")),

@@ -89,7 +89,7 @@ class Shapes(Source):
         return _drawn(self.world, self.size, self.seed, pool, int(index))
 
 
-@functools.lru_cache(maxsize=8192)
+@functools.lru_cache(maxsize=2048)
 def _drawn(world: int, size: int, seed: int, pool: str, index: int) -> tuple[np.ndarray, np.ndarray]:
     """One image and its mask; read-only, since all readers share them."""
     rng = generator(seed, "shapes", world, pool, index)
