@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -83,7 +85,7 @@ def images_per_second(work: Callable[[], int]) -> float:
     return max(rates)
 
 
-def pictures_experiment(method: str = "supervised", **changes: object) -> Experiment:
+def pictures_experiment(changes: Mapping[str, object]) -> Experiment:
     """A training on the written pictures at CROP."""
     paths = {
         "data.source.path": "pictures",
@@ -93,12 +95,12 @@ def pictures_experiment(method: str = "supervised", **changes: object) -> Experi
         "recipe.unlabeled_batch": 4,
         "recipe.steps": 1000,
     }
-    return apply(starting_point(method, "folder"), overrides_of(paths | changes, "benchmark"))
+    return apply(starting_point("supervised", "folder"), overrides_of(paths | dict(changes), "benchmark"))
 
 
 def our_input(places: Places, num_images: int) -> int:
     """This project's loader and device part; of each unlabelled image a weak and two strong views."""
-    experiment = pictures_experiment()
+    experiment = pictures_experiment({})
     source: Source = experiment.data.source
     assert isinstance(source, Folder)
     # The labelled stream is kept as small as may be and counted, though it has no strong views.
@@ -123,7 +125,7 @@ def usual_input(folder: Path, num_images: int) -> int:
     for index in range(num_images):
         name = index % NUM_IMAGES
         image = Image.open(folder / f"{name}.jpg").convert("RGB")
-        mask = Image.open(folder.parent / "masks" / f"{name}.png")
+        mask: Image.Image = Image.open(folder.parent / "masks" / f"{name}.png")
         scale = rng.uniform(0.5, 2.0)
         size = (round(image.width * scale), round(image.height * scale))
         image, mask = image.resize(size, Image.Resampling.BILINEAR), mask.resize(size, Image.Resampling.NEAREST)
@@ -146,9 +148,9 @@ def usual_input(folder: Path, num_images: int) -> int:
 
 def cases(steps: int) -> list[tuple[str, Experiment, int]]:
     """What is trained for the second part."""
-    resnet = {"recipe.labeled_batch": 2, "net.encoder.arch": "resnet18"}
+    resnet: dict[str, Any] = {"recipe.labeled_batch": 2, "net.encoder.arch": "resnet18"}
     return [
-        ("supervised, ResNet-18 at 321", pictures_experiment(**resnet), steps),
+        ("supervised, ResNet-18 at 321", pictures_experiment(resnet), steps),
         ("supervised, shapes", starting_point("supervised", "shapes"), 25 * steps),
         ("CPS, shapes", starting_point("cps", "shapes"), 25 * steps),
     ]
@@ -187,20 +189,19 @@ def overhead(experiment: Experiment, places: Places, steps: int) -> tuple[float,
 
     def timed_backward(self: torch.Tensor, *arguments: object, **named: object) -> None:
         began = time.perf_counter()
-        backward(self, *arguments, **named)  # type: ignore[arg-type]
+        backward(self, *arguments, **named)
         inside[0] += time.perf_counter() - began
 
-    training.module.forward = timed_forward  # type: ignore[method-assign]
-    torch.Tensor.backward = timed_backward  # type: ignore[method-assign,assignment]
-    try:
-        training.run(_Silent(), stop=lambda: training.step >= 1)  # the first step warms up
+    with (
+        mock.patch.object(training.module, "forward", timed_forward),
+        mock.patch.object(torch.Tensor, "backward", timed_backward),
+    ):
+        training.run(_Silent(), stop=lambda: training.step >= 1)  # the first steps warm up
         inside[0] = 0.0
         first, began = training.step, time.perf_counter()
         training._stopping = False
         training.run(_Silent(), stop=lambda: training.step >= first + steps)
         whole = time.perf_counter() - began
-    finally:
-        torch.Tensor.backward = backward  # type: ignore[method-assign]
     return 1 - inside[0] / whole, 1000 * whole / (training.step - first)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from assay.catalogue import methods_by_name
-from assay.data.sources import VOC, CamVid, Folder, Shapes
+from assay.data.sources import AnySource, Shapes
 from assay.data.splits import Split
 from assay.errors import FieldError
 from assay.nets.spec import Net
@@ -30,7 +30,7 @@ declare_family(MethodValue, methods_by_name)
 class Data(Value):
     """Which images, and which of their labels may be used."""
 
-    source: Shapes | VOC | CamVid | Folder = param(factory=Shapes)
+    source: AnySource = param(factory=Shapes)
     split: Split = param(factory=Split)
 
 
