@@ -26,7 +26,7 @@ from methods import METHODS
 VARIANTS: dict[str, dict[str, dict[str, object]]] = {
     "supervised": {"plain": {}},
     "mean_teacher": {"plain": {}},
-    "cutmix_seg": {"plain": {}, "by pixel": {"confidence_by": "pixel", "threshold": 0.2}},
+    "cutmix_seg": {"plain": {}, "by pixel": {"confidence_by": "pixel", "threshold": 0.175}},
     "cps": {
         "plain": {},
         "cutmix": {"cutmix": Boxes(num_boxes=3, area=(0.25, 0.5), rule="toggle"), "on_labeled": False},
@@ -38,14 +38,14 @@ OTHER: dict[str, dict[str, object]] = {
     "cutmix_seg": {
         "weight": 7.0,
         "momentum": 0.3,
-        "threshold": 0.2,
+        "threshold": 0.19,
         "confidence_by": "pixel",
         "boxes": Boxes(num_boxes=3),
     },
     "cps": {"weight": 7.0, "cutmix": Boxes(), "on_labeled": False},
 }
 # Where a default has no effect in the first steps (nothing is confident yet), fields are changed from here.
-BASE: dict[str, dict[str, object]] = {"cutmix_seg": {"threshold": 0.25}}
+BASE: dict[str, dict[str, object]] = {"cutmix_seg": {"threshold": 0.175}}
 CASES = [(name, variant) for name in METHODS for variant in VARIANTS[name]]
 SIZES = {
     "recipe.labeled_batch": 4,

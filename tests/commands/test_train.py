@@ -1,0 +1,174 @@
+"""The command line from outside: real processes, real signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from assay.commands import run
+from assay.store.local import LocalStore
+from assay.training.session import WEIGHTS
+
+ROOT = Path(__file__).parent.parent.parent
+TINY = [
+    *("--method", "supervised", "--set", "data.source.num_train=32", "--set", "data.source.num_val=4"),
+    *("--set", "recipe.augment.crop=16,16", "--set", "data.source.size=16", "--set", "net.encoder.width=4"),
+]
+ENDLESS = [*TINY, "--set", "recipe.steps=100000", "--runtime", "checkpoint_every=20", "--runtime", "log_every=20"]
+
+
+def start(arguments: list[str], before: str = "") -> subprocess.Popen[str]:
+    script = f"{before}\nimport sys; from assay.commands import run; sys.exit(run({arguments!r}))"
+    return subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": "platform:.", "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def until_it_trains(out: Path, process: subprocess.Popen[str]) -> str:
+    """The key, once a checkpoint is there."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        found = list(out.glob("store/*/checkpoint-*.pt"))
+        if found:
+            return found[0].parent.name
+        time.sleep(0.02)
+    process.kill()
+    raise AssertionError(process.communicate())
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_first_signal_stops_with_a_checkpoint_and_says_how_to_go_on(
+    number: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    process = start(["train", *ENDLESS, "--out", str(tmp_path)])
+    until_it_trains(tmp_path, process)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "The same command continues" in said
+
+
+def test_a_key_that_another_process_trains_is_refused_and_taken_over_when_that_one_is_killed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = start(["train", *ENDLESS, "--out", str(tmp_path)])
+    key = until_it_trains(tmp_path, first)
+    assert run(["train", *ENDLESS, "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert f"{first.pid}" in said and key in said
+    assert run(["status", "--out", str(tmp_path)]) == 0
+    assert "running" in capsys.readouterr().out
+    first.kill()
+    first.communicate()
+    second = start(["train", *ENDLESS, "--out", str(tmp_path)])
+    time.sleep(0.5)
+    deadline = time.monotonic() + 60
+    while second.poll() is None and time.monotonic() < deadline:
+        sessions = json.loads((tmp_path / "store" / key / "sessions.json").read_text())["sessions"]
+        if sessions[-1]["from_step"] > 0:
+            break
+        time.sleep(0.05)
+    second.send_signal(signal.SIGINT)
+    second.communicate(timeout=60)
+    assert second.returncode == 130 and sessions[-1]["from_step"] > 0
+
+
+def test_a_loss_that_is_not_finite_ends_it_with_step_term_and_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        "train",
+        *TINY,
+        "--set",
+        "recipe.steps=40",
+        "--set",
+        "recipe.optimizer.lr=1e30",
+        "--out",
+        str(tmp_path),
+    ]
+    assert run(arguments) == 1
+    said = capsys.readouterr().err
+    assert "'supervised'" in said and "at step" in said and "train-0000" in said
+    assert run(["status", "--out", str(tmp_path)]) == 0
+    assert "failed" in capsys.readouterr().out
+    (key,) = LocalStore(tmp_path / "store").keys()
+    assert run(["why", key, "--out", str(tmp_path)]) == 0
+    assert "--retry" in capsys.readouterr().out
+
+
+def test_out_of_memory_names_the_numbers_to_lower(tmp_path: Path) -> None:
+    # Room for torch and a small training, and not for a batch of some gigabytes.
+    limit = (
+        "import torch, resource, assay.training.session\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, used + 2**30))"
+    )
+    big = ["--set", "recipe.labeled_batch=64", "--set", "recipe.augment.crop=512,512", "--set", "recipe.steps=2"]
+    process = start(["train", *TINY, *big, "--out", str(tmp_path)], limit)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1, said
+    assert "recipe.labeled_batch (64)" in said and "recipe.accumulate" in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "change", [["--set", "recipe.precision=bf16"], ["--runtime", "channels_last=true"], ["--set", "recipe.ohem=ohem"]]
+)
+def test_other_ways_to_compute(change: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", *TINY, "--set", "recipe.steps=3", *change, "--out", str(tmp_path)]) == 0
+    assert "mIoU" in capsys.readouterr().out
+
+
+def test_torchrun_trains_on_two_ranks_and_says_things_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "assay"]
+    found = subprocess.run(
+        [*command, "train", *TINY, "--set", "recipe.steps=4", "--runtime", "device=cpu", "--out", str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": "platform:.", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.count("validation images") == 1
+    (key,) = LocalStore(tmp_path / "store").keys()
+    assert WEIGHTS in LocalStore(tmp_path / "store").names(key)
+
+
+def test_why_names_what_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", *TINY, "--set", "recipe.steps=2", "--out", str(tmp_path)]) == 0
+    (key,) = LocalStore(tmp_path / "store").keys()
+    capsys.readouterr()
+    assert run(["why", key[:6], "--out", str(tmp_path)]) == 0
+    assert "will not run again" in capsys.readouterr().out
+    changed = ["--set", "recipe.steps=3", "--set", "data.split.labeled=1/8"]
+    assert run(["why", key, *TINY, *changed, "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "recipe.steps: 2 → 3" in said and "data.split.labeled.count: 2 → 4" in said
+
+
+def test_show_status_splits_and_doctor_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", *TINY, "--set", "recipe.steps=2", "--out", str(tmp_path)]) == 0
+    (key,) = LocalStore(tmp_path / "store").keys()
+    capsys.readouterr()
+    assert run(["show", key, "--json", "--out", str(tmp_path)]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["experiment"]["key"] == shown["result"]["key"] == key
+    assert run(["splits", "shapes"]) == 0
+    assert "60" in capsys.readouterr().out
+    assert run(["doctor", "--data-root", str(tmp_path), "--weights", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "ok       data shapes" in said
+    assert "missing  data voc" in said and "missing  weights resnet50" in said and str(tmp_path) in said
