@@ -22,7 +22,7 @@ from methods import METHODS
 GOLDEN = Path(__file__).with_name("golden.json")
 VARIANTS: dict[str, tuple[str, dict[str, object]]] = {name: (name, {}) for name in METHODS} | {
     "cps + cutmix": ("cps", {"method__cutmix": "boxes"}),
-    "cutmix_seg, confident": ("cutmix_seg", {"method__threshold": 0.2}),
+    "cutmix_seg, confident": ("cutmix_seg", {"method__threshold": 0.18}),
 }
 
 
