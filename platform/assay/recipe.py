@@ -20,6 +20,10 @@ class SGD(Value):
     weight_decay: float = param(default=1e-4, low=0)
     decay_norm_and_bias: bool = param(default=False, help="apply weight decay to batch norm and biases too")
 
+    def check(self) -> None:
+        if self.nesterov and not self.momentum:
+            raise FieldError("momentum must be above 0 with nesterov, got 0.0")
+
 
 class Adam(Value):
     """Adam, as Three-Stage and French et al. use it."""
@@ -30,6 +34,10 @@ class Adam(Value):
     betas: tuple[float, float] = param(default=(0.9, 0.999))
     weight_decay: float = param(default=0.0, low=0)
     decay_norm_and_bias: bool = param(default=False, help="apply weight decay to batch norm and biases too")
+
+    def check(self) -> None:
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise FieldError(f"betas must be in [0, 1), got {self.betas}")
 
 
 class Schedule(Value):

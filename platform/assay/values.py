@@ -200,7 +200,7 @@ def coerce(value: Any, annotation: Any, *, where: str, owner: str = "") -> Any:
     if isinstance(annotation, type) and issubclass(annotation, Value):
         return _coerce_part(value, annotation, where=where)
     if annotation is bool:
-        if isinstance(value, bool) or type(value).__name__ == "bool_":
+        if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
             return bool(value)
     elif annotation is int:
         if _is_number(value) and math.isfinite(value) and value == int(value):

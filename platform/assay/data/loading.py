@@ -8,6 +8,7 @@ images, and every pass has an order of its own. Loader processes read, crop and 
 from __future__ import annotations
 
 import dataclasses
+import signal
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -188,6 +189,11 @@ class _Steps(Dataset[list[RawBatch]]):
         return [self.plan.micro_batch(step, part) for part in range(self.plan.recipe.accumulate)]
 
 
+def _leave_signals_to_the_trainer(worker: int) -> None:
+    """Ctrl-C reaches all processes of a terminal; the trainer still needs batches to stop in order."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def batches(plan: Plan, steps: Sequence[int], *, workers: int = 0) -> Iterator[list[RawBatch]]:
     """The micro-batches of each of `steps`, in order."""
     loader = DataLoader(
@@ -197,6 +203,7 @@ def batches(plan: Plan, steps: Sequence[int], *, workers: int = 0) -> Iterator[l
         num_workers=workers,
         multiprocessing_context="forkserver" if workers else None,
         prefetch_factor=4 if workers else None,
+        worker_init_fn=_leave_signals_to_the_trainer,
     )
     yield from loader
 

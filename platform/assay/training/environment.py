@@ -56,6 +56,8 @@ PROMISED = (
     "assay",
     "torch",
     "torchvision",
+    "timm",
+    "processor",
     "numpy",
     "machine",
     "device",

@@ -199,6 +199,9 @@ def reset_torch(runtime: Runtime) -> None:
     torch.set_num_threads(runtime.threads)
     torch.set_default_dtype(torch.float32)
     torch.backends.cudnn.benchmark = False
+    # float32 means float32: TF32 keeps ten bits of the mantissa.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
     if runtime.compile:
         torch.compiler.reset()
 
