@@ -23,12 +23,15 @@ def run(arguments: argparse.Namespace) -> int:
     from assay.commands.train import experiment_of
     from assay.experiment import Experiment
     from assay.identity import differences
+    from assay.overrides import Override, apply
     from assay.resolve import resolve
 
     store = store_of(arguments)
     key = key_in(store, arguments.key)
     document = document_of(store, key)
-    experiment = experiment_of(arguments) if arguments.method else Experiment.from_json(document["experiment"])
+    stored = Experiment.from_json(document["experiment"])
+    overrides = [Override.parse(text) for text in arguments.overrides]
+    experiment = experiment_of(arguments) if arguments.method else apply(stored, overrides)
     now = resolve(experiment, places_of(arguments))
     changed = differences(document["identity"], now.identity)
     if changed:
