@@ -12,8 +12,6 @@ from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, T
 from assay.values import param
 from methods.losses import agreement, pixel_ce, pseudo_label, supervised_ce
 
-CPS_BOXES = Boxes(num_boxes=3, area=(0.25, 0.5), rule="toggle")  # the authors' code
-
 
 class CPS(Method):
     """Two networks of one kind and different initial weights teach each other.
@@ -22,7 +20,8 @@ class CPS(Method):
 
     Without CutMix x are the labelled and the unlabelled images (w = 1.5 in the authors' code on VOC). With `cutmix`
     x are two unlabelled images mixed by boxes, and the pseudo-labels are the mixed predictions on the unmixed ones
-    (w = 1 there, and no labelled images: `on_labeled` = False).
+    (w = 1 in the authors' code, with three boxes of area 0.25 to 0.5 that toggle, and no labelled images: `on_labeled`
+    = False).
     """
 
     name = "cps"

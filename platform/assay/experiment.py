@@ -6,7 +6,6 @@ value is another `Experiment`; the graph of what must be trained first is read o
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from assay.catalogue import methods_by_name
@@ -71,8 +70,3 @@ class Runtime(Value):
         kind, _, index = self.device.partition(":")
         if kind not in ("auto", "cpu", "cuda") or (index and not (kind == "cuda" and index.isdigit())):
             raise FieldError(f"device must be auto, cpu, cuda or cuda:N, got {self.device!r}")
-
-
-def default_out() -> Path:
-    """Where results go unless told otherwise."""
-    return Path("results")

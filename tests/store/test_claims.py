@@ -93,6 +93,7 @@ def test_a_claim_held_in_this_process_is_held_for_this_process_too(store):
 def test_claims_on_other_keys_do_not_meet(store):
     with acquire(store, "key"), acquire(store, "other") as claim:
         claim.check()
+        assert claim.generation == 1
 
 
 def test_a_released_claim_is_followed_at_once_by_the_next_generation(store):
@@ -141,6 +142,7 @@ def test_releasing_twice_changes_nothing_for_the_successor(store):
     with acquire(store, "key") as second:
         first.release()
         second.check()
+        assert second.generation == 2
 
 
 def test_a_signal_that_releases_in_the_middle_of_checks_does_not_block(store):

@@ -12,6 +12,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from helpers import QUIET, small
 
+from assay.data.batch import Batch
 from assay.errors import UserError
 from assay.places import Places
 from assay.resolve import resolve
@@ -42,6 +43,21 @@ def first_steps(method: str, changes: dict[str, object]) -> tuple[list[float], l
     keep = Keep()
     of.run(keep)
     return keep.losses, [value.clone() for value in of.nets.state_dict().values()]
+
+
+def roll_on(rank: int, port: int, folder: str) -> None:
+    start(rank, port)
+    batch = torch.arange(12.0).view(6, 2)
+    torch.save(Batch.next_in_batch(batch[3 * rank : 3 * rank + 3]), f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_the_partner_of_an_image_is_its_successor_in_the_global_batch(tmp_path: Path) -> None:
+    mp.spawn(roll_on, args=(free_port(), str(tmp_path)), nprocs=2)
+    together = torch.cat([torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)])
+    batch = torch.arange(12.0).view(6, 2)
+    assert torch.equal(together, batch.roll(-1, 0))
+    assert torch.equal(together, Batch.next_in_batch(batch))
 
 
 def free_port() -> int:

@@ -23,7 +23,6 @@ class TimmEncoder(nn.Module):
         body = _create(spec)
         self.body: nn.Module = body
         self.channels: tuple[int, ...] = tuple(body.feature_info.channels())
-        self.reductions: tuple[int, ...] = tuple(body.feature_info.reduction())
         if spec.multi_grid:
             _set_multi_grid(self.body, spec)
 
@@ -33,7 +32,7 @@ class TimmEncoder(nn.Module):
 
 
 def build_encoder(spec: Encoder) -> nn.Module:
-    """The encoder with random weights; `channels` and `reductions` describe its two features."""
+    """The encoder with random weights; `channels` are those of its two features."""
     return TinyEncoder(spec.width) if spec.arch == "tiny" else TimmEncoder(spec)
 
 

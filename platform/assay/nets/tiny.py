@@ -18,8 +18,6 @@ def conv_norm_act(inputs: int, outputs: int, *, stride: int = 1, dilation: int =
 class TinyEncoder(nn.Module):
     """Features at stride 2 (low level) and at stride 4."""
 
-    reductions = (2, 4)
-
     def __init__(self, width: int) -> None:
         super().__init__()
         self.channels = (width, 2 * width)

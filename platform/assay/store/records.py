@@ -15,7 +15,6 @@ EXPERIMENT = "experiment.json"  # the experiment, resolved, and what it was run 
 METRICS = "metrics.jsonl"  # one line per logged step
 RESULT = "result.json"  # the final numbers; where it is, the experiment is done
 FAILURES = "failures.jsonl"  # one line per failed attempt, and one per decision to try again after a final one
-LOG = "log.txt"  # what the training said
 
 
 @dataclasses.dataclass(frozen=True)
