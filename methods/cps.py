@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import nn
 
@@ -13,6 +15,16 @@ from assay.values import param
 from methods.losses import agreement, pixel_ce, pseudo_label, supervised_ce
 
 
+class ThreeBoxes(Boxes):
+    """CutMix as the authors' code does it: three boxes, together 0.25 to 0.5 of the image, that toggle."""
+
+    name = "boxes"
+
+    num_boxes: int = param(default=3, low=1, high=1024, help="boxes per image")
+    area: tuple[float, float] = param(default=(0.25, 0.5), help="range of the area share of all boxes together")
+    rule: Literal["union", "toggle"] = param(default="toggle", help="where boxes overlap: inside, or back outside")
+
+
 class CPS(Method):
     """Two networks of one kind and different initial weights teach each other.
 
@@ -20,15 +32,15 @@ class CPS(Method):
 
     Without CutMix x are the labelled and the unlabelled images (w = 1.5 in the authors' code on VOC). With `cutmix`
     x are two unlabelled images mixed by boxes, and the pseudo-labels are the mixed predictions on the unmixed ones
-    (w = 1 in the authors' code, with three boxes of area 0.25 to 0.5 that toggle, and no labelled images: `on_labeled`
-    = False).
+    and no labelled images. The authors' code then has w = 1 and `on_labeled` = False, and three boxes that together
+    cover 0.25 to 0.5 of the image and toggle where they overlap: the defaults of `cutmix` = "boxes".
     """
 
     name = "cps"
-    version = 1
+    version = 2
 
     weight: float = param(default=1.5, low=0, help="weight w of the cross pseudo supervision")
-    cutmix: Boxes | None = param(default=None, help="mix unlabelled images by boxes; none: use them as they are")
+    cutmix: ThreeBoxes | None = param(default=None, help="mix unlabelled images by boxes; none: use them as they are")
     on_labeled: bool = param(default=True, help="cross pseudo supervision on the labelled images too")
 
     def views(self) -> Views:
@@ -49,7 +61,10 @@ class CPS(Method):
         predictions, targets, truth = self._unlabeled(nets, batch)
         if self.on_labeled:
             predictions = [torch.cat(pair) for pair in zip(logits, predictions, strict=True)]
-            targets = [torch.cat([pseudo_label(own), target]) for own, target in zip(logits, targets, strict=True)]
+            targets = [
+                torch.cat([labeled.without_padding(pseudo_label(own)), target])
+                for own, target in zip(logits, targets, strict=True)
+            ]
             truth = torch.cat([torch.full_like(labeled.label, IGNORE), truth])
         cross = pixel_ce(predictions[0], targets[1]) + pixel_ce(predictions[1], targets[0])
         right, judged = agreement(targets[0], truth)

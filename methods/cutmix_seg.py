@@ -26,7 +26,7 @@ class CutMixSeg(Method):
     """
 
     name = "cutmix_seg"
-    version = 1
+    version = 2
 
     weight: float = param(default=1.0, low=0, help="weight w of the consistency term")
     momentum: float = param(default=0.99, low=0, below=1, help="share that the teacher keeps at each step")
@@ -42,8 +42,7 @@ class CutMixSeg(Method):
         return nn.ModuleDict({"student": student, "teacher": teacher_of(student)})
 
     def after_step(self, nets: nn.ModuleDict, step: Step) -> None:
-        momentum = min(1 - 1 / (step.index + 1), self.momentum)
-        ema_update(nets["teacher"], nets["student"], momentum, buffers=True)
+        ema_update(nets["teacher"], nets["student"], self.momentum, buffers=True)
 
     def loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Losses:
         student_logits = nets["student"](batch.labeled.weak)

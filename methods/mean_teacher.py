@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from assay.data.batch import Batch
-from assay.method import Losses, MakeNetwork, Method, Predictors, Step, Term, Views
+from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term, Views
 from assay.values import param
 from methods.ema import ema_update, teacher_of
-from methods.losses import probability_distance, supervised_ce
+from methods.losses import agreement, probability_distance, supervised_ce
 
 
 class MeanTeacher(Method):
@@ -21,10 +21,10 @@ class MeanTeacher(Method):
     """
 
     name = "mean_teacher"
-    version = 1
+    version = 2
 
     weight: float = param(default=100.0, low=0, help="weight w of the consistency term")
-    momentum: float = param(default=0.99, low=0, below=1, help="share that the teacher keeps; min(1 - 1/(t+1), this)")
+    momentum: float = param(default=0.99, low=0, below=1, help="share that the teacher keeps at each step")
     on_labeled: bool = param(default=True, help="consistency on the labelled images too")
 
     def views(self) -> Views:
@@ -35,28 +35,31 @@ class MeanTeacher(Method):
         return nn.ModuleDict({"student": student, "teacher": teacher_of(student)})
 
     def after_step(self, nets: nn.ModuleDict, step: Step) -> None:
-        momentum = min(1 - 1 / (step.index + 1), self.momentum)
-        ema_update(nets["teacher"], nets["student"], momentum)
+        ema_update(nets["teacher"], nets["student"], self.momentum)
 
     def loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Losses:
         labeled, unlabeled = batch.labeled, batch.unlabeled[0]
-        labeled_logits = nets["student"](labeled.weak)
-        terms = {"supervised": Term(supervised_ce(labeled_logits, labeled.label, step.ohem))}
-        if self.weight:
-            consistency = self._consistency(nets, unlabeled.weak, nets["student"](unlabeled.weak), unlabeled.valid)
-            if self.on_labeled:
-                everywhere = torch.ones_like(labeled.label, dtype=torch.bool)
-                on_labeled = self._consistency(nets, labeled.weak, labeled_logits, everywhere)
-                consistency = (consistency + on_labeled) / 2
-            terms["consistency"] = Term(consistency, self.weight)
-        return Losses(terms=terms)
+        logits = nets["student"](labeled.weak)
+        terms = {"supervised": Term(supervised_ce(logits, labeled.label, step.ohem))}
+        if not self.weight:
+            return Losses(terms=terms)
+        target, valid = self._teach(nets, unlabeled.weak), unlabeled.valid
+        right, judged = agreement(unlabeled.without_padding(target.argmax(dim=1)), unlabeled.truth)
+        student = nets["student"](unlabeled.weak)
+        if self.on_labeled:
+            student = torch.cat([logits, student])
+            target = torch.cat([self._teach(nets, labeled.weak), target])
+            valid = torch.cat([labeled.valid, valid])
+        consistency = probability_distance(student, target.softmax(dim=1), valid, over_classes="mean")
+        return Losses(
+            terms=terms | {"consistency": Term(consistency, self.weight)},
+            shares={"pseudo_accuracy": Share(right, judged)},
+        )
 
-    def _consistency(
-        self, nets: nn.ModuleDict, images: torch.Tensor, logits: torch.Tensor, valid: torch.Tensor
-    ) -> torch.Tensor:
+    def _teach(self, nets: nn.ModuleDict, images: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
-            target = nets["teacher"](images).softmax(dim=1)
-        return probability_distance(logits, target, valid, over_classes="mean")
+            logits: torch.Tensor = nets["teacher"](images)
+        return logits
 
     def predictors(self, nets: nn.ModuleDict) -> Predictors:
         return {"student": nets["student"], "teacher": nets["teacher"]}

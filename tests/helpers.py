@@ -11,7 +11,6 @@ SMALL = {
     "recipe.labeled_batch": 4,
     "recipe.unlabeled_batch": 4,
     "recipe.evaluation.every": 6,
-    "recipe.evaluation.batch": 4,
     "recipe.augment.crop": (16, 16),
     "data.source.size": 16,
     "data.source.num_train": 48,

@@ -13,7 +13,10 @@ from __future__ import annotations
 
 
 class AssayError(Exception):
-    """Anything this package raises on purpose; its text is written for the person who runs it."""
+    """Anything this package raises on purpose; its text is written for the person who runs it.
+
+    Errors travel between processes, so every subclass must survive pickling with its text and its attributes.
+    """
 
     exit_code = 1
 
@@ -28,9 +31,13 @@ class FieldError(UserError):
     """A field's rule is broken: says the rule, the value, and (once known) where the value came from."""
 
     def __init__(self, rule: str, *, origin: str = "") -> None:
+        # Exceptions are pickled as their class, the arguments passed here, and their attributes.
+        super().__init__(rule)
         self.rule = rule
         self.origin = origin
-        super().__init__(f"{rule} (from {origin})." if origin else f"{rule}.")
+
+    def __str__(self) -> str:
+        return f"{self.rule} (from {self.origin})." if self.origin else f"{self.rule}."
 
     def from_origin(self, origin: str) -> FieldError:
         """The same error with the place where the value was written, unless it is known already."""

@@ -22,6 +22,14 @@ class MethodValue(Value):
 
     version: ClassVar[int] = 1  # raise it when a change of the method moves its numbers
 
+    def reads_unlabeled(self) -> bool:
+        """Whether unlabelled images take part; where not, neither they nor their batch are in the key."""
+        return True
+
+    def reads_strong(self) -> bool:
+        """Whether strong views take part; where not, their operators are not in the key."""
+        return True
+
 
 declare_family(MethodValue, methods_by_name)
 
@@ -60,6 +68,9 @@ class Runtime(Value):
     device: str = param(default="auto", help="auto, cpu, cuda or cuda:N")
     loader_workers: int = param(default=0, low=0, help="processes that read images")
     threads: int = param(default=1, low=1, help="threads per rank")
+    evaluation_batch: int | None = param(
+        default=None, low=1, help="validation images of equal size predicted together; by their size if none"
+    )
     compile: bool = param(default=False, help="torch.compile")
     channels_last: bool = param(default=False)
     checkpoint_every: int = param(default=500, low=1, help="steps between two checkpoints")

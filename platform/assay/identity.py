@@ -2,7 +2,8 @@
 
 A key is the hash of an *identity*: the experiment as plain data, under short names rather than import paths, with
 every list and file replaced by the hash of what was found, with nested experiments replaced by their keys, with
-the versions of the method and of this package's numerics, and without fields that hold their neutral value.
+the versions of the method and of this package's numerics, and without fields that hold their neutral value, that
+decide nothing beside the others, or that the method never looks at.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from assay import NUMERICS
@@ -46,7 +47,26 @@ def identity_of(
     """What is hashed. `facts` holds, by path, what the resolved fields below that path resolve to;
     `key_of_input` gives the key of a nested experiment by its path."""
     body: dict[str, Any] = _content(experiment, "", facts, key_of_input)
+    for path in _unread(experiment.method):
+        body = _without(body, path)
     return {"numerics": NUMERICS, **body}
+
+
+def _unread(method: MethodValue) -> Iterator[tuple[str, ...]]:
+    """What this method never looks at: Supervised trains the same whatever lies unlabelled beside its images."""
+    if not method.reads_unlabeled():
+        yield ("recipe", "unlabeled_batch")
+        yield ("data", "split", "unlabeled")
+    if not method.reads_strong():
+        yield ("recipe", "augment", "strong")
+
+
+def _without(body: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    """`body` without what lies at a path; the argument is left as it is."""
+    first, *rest = path
+    if not rest:
+        return {name: content for name, content in body.items() if name != first}
+    return body | {first: _without(body[first], tuple(rest))}
 
 
 def _content(value: Any, path: str, facts: Mapping[str, Mapping[str, Any]], key_of_input: Callable[[str], str]) -> Any:
@@ -57,11 +77,13 @@ def _content(value: Any, path: str, facts: Mapping[str, Mapping[str, Any]], key_
     if isinstance(value, Experiment) and path:
         return {"experiment": key_of_input(path)}
     found: dict[str, Any] = {"name": value.name} if value.name else {}
+    unused = value.unused()
     if isinstance(value, MethodValue):
         found["version"] = type(value).version
     for field in fields(type(value)):
         content = getattr(value, field.name)
-        if field.rules.resolved or (field.rules.has_neutral and content == field.rules.neutral):
+        neutral = field.rules.has_neutral and content == field.rules.neutral
+        if neutral or field.rules.resolved or field.name in unused:
             continue
         below = f"{path}.{field.name}" if path else field.name
         found[field.name] = _content(content, below, facts, key_of_input)

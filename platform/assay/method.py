@@ -90,6 +90,13 @@ class MakeNetwork(Protocol):
         """A network after the experiment's description, or after another one."""
         ...
 
+    def trained(self, field: str) -> Network:
+        """The official network of the experiment in a field of the method (``teachers.0``), trained and frozen.
+
+        It is read from the store, and no checkpoint of this experiment holds it.
+        """
+        ...
+
 
 class Method(MethodValue):
     """Base of all methods. Fields carry the paper's meaning; the docstring its equations."""
@@ -97,6 +104,12 @@ class Method(MethodValue):
     def views(self) -> Views:
         """The streams of images this method needs beside the weakly augmented labelled ones."""
         return Views()
+
+    def reads_unlabeled(self) -> bool:
+        return self.views().unlabeled > 0
+
+    def reads_strong(self) -> bool:
+        return self.views().strong > 0 or self.views().labeled_strong
 
     def networks(self, make: MakeNetwork) -> nn.ModuleDict:
         """All networks by name. What must not be trained has requires_grad False."""

@@ -26,7 +26,7 @@ def quick() -> Preset:
     return (
         Data(source=Shapes(), split=Split(labeled="1/16", unlabeled="train")),
         Net(
-            encoder=Encoder(arch="tiny", output_stride=8, weights="none"),
+            encoder=Encoder(arch="tiny"),
             head=DeepLabV3Plus(channels=16, low_level_channels=8, atrous_rates=(2,), separable=False),
         ),
         Recipe(
@@ -35,7 +35,7 @@ def quick() -> Preset:
             unlabeled_batch=8,
             optimizer=SGD(lr=0.05, weight_decay=1e-4),
             augment=Augment(crop=(32, 32), scales=(0.75, 1.25)),
-            evaluation=Evaluation(every=200, batch=40),
+            evaluation=Evaluation(every=200),
         ),
     )
 
@@ -49,7 +49,7 @@ def camvid() -> Preset:
             steps=4000,
             optimizer=SGD(lr=0.01, weight_decay=5e-4),
             augment=Augment(crop=(256, 256), scales=(0.5, 2.0)),
-            evaluation=Evaluation(every=500, batch=4),
+            evaluation=Evaluation(every=500),
         ),
     )
 

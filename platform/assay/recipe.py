@@ -68,13 +68,15 @@ class Evaluation(Value):
     stride_share: float = param(default=2 / 3, above=0, high=1, help="sliding: step as a share of the window")
     scales: tuple[float, ...] = param(default=(1.0,), help="the probabilities of these scales are averaged")
     flip: bool = param(default=False, help="average with the prediction of the mirrored image")
-    batch: int = param(default=1, low=1, help="images of equal size that are predicted together")
 
     def check(self) -> None:
         if not self.scales or min(self.scales) <= 0:
             raise FieldError(f"scales must be positive, got {self.scales}")
         if min(self.window) < 1:
             raise FieldError(f"window must be two positive sizes, got {self.window}")
+
+    def unused(self) -> frozenset[str]:
+        return frozenset() if self.mode == "sliding" else frozenset({"window", "stride_share"})
 
 
 class Recipe(Value):

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from assay.data.splits import SplitResult, split
+from assay.errors import UserError
 from assay.experiment import Data, Experiment
 from assay.identity import identity_of, key_of
 from assay.nets.spec import Encoder
@@ -51,17 +52,46 @@ class Resolved:
 
 def resolve(experiment: Experiment, places: Places) -> Resolved:
     """Find and hash everything that the experiment names. Raises a UserError that says what is missing."""
-    images = split(experiment.data.source, experiment.data.split, places)
-    inputs: dict[str, Resolved] = {}
-    facts: dict[str, Mapping[str, Any]] = {}
-    for path, value in _walk_outside_inputs(experiment):
-        if isinstance(value, Experiment) and path:
-            inputs[path] = resolve(value, places)
-        elif isinstance(value, Data):
-            facts[path] = _data_facts(value, images, places)
-        elif isinstance(value, Encoder):
-            facts[path] = value.facts(places)
-    return Resolved(experiment=experiment, images=images, facts=facts, inputs=inputs)
+    return Resolver(places).resolve(experiment)
+
+
+class Resolver:
+    """Resolves many experiments; lists and files that several name are looked at once."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._images: dict[Data, SplitResult | UserError] = {}
+        self._data_facts: dict[Data, dict[str, Any]] = {}
+        self._encoder_facts: dict[Encoder, dict[str, Any]] = {}
+
+    def resolve(self, experiment: Experiment) -> Resolved:
+        """See `resolve`."""
+        data, images = experiment.data, self._split(experiment.data)
+        inputs: dict[str, Resolved] = {}
+        facts: dict[str, Mapping[str, Any]] = {}
+        for path, value in _walk_outside_inputs(experiment):
+            if isinstance(value, Experiment) and path:
+                inputs[path] = self.resolve(value)
+            elif isinstance(value, Data):
+                if data not in self._data_facts:
+                    self._data_facts[data] = _data_facts(data, images, self._places)
+                facts[path] = self._data_facts[data]
+            elif isinstance(value, Encoder):
+                if value not in self._encoder_facts:
+                    self._encoder_facts[value] = value.facts(self._places)
+                facts[path] = self._encoder_facts[value]
+        return Resolved(experiment=experiment, images=images, facts=facts, inputs=inputs)
+
+    def _split(self, data: Data) -> SplitResult:
+        if data not in self._images:
+            try:
+                self._images[data] = split(data.source, data.split, self._places)
+            except UserError as error:
+                self._images[data] = error
+        found = self._images[data]
+        if isinstance(found, UserError):
+            raise found
+        return found
 
 
 def _walk_outside_inputs(experiment: Experiment) -> list[tuple[str, Value]]:

@@ -121,6 +121,10 @@ class Value:
     def check(self) -> None:
         """Rules that concern more than one field; raises FieldError."""
 
+    def unused(self) -> frozenset[str]:
+        """The fields that decide nothing beside the others as they are; they take no part in the key."""
+        return frozenset()
+
     def replace(self, **changes: Any) -> Self:
         """This value with some fields changed; checked anew."""
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]

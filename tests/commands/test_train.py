@@ -14,7 +14,7 @@ import pytest
 
 from assay.commands import run
 from assay.store.local import LocalStore
-from assay.training.session import WEIGHTS
+from assay.training.outcome import WEIGHTS
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = [

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from assay.data.lists import find_list, match, read_list
+from assay.commands import run
+from assay.data.lists import PUBLISHED, find_list, match, read_list
 from assay.data.sources import VOC
 from assay.errors import UserError
 from assay.places import Places
@@ -92,3 +93,31 @@ def test_a_folder_is_no_list(tmp_path):
     (tmp_path / "cps").mkdir()
     with pytest.raises(UserError, match="the list 'cps' is neither"):
         find_list("cps", Places(splits=tmp_path))
+
+
+def test_the_published_lists_are_those_of_two_code_bases_for_two_data_sets():
+    assert {folder: len(names) for folder, names in PUBLISHED.items()} == {
+        "cps/voc": 15,
+        "cps/cityscapes": 6,
+        "unimatch/pascal": 10,
+        "unimatch/cityscapes": 6,
+    }
+    assert all(len(set(names)) == len(names) for names in PUBLISHED.values())
+    assert {"train_aug_labeled_1-16.txt", "pseudoseg_unlabeled_1-2.txt"} <= set(PUBLISHED["cps/voc"])
+    assert {"92/labeled.txt", "1_16/labeled.txt", "val.txt"} <= set(PUBLISHED["unimatch/pascal"])
+
+
+def test_doctor_names_each_published_list_that_is_missing_and_its_place(tmp_path, capsys):
+    absent = {"cps/voc/val.txt", "unimatch/pascal/92/labeled.txt", "unimatch/pascal/183/labeled.txt"}
+    for name in {f"{folder}/{name}" for folder, names in PUBLISHED.items() for name in names} - absent:
+        write(tmp_path / name, b"x")
+    assert run(["doctor", "--splits", str(tmp_path)]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if " lists " in line]
+    assert said == [
+        f"missing  lists cps/voc: 1 of 15 are not in {tmp_path}/cps/voc: val.txt; name the folder of all lists with"
+        " --splits or ASSAY_SPLITS.",
+        f"ok       lists cps/cityscapes: 6 in {tmp_path}/cps/cityscapes",
+        f"missing  lists unimatch/pascal: 2 of 10 are not in {tmp_path}/unimatch/pascal: 92/labeled.txt,"
+        " 183/labeled.txt; name the folder of all lists with --splits or ASSAY_SPLITS.",
+        f"ok       lists unimatch/cityscapes: 6 in {tmp_path}/unimatch/cityscapes",
+    ]

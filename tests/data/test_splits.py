@@ -22,6 +22,7 @@ class Pools(Source):
     name = "pools"
     many: int = param(default=100)
     absent: tuple[str, ...] = param(default=())
+    small: tuple[str, ...] = param(default=())
 
     def pools(self) -> tuple[str, ...]:
         return ("train", "train_aug", "val")
@@ -31,6 +32,9 @@ class Pools(Source):
             raise DataMissing(f"{pool} is not here.")
         first, last = {"train": (0, 20), "train_aug": (0, self.many), "val": (90_000, 90_005)}[pool]
         return tuple(f"image{index:05}" for index in range(first, last))
+
+    def notes(self, pool: str, places: Places) -> tuple[str, ...]:
+        return (f"{pool} is small.",) if pool in self.small else ()
 
     def read(self, image_id: str, places: Places) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8)
@@ -148,6 +152,22 @@ def test_a_repeated_image_stays_if_asked_for_and_is_noted(places):
     assert found.unlabeled == ("image00004", "image00009", "image00050")
     assert "2 labelled images also stand" in found.notes[0]
     assert "kept" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "notes"),
+    [
+        ({"labeled": "1/4", "unlabeled": "train"}, ("train is small.", "val is small.")),
+        ({"labeled": "1/4", "unlabeled": "train_aug"}, ("train is small.", "train_aug is small.", "val is small.")),
+        ({"labeled": "few.txt", "unlabeled": "rest"}, ("train is small.", "val is small.")),
+        ({"labeled": "few.txt", "unlabeled": "train_aug"}, ("train_aug is small.", "val is small.")),
+        ({"labeled": "few.txt", "unlabeled": "more.txt"}, ("val is small.",)),
+    ],
+)
+def test_what_is_noted_of_the_pools_that_a_split_uses_is_noted_of_the_split(places, fields, notes):
+    write_list(places, "few.txt", 3)
+    write_list(places, "more.txt", 4)
+    assert made(places, Pools(small=("train", "train_aug", "val")), **fields).notes == notes
 
 
 @pytest.mark.parametrize("which", ["labeled", "unlabeled"])

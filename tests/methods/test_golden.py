@@ -1,6 +1,6 @@
 """The first three losses of every method, written down. Where they move, results of before are no longer comparable.
 
-python tests/methods/test_golden.py    writes them anew, after the version was raised
+PYTHONPATH=tests python tests/methods/test_golden.py    writes them anew, after the version was raised
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from assay.places import Places
 def no_caches(tmp_path, monkeypatch):
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hugging_face"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
 
 
 @pytest.mark.parametrize("name", sorted(set(PRETRAINED.values())))
@@ -39,6 +40,36 @@ def test_the_hugging_face_cache_is_searched(tmp_path):
     (folder / "model.safetensors").touch()
     found = find_weights(Encoder(weights="imagenet"), Places(weights=tmp_path))
     assert found == folder / "model.safetensors"
+
+
+def in_torch_hub(tmp_path, name):
+    path = tmp_path / "torch/hub/checkpoints" / name
+    path.parent.mkdir(parents=True)
+    path.touch()
+    return path
+
+
+def test_the_cache_of_torch_hub_is_searched_for_the_file_that_timm_would_download(tmp_path):
+    import timm.models
+
+    name = timm.models.get_pretrained_cfg("resnet50.tv_in1k").url.split("/")[-1]
+    path = in_torch_hub(tmp_path, name)
+    assert find_weights(Encoder(weights="imagenet"), Places(weights=tmp_path)) == path
+    with pytest.raises(WeightsMissing):
+        find_weights(Encoder(arch="resnet18", weights="imagenet"), Places(weights=tmp_path))
+
+
+def test_a_file_in_the_folder_of_weights_goes_before_the_caches(tmp_path):
+    in_torch_hub(tmp_path, "resnet50-0676ba61.pth")
+    path = tmp_path / "resnet50.tv_in1k.pth"
+    path.touch()
+    assert find_weights(Encoder(weights="imagenet"), Places(weights=tmp_path)) == path
+
+
+def test_weights_that_timm_publishes_without_an_address_are_missing_all_the_same(tmp_path):
+    in_torch_hub(tmp_path, "xception65.pth")
+    with pytest.raises(WeightsMissing):
+        find_weights(Encoder(arch="xception65", weights="imagenet"), Places(weights=tmp_path))
 
 
 def test_missing_weights_are_named_with_their_folder_and_the_way_without(tmp_path):

@@ -19,7 +19,7 @@ from assay.resolve import resolve
 from assay.store import records
 from assay.store.local import LocalStore
 from assay.training.loop import Training
-from assay.training.session import train
+from assay.training.session import Manners, train
 
 
 class Keep:
@@ -114,7 +114,7 @@ def train_on(rank: int, port: int, folder: str, fails: bool) -> None:
         break_third_step()
     experiment = small("supervised")
     store = LocalStore(Path(folder))
-    train(resolve(experiment, Places()), store, places=Places(), runtime=QUIET, say=lambda text: None)
+    train(resolve(experiment, Places()), store, places=Places(), runtime=QUIET, manners=Manners(say=lambda text: None))
     dist.destroy_process_group()
 
 
@@ -137,6 +137,10 @@ def test_an_error_on_one_rank_ends_all_and_hangs_none(tmp_path: Path) -> None:
     with pytest.raises(Exception, match=r"cannot be read|Connection|closed|exited"):
         mp.spawn(train_on, args=(free_port(), str(tmp_path), True), nprocs=2)
     assert time.monotonic() - began < 60
+    store = LocalStore(tmp_path)
+    (key,) = store.keys()
+    (failure,) = records.failures(store, key)
+    assert failure["rank"] == 1 and "this rank's image cannot be read" in failure["error"]
 
 
 def test_two_ranks_write_one_result_that_says_so(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -14,12 +15,15 @@ import pytest
 import torch
 from helpers import QUIET, small
 
+from assay.errors import UserError
 from assay.experiment import Experiment, Runtime
 from assay.places import Places
 from assay.resolve import resolve
 from assay.store import checkpoints, records
+from assay.store.claims import acquire
 from assay.store.local import LocalStore
-from assay.training.session import WEIGHTS, train
+from assay.training.outcome import WEIGHTS
+from assay.training.session import Manners, train
 
 METHODS = ["supervised", "mean_teacher", "cps"]
 
@@ -30,7 +34,7 @@ def run(experiment: Experiment, store: LocalStore, *, stop_at: int | None = None
     stop = (lambda: next(calls) >= stop_at) if stop_at else (lambda: False)
     resolved = resolve(experiment, Places())
     said: list[str] = []
-    result = train(resolved, store, places=Places(), runtime=runtime, stop=stop, say=said.append)
+    result = train(resolved, store, places=Places(), runtime=runtime, stop=stop, manners=Manners(say=said.append))
     return resolved.key, result, said
 
 
@@ -112,7 +116,7 @@ from helpers import QUIET, small
 from assay.places import Places
 from assay.resolve import resolve
 from assay.store.local import LocalStore
-from assay.training.session import train
+from assay.training.session import Manners, train
 import torch
 torch.set_num_threads(1)
 resolved = resolve(small({method!r}, recipe__steps=60), Places())
@@ -147,6 +151,52 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(seed: int, tmp_path
     assert kills, "it was never killed: the test shows nothing"
     run(experiment, killed)
     assert_same_end(whole, killed, key)
+
+
+def claim_of_another_machine(store: LocalStore, key: str) -> None:
+    """What a process of a machine that was switched off leaves behind."""
+    with acquire(store, key):
+        (name,) = (each for each in store.names(key) if each.startswith("claim-"))
+        document = json.loads(store.read(key, name))
+    document["released"] = False
+    document["owner"] |= {"host": "another-machine", "system": "another-kernel"}
+    store.write(key, name, json.dumps(document).encode())
+
+
+def test_a_claim_of_a_machine_that_is_gone_is_taken_over_after_it_stood_still(tmp_path: Path) -> None:
+    store, said = LocalStore(tmp_path), []
+    resolved = resolve(small(), Places())
+    claim_of_another_machine(store, resolved.key)
+    manners = Manners(say=said.append, patience=5.0, stale_after=0.3)
+    assert train(resolved, store, places=Places(), runtime=QUIET, manners=manners) is not None
+    assert any("another-machine" in text and "waiting" in text for text in said)
+
+
+def test_a_users_mistake_in_the_first_session_leaves_nothing_and_later_ones_keep_what_was_done(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    resolved = resolve(small(), Places())
+
+    def mistake() -> bool:
+        raise UserError("this image cannot be read.")
+
+    with pytest.raises(UserError, match="cannot be read"):
+        train(resolved, store, places=Places(), runtime=QUIET, stop=mistake)
+    assert store.keys() == []
+    run(small(), store, stop_at=5)
+    with pytest.raises(UserError, match="cannot be read"):
+        train(resolved, store, places=Places(), runtime=QUIET, stop=mistake)
+    assert records.state(store, resolved.key).name == "interrupted"
+    kept = Manners(keeps_mistakes=True)
+    with pytest.raises(UserError, match="cannot be read"):
+        train(resolved, store, places=Places(), runtime=QUIET, stop=mistake, manners=kept)
+    assert records.state(store, resolved.key).name == "failed"
+
+
+def test_every_attempt_is_written_down_before_it_trains(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    key, _, _ = run(small(), store, stop_at=5)
+    run(small(), store)
+    assert [each["from_step"] for each in records.attempts(store, key)] == [0, 5]
 
 
 def test_the_state_of_a_training_is_plain_data(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import argparse
 import importlib.metadata
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.commands.common import add_places, places_of
@@ -26,6 +27,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check packages, data sets, lists and weights; 0 even where something is missing, since nothing need be here."""
+    from assay.data.lists import PUBLISHED
     from assay.nets.spec import Encoder
     from assay.nets.weights import PRETRAINED
     from assay.overrides import apply, overrides_of
@@ -37,7 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     for name, preset in PRESETS.items():
         if name != "folder":
             _report(f"data {name}", partial(_pools, preset()[0].source, places))
-    _report("lists", partial(_lists, places))
+    for folder, names in PUBLISHED.items():
+        _report(f"lists {folder}", partial(_lists, places.splits / folder, names))
     for arch, stem, stem_width in PRETRAINED:
         kind = {"stem": "deep", "stem_width": stem_width} if stem == "deep" else {}
         spec = apply(Encoder(arch=arch, weights="imagenet"), overrides_of(kind, "the table of weights"))
@@ -54,13 +57,23 @@ def _report(name: str, look: Callable[[], str]) -> None:
 
 
 def _pools(source: Source, places: Places) -> str:
-    return ", ".join(f"{pool} {len(source.ids(pool, places))}" for pool in source.pools())
+    from assay.data.source import DataMissing
+
+    found = ", ".join(f"{pool} {len(source.ids(pool, places))}" for pool in source.pools())
+    notes = [note for pool in source.pools() for note in source.notes(pool, places)]
+    if notes:
+        raise DataMissing(" ".join(notes))
+    return found
 
 
-def _lists(places: Places) -> str:
-    if not places.splits.is_dir():
-        raise UserError(f"no folder {places.splits}; name it with --splits or ASSAY_SPLITS.")
-    return f"{len(list(places.splits.rglob('*.txt')))} in {places.splits}"
+def _lists(folder: Path, names: tuple[str, ...]) -> str:
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise UserError(
+            f"{len(missing)} of {len(names)} are not in {folder}: {', '.join(missing)}; name the folder of all lists"
+            " with --splits or ASSAY_SPLITS."
+        )
+    return f"{len(names)} in {folder}"
 
 
 def _weights(spec: Encoder, places: Places) -> str:

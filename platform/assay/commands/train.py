@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(
             f"experiment {resolved.key} failed before: {state.detail}. Add --retry to train it again, or change it."
         )
-    if state.name == "failed":
+    if state.name == "failed" and os.environ.get("RANK", "0") == "0":
         records.retry(store, resolved.key)
     return _train(resolved, store, places, runtime, out=arguments.out)
 
@@ -98,16 +98,19 @@ def _train(resolved, store, places, runtime, *, out: str) -> int:  # type: ignor
     from assay.commands.show import summary
     from assay.store import records
     from assay.training.distributed import process_group
-    from assay.training.session import train
+    from assay.training.session import Manners, train
 
     say = _say if os.environ.get("RANK", "0") == "0" else _silent
     already = records.read_json(store, resolved.key, records.RESULT) is not None
     say(f"experiment {resolved.key} in {store.place(resolved.key)}" + (": is there already" if already else ""))
     with process_group(runtime), stop_on_signals() as stopped:
-        result = train(resolved, store, places=places, runtime=runtime, stop=stopped.is_set, say=say)
+        result = train(
+            resolved, store, places=places, runtime=runtime, stop=stopped.is_set, manners=Manners(say=say, run="train")
+        )
     if result is None:
         say(f"stopped, with a checkpoint. The same command continues: {_command()}")
-        return 128 + stopped.signal
+        # A rank may be stopped by a signal that only another one got.
+        return 128 + (stopped.signal or signal.SIGINT)
     say(summary(resolved.document(), result))
     say(f"more: python -m assay show {resolved.key} --out {out}")
     return 0

@@ -15,8 +15,13 @@ class Labeled:
     """Images with their labels. `weak` and `strong` are normalised, B x 3 x H x W."""
 
     weak: torch.Tensor
-    label: torch.Tensor  # B x H x W, int64, IGNORE outside the image
+    label: torch.Tensor  # B x H x W, int64, IGNORE outside the image and where nobody knows
+    valid: torch.Tensor  # B x H x W, bool: False on padding
     strong: torch.Tensor | None = None
+
+    def without_padding(self, pseudo_label: torch.Tensor) -> torch.Tensor:
+        """A pseudo-label (B x H x W) with IGNORE on padding."""
+        return torch.where(self.valid, pseudo_label, IGNORE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,25 @@ from assay.data.source import Source
 from assay.errors import UserError
 from assay.places import Places
 
+_SHARES = ("1-16", "1-8", "1-4", "1-2")
+# The lists that papers train on, by folder below the folder of lists; they are other people's and not part of assay.
+PUBLISHED: dict[str, tuple[str, ...]] = {
+    "cps/voc": (
+        *("train.txt", "train_aug.txt", "val.txt"),
+        *(f"train_aug_labeled_{share}.txt" for share in _SHARES),
+        *(f"pseudoseg_{which}_{share}.txt" for which in ("labeled", "unlabeled") for share in _SHARES),
+    ),
+    "cps/cityscapes": ("train.txt", "val.txt", *(f"train_aug_labeled_{share}.txt" for share in _SHARES)),
+    "unimatch/pascal": (
+        *("train_aug.txt", "val.txt"),
+        *(f"{share}/labeled.txt" for share in ("1_16", "1_8", "1_4", "92", "183", "366", "732", "1464")),
+    ),
+    "unimatch/cityscapes": (
+        "val.txt",
+        *(f"{share}/labeled.txt" for share in ("1_30", "1_16", "1_8", "1_4", "1_2")),
+    ),
+}
+
 
 def find_list(spec: str, places: Places) -> Path:
     """The file that a list's name means: as given, or below the folder of lists."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import resource_tracker
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from assay.data.photometric import StrongDraw, apply_strong, draw_strong
 from assay.data.source import Source
 from assay.data.splits import SplitResult
 from assay.data.views import Augment, Boxes
-from assay.errors import UserError
+from assay.errors import AssayError, UserError
 from assay.method import Views
 from assay.places import Places
 from assay.recipe import Recipe
@@ -75,10 +76,6 @@ class RawBatch:
     labeled: Crops
     unlabeled: tuple[Crops, ...]
     boxes: torch.Tensor | None  # B x N x 4
-
-    def image_ids(self) -> tuple[str, ...]:
-        """The images in it, for messages."""
-        return (*self.labeled.ids, *(each for crops in self.unlabeled for each in crops.ids))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -146,6 +143,14 @@ class Plan:
             boxes=self._boxes(self.views.boxes, unlabeled) if self.views.boxes and self.unlabeled else None,
         )
 
+    def images_of(self, step: int) -> tuple[str, ...]:
+        """The images of a step over all ranks, labelled ones first, for messages."""
+        labeled, unlabeled = self.recipe.labeled_batch, self.recipe.unlabeled_batch
+        return (
+            *(self.labeled.image_id(at) for at in range(step * labeled, (step + 1) * labeled)),
+            *(each.image_id(at) for each in self.unlabeled for at in range(step * unlabeled, (step + 1) * unlabeled)),
+        )
+
     def _positions(self, step: int, part: int, batch: int) -> range:
         share = batch // (self.recipe.accumulate * self.world_size)
         start = step * batch + part * share * self.world_size + self.rank * share
@@ -179,19 +184,34 @@ class Plan:
         )
 
 
-class _Steps(Dataset[list[RawBatch]]):
-    """All micro-batches of a step, by step."""
+class _Steps(Dataset[list[RawBatch] | AssayError]):
+    """All micro-batches of a step, by step; or why there are none."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
 
-    def __getitem__(self, step: int) -> list[RawBatch]:
-        return [self.plan.micro_batch(step, part) for part in range(self.plan.recipe.accumulate)]
+    def __getitem__(self, step: int) -> list[RawBatch] | AssayError:
+        try:
+            return [self.plan.micro_batch(step, part) for part in range(self.plan.recipe.accumulate)]
+        except AssayError as error:
+            return error  # raised in a loader process, it would arrive wrapped in that process's traceback
 
 
 def _leave_signals_to_the_trainer(worker: int) -> None:
     """Ctrl-C reaches all processes of a terminal; the trainer still needs batches to stop in order."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _started(loader: DataLoader[list[RawBatch] | AssayError]) -> Iterator[list[RawBatch] | AssayError]:
+    """The loader's processes, deaf to Ctrl-C from their first moment: they import for seconds before they ask us."""
+    if not loader.num_workers:
+        return iter(loader)
+    resource_tracker.ensure_running()  # the loader would start it, and starting it lifts the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited by what is started here
+    try:
+        return iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def batches(plan: Plan, steps: Sequence[int], *, workers: int = 0) -> Iterator[list[RawBatch]]:
@@ -205,7 +225,10 @@ def batches(plan: Plan, steps: Sequence[int], *, workers: int = 0) -> Iterator[l
         prefetch_factor=4 if workers else None,
         worker_init_fn=_leave_signals_to_the_trainer,
     )
-    yield from loader
+    for found in _started(loader):
+        if isinstance(found, AssayError):
+            raise found
+        yield found
 
 
 def on_device(
@@ -229,6 +252,7 @@ def on_device(
         labeled=Labeled(
             weak=finished(images),
             label=labeled.labels.to(device, non_blocking=True).long(),
+            valid=labeled.valid.to(device, non_blocking=True),
             strong=finished(apply_strong(images, labeled.strong[0])) if labeled.strong else None,
         ),
         unlabeled=tuple(_unlabeled(each, finished, device=device) for each in raw.unlabeled),

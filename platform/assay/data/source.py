@@ -55,6 +55,10 @@ class Source(Value):
         """What tells this data from other data with the same ids; None where the ids say it all."""
         return None
 
+    def notes(self, pool: str, places: Places) -> tuple[str, ...]:
+        """What must be said of a pool wherever it is used, such as that images of it are not here."""
+        return ()
+
     def facts(self, labeled: tuple[str, ...], places: Places) -> dict[str, Any]:
         """What else a result should record about the labelled images."""
         return {}

@@ -62,7 +62,14 @@ def split(source: Source, spec: Split, places: Places) -> SplitResult:
                 f"{len(shared)} {name} images are validation images too, the first is {shared[0]!r}; results would"
                 " be measured on training images. Choose another list."
             )
+    notes += tuple(note for each in _pools_read(source, spec, pool) for note in source.notes(each, places))
     return SplitResult(labeled=labeled, unlabeled=unlabeled, val=val, notes=notes)
+
+
+def _pools_read(source: Source, spec: Split, pool: str) -> tuple[str, ...]:
+    """The pools whose size decides which images a split has; a list names its images whatever else is here."""
+    drawn_from = {pool} if spec.unlabeled == "rest" or not _names_a_list(spec.labeled) else set()
+    return tuple(each for each in source.pools() if each in drawn_from | {spec.unlabeled, "val"})
 
 
 def _labeled_pool(source: Source, spec: Split) -> str:

@@ -25,6 +25,7 @@ class Network(nn.Module):
         self.random_parameters = load_weights(self.encoder, weights) if weights else ()
         self.head = build_head(spec.head, self.encoder.channels, num_classes)  # type: ignore[arg-type]
         convert(self, spec.batch_norm)
+        self.is_input = False  # trained by another experiment, and only read by this one
 
     @property
     def classifier(self) -> nn.Module:

@@ -28,6 +28,11 @@ class Encoder(Value):
         if self.arch == "tiny" and self.weights == "imagenet":
             raise FieldError("weights must be none or a file for the encoder 'tiny', which has no ImageNet weights")
 
+    def unused(self) -> frozenset[str]:
+        if self.arch == "tiny":
+            return frozenset({"output_stride", "stem", "stem_width", "multi_grid"})
+        return frozenset({"width"} if self.stem == "deep" else {"width", "stem_width"})
+
     def facts(self, places: Places) -> dict[str, Any]:
         """What stands in a key for `weights`: the hash of the file that was found."""
         from assay.nets.weights import file_hash, find_weights

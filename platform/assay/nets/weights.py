@@ -39,12 +39,12 @@ def find_weights(encoder: Encoder, places: Places) -> Path | None:
     if encoder.weights != "imagenet":
         return _given(encoder.weights, places)
     name = pretrained_name(encoder)
-    found = next((path for path in _candidates(name, places) if path.is_file()), None)
+    found = next((path for path in _candidates(name, places) if path.is_file()), None) or _in_torch_hub(name)
     if found is None:
         raise WeightsMissing(
             f"net.encoder.weights=imagenet needs timm's {name}, and there is no {name}.safetensors (or .pth) in"
-            f" {places.weights}, nor in the Hugging Face cache; put the file there, name the folder with --weights or"
-            " ASSAY_WEIGHTS, or train from random weights with --set net.encoder.weights=none."
+            f" {places.weights}, nor in the caches of Hugging Face and torch; put the file there, name the folder with"
+            " --weights or ASSAY_WEIGHTS, or train from random weights with --set net.encoder.weights=none."
         )
     return found
 
@@ -80,6 +80,18 @@ def _candidates(name: str, places: Places) -> list[Path]:
     )
     cached = sorted((cache / f"models--timm--{name}" / "snapshots").glob("*/model.safetensors"))
     return [*own, *cached]
+
+
+def _in_torch_hub(name: str) -> Path | None:
+    """The file that torch.hub once downloaded for timm. Asked last: it takes timm to know the file's name."""
+    import timm.models
+    import torch.hub
+
+    published = timm.models.get_pretrained_cfg(name)
+    if published is None or not published.url:
+        return None
+    path = Path(torch.hub.get_dir()) / "checkpoints" / published.url.rpartition("/")[2]
+    return path if path.is_file() else None
 
 
 def file_hash(path: Path) -> str:

@@ -169,14 +169,16 @@ def acquire(
     patience: float = 0.0,
     beat_every: float = 5.0,
     observer: Observer | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Claim:
-    """The claim on a key, or ClaimedElsewhere once another process has held it for `patience` seconds more.
+    """The claim on a key, or ClaimedElsewhere: at once where the owner is seen to live, else after `patience` seconds.
 
     A dead process of this machine is followed at once. Any other owner must have been seen to stand still for
     `stale_after` seconds, which takes as much patience, or an observer that has looked before.
     """
     observer = observer or Observer()
     began: float | None = None
+    first: Sign | None = None
     while True:
         now = time.monotonic()
         sign, free = observer.look(store, key, stale_after=stale_after)
@@ -186,8 +188,13 @@ def acquire(
                 return claim
             time.sleep(_AFTER_A_LOST_RACE)
             continue
-        began, waited = (time.monotonic(), 0.0) if began is None else (began, now - began)
-        if sign is not None and waited >= patience:
+        assert sign is not None
+        if began is None:
+            began, first = now, sign
+            if patience:
+                say(f"waiting up to {patience:.0f} s to see whether {sign.describe()} lives, which holds this key")
+        waited = now - began
+        if waited >= patience or sign != first:
             raise ClaimedElsewhere(_held(store, key, sign, stale_after))
         time.sleep(min(1.0, stale_after / 10, patience - waited))
 

@@ -71,6 +71,8 @@ class LocalStore(Store):
         with _explained("delete", path), contextlib.suppress(FileNotFoundError):
             path.unlink()
             _sync_folder(path.parent)
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()  # only where this was its last file
 
     def names(self, key: str) -> list[str]:
         folder = self._folder(key)

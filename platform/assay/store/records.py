@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -15,6 +16,8 @@ EXPERIMENT = "experiment.json"  # the experiment, resolved, and what it was run 
 METRICS = "metrics.jsonl"  # one line per logged step
 RESULT = "result.json"  # the final numbers; where it is, the experiment is done
 FAILURES = "failures.jsonl"  # one line per failed attempt, and one per decision to try again after a final one
+ATTEMPTS = "attempts.jsonl"  # one line per begun attempt, written before it trains
+_ERROR_OF_RANK = re.compile(r"error-rank\d+\.json")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,9 +60,20 @@ def add_failure(store: Store, key: str, document: Mapping[str, Any], *, final: b
     _add_to_history(store, key, {**document, "final": final})
 
 
+def begin_attempt(store: Store, key: str, document: Mapping[str, Any]) -> None:
+    """Write down that an attempt begins, before it can end in any way."""
+    _add_to_history(store, key, document, name=ATTEMPTS)
+
+
+def attempts(store: Store, key: str) -> list[dict[str, Any]]:
+    """The attempts that were begun, oldest first."""
+    return [document for _, document in _lines(store, key, ATTEMPTS)]
+
+
 def retry(store: Store, key: str) -> None:
     """Let a failed key be tried again; its history stays."""
     if _final_failure(store, key) is not None:
+        clear_errors_of_ranks(store, key)
         _add_to_history(store, key, {"retry": True})
 
 
@@ -68,7 +82,27 @@ def failures(store: Store, key: str, *, all_times: bool = True) -> list[dict[str
     history = [document for _, document in _lines(store, key, FAILURES)]
     retries = [index for index, document in enumerate(history) if "retry" in document]
     begin = retries[-1] + 1 if retries and not all_times else 0
-    return [document for document in history[begin:] if "retry" not in document]
+    told = [document for document in history[begin:] if "retry" not in document]
+    known = {document.get("error") for document in told}
+    return told + [document for document in errors_of_ranks(store, key) if document.get("error") not in known]
+
+
+def write_error_of_rank(store: Store, key: str, rank: int, document: Mapping[str, Any]) -> None:
+    """Keep what ended another rank than the first, which alone writes the history and may not live to do so."""
+    store.write(key, f"error-rank{rank}.json", pretty(document))
+
+
+def errors_of_ranks(store: Store, key: str) -> list[dict[str, Any]]:
+    """What other ranks than the first wrote in the last attempt, the final ones last."""
+    found = [read_json(store, key, name) for name in store.names(key) if _ERROR_OF_RANK.fullmatch(name)]
+    return sorted((each for each in found if each), key=lambda each: bool(each["final"]))
+
+
+def clear_errors_of_ranks(store: Store, key: str) -> None:
+    """Forget what other ranks wrote in the attempt before."""
+    for name in store.names(key):
+        if _ERROR_OF_RANK.fullmatch(name):
+            store.delete(key, name)
 
 
 def state(store: Store, key: str, *, observer: Observer | None = None, stale_after: float = STALE_AFTER) -> State:
@@ -96,9 +130,9 @@ def _final_failure(store: Store, key: str) -> dict[str, Any] | None:
     return recent[-1] if recent and recent[-1].get("final") else None
 
 
-def _add_to_history(store: Store, key: str, document: Mapping[str, Any]) -> None:
-    history = b"".join(raw for raw, _ in _lines(store, key, FAILURES))
-    store.write(key, FAILURES, history + line(document))
+def _add_to_history(store: Store, key: str, document: Mapping[str, Any], *, name: str = FAILURES) -> None:
+    history = b"".join(raw for raw, _ in _lines(store, key, name))
+    store.write(key, name, history + line(document))
 
 
 def _lines(store: Store, key: str, name: str) -> list[tuple[bytes, dict[str, Any]]]:

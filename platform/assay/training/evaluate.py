@@ -15,6 +15,8 @@ from assay.places import Places
 from assay.ranks import rank, sum_over_ranks, world_size
 from assay.recipe import Evaluation
 
+PIXELS_TOGETHER = 40 * 1024  # in one batch, unless the user says how many images; large ones go one by one
+
 
 class ConfusionMatrix:
     """Pixels by (true class, predicted class) over a whole data set; ignored pixels are left out."""
@@ -67,6 +69,7 @@ def evaluate(
     ids: Sequence[str],
     spec: Evaluation,
     *,
+    batch: int | None = None,
     places: Places,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
@@ -75,7 +78,7 @@ def evaluate(
     matrices = {name: ConfusionMatrix(source.num_classes(), device=device) for name in predictors}
     mine = ids[rank() :: world_size()]
     with torch.no_grad():
-        for images, targets in _batches(source, mine, spec.batch, places):
+        for images, targets in _batches(source, mine, batch, places):
             pixels = normalize(images.to(device), dtype=dtype)
             labels = targets.to(device)
             for name, predictor in predictors.items():
@@ -88,14 +91,15 @@ def _score(matrix: ConfusionMatrix) -> Score:
 
 
 def _batches(
-    source: Source, ids: Iterable[str], size: int, places: Places
+    source: Source, ids: Iterable[str], size: int | None, places: Places
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Images (B x 3 x H x W, uint8) and masks (B x H x W); neighbours of equal size go together."""
     waiting: list[tuple[torch.Tensor, torch.Tensor]] = []
     for image_id in ids:
         pixels, mask = source.read(image_id, places)
         image, target = torch.tensor(pixels).permute(2, 0, 1), torch.tensor(mask)
-        if waiting and (len(waiting) == size or waiting[-1][1].shape != target.shape):
+        full = size or max(1, PIXELS_TOGETHER // target.numel())
+        if waiting and (len(waiting) >= full or waiting[-1][1].shape != target.shape):
             yield _stacked(waiting)
             waiting = []
         waiting.append((image, target))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Protocol
@@ -21,7 +22,17 @@ from assay.training.environment import pick_device
 from assay.training.evaluate import evaluate
 from assay.training.journal import Journal
 from assay.training.measure import Measured, measure
-from assay.training.model import DTYPES, LossModule, autocast, build_networks, wrapped
+from assay.training.model import (
+    DTYPES,
+    LossModule,
+    ReadWeights,
+    autocast,
+    build_networks,
+    load_own_state,
+    nothing_trained,
+    own_state,
+    wrapped,
+)
 from assay.training.optimizer import make_optimizer, set_rate
 
 
@@ -41,7 +52,14 @@ class Recorder(Protocol):
 class Training:
     """One experiment on this rank: networks, optimiser, where it is, and the steps that remain."""
 
-    def __init__(self, resolved: Resolved, *, places: Places, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        resolved: Resolved,
+        *,
+        places: Places,
+        runtime: Runtime,
+        read_weights: ReadWeights = nothing_trained,
+    ) -> None:
         experiment = resolved.experiment
         assert isinstance(experiment.method, Method)
         reset_torch(runtime)
@@ -59,7 +77,7 @@ class Training:
             rank=rank(),
             world_size=world_size(),
         )
-        self.nets = build_networks(experiment, self.method, places).to(self.device, self.dtype)
+        self.nets = build_networks(resolved, places, read_weights).to(self.device, self.dtype)
         if runtime.channels_last:
             self.nets = self.nets.to(memory_format=torch.channels_last)
         self.module = wrapped(LossModule(self.method, self.nets), runtime)
@@ -96,8 +114,8 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         self.method.after_step(self.nets, step)
         self.step += 1
-        images = tuple(each for part in raw for each in part.image_ids())
         self._read(recorder)
+        images = functools.partial(self.plan.images_of, step.index)
         self._unread = measure(found, step=self.step, images=images, wants_stop=wants_stop)
 
     def _backward(self, raw: RawBatch, step: Step, *, last: bool) -> Losses:
@@ -142,13 +160,14 @@ class Training:
         self._read(recorder)
         if logs:
             rate = max(group["lr"] for group in self.optimizer.param_groups)
-            recorder.line(self.journal.line(self.step, rate, self._images_per_step()))
+            recorder.line(self.journal.line(self.step, rate, self.images_per_step()))
         if evaluates:
             recorder.line(self.journal.evaluation(self.step, self._scores()))
         if saves or self._stopping:
             recorder.checkpoint(self.state, self.step)
 
-    def _images_per_step(self) -> int:
+    def images_per_step(self) -> int:
+        """Images that one optimiser step sees, over all ranks."""
         return self.recipe.labeled_batch + len(self.plan.unlabeled) * self.recipe.unlabeled_batch
 
     def _scores(self) -> Any:
@@ -160,6 +179,7 @@ class Training:
                 experiment.data.source,
                 self.resolved.images.val,
                 self.recipe.evaluation,
+                batch=self.runtime.evaluation_batch,
                 places=self.places,
                 device=self.device,
                 dtype=self.dtype,
@@ -176,7 +196,7 @@ class Training:
         buffer = io.BytesIO()
         torch.save(
             {
-                "nets": self.nets.state_dict(),
+                "nets": own_state(self.nets),
                 "optimizer": self.optimizer.state_dict(),
                 "journal": self.journal.state(),
                 "step": self.step,
@@ -188,7 +208,7 @@ class Training:
     def load_state(self, payload: bytes) -> None:
         """Continue from what `state` returned."""
         state = torch.load(io.BytesIO(payload), map_location=self.device, weights_only=True)
-        self.nets.load_state_dict(state["nets"])
+        load_own_state(self.nets, state["nets"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.journal = Journal.from_state(state["journal"])
         self.step = state["step"]

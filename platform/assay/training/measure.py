@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
 from assay.errors import NotFinite
 from assay.method import Losses
 from assay.ranks import sum_over_ranks, world_size
+
+NAMED = 64  # images that a message names at the most
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,7 @@ class Measured:
     weights: dict[str, float]  # by term
     shares: tuple[str, ...]
     values: torch.Tensor  # terms, parts, wholes, number of ranks that want to stop
-    images: tuple[str, ...]
+    images: Callable[[], tuple[str, ...]]  # of the whole step, over all ranks; asked for only where something is wrong
 
     def read(self) -> Numbers:
         """The numbers; a term that is not finite ends the training, with the step and its images named."""
@@ -50,7 +52,8 @@ class Measured:
         )
 
     def _complaint(self, term: str, value: float) -> str:
-        named = ", ".join(self.images[:8]) + (", …" if len(self.images) > 8 else "")
+        images = self.images()
+        named = ", ".join(images[:NAMED]) + (f" and {len(images) - NAMED} more" if len(images) > NAMED else "")
         return (
             f"the loss term {term!r} is {value} at step {self.step} (images: {named}); the same seed gives the same"
             " again: lower recipe.optimizer.lr or the term's weight, or look at these images."
@@ -58,7 +61,7 @@ class Measured:
 
 
 @torch.no_grad()
-def measure(found: Sequence[Losses], *, step: int, images: tuple[str, ...], wants_stop: bool) -> Measured:
+def measure(found: Sequence[Losses], *, step: int, images: Callable[[], tuple[str, ...]], wants_stop: bool) -> Measured:
     """The numbers of a step's micro-batches."""
     terms = found[0].terms
     shares = tuple(found[0].shares)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import io
 import warnings
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import nn
@@ -11,13 +14,15 @@ from torch.nn.parallel import DistributedDataParallel
 
 from assay.data.batch import Batch
 from assay.data.draws import torch_seed
-from assay.experiment import Experiment, Runtime
+from assay.errors import UserError
+from assay.experiment import Runtime
 from assay.method import Losses, Method, Step
 from assay.nets.network import Network, build_network
 from assay.nets.spec import Net
 from assay.nets.weights import find_weights
 from assay.places import Places
 from assay.ranks import world_size
+from assay.resolve import Resolved
 
 DTYPES = {"float32": torch.float32, "bf16": torch.float32, "float64": torch.float64}  # of weights and images
 
@@ -34,20 +39,76 @@ class LossModule(nn.Module):
         return self.method.loss(self.nets, batch, step)
 
 
-def build_networks(experiment: Experiment, method: Method, places: Places) -> nn.ModuleDict:
-    """The method's networks; each call of `make` has a random stream of its own, in the order of the calls."""
-    calls = 0
+ReadWeights = Callable[[str], bytes]  # key of a finished experiment → its weights.pt
 
-    def make(net: Net | None = None) -> Network:
-        nonlocal calls
+
+def nothing_trained(key: str) -> bytes:
+    """Where there is no store to read trained networks from."""
+    raise UserError(f"experiment {key} must be trained first, and there is no store to read it from.")
+
+
+@dataclasses.dataclass
+class _Maker:
+    """Makes one experiment's networks; each call has a random stream of its own, in the order of the calls."""
+
+    resolved: Resolved
+    places: Places
+    read_weights: ReadWeights
+    calls: int = 0
+
+    def __call__(self, net: Net | None = None) -> Network:
+        experiment = self.resolved.experiment
         spec = net or experiment.net
-        seed = torch_seed(experiment.seed, "network", calls)
-        calls += 1
+        seed = torch_seed(experiment.seed, "network", self.calls)
+        self.calls += 1
         return build_network(
-            spec, experiment.data.source.num_classes(), weights=find_weights(spec.encoder, places), seed=seed
+            spec, experiment.data.source.num_classes(), weights=find_weights(spec.encoder, self.places), seed=seed
         )
 
-    return method.networks(make)
+    def trained(self, field: str) -> Network:
+        inner = self.resolved.inputs[f"method.{field}"]
+        method = inner.experiment.method
+        assert isinstance(method, Method)
+        mine, theirs = (each.experiment.data.source.classes() for each in (self.resolved, inner))
+        if mine != theirs:
+            raise UserError(
+                f"method.{field} was trained on {len(theirs)} classes ({', '.join(theirs[:4])}, …) and this experiment"
+                f" has {len(mine)} ({', '.join(mine[:4])}, …); give it data with the same classes."
+            )
+        nets = build_networks(inner, self.places, self.read_weights)
+        weights = torch.load(io.BytesIO(self.read_weights(inner.key)), map_location="cpu", weights_only=True)
+        load_own_state(nets, weights)
+        official = next(iter(method.predictors(nets).values()))
+        assert isinstance(official, Network)
+        official.requires_grad_(False)
+        official.is_input = True
+        return official
+
+
+def build_networks(resolved: Resolved, places: Places, read_weights: ReadWeights) -> nn.ModuleDict:
+    """The networks of an experiment: new ones as its seed makes them, trained ones from the store."""
+    method = resolved.experiment.method
+    assert isinstance(method, Method)
+    return method.networks(_Maker(resolved, places, read_weights))
+
+
+def own_state(nets: nn.ModuleDict) -> dict[str, torch.Tensor]:
+    """The state of the networks that this experiment made; trained ones lie in the store already."""
+    inputs = _inputs(nets)
+    return {name: value for name, value in nets.state_dict().items() if name.partition(".")[0] not in inputs}
+
+
+def load_own_state(nets: nn.ModuleDict, state: Mapping[str, torch.Tensor]) -> None:
+    """Put back what `own_state` returned."""
+    inputs = _inputs(nets)
+    found = nets.load_state_dict(dict(state), strict=False)
+    missing = [name for name in found.missing_keys if name.partition(".")[0] not in inputs]
+    if missing or found.unexpected_keys:
+        raise ValueError(f"stored weights do not fit: missing {missing[:3]}, unexpected {found.unexpected_keys[:3]}")
+
+
+def _inputs(nets: nn.ModuleDict) -> frozenset[str]:
+    return frozenset(name for name, net in nets.items() if isinstance(net, Network) and net.is_input)
 
 
 def random_parameters(nets: nn.ModuleDict) -> dict[str, list[str]]:

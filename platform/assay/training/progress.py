@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
@@ -45,7 +46,7 @@ class Progress:
         """A line of metrics was written."""
 
 
-def _official_miou(line: Mapping[str, Any]) -> float | None:
+def official_miou(line: Mapping[str, Any]) -> float | None:
     """The mIoU of the first network in a line of an evaluation."""
     return next((value for name, value in line.items() if name.endswith("/miou")), None)
 
@@ -67,7 +68,7 @@ class _Lines(Progress):
         self._say(f"step {step}/{self._total}  loss {loss:.4f}  {rate:.1f} steps/s  {left:.0f} s left")
 
     def line(self, line: Mapping[str, Any]) -> None:
-        miou = _official_miou(line)
+        miou = official_miou(line)
         if miou is not None:
             self._say(f"step {line['step']}/{self._total}  mIoU {100 * miou:.2f} %")
 
@@ -76,11 +77,12 @@ class _Bar(Progress):
     """A bar with rate and time left."""
 
     def __init__(self, total: int, start: int) -> None:
-        self._bar = Bar(
+        self._bar = Bar(  # on stderr, where it was looked for a terminal: what is printed may go to a file
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}  loss {task.fields[loss]}  mIoU {task.fields[miou]}"),
             TimeRemainingColumn(),
+            console=Console(stderr=True),
         )
         self._start, self._began = start, time.monotonic()
         self._task = self._bar.add_task("train", total=total, completed=start, rate="", loss="-", miou="-")
@@ -99,6 +101,6 @@ class _Bar(Progress):
         self._bar.update(self._task, completed=step, loss=f"{loss:.4f}", rate=f"{rate:.1f} steps/s")
 
     def line(self, line: Mapping[str, Any]) -> None:
-        miou = _official_miou(line)
+        miou = official_miou(line)
         if miou is not None:
             self._bar.update(self._task, miou=f"{100 * miou:.2f} %")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from assay.commands import run
 from assay.data.source import IGNORE, DataMissing
 from assay.data.sources import CamVid
 from assay.places import Places
@@ -63,10 +64,40 @@ def test_every_id_means_itself(places):
 
 def test_a_pool_without_images_is_missing(tmp_path):
     write(tmp_path / "camvid", "train", "a", [[0]])
-    with pytest.raises(DataMissing, match=r"CamVid val: no images in .*camvid.val.images"):
+    with pytest.raises(DataMissing, match=r"CamVid val \(101 images\): no images in .*camvid.val.images"):
         CamVid().ids("val", Places(data=tmp_path))
 
 
 def test_missing_data_name_their_size_and_their_home(tmp_path):
     with pytest.raises(DataMissing, match=r"367 images.*ASSAY_DATA.*Cambridge"):
         CamVid().ids("train", Places(data=tmp_path))
+
+
+def touch(root: Path, pool: str, count: int) -> Places:
+    """An unread pool of so many images."""
+    for folder, suffix in (("images", "jpg"), ("masks", "png")):
+        (root / "camvid" / pool / folder).mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            (root / "camvid" / pool / folder / f"{index:04}.{suffix}").touch()
+    return Places(data=root)
+
+
+def test_half_a_pool_is_noted_with_its_place_both_counts_and_the_data_sets_home(tmp_path):
+    (note,) = CamVid().notes("train", touch(tmp_path, "train", 200))
+    place = tmp_path / "camvid" / "train" / "images"
+    assert note.startswith(f"CamVid train: looked for the official 367 images in {place}, found 200;")
+    assert "Cambridge" in note
+
+
+def test_nothing_is_noted_of_a_whole_data_set(tmp_path):
+    touch(tmp_path, "val", 101)
+    places = touch(tmp_path, "train", 367)
+    assert CamVid().notes("train", places) == CamVid().notes("val", places) == ()
+
+
+def test_doctor_calls_half_a_pool_missing(tmp_path, capsys):
+    touch(tmp_path, "val", 101)
+    touch(tmp_path, "train", 200)
+    assert run(["doctor", "--data-root", str(tmp_path)]) == 0
+    (line,) = [each for each in capsys.readouterr().out.splitlines() if "data camvid" in each]
+    assert line.startswith("missing  data camvid: CamVid train: looked for the official 367 images in")

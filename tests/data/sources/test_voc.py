@@ -103,7 +103,9 @@ def test_validation_on_augmented_masks_is_possible_and_gives_another_fingerprint
 
 def test_augmented_labels_are_never_silently_replaced_by_fine_ones(places, root):
     (root / AUG / f"{TRAIN[1]}.png").unlink()
-    with pytest.raises(DataMissing, match=rf"train: 1 of 2 files .*{AUG}, .*first is {TRAIN[1]}.*masks=fine"):
+    with pytest.raises(
+        DataMissing, match=rf"train: looked for 2 files in .*{AUG}, found 1;.*missing is {TRAIN[1]}.*masks=fine"
+    ):
         VOC().ids("train", places)
     with pytest.raises(DataBroken, match=f"{TRAIN[1]}.png is missing"):
         VOC().read(TRAIN[1], places)
@@ -112,7 +114,7 @@ def test_augmented_labels_are_never_silently_replaced_by_fine_ones(places, root)
 
 def test_fine_labels_are_never_silently_replaced_by_augmented_ones(places, root):
     (root / FINE / f"{TRAIN[1]}.png").unlink()
-    with pytest.raises(DataMissing, match=rf"train: 1 of 2 files .*{FINE}, which holds 2; the first is {TRAIN[1]}"):
+    with pytest.raises(DataMissing, match=rf"train: looked for 2 files in .*{FINE}, found 1;.*is {TRAIN[1]}"):
         VOC(masks="fine").ids("train", places)
 
 
@@ -127,13 +129,38 @@ def test_a_pool_that_is_not_asked_for_may_be_incomplete(places, root):
 def test_missing_images_are_counted_and_the_first_is_named(places, root):
     for image_id in TRAIN:
         (root / "JPEGImages" / f"{image_id}.jpg").unlink()
-    with pytest.raises(DataMissing, match=rf"train: 2 of 2 files .*JPEGImages, which holds 4; the first is {TRAIN[0]}"):
-        VOC().ids("train", places)
+    with pytest.raises(DataMissing) as caught:
+        VOC().ids("train_aug", places)
+    assert str(caught.value).startswith(
+        f"VOC train_aug: looked for 5 files in {root / 'JPEGImages'}, found 3; the first that is missing is {TRAIN[0]}."
+    )
+    assert "host.robots.ox.ac.uk/pascal/VOC" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pool", "where", "official", "found"),
+    [
+        ("train", "ImageSets/Segmentation/train.txt", 1464, 2),
+        ("val", "ImageSets/Segmentation/val.txt", 1449, 1),
+        ("train_aug", AUG, 10582, 5),
+    ],
+)
+def test_a_pool_of_another_size_than_vocs_is_noted(places, root, pool, where, official, found):
+    (note,) = VOC().notes(pool, places)
+    said = f"VOC {pool}: looked for the official {official} images in {root / where}, found {found};"
+    assert note.startswith(said) and "host.robots.ox.ac.uk/pascal/VOC" in note
+
+
+def test_a_list_of_the_augmented_images_is_named_where_it_is_short(places, root):
+    path = root / "ImageSets" / "Segmentation" / "train_aug.txt"
+    path.write_text(ADDED[1])
+    (note,) = VOC().notes("train_aug", places)
+    assert f"images in {path}, found 1;" in note
 
 
 def test_a_missing_list_is_named(places, root):
     (root / "ImageSets" / "Segmentation" / "train.txt").unlink()
-    with pytest.raises(DataMissing, match=r"the list .*train\.txt is missing.*host\.robots"):
+    with pytest.raises(DataMissing, match=r"the list .*train\.txt \(1464 images\) is missing.*host\.robots"):
         VOC().ids("train", places)
     assert VOC().facts(TRAIN, places) == {}
     assert VOC().ids("train_aug", places) == TRAIN + ADDED

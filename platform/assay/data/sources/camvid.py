@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from assay.data.source import DataMissing, Source
-from assay.data.sources.files import paired, pool_of, read_pair, stem_of
+from assay.data.sources.files import paired, pool_of, read_pair, size_notes, stem_of
 from assay.places import Places
 
 CLASSES = (
@@ -19,6 +19,7 @@ PALETTE = (
     (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
 )  # fmt: skip
 UNLABELLED = 11
+SIZES = {"train": 367, "val": 101}
 HOME = "CamVid's home is the University of Cambridge's Machine Intelligence Laboratory (mi.eng.cam.ac.uk)."
 
 
@@ -34,7 +35,7 @@ class CamVid(Source):
         return PALETTE
 
     def pools(self) -> tuple[str, ...]:
-        return ("train", "val")
+        return tuple(SIZES)
 
     def ids(self, pool: str, places: Places) -> tuple[str, ...]:
         return tuple(f"{pool}/{stem}" for stem in _pairs(_root(places), pool))
@@ -47,6 +48,10 @@ class CamVid(Source):
     def image_id(self, entry: str) -> str:
         return f"{pool_of(entry)}/{stem_of(entry)}"
 
+    def notes(self, pool: str, places: Places) -> tuple[str, ...]:
+        where, found = _root(places) / pool / "images", len(self.ids(pool, places))
+        return size_notes(f"CamVid {pool}", found=found, official=SIZES[pool], where=where, home=HOME)
+
 
 def _root(places: Places) -> Path:
     tried = (places.data / "camvid", places.data / "CamVid", places.data)
@@ -54,11 +59,12 @@ def _root(places: Places) -> Path:
         if (root / "train" / "images").is_dir():
             return root
     raise DataMissing(
-        f"CamVid: looked for train/images (367 images) in {', '.join(map(str, tried))} and found none; name the folder"
-        f" with --data-root or ASSAY_DATA. {HOME}"
+        f"CamVid: looked for train/images ({SIZES['train']} images) in {', '.join(map(str, tried))} and found none;"
+        f" name the folder with --data-root or ASSAY_DATA. {HOME}"
     )
 
 
 @functools.lru_cache(maxsize=8)
 def _pairs(root: Path, pool: str) -> dict[str, tuple[Path, Path]]:
-    return paired(root / pool / "images", root / pool / "masks", what=f"CamVid {pool}", home=HOME)
+    what = f"CamVid {pool} ({SIZES[pool]} images)"
+    return paired(root / pool / "images", root / pool / "masks", what=what, home=HOME)

@@ -109,6 +109,16 @@ def listed(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> dict[str
     return found
 
 
+def size_notes(what: str, *, found: int, official: int, where: Path, home: str) -> tuple[str, ...]:
+    """Nothing for a pool of its owner's size. Another size is no mistake, but its results are another data set's."""
+    if found == official:
+        return ()
+    return (
+        f"{what}: looked for the official {official} images in {where}, found {found}; results on them cannot be"
+        f" compared with published ones. {home}",
+    )
+
+
 def paired(images: Path, masks: Path, *, what: str, home: str) -> dict[str, tuple[Path, Path]]:
     """Image and mask by id; refuses a folder with none, and images without masks."""
     pictures, labels = listed(images), listed(masks, (".png",))

@@ -10,7 +10,7 @@ import numpy as np
 
 from assay.data.lists import read_list
 from assay.data.source import DataMissing, Source
-from assay.data.sources.files import listed, read_pair, stem_of
+from assay.data.sources.files import listed, read_pair, size_notes, stem_of
 from assay.places import Places
 from assay.values import param
 
@@ -19,6 +19,7 @@ CLASSES = (
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 FINE, AUG = "SegmentationClass", "SegmentationClassAug"
+SIZES = {"train": 1464, "train_aug": 10582, "val": 1449}
 _LISTS = Path("ImageSets") / "Segmentation"
 HOME = (
     "VOC's home is host.robots.ox.ac.uk/pascal/VOC; SegmentationClassAug comes from the SBD data set of Hariharan et"
@@ -41,16 +42,12 @@ class VOC(Source):
         return tuple(_colour(index) for index in range(len(CLASSES)))
 
     def pools(self) -> tuple[str, ...]:
-        return ("train", "train_aug", "val")
+        return tuple(SIZES)
 
     def ids(self, pool: str, places: Places) -> tuple[str, ...]:
         root = _root(places)
-        if pool != "train_aug" or (root / _LISTS / "train_aug.txt").is_file():
-            return _checked(root, _listed_ids(root, pool), pool, self.masks)
-        with_mask = _files(root, AUG)
-        if not with_mask:
-            raise DataMissing(f"VOC train_aug: no masks in {root / AUG} (10582 expected beside val's). {HOME}")
-        return _checked(root, tuple(sorted(set(with_mask) - set(_listed_ids(root, "val")))), pool, self.masks)
+        ids = _listed_ids(root, pool) if _names(root, pool) != root / AUG else _augmented_ids(root, pool)
+        return _checked(root, ids, pool, self.masks)
 
     def read(self, image_id: str, places: Places) -> tuple[np.ndarray, np.ndarray]:
         root = _root(places)
@@ -67,6 +64,10 @@ class VOC(Source):
         """Validation on other masks than VOC's own gives other numbers."""
         replaced = len(_val_of_aug(_root(places)))
         return f"{replaced} validation masks of {AUG}" if replaced else None
+
+    def notes(self, pool: str, places: Places) -> tuple[str, ...]:
+        where, found = _names(_root(places), pool), len(self.ids(pool, places))
+        return size_notes(f"VOC {pool}", found=found, official=SIZES[pool], where=where, home=HOME)
 
     def facts(self, labeled: tuple[str, ...], places: Places) -> dict[str, Any]:
         """How many labelled images have one of the 1464 fine masks: lists differ in this more than in anything."""
@@ -91,17 +92,31 @@ def _root(places: Places) -> Path:
         if (root / "JPEGImages").is_dir():
             return root
     raise DataMissing(
-        f"VOC: looked for a folder JPEGImages in {', '.join(map(str, tried))} and found none; name the folder above it"
-        f" with --data-root or ASSAY_DATA. {HOME}"
+        f"VOC: looked for a folder JPEGImages in {', '.join(map(str, tried))} and found none (17125 images expected);"
+        f" name the folder above it with --data-root or ASSAY_DATA. {HOME}"
     )
+
+
+def _names(root: Path, pool: str) -> Path:
+    """What says which images a pool has: its list; for train_aug, which VOC's owner does not list, else its masks."""
+    path = root / _LISTS / f"{pool}.txt"
+    return path if pool != "train_aug" or path.is_file() else root / AUG
 
 
 @functools.lru_cache(maxsize=16)
 def _listed_ids(root: Path, pool: str) -> tuple[str, ...]:
     path = root / _LISTS / f"{pool}.txt"
     if not path.is_file():
-        raise DataMissing(f"VOC {pool}: the list {path} is missing. {HOME}")
+        raise DataMissing(f"VOC {pool}: the list {path} ({SIZES[pool]} images) is missing. {HOME}")
     return tuple(sorted({stem_of(entry) for entry in read_list(path)}))
+
+
+@functools.lru_cache(maxsize=8)
+def _augmented_ids(root: Path, pool: str) -> tuple[str, ...]:
+    with_mask = _files(root, AUG)
+    if not with_mask:
+        raise DataMissing(f"VOC {pool}: no masks in {root / AUG} ({SIZES[pool]} expected beside val's). {HOME}")
+    return tuple(sorted(set(with_mask) - set(_listed_ids(root, "val"))))
 
 
 @functools.lru_cache(maxsize=16)
@@ -138,7 +153,7 @@ def _checked(root: Path, ids: tuple[str, ...], pool: str, masks: str) -> tuple[s
         if missing:
             cure = f" data.source.masks=fine reads {FINE}." if (pool, folder) == ("train", AUG) else ""
             raise DataMissing(
-                f"VOC {pool}: {len(missing)} of {len(names)} files are not in {root / folder}, which holds"
-                f" {len(there)}; the first is {missing[0]}.{cure} {HOME}"
+                f"VOC {pool}: looked for {len(names)} files in {root / folder}, found {len(names) - len(missing)};"
+                f" the first that is missing is {missing[0]}.{cure} {HOME}"
             )
     return ids

@@ -1,0 +1,82 @@
+"""What is kept of a training that failed, on one rank or on all."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import traceback
+from typing import Any
+
+import torch
+
+from assay.errors import AssayError, LostClaim, OutOfMemory, UserError
+from assay.ranks import rank, world_size
+from assay.resolve import Resolved
+from assay.store import records
+from assay.store.claims import Claim
+from assay.store.store import Store, StoreError
+
+_WAIT_FOR_OTHER_RANKS = 5.0  # seconds in which the rank that failed first writes down why
+
+
+def remember(problem: Exception, store: Store, key: str, claim: Claim | None, *, keeps_mistakes: bool) -> None:
+    """Keep the error with the experiment, if it is the experiment's; a full disk or a lost claim is not.
+
+    An error on purpose would come again, so the experiment is failed; any other may pass, so it is interrupted. A
+    user's mistake (a broken image) is the user's to mend, so it ends the experiment only where `keeps_mistakes`.
+    """
+    if isinstance(problem, (LostClaim, StoreError)):
+        return
+    final = isinstance(problem, AssayError) and (keeps_mistakes or not isinstance(problem, UserError))
+    with contextlib.suppress(StoreError, LostClaim):
+        failure = _failure(problem) | {"final": final}
+        if rank() != 0:
+            records.write_error_of_rank(store, key, rank(), failure)
+            return
+        if claim is not None:
+            claim.check()
+        if world_size() > 1 and not isinstance(problem, AssayError):
+            # What rank 0 sees is a connection that broke; the rank that broke it knows more.
+            failure = _error_of_another_rank(store, key) or failure
+        records.add_failure(store, key, failure, final=failure["final"])
+
+
+def _error_of_another_rank(store: Store, key: str) -> dict[str, Any] | None:
+    end = time.monotonic() + _WAIT_FOR_OTHER_RANKS
+    while time.monotonic() < end:
+        told = records.errors_of_ranks(store, key)
+        if told:
+            return told[-1]
+        time.sleep(0.1)
+    return None
+
+
+def forget(problem: Exception | None, store: Store, key: str) -> None:
+    """After a user's mistake in an experiment's first session, leave the store as it was."""
+    if isinstance(problem, UserError):
+        with contextlib.suppress(StoreError):
+            for name in store.names(key):
+                store.delete(key, name)
+
+
+def explained(error: Exception, resolved: Resolved) -> Exception:
+    """Out of memory in words; every other error as it is."""
+    text = str(error)
+    if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) and "can't allocate memory" not in text:
+        return error
+    recipe = resolved.experiment.recipe
+    return OutOfMemory(
+        "the device's memory does not suffice; lower recipe.labeled_batch"
+        f" ({recipe.labeled_batch}), recipe.unlabeled_batch ({recipe.unlabeled_batch}) or recipe.augment.crop"
+        f" {recipe.augment.crop}, raise recipe.accumulate ({recipe.accumulate}), or use more ranks; if it came while"
+        f" evaluating, --runtime evaluation_batch=1 or recipe.evaluation.mode=sliding."
+        f" torch says: {text.splitlines()[0] if text else 'nothing'}"
+    )
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    return {
+        "error": f"{type(error).__name__}: {error}",
+        "rank": rank(),
+        "traceback": "".join(traceback.format_exception(error)),
+    }

@@ -1,0 +1,105 @@
+"""What a finished training leaves: its result as plain data, its weights, and a few predictions to look at."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import torch
+
+from assay.data.normalize import normalize
+from assay.nets.count import multiply_adds, parameters
+from assay.nets.network import Network
+from assay.ranks import world_size
+from assay.training.evaluate import predict
+from assay.training.loop import Training
+from assay.training.model import autocast, own_state, random_parameters
+
+WEIGHTS = "weights.pt"  # the networks after the last step
+PANEL_IMAGES = 4
+
+
+def result_of(training: Training, sessions: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is known at the end. Shares, not percent."""
+    journal, resolved = training.journal, training.resolved
+    official = next(iter(training.predictors()))
+    source = resolved.experiment.data.source
+    return {
+        "key": resolved.key,
+        "official": official,
+        "steps": training.step,
+        "miou": journal.last[official]["miou"],
+        "pixel_accuracy": journal.last[official]["pixel_accuracy"],
+        "iou": journal.last[official]["iou"],
+        "classes": list(source.classes()),
+        "palette": [list(colour) for colour in source.palette()],
+        "miou_best": journal.best_miou,
+        "step_best": journal.best_step,
+        "networks": journal.last,
+        "cost": _cost(training),
+        "data": {name: resolved.images.describe(name) for name in ("labeled", "unlabeled", "val")}
+        | source.facts(resolved.images.labeled, training.places),
+        "notes": list(resolved.images.notes),
+        "random_parameters": random_parameters(training.nets),
+        "accumulated": training.recipe.accumulate > 1,
+        "seconds": round(journal.seconds, 3),
+        "device_seconds": round(journal.seconds * world_size(), 3),
+        "images_per_second": round(training.step * training.images_per_step() / max(journal.seconds, 1e-9), 2),
+        "peak_memory": _peak_memory(training.device),
+        "sessions": sessions,
+        "same_bits": _same_bits(training, sessions),
+    }
+
+
+def _same_bits(training: Training, sessions: list[dict[str, Any]]) -> bool:
+    """Whether an uninterrupted training would have given the same bits; on a GPU not even two of those do."""
+    interrupted = len(sessions) > 1
+    return not any(each["changed"] for each in sessions) and not (interrupted and training.device.type != "cpu")
+
+
+def _cost(training: Training) -> dict[str, dict[str, int]]:
+    """Parameters and multiply-adds of each network on one training crop."""
+    height, width = training.recipe.augment.crop
+    return {
+        name: {"parameters": parameters(net), "multiply_adds": multiply_adds(net, height, width)}
+        for name, net in training.nets.items()
+        if isinstance(net, Network)
+    }
+
+
+def _peak_memory(device: torch.device) -> int | None:
+    """Bytes on the accelerator; None where there is none."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+
+
+def weights_of(training: Training) -> bytes:
+    """The networks that this experiment trained."""
+    buffer = io.BytesIO()
+    torch.save({name: value.cpu() for name, value in own_state(training.nets).items()}, buffer)
+    return buffer.getvalue()
+
+
+@torch.no_grad()
+def panel_of(training: Training) -> bytes:
+    """The first validation images with truth and the official network's prediction, as NumPy writes arrays."""
+    source = training.resolved.experiment.data.source
+    ids = training.resolved.images.val[:PANEL_IMAGES]
+    training.nets.eval()
+    official = next(iter(training.predictors().values()))
+    arrays: dict[str, np.ndarray] = {}
+    for index, image_id in enumerate(ids):
+        image, truth = source.read(image_id, training.places)
+        pixels = normalize(
+            torch.tensor(image, device=training.device).permute(2, 0, 1).unsqueeze(0), dtype=training.dtype
+        )
+        with autocast(training.recipe.precision, training.device):
+            prediction = predict(official, pixels, training.recipe.evaluation)
+        arrays |= {
+            f"image{index}": np.asarray(image),
+            f"truth{index}": np.asarray(truth, dtype=np.uint8),
+            f"prediction{index}": prediction[0].to("cpu", torch.uint8).numpy(),
+        }
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
