@@ -7,4 +7,5 @@ METHODS: dict[str, str] = {
     "mean_teacher": "methods.mean_teacher:MeanTeacher",
     "cutmix_seg": "methods.cutmix_seg:CutMixSeg",
     "cps": "methods.cps:CPS",
+    "kd": "methods.kd:KD",
 }

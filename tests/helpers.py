@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from assay.experiment import Experiment, Runtime
 from assay.overrides import apply, overrides_of
+from assay.places import Places
 from assay.presets import starting_point
+from assay.resolve import Resolved
+from assay.training.loop import Training
+from assay.training.outcome import weights_of
 
 SMALL = {
     "recipe.steps": 12,
@@ -18,6 +24,16 @@ SMALL = {
     "net.encoder.width": 4,
 }
 QUIET = Runtime(progress="none", checkpoint_every=4, log_every=2, device="cpu")
+
+
+def fresh_weights(resolved: Resolved) -> Callable[[str], bytes]:
+    """The first weights of the experiments inside this one, in place of trained ones."""
+
+    def read(key: str) -> bytes:
+        (inner,) = {each.key: each for each in resolved.inputs.values() if each.key == key}.values()
+        return weights_of(Training(inner, places=Places(), runtime=QUIET))
+
+    return read
 
 
 def small(method: str = "supervised", **changes: object) -> Experiment:

@@ -5,11 +5,13 @@ Means are over the pixels of the *global* batch: with several ranks, sums and co
 
 from methods.losses.consistency import probability_distance
 from methods.losses.cross_entropy import pixel_ce, pixel_ce_ohem, supervised_ce
+from methods.losses.distillation import kd
 from methods.losses.pseudo_labels import agreement, confident, pseudo_label
 
 __all__ = [
     "agreement",
     "confident",
+    "kd",
     "pixel_ce",
     "pixel_ce_ohem",
     "probability_distance",

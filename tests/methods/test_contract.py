@@ -7,6 +7,7 @@ import json
 
 import pytest
 import torch
+from helpers import fresh_weights
 
 from assay.catalogue import method_class
 from assay.data.loading import on_device
@@ -44,6 +45,7 @@ def confidence_of_a_fresh_network(share: float) -> float:
     return float(highest.quantile(share))
 
 
+TEACHER = apply(starting_point("supervised", "shapes", seed=5), overrides_of(SIZES, "test"))
 # For each method its variants, and for each field a value other than the default. A field that is not here fails.
 VARIANTS: dict[str, dict[str, dict[str, object]]] = {
     "supervised": {"plain": {}},
@@ -53,6 +55,7 @@ VARIANTS: dict[str, dict[str, dict[str, object]]] = {
         "plain": {},
         "cutmix": {"cutmix": "boxes", "on_labeled": False},
     },
+    "kd": {"plain": {"teachers": (TEACHER,)}, "two teachers": {"teachers": (TEACHER, TEACHER.replace(seed=1))}},
 }
 OTHER: dict[str, dict[str, object]] = {
     "supervised": {},
@@ -65,9 +68,13 @@ OTHER: dict[str, dict[str, object]] = {
         "boxes": Boxes(num_boxes=3),
     },
     "cps": {"weight": 7.0, "cutmix": "boxes", "on_labeled": False},
+    "kd": {"teachers": (TEACHER.replace(seed=1),), "weight": 7.0, "temperature": 3.0, "on_unlabeled": False},
 }
 # A fresh teacher gives every class about 1/6: here half of its pixels are confident.
-BASE: dict[str, dict[str, object]] = {"cutmix_seg": {"threshold": confidence_of_a_fresh_network(0.5)}}
+BASE: dict[str, dict[str, object]] = {
+    "cutmix_seg": {"threshold": confidence_of_a_fresh_network(0.5)},
+    "kd": {"teachers": (TEACHER,)},
+}
 CASES = [(name, variant) for name in METHODS for variant in VARIANTS[name]]
 
 
@@ -77,7 +84,8 @@ def experiment(name: str, changes: dict[str, object]) -> Experiment:
 
 
 def training(made: Experiment) -> Training:
-    return Training(resolve(made, Places()), places=Places(), runtime=Runtime(device="cpu"))
+    resolved = resolve(made, Places())
+    return Training(resolved, places=Places(), runtime=Runtime(device="cpu"), read_weights=fresh_weights(resolved))
 
 
 def method_of(of: Training) -> Method:
@@ -171,8 +179,9 @@ def test_no_field_is_dead(name: str) -> None:
 def test_a_weight_of_zero_takes_its_term_out(name: str) -> None:
     weights = [field.name for field in fields(method_class(name)) if field.name.startswith("weight")]
     for weight in weights:
-        there = set(losses_at(training(experiment(name, {})), 0).terms)
-        without = set(losses_at(training(experiment(name, {weight: 0})), 0).terms)
+        base = BASE.get(name, {})
+        there = set(losses_at(training(experiment(name, base)), 0).terms)
+        without = set(losses_at(training(experiment(name, base | {weight: 0})), 0).terms)
         assert without < there
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import QUIET, small
+from helpers import QUIET, fresh_weights, small
 
 from assay import NUMERICS
 from assay.catalogue import method_class
@@ -21,6 +21,7 @@ from methods import METHODS
 
 GOLDEN = Path(__file__).with_name("golden.json")
 VARIANTS: dict[str, tuple[str, dict[str, object]]] = {name: (name, {}) for name in METHODS} | {
+    "kd": ("kd", {"method__teachers": (small("supervised", seed=5),), "method__temperature": 2.0}),
     "cps + cutmix": ("cps", {"method__cutmix": "boxes"}),
     "cutmix_seg, confident": ("cutmix_seg", {"method__threshold": 0.18}),
 }
@@ -41,7 +42,8 @@ class _Losses:
 def first_losses(variant: str) -> list[float]:
     name, changes = VARIANTS[variant]
     keep = _Losses()
-    Training(resolve(small(name, recipe__steps=3, **changes), Places()), places=Places(), runtime=QUIET).run(keep)
+    resolved = resolve(small(name, recipe__steps=3, **changes), Places())
+    Training(resolved, places=Places(), runtime=QUIET, read_weights=fresh_weights(resolved)).run(keep)
     return keep.seen
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from methods.ema import ema_update, teacher_of
-from methods.losses import agreement, pixel_ce, pixel_ce_ohem, probability_distance, pseudo_label
+from methods.losses import agreement, kd, pixel_ce, pixel_ce_ohem, probability_distance, pseudo_label
 
 IGNORE = 255
 
@@ -120,6 +120,24 @@ def network(seed: int) -> nn.Module:
     made = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     made(torch.randn(2, 3, 8, 8))
     return made
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_kd_is_the_scaled_kl_divergence_of_softened_predictions_over_the_pixels_that_count(temperature: float) -> None:
+    logits, _ = example()
+    teacher = example(seed=1)[0]
+    valid = torch.ones(2, 4, 5, dtype=torch.bool)
+    valid[0, 0] = False
+    losses = []
+    for b, h, w in valid.nonzero().tolist():
+        p, q = ((each[b, :, h, w] / temperature).softmax(0) for each in (teacher.detach(), logits))
+        losses.append(temperature**2 * (p * (p.log() - q.log())).sum())
+    slow = sum(losses) / len(losses)
+    assert_same(kd(logits, teacher, temperature=temperature, valid=valid), slow, logits)
+    with pytest.raises(RuntimeError):
+        torch.autograd.grad(kd(logits, teacher, temperature=temperature), teacher)
+    everywhere = kd(logits, teacher, temperature=temperature)
+    assert torch.equal(everywhere, kd(logits, teacher, temperature=temperature, valid=torch.ones_like(valid)))
 
 
 @pytest.mark.parametrize("buffers", [False, True])
