@@ -6,13 +6,10 @@ import argparse
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 
 from assay.commands.common import add_out, add_places, places_of, store_of
 from assay.errors import UserError
+from assay.signals import stop_on_signals
 
 EXAMPLES = """examples:
   python -m assay train --method supervised
@@ -126,33 +123,3 @@ def _silent(text: str) -> None:
 
 def _command() -> str:
     return " ".join(["python -m assay", *sys.argv[1:]])
-
-
-class Stopped(threading.Event):
-    """Set by the first signal."""
-
-    signal = 0
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[Stopped]:
-    """The first Ctrl-C or SIGTERM asks the training to stop at its next step; the second stops at once."""
-    stopped = Stopped()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if stopped.is_set():
-            os._exit(128 + number)
-        stopped.signal = number
-        stopped.set()
-        print(
-            "stopping at the next step with a checkpoint; once more stops at once",
-            file=sys.stderr,
-            flush=True,
-        )
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

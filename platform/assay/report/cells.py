@@ -1,0 +1,191 @@
+"""From the table of results to one frozen value per cell of a paper's table.
+
+Nothing is ever filled in: a mean is over the seeds that finished, and says how many of the planned ones these are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, get_args
+
+import pandas as pd
+
+from assay.report.layout import RowLayout, TableLayout
+from assay.report.statistics import Paired, Summary, detectable, holm, paired, summary
+
+State = Literal["done", "failed", "blocked", "running", "waiting"]
+STATES: tuple[State, ...] = get_args(State)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training of a cell: a seed, and how it went."""
+
+    seed: int
+    state: State
+    error: str = ""
+    key: str = ""
+    miou: float | None = None  # percent, of the last checkpoint
+    best: float | None = None  # percent, of the best checkpoint
+    macs: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A cell against the reference row's in the same column: differences of equal seeds."""
+
+    reference: str
+    paired: Paired
+    holm: float | None  # p corrected for all comparisons of the table in this column
+    family: int  # how many of these were tested; one seed tests nothing
+    detectable: float | None  # the smallest gap that so many seeds with this spread can see
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One cell of a table: what this study found, and what the paper printed."""
+
+    row: str
+    column: str
+    runs: tuple[Run, ...]  # by seed; none where only the paper's number exists
+    paper: float | None
+    comparable: bool
+    differs: str  # from the paper's protocol, "" if nothing
+    last: Summary  # mIoU of the last checkpoints
+    best: Summary  # mIoU of the best checkpoints
+    comparison: Comparison | None = None
+
+    @property
+    def planned(self) -> int:
+        """How many seeds there are to train."""
+        return len(self.runs)
+
+    def count(self, state: State) -> int:
+        """How many seeds are in a state."""
+        return sum(run.state == state for run in self.runs)
+
+    @property
+    def done(self) -> int:
+        """How many seeds are finished."""
+        return self.count("done")
+
+    @property
+    def delta(self) -> float | None:
+        """Ours less the paper's."""
+        return None if self.last.mean is None or self.paper is None else self.last.mean - self.paper
+
+    @property
+    def macs(self) -> float | None:
+        """Multiply-adds of the network, once they are known."""
+        return next((run.macs for run in self.runs if run.macs is not None), None)
+
+    def by_seed(self) -> dict[int, float]:
+        """The finished seeds' mIoU."""
+        return {run.seed: run.miou for run in self.runs if run.miou is not None}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FilledTable:
+    """A table's layout with a value for each of its cells, row by row."""
+
+    layout: TableLayout
+    rows: tuple[tuple[Cell, ...], ...]
+
+    def lines(self) -> Iterator[tuple[RowLayout, tuple[Cell, ...]]]:
+        """Each row's layout with its cells."""
+        return zip(self.layout.rows, self.rows, strict=True)
+
+    def cells(self) -> Iterator[Cell]:
+        """All cells, row by row."""
+        return (cell for row in self.rows for cell in row)
+
+    def column(self, index: int) -> tuple[Cell, ...]:
+        """The cells of a column, from the top down."""
+        return tuple(row[index] for row in self.rows)
+
+
+def fill(frame: pd.DataFrame, layout: TableLayout) -> FilledTable:
+    """A table's cells, from the results of its study."""
+    groups = _groups(frame[frame["table"] == layout.name])
+    columns = [
+        _compared(
+            [_cell(row.label, column.label, groups.get((row.label, column.label), [])) for row in layout.rows], layout
+        )
+        for column in layout.columns
+    ]
+    return FilledTable(layout=layout, rows=tuple(zip(*columns, strict=True)))
+
+
+def _groups(frame: pd.DataFrame) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """The lines of the frame by (row, column), absent values as None."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for line in records(frame):
+        found.setdefault((line["row"], line["column"]), []).append(line)
+    return found
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The lines of a frame as plain dictionaries; every kind of absent value (NaN, NA, NaT) is None."""
+    return [
+        {str(name): None if _absent(value) else value for name, value in line.items()}
+        for line in frame.to_dict("records")
+    ]
+
+
+def _absent(value: Any) -> bool:
+    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
+
+
+def _cell(row: str, column: str, lines: list[dict[str, Any]]) -> Cell:
+    runs = sorted((_run(line) for line in lines if line["status"] != "quoted"), key=lambda run: run.seed)
+    differs = dict.fromkeys(line["differs"] for line in lines if line["differs"])
+    return Cell(
+        row=row,
+        column=column,
+        runs=tuple(runs),
+        paper=next((float(line["paper_miou"]) for line in lines if line["paper_miou"] is not None), None),
+        comparable=all(bool(line["comparable"]) for line in lines),
+        differs="; ".join(differs),
+        last=summary([run.miou for run in runs if run.miou is not None]),
+        best=summary([run.best for run in runs if run.best is not None]),
+    )
+
+
+def _run(line: Mapping[str, Any]) -> Run:
+    miou = _finite(line["miou"]) if line["status"] == "done" else None
+    lost = line["status"] == "done" and miou is None
+    return Run(
+        seed=int(line["seed"]),
+        state="failed" if lost else line["status"],
+        error="It ended without a finite mIoU." if lost else line["error"] or "",
+        key=line["key"] or "",
+        miou=miou,
+        best=None if miou is None else _finite(line["miou_best"]),
+        macs=_finite(line["macs"]),
+    )
+
+
+def _finite(value: Any) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _compared(cells: list[Cell], layout: TableLayout) -> list[Cell]:
+    """A column's cells, each with its comparison to the reference row."""
+    labels = [cell.row for cell in cells]
+    if layout.reference not in labels:
+        return cells
+    reference = cells[labels.index(layout.reference)]
+    pairs = [None if cell is reference else paired(reference.by_seed(), cell.by_seed()) for cell in cells]
+    tested = [pair.p if pair is not None and pair.n > 1 else None for pair in pairs]
+    family = sum(p is not None for p in tested)
+    return [
+        cell if pair is None else dataclasses.replace(cell, comparison=_comparison(reference, pair, corrected, family))
+        for cell, pair, corrected in zip(cells, pairs, holm(tested), strict=True)
+    ]
+
+
+def _comparison(reference: Cell, pair: Paired, corrected: float | None, family: int) -> Comparison:
+    gap = detectable(pair.sd, pair.n) if pair.sd else None  # equal differences say nothing about the next ones
+    return Comparison(reference=reference.row, paired=pair, holm=corrected, family=family, detectable=gap)

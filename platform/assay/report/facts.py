@@ -1,0 +1,164 @@
+"""What a study's trainings were, apart from what they scored: states, failures, code, machines, time.
+
+A training that stands in several tables has one key and is counted once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import pandas as pd
+
+from assay.report.cells import STATES, State, records
+from assay.report.layout import StudyLayout
+
+Line = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Trainings of some cells without a result, and why."""
+
+    places: tuple[str, ...]  # table, row and column of each cell that they stand in
+    seeds: tuple[int, ...]
+    state: State
+    error: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What the trainings of a row took."""
+
+    table: str
+    row: str
+    trainings: int
+    params: float | None
+    macs: float | None
+    seconds: float | None  # of one training, the middle one
+    device_seconds: float | None  # of all of them
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Facts:
+    """Everything about how a study was run."""
+
+    states: dict[State, int]
+    failures: tuple[Failure, ...]
+    details: tuple[tuple[str, tuple[str, ...]], ...]  # a name, and one text or several
+    costs: tuple[Cost, ...]
+    comparable: Literal["all", "some", "none"]  # how many cells follow the paper's protocol
+
+
+def gather(frame: pd.DataFrame, layout: StudyLayout) -> Facts:
+    """The facts of a study, from its results."""
+    lines = [line for line in records(frame) if line["status"] != "quoted"]
+    trainings = list({line["key"] or number: line for number, line in enumerate(lines)}.values())
+    followed = [bool(line["comparable"]) for line in lines]
+    states = Counter(line["status"] for line in trainings)
+    return Facts(
+        states={state: states[state] for state in STATES if states[state]},
+        failures=tuple(_failures(lines)),
+        details=tuple(_details(trainings)),
+        costs=tuple(_costs(lines, layout)),
+        comparable="all" if all(followed) else "some" if any(followed) else "none",
+    )
+
+
+def _failures(lines: Sequence[Line]) -> Iterable[Failure]:
+    """Each lost training once, seeds that were lost in the same cells for the same reason together."""
+    lost: dict[Any, list[Line]] = {}
+    for number, line in enumerate(lines):
+        if line["status"] in ("failed", "blocked"):
+            lost.setdefault(line["key"] or number, []).append(line)
+    seeds: dict[tuple[State, tuple[str, ...], str], list[int]] = {}
+    for same in lost.values():
+        places = tuple(f"{line['table']}: {line['row']}, {line['column']}" for line in same)
+        error = same[0]["error"] or "No reason was recorded."
+        seeds.setdefault((same[0]["status"], places, error), []).append(int(same[0]["seed"]))
+    for (state, places, error), own in seeds.items():
+        yield Failure(places=places, seeds=tuple(own), state=state, error=error)
+
+
+def _details(trainings: Sequence[Line]) -> Iterable[tuple[str, tuple[str, ...]]]:
+    done = [line for line in trainings if line["status"] == "done"]
+    yield "Code", _counted(_commit(line) for line in done)
+    yield "Versions", _counted(_versions(line["versions"]) for line in done)
+    yield "Devices", _counted(_device(line) for line in done)
+    yield "One training", (_span([line["seconds"] for line in done]),)
+    yield "All trainings", (duration(_total(done, "seconds")),)
+    yield "Device time", (duration(_total(done, "device_seconds")),)
+    times = sorted(line[end] for line in done for end in ("started", "finished") if line[end])
+    yield "From, to", (" to ".join((times[0], times[-1])) if times else duration(None),)
+
+
+def _counted(texts: Iterable[str]) -> tuple[str, ...]:
+    """Each text once; where there are several, with how many trainings it holds for."""
+    counts = Counter(texts)
+    if len(counts) < 2:
+        return tuple(counts) or ("–",)
+    return tuple(f"{text} ({count} trainings)" for text, count in counts.most_common())
+
+
+def _commit(line: Line) -> str:
+    if not line["git_commit"]:
+        return "commit not recorded"
+    return f"commit {line['git_commit']}{'' if line['git_clean'] else ', with changes that are not committed'}"
+
+
+def _versions(text: str | None) -> str:
+    named = json.loads(text) if text else {}
+    return ", ".join(f"{name} {version}" for name, version in named.items()) or "not recorded"
+
+
+def _device(line: Line) -> str:
+    workers = f"{int(line['world_size'] or 1)} × "
+    threads = f", {int(line['threads'])} threads each" if line["threads"] else ""
+    return f"{workers}{line['device'] or 'device not recorded'}{threads}"
+
+
+def _total(lines: Iterable[Line], column: str) -> float | None:
+    known = [line[column] for line in lines if line[column] is not None]
+    return sum(known) if known else None
+
+
+def _middle(values: Sequence[float | None]) -> float | None:
+    known = sorted(value for value in values if value is not None)
+    return known[len(known) // 2] if known else None
+
+
+def _span(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return duration(None)
+    return f"{duration(_middle(known))}, from {duration(min(known))} to {duration(max(known))}"
+
+
+def _costs(lines: Sequence[Line], layout: StudyLayout) -> Iterable[Cost]:
+    for table in layout.tables:
+        for row in table.rows:
+            own = [line for line in lines if (line["table"], line["row"]) == (table.name, row.label)]
+            done = [line for line in own if line["status"] == "done"]
+            if done:
+                yield Cost(
+                    table=table.title,
+                    row=row.label,
+                    trainings=len(done),
+                    params=_middle([line["params"] for line in done]),
+                    macs=_middle([line["macs"] for line in done]),
+                    seconds=_middle([line["seconds"] for line in done]),
+                    device_seconds=_total(done, "device_seconds"),
+                )
+
+
+def duration(seconds: float | None) -> str:
+    """A time in the unit in which it is easily read."""
+    if seconds is None:
+        return "–"
+    for size, unit in ((86400 * 3, "days"), (3600 * 3, "h"), (180, "min")):
+        if seconds >= size:
+            return f"{seconds / {'days': 86400, 'h': 3600, 'min': 60}[unit]:.1f} {unit}"
+    return f"{seconds:.1f} s"

@@ -1,0 +1,276 @@
+"""The figures of a table as SVG: ours against the paper's, learning curves, mIoU against cost.
+
+Each figure shows one column of the table and is narrow enough to be read on a phone; a page puts them side by side.
+Equal inputs give equal bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import io
+import re
+import textwrap
+from collections.abc import Callable, Sequence
+from html import escape
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
+
+from assay.report.cells import Cell, FilledTable
+from assay.report.curves import Curve, Logged, by_key, supervised_loss, validation_miou
+from assay.report.verdict import verdict
+from assay.report.words import INTERVAL, number, ours
+
+# Okabe and Ito's colours, which differ for every kind of colour vision; yellow and black are left out because one
+# cannot be seen on white and the other on black.
+COLORS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
+DASHES = ("-", "--", ":", "-.")
+MARKERS = ("o", "s", "^", "v", "P", "X", "p")  # as many as keep the pairs of colour and marker apart
+INK, MUTED, GRID, GROUND = "#24292f", "#6a737d", "#d8dee4", "#ffffff"
+
+_WIDTH = 3.9  # inches, at which 9 points can be read on a phone
+_STYLE = {
+    "svg.fonttype": "none",  # text stays text: small files, and it can be selected and read aloud
+    "svg.hashsalt": "assay",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # what the layout is measured with; wider than what browsers use
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "figure.facecolor": GROUND,
+    "axes.facecolor": GROUND,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A drawn figure."""
+
+    name: str  # of its file
+    group: str  # figures of one kind stand together
+    title: str
+    description: str  # what is to be seen, for those who cannot see it
+    svg: str
+
+
+def figures(table: FilledTable, history: pd.DataFrame) -> list[Figure]:
+    """All figures of a table, kind by kind and column by column."""
+    logged = by_key(history)
+    return [
+        *_each_column(table, "paper", "Ours against the paper’s", _against_paper),
+        *_each_column(table, "miou", "Validation mIoU while training", functools.partial(_learning, logged, "miou")),
+        *_each_column(table, "loss", "Supervised loss while training", functools.partial(_learning, logged, "loss")),
+        *(_each_column(table, "cost", "mIoU against cost", _against_cost) if _costs_differ(table) else []),
+    ]
+
+
+def _each_column(
+    table: FilledTable, kind: str, group: str, draw: Callable[[str, str, tuple[Cell, ...]], tuple[str, str] | None]
+) -> list[Figure]:
+    found = []
+    for index, column in enumerate(table.layout.columns):
+        title = f"{group}: {table.layout.title}, {column.label}"
+        drawn = draw(title, column.label, table.column(index))
+        if drawn is not None:
+            description, svg = drawn
+            name = f"{table.layout.name}.{kind}.{index + 1}-{_slug(column.label)}"
+            found.append(Figure(name=name, group=group, title=title, description=description, svg=svg))
+    return found
+
+
+def _slug(label: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
+
+
+# --- ours against the paper's --------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=512)
+def _against_paper(title: str, label: str, cells: tuple[Cell, ...]) -> tuple[str, str] | None:
+    """A row per row of the table: our mean with its interval, and the paper's number."""
+    if all(not cell.done and cell.paper is None for cell in cells):
+        return None
+    said = [f"{cell.row}: ours {ours(cell)}, paper {number(cell.paper)}" for cell in cells]
+    names = ["\n".join(textwrap.wrap(_row_name(cell), 24)) for cell in cells]
+    height = 1.2 + 0.16 * sum(max(2, name.count("\n") + 1) for name in names)
+
+    def draw(axes: Axes) -> None:
+        papers = [(cell.paper, index) for index, cell in enumerate(cells) if cell.paper is not None]
+        for index, cell in enumerate(cells):
+            _point(axes, cell, index, f"ours, {INTERVAL}", color=COLORS[0], marker="o", vertical=False)
+        if papers:
+            hollow = {"markerfacecolor": "none", "markersize": 6.0}
+            values, places = zip(*papers, strict=True)
+            axes.errorbar(values, places, fmt="D", color=MUTED, label=_paper_name(cells), **hollow)  # type: ignore[arg-type]
+        axes.set_yticks(range(len(cells)), names)
+        axes.set_ylim(len(cells) - 0.5, -0.5)
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlabel("mIoU (%)")
+
+    return _svg(title, "; ".join(said), label, height, draw, legend_columns=2)
+
+
+def _row_name(cell: Cell) -> str:
+    return cell.row if cell.done or not cell.planned else f"{cell.row} ({verdict(cell).kind})"
+
+
+def _paper_name(cells: tuple[Cell, ...]) -> str:
+    return "paper" if all(cell.comparable for cell in cells if cell.planned) else "paper, not comparable"
+
+
+def _point(axes: Axes, cell: Cell, at: float, label: str, *, color: str, marker: str, vertical: bool) -> None:
+    """A cell's mean with its interval; without whiskers where one seed has none."""
+    mean, low, high = cell.last.mean, cell.last.low, cell.last.high
+    if mean is None:
+        return
+    ends = None if low is None or high is None else [[mean - low], [high - mean]]
+    x, y = (at, mean) if vertical else (mean, at)
+    across, up = (None, ends) if vertical else (ends, None)
+    axes.errorbar(x, y, xerr=across, yerr=up, fmt=marker, color=color, markersize=5, capsize=3, label=label)
+
+
+# --- learning curves -----------------------------------------------------------------------------------------
+
+_MEASURES = {"miou": (validation_miou, "validation mIoU (%)"), "loss": (supervised_loss, "cross-entropy (nats)")}
+
+
+def _learning(logged: Logged, measure: str, title: str, label: str, cells: tuple[Cell, ...]) -> tuple[str, str] | None:
+    read, axis = _MEASURES[measure]
+    curves = []
+    for index, cell in enumerate(cells):
+        done = read(logged, [run.key for run in cell.runs if run.state == "done"])
+        others = read(logged, [run.key for run in cell.runs if run.state != "done"])
+        if done or others:
+            curves.append(Curve(label=cell.row, style=index, averaged=done or others, others=others if done else ()))
+    return _draw_learning(title, label, axis, tuple(curves)) if curves else None
+
+
+@functools.lru_cache(maxsize=512)
+def _draw_learning(title: str, label: str, axis: str, curves: tuple[Curve, ...]) -> tuple[str, str]:
+    """Each seed faintly, and the mean where there is more than one."""
+    means = [curve.mean() for curve in curves]
+
+    def draw(axes: Axes) -> None:
+        for curve, (steps, values) in zip(curves, means, strict=True):
+            color, dash = _look(curve.style)
+            seeds = curve.seeds()
+            for line in seeds if len(seeds) > 1 else ():
+                axes.plot(*line, color=color, linestyle=dash, linewidth=0.8, alpha=0.35)
+            # A single point is no line: it is marked, so that a training that has just begun is seen.
+            marker = "." if len(steps) < 3 else ""
+            axes.plot(steps, values, color=color, linestyle=dash, marker=marker, label=curve.label)
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.set_xlabel("step")
+        axes.set_ylabel(axis)
+
+    ends = zip(curves, means, strict=True)
+    said = [f"{curve.label}: {values[-1]:.2f} at step {steps[-1]:.0f}" for curve, (steps, values) in ends]
+    return _svg(title, f"{axis}, at the end {'; '.join(said)}", label, 2.6, draw, _entries(curves))
+
+
+def _look(style: int) -> tuple[str, str]:
+    """A row's colour and dashes; the dashes change where the colours begin again."""
+    return COLORS[style % len(COLORS)], DASHES[style // len(COLORS) % len(DASHES)]
+
+
+def _entries(named: Sequence[Curve | Cell]) -> int:
+    """How many entries of a legend stand side by side."""
+    return 2 if max(len(each.label if isinstance(each, Curve) else each.row) for each in named) <= 22 else 1
+
+
+# --- mIoU against cost ---------------------------------------------------------------------------------------
+
+
+def _costs_differ(table: FilledTable) -> bool:
+    """Networks of equal cost would stand in one upright line, which shows nothing."""
+    return len({cell.macs for cell in table.cells() if cell.done and cell.macs}) > 1
+
+
+@functools.lru_cache(maxsize=512)
+def _against_cost(title: str, label: str, cells: tuple[Cell, ...]) -> tuple[str, str] | None:
+    shown = [(index, cell) for index, cell in enumerate(cells) if cell.done and cell.macs]
+    if not shown:
+        return None
+    costs = [cell.macs or 0.0 for _, cell in shown]
+
+    def draw(axes: Axes) -> None:
+        for (index, cell), cost in zip(shown, costs, strict=True):
+            look = {"color": _look(index)[0], "marker": MARKERS[index % len(MARKERS)]}
+            _point(axes, cell, cost, cell.row, **look, vertical=True)
+        if max(costs) > 8 * min(costs):
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_minor_locator(NullLocator())
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.set_xlabel("multiply-adds per image")
+        axes.set_ylabel("mIoU (%)")
+        axes.margins(x=0.12)
+
+    said = [
+        f"{cell.row}: {ours(cell)} at {cost / 1e9:.3g} billion" for (_, cell), cost in zip(shown, costs, strict=True)
+    ]
+    return _svg(title, "; ".join(said), label, 2.6, draw, _entries([cell for _, cell in shown]))
+
+
+# --- drawing -------------------------------------------------------------------------------------------------
+
+
+def _svg(
+    title: str, description: str, label: str, height: float, draw: Callable[[Axes], None], legend_columns: int
+) -> tuple[str, str]:
+    """A description and its figure; the legend stands below the axes, where it covers nothing."""
+    with matplotlib.rc_context(_STYLE):  # type: ignore[arg-type]
+        canvas = Canvas(figsize=(_WIDTH, height), layout="constrained")
+        axes = canvas.subplots()
+        draw(axes)
+        axes.set_title("\n".join(textwrap.wrap(label, 44)))
+        handles, names = axes.get_legend_handles_labels()
+        entries = dict(zip(names, handles, strict=True))
+        rows = -(-len(entries) // legend_columns)
+        canvas.set_figheight(height + 0.18 * rows)
+        canvas.legend(
+            entries.values(), entries.keys(), loc="outside lower left", ncols=legend_columns, borderaxespad=0.2
+        )
+        return description, _described(_bytes(canvas), title, description)
+
+
+def _bytes(canvas: Canvas) -> str:
+    buffer = io.StringIO()
+    FigureCanvasSVG(canvas).print_svg(buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return buffer.getvalue()
+
+
+def _described(svg: str, title: str, description: str) -> str:
+    """The figure with a title and a description that programs can read aloud."""
+    head = f'<title id="title">{escape(title)}</title>\n <desc id="description">{escape(description)}</desc>'
+    return re.sub(
+        r"<svg ([^>]*)>",
+        lambda found: f'<svg role="img" aria-labelledby="title description" {found[1]}>\n {head}',
+        svg,
+        count=1,
+    )

@@ -1,0 +1,136 @@
+"""The files of one study and profile: what was planned, the results, the histories and the report."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import math
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from assay.report.frame import results_frame
+from assay.report.layout import StudyLayout
+from assay.report.panels import IGNORE, Panel
+from assay.report.write import write_report
+from assay.store import records
+from assay.store.store import Store
+
+CELLS = "cells.parquet"  # every cell that was ever planned here
+RESULTS = "results.parquet"
+HISTORY = "history.parquet"  # a folder with a file per key
+LAYOUT = "study.json"
+_IDENTITY = ["table", "row", "column", "seed", "overrides"]
+_COMPLETE = {b"complete": b"yes"}  # of a history that will not grow any more
+_HISTORY_SCHEMA = pa.schema(
+    [("key", pa.string()), ("step", pa.int64()), ("name", pa.string()), ("value", pa.float64())]
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyFiles:
+    """The folder OUT/<study>/<profile>, all of which is made anew from the store."""
+
+    folder: Path
+    store: Store
+    layout: StudyLayout
+
+    def plan(self, cells: Sequence[Mapping[str, Any]]) -> None:
+        """Add cells to those ever planned here. A cell that is planned again has the key it has now."""
+        new = pd.DataFrame(list(cells))
+        path = self.folder / CELLS
+        if path.exists():
+            new = pd.concat([pd.read_parquet(path), new]).drop_duplicates(_IDENTITY, keep="last")
+        self._write(CELLS, _parquet(pa.Table.from_pandas(new, preserve_index=False)))
+        self._write(LAYOUT, (json.dumps(self.layout.to_json(), indent=2) + "\n").encode())
+
+    def rebuild(self, quoted: Iterable[Mapping[str, Any]], *, report: bool = True) -> pd.DataFrame:
+        """Write results, histories and, where asked for, the report; returns the results."""
+        cells = pd.read_parquet(self.folder / CELLS)
+        planned = set(zip(cells["table"], cells["row"], cells["column"], strict=True))
+        only_quoted = [each for each in quoted if (each["table"], each["row"], each["column"]) not in planned]
+        frame = results_frame(cells, only_quoted, self.store, study=self.layout.name, profile=self.layout.profile)
+        self._write(RESULTS, _parquet(pa.Table.from_pandas(frame, preserve_index=False)))
+        for key in frame["key"].dropna().unique():
+            self._write_history(key)
+        if report:
+            write_report(frame, self.layout, history=self.history, panel=self.panel, folder=self.folder)
+        return frame
+
+    def history(self, keys: Sequence[str]) -> pd.DataFrame:
+        """What was logged under some keys."""
+        paths = [path for key in keys if (path := self._history_path(key)).exists()]
+        tables = [pq.read_table(path, schema=_HISTORY_SCHEMA) for path in paths]
+        return (pa.concat_tables(tables) if tables else _HISTORY_SCHEMA.empty_table()).to_pandas()
+
+    def panel(self, key: str) -> Panel | None:
+        """The validation images that the key's training left, with their predictions."""
+        data = self.store.read(key, "panel.npz")
+        result = records.read_json(self.store, key, records.RESULT)
+        if data is None or result is None:
+            return None
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            count = sum(name.startswith("image") for name in arrays)
+            parts = {
+                kind: [arrays[f"{kind}{index}"] for index in range(count)] for kind in ("image", "truth", "prediction")
+            }
+        if not count:
+            return None
+        return Panel(
+            images=_stacked(parts["image"], fill=255),
+            truths=_stacked(parts["truth"], fill=IGNORE),
+            predictions=_stacked(parts["prediction"], fill=IGNORE),
+            palette=[tuple(colour) for colour in result["palette"]],
+            classes=result["classes"],
+        )
+
+    def _history_path(self, key: str) -> Path:
+        return self.folder / HISTORY / f"{key}.parquet"
+
+    def _write_history(self, key: str) -> None:
+        """One key's lines as rows; what is complete is not written again."""
+        path = self._history_path(key)
+        if path.exists() and (pq.read_schema(path).metadata or {}).get(b"complete") == b"yes":
+            return
+        done = records.read_json(self.store, key, records.RESULT) is not None
+        rows = [
+            (key, line["step"], name, float(value))
+            for line in records.read_metrics(self.store, key)
+            for name, value in line.items()
+            if name != "step" and isinstance(value, (int, float)) and math.isfinite(value)
+        ]
+        if not rows:
+            return
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        schema = _HISTORY_SCHEMA.with_metadata(_COMPLETE if done else {})
+        self._write(f"{HISTORY}/{key}.parquet", _parquet(pa.table(columns, schema=schema)))
+
+    def _write(self, name: str, data: bytes) -> None:
+        """Put a file in its place as a whole: somebody may be reading it."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        spool = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        spool.write_bytes(data)
+        spool.replace(path)
+
+
+def _stacked(arrays: Sequence[np.ndarray], *, fill: int) -> np.ndarray:
+    """Arrays of several heights and widths as one, the smaller ones filled up."""
+    height, width = (max(each.shape[axis] for each in arrays) for axis in (0, 1))
+    whole = np.full((len(arrays), height, width, *arrays[0].shape[2:]), fill, dtype=np.uint8)
+    for index, each in enumerate(arrays):
+        whole[index, : each.shape[0], : each.shape[1]] = each
+    return whole
+
+
+def _parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()

@@ -1,0 +1,191 @@
+"""`results.parquet`: one row per table x row x column x seed, rebuilt from the store for every cell ever planned.
+
+Nothing here computes a key: what was planned wrote its keys down, and what was trained lies under them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from assay.store import records
+from assay.store.claims import Observer
+from assay.store.store import Store
+
+SESSIONS = "sessions.json"
+STATUS = {
+    "absent": "waiting",
+    "interrupted": "waiting",
+    "running": "running",
+    "failed": "failed",
+    "done": "done",
+}
+_VERSIONS = ("assay", "python", "torch", "torchvision", "timm", "numpy", "pillow")
+
+
+def results_frame(
+    cells: pd.DataFrame, quoted: Iterable[Mapping[str, Any]], store: Store, *, study: str, profile: str
+) -> pd.DataFrame:
+    """The results of all cells. `cells` is what was planned; `quoted` are cells with only the paper's number."""
+    stored = set(store.keys())
+    observer = Observer()
+    known: dict[str, dict[str, Any]] = {}
+    for key in cells["key"].dropna().unique():
+        known[key] = _of_key(store, key, observer) if key in stored else {"status": "waiting"}
+    rows = [
+        {"study": study, "profile": profile} | _of_cell(cell) | _of_experiment(cell) | known.get(cell["key"], {})
+        for cell in cells.to_dict("records")
+    ]
+    _block(rows, store)
+    rows += [{"study": study, "profile": profile, "status": "quoted", "error": None} | dict(each) for each in quoted]
+    return pd.DataFrame(rows).reindex(columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def _of_cell(cell: Mapping[Any, Any]) -> dict[str, Any]:
+    paper = cell["paper_miou"]
+    return {
+        "table": cell["table"],
+        "row": cell["row"],
+        "column": cell["column"],
+        "seed": cell["seed"],
+        "overrides": cell["overrides"],
+        "status": "waiting",
+        "error": None,
+        "paper_miou": math.nan if paper is None else paper,
+        "comparable": not cell["differs"],
+        "differs": cell["differs"],
+        "key": cell["key"],
+        "depends": list(cell["depends"]),
+        "experiment": cell["experiment"],
+    }
+
+
+def _of_experiment(cell: Mapping[Any, Any]) -> dict[str, Any]:
+    """What the experiment says of itself."""
+    experiment = json.loads(cell["experiment"])
+    recipe, net = experiment["recipe"], experiment["net"]
+    height, width = recipe["augment"]["crop"]
+    evaluation = recipe["evaluation"]
+    return {
+        "method": experiment["method"]["name"],
+        "arch": net["head"]["name"],
+        "encoder": net["encoder"]["arch"],
+        "data": experiment["data"]["source"]["name"],
+        "steps": recipe["steps"],
+        "labeled_batch": recipe["labeled_batch"],
+        "unlabeled_batch": recipe["unlabeled_batch"],
+        "crop": f"{height}x{width}",
+        "evaluation": evaluation["mode"]
+        + (" flip" if evaluation["flip"] else "")
+        + (f" scales {evaluation['scales']}" if evaluation["scales"] != [1.0] else ""),
+    }
+
+
+def _of_key(store: Store, key: str, observer: Observer) -> dict[str, Any]:
+    """What the store knows of a key."""
+    state = records.state(store, key, observer=observer)
+    found: dict[str, Any] = {"status": STATUS[state.name]}
+    if state.name == "failed":
+        found["error"] = state.detail
+    result = records.read_json(store, key, records.RESULT) if state.name == "done" else None
+    return found if result is None else found | _of_result(result)
+
+
+def _of_result(result: Mapping[str, Any]) -> dict[str, Any]:
+    session = result["sessions"][-1]
+    cost = result["cost"].get(result["official"], next(iter(result["cost"].values()), {}))
+    peak = result["peak_memory"]
+    return {
+        "miou": 100 * result["miou"],
+        "miou_best": 100 * result["miou_best"],
+        "step_best": result["step_best"],
+        "pixel_accuracy": 100 * result["pixel_accuracy"],
+        "iou": [None if each is None else 100 * each for each in result["iou"]],
+        "classes": list(result["classes"]),
+        "params": cost.get("parameters"),
+        "macs": cost.get("multiply_adds"),
+        "labeled": result["data"]["labeled"]["count"],
+        "unlabeled": result["data"]["unlabeled"]["count"],
+        "list_hash": result["data"]["labeled"]["hash"],
+        "seconds": result["seconds"],
+        "device_seconds": result["device_seconds"],
+        "device": session["device"],
+        "world_size": session["ranks"],
+        "threads": session["threads"],
+        "peak_memory_mb": None if peak is None else peak / 2**20,
+        "images_per_second": result["images_per_second"],
+        "started": result["sessions"][0].get("started"),
+        "finished": result.get("finished"),
+        "git_commit": session.get("git_commit"),
+        "git_clean": session.get("git_clean"),
+        "versions": json.dumps({name: session.get(name) for name in _VERSIONS}),
+    }
+
+
+def _block(rows: list[dict[str, Any]], store: Store) -> None:
+    """Cells whose inputs failed cannot be trained."""
+    failed: dict[str, bool] = {}
+    for row in rows:
+        if row["status"] != "waiting":
+            continue
+        for key in row["depends"]:
+            if key not in failed:
+                failed[key] = records.state(store, key).name == "failed"
+            if failed[key]:
+                row["status"], row["error"] = "blocked", f"needs {key}, which failed"
+                break
+
+
+COLUMNS: dict[str, str] = {
+    "study": "string",
+    "profile": "string",
+    "table": "string",
+    "row": "string",
+    "column": "string",
+    "seed": "Int64",
+    "overrides": "string",
+    "status": "string",
+    "error": "string",
+    "miou": "float64",
+    "miou_best": "float64",
+    "step_best": "Int64",
+    "pixel_accuracy": "float64",
+    "iou": "object",
+    "classes": "object",
+    "paper_miou": "float64",
+    "comparable": "boolean",
+    "differs": "string",
+    "key": "string",
+    "depends": "object",
+    "method": "string",
+    "arch": "string",
+    "encoder": "string",
+    "params": "Int64",
+    "macs": "Int64",
+    "data": "string",
+    "labeled": "Int64",
+    "unlabeled": "Int64",
+    "list_hash": "string",
+    "steps": "Int64",
+    "labeled_batch": "Int64",
+    "unlabeled_batch": "Int64",
+    "crop": "string",
+    "evaluation": "string",
+    "seconds": "float64",
+    "device_seconds": "float64",
+    "device": "string",
+    "world_size": "Int64",
+    "threads": "Int64",
+    "peak_memory_mb": "float64",
+    "images_per_second": "float64",
+    "started": "string",
+    "finished": "string",
+    "git_commit": "string",
+    "git_clean": "boolean",
+    "versions": "string",
+    "experiment": "string",
+}

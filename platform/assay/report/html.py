@@ -1,0 +1,251 @@
+"""The report as one page that needs nothing else: no script, no font, no file, no network."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.resources
+import re
+from collections.abc import Iterable, Sequence
+
+from assay.report.appendix import failures, how
+from assay.report.cells import Cell, FilledTable
+from assay.report.facts import Facts
+from assay.report.figures import COLORS, GRID, GROUND, INK, MUTED, Figure
+from assay.report.layout import ColumnLayout, RowLayout, StudyLayout
+from assay.report.markup import Markup, element, join, scrolling
+from assay.report.panels import Panel, strips
+from assay.report.words import (
+    INTERVAL,
+    comparisons,
+    interval,
+    notes,
+    number,
+    points,
+    probability,
+    progress,
+    signed,
+    smallest_gap,
+    words,
+)
+
+# Nothing is loaded and nothing runs, whatever a label says; pictures and styles stand in the page itself.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+# A figure's colours follow the page's, so that it can be read on a dark ground too.
+_THEME = {INK: "--ink", MUTED: "--muted", GRID: "--rule", GROUND: "--card"} | {
+    color: f"--series-{index}" for index, color in enumerate(COLORS)
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Section:
+    """A table with all that belongs to it."""
+
+    table: FilledTable
+    figures: Sequence[Figure]
+    panels: Sequence[tuple[str, Panel]]
+    panels_note: str = ""  # which of the trainings the predictions are from
+
+
+def page(layout: StudyLayout, sections: Sequence[Section], facts: Facts) -> str:
+    """The whole page."""
+    style = importlib.resources.files("assay.report").joinpath("page.css").read_text(encoding="utf-8")
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", f"{layout.title} ({layout.profile})"),
+        element("style", Markup(style)),
+    )
+    body = element(
+        "body",
+        element("header", *_opening(layout, facts)),
+        element("main", *(_section(each) for each in sections), failures(facts), how(facts)),
+    )
+    return f'<!DOCTYPE html>\n<html lang="en">{head}\n{body}</html>\n'
+
+
+# --- opening -------------------------------------------------------------------------------------------------
+
+
+def _opening(layout: StudyLayout, facts: Facts) -> Iterable[Markup]:
+    yield element("p", f"{layout.name} · profile {layout.profile}", class_="eyebrow")
+    yield element("h1", layout.title)
+    warning = {"all": "", "some": "Not all of it is the paper’s setting. ", "none": "Not the paper’s setting. "}
+    said = warning[facts.comparable]
+    if said or layout.profile_note:
+        yield element("p", element("strong", said), layout.profile_note, class_="note warning" if said else "note")
+    yield _states(facts)
+    links = (element("li", element("a", table.title, href=f"#{_anchor(table.name)}")) for table in layout.tables)
+    yield element("nav", element("ul", *links), aria_label="Tables")
+
+
+def _states(facts: Facts) -> Markup:
+    """How far the study is, as a bar and in numbers."""
+    total = sum(facts.states.values())
+    bar = (element("span", class_=f"state {state}", style=f"flex-grow:{n}") for state, n in facts.states.items())
+    said = (
+        element("li", element("span", class_=f"dot state {state}"), element("b", str(n)), f" {state}")
+        for state, n in facts.states.items()
+    )
+    count = element("li", element("b", str(total)), " trainings")
+    return element(
+        "div", element("div", *bar, class_="bar", aria_hidden="true"), element("ul", count, *said), class_="states"
+    )
+
+
+def _anchor(name: str) -> str:
+    return "table-" + re.sub(r"[^A-Za-z0-9]+", "-", name)
+
+
+# --- a table -------------------------------------------------------------------------------------------------
+
+
+def _section(section: Section) -> Markup:
+    table = section.table
+    return element(
+        "section",
+        element("p", table.layout.name, class_="eyebrow"),
+        element("h2", table.layout.title),
+        element("p", table.layout.caption, class_="caption") if table.layout.caption else None,
+        _results(table),
+        element("ul", *(element("li", note) for note in notes(table)), class_="notes"),
+        _differences(table),
+        _figures(section.figures),
+        _panels(section.panels, section.panels_note),
+        id=_anchor(table.layout.name),
+    )
+
+
+def _head(columns: Sequence[ColumnLayout]) -> Markup:
+    heads = (element("th", column.label, scope="col") for column in columns)
+    return element("thead", element("tr", element("th", "", scope="col"), *heads))
+
+
+def _results(table: FilledTable) -> Markup:
+    lines = (
+        element("tr", _row_head(row, table.layout.reference), *(element("td", *_cell(cell)) for cell in cells))
+        for row, cells in table.lines()
+    )
+    content = element("table", _head(table.layout.columns), element("tbody", *lines), class_="results")
+    return scrolling(content, f"Results: {table.layout.title}")
+
+
+def _row_head(row: RowLayout, reference: str | None) -> Markup:
+    mark = element("small", "reference") if row.label == reference else None
+    return element("th", element("span", row.label), mark, scope="row")
+
+
+def _cell(cell: Cell) -> Iterable[Markup]:
+    """Ours, the paper's, their difference, the verdict; and the seeds behind it."""
+    said = words(cell)
+    if cell.done:
+        spread = element("small", points(cell.last.low, cell.last.high).strip())
+        yield _pair("ours", element("b", number(cell.last.mean)), spread, class_="pair ours")
+        yield _pair("best", number(cell.best.mean), None, class_="pair quiet")
+    delta = None if cell.delta is None else element("small", f"Δ {said.delta}")
+    yield _pair("paper", said.paper, delta, class_="pair")
+    chip = element("span", said.verdict.text, class_=f"chip {said.verdict.kind.replace(' ', '-')}")
+    yield element("div", chip, element("span", progress(cell), class_="seeds") if cell.planned else None, class_="foot")
+
+
+def _pair(name: str, value: str | Markup, beside: Markup | None, *, class_: str) -> Markup:
+    return element("div", element("span", name), element("span", value), beside or element("small"), class_=class_)
+
+
+def _differences(table: FilledTable) -> Markup | None:
+    """The differences paired by seed, and how small a gap can be seen."""
+    if not comparisons(table):
+        return None
+    lines = (
+        element("tr", element("th", row.label, scope="row"), *(element("td", *_difference(cell)) for cell in cells))
+        for row, cells in table.lines()
+        if row.label != table.layout.reference
+    )
+    content = element("table", _head(table.layout.columns), element("tbody", *lines), class_="differences")
+    family = max(each.family for each in comparisons(table))
+    explained = (
+        f"Points of mIoU, equal seeds against equal seeds, with a {INTERVAL}; p by flipping signs, and by Holm’s "
+        f"method for the {family} comparisons of a column."
+    )
+    return join(
+        element("h3", f"Differences from {table.layout.reference}, paired by seed"),
+        element("p", explained, class_="caption"),
+        scrolling(content, f"Differences: {table.layout.title}"),
+        element("p", smallest_gap(table), class_="note") if smallest_gap(table) else None,
+    )
+
+
+def _difference(cell: Cell) -> Iterable[Markup]:
+    if cell.comparison is None:
+        yield element("span", "–", class_="seeds")
+        return
+    pair = cell.comparison.paired
+    yield element("div", element("b", signed(pair.mean)), " ", element("small", interval(pair.low, pair.high)))
+    if pair.n < 2:
+        yield element("div", "one seed: not tested", class_="seeds")
+        return
+    corrected = probability(cell.comparison.holm)
+    yield element("div", f"{pair.n} seeds · p {probability(pair.p)} · Holm {corrected}", class_="seeds")
+    least = f"least possible p {probability(pair.smallest_p)}"
+    yield element("div", f"{least} · t-test {probability(pair.t_p)}", class_="seeds")
+
+
+# --- figures and panels --------------------------------------------------------------------------------------
+
+
+def _figures(figures: Sequence[Figure]) -> Markup:
+    """The figures kind by kind; kinds of which there is only one stand side by side."""
+    groups = []
+    for name in dict.fromkeys(figure.group for figure in figures):
+        shown = [element("figure", _inline(each)) for each in figures if each.group == name]
+        kind = "group single" if len(shown) == 1 else "group"
+        groups.append(element("div", element("h3", name), element("div", *shown, class_="figures"), class_=kind))
+    return element("div", *groups, class_="groups")
+
+
+def _inline(figure: Figure) -> Markup:
+    """A figure inside the page: the page's colours and fonts, and ids that no other figure has."""
+    svg = figure.svg[figure.svg.index("<svg") :]
+    svg = re.sub(r"<style.*?</style>", "", svg, count=1, flags=re.DOTALL)
+    svg = re.sub(r'(<svg [^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg, count=1)
+    prefix = re.sub(r"[^A-Za-z0-9]+", "-", figure.name)
+    svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
+    svg = svg.replace('aria-labelledby="title description"', f'aria-labelledby="{prefix}-title {prefix}-description"')
+    return Markup(re.sub(r"#[0-9a-f]{6}\b", lambda found: _themed(found[0]), svg))
+
+
+def _themed(color: str) -> str:
+    return f"var({_THEME[color]})" if color in _THEME else color
+
+
+def _panels(panels: Sequence[tuple[str, Panel]], note: str) -> Markup | None:
+    if not panels:
+        return None
+    lines = (
+        element(
+            "div",
+            element("p", strip.label),
+            element("div", *(_picture(uri, strip.label, n) for n, uri in enumerate(strip.uris, 1)), class_="pictures"),
+            class_="strip",
+        )
+        for strip in strips(panels)
+    )
+    named = dict.fromkeys(pair for _, panel in panels for pair in zip(panel.classes, panel.palette, strict=True))
+    legend = (element("li", _swatch(*color), name) for name, color in named)
+    ignored = element("li", element("span", class_="swatch ignored"), "not counted")
+    return join(
+        element("h3", "Predictions on validation images"),
+        element("p", note, class_="caption") if note else None,
+        element("ul", *legend, ignored, class_="legend"),
+        element("div", *lines, class_="strips"),
+    )
+
+
+def _picture(uri: str, label: str, number: int) -> Markup:
+    return element("img", src=uri, alt=f"{label}, validation image {number}")
+
+
+def _swatch(red: int, green: int, blue: int) -> Markup:
+    return element("span", class_="swatch", style=f"background:rgb({red},{green},{blue})")

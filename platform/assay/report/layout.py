@@ -1,0 +1,65 @@
+"""How a study's tables are laid out, as plain values: what a report needs beside the results themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RowLayout:
+    """One row of a table."""
+
+    label: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ColumnLayout:
+    """One column of a table; `note` says what it was trained on in this profile."""
+
+    label: str
+    note: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TableLayout:
+    """One table, in the paper's order of rows and columns."""
+
+    name: str  # begins with the paper's key and the table's: mkd.table1
+    title: str
+    caption: str = ""
+    rows: tuple[RowLayout, ...]
+    columns: tuple[ColumnLayout, ...]
+    reference: str | None = None  # the row that the others are compared with
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StudyLayout:
+    """All tables of a study in one profile."""
+
+    name: str
+    title: str
+    profile: str
+    profile_note: str = ""  # what this profile trains on, in a sentence
+    tables: tuple[TableLayout, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> StudyLayout:
+        """The layout that `to_json` wrote."""
+        tables = tuple(
+            TableLayout(
+                **{
+                    **table,
+                    "rows": tuple(RowLayout(**{**row, "notes": tuple(row["notes"])}) for row in table["rows"]),
+                    "columns": tuple(ColumnLayout(**column) for column in table["columns"]),
+                }
+            )
+            for table in data["tables"]
+        )
+        return cls(**{**data, "tables": tables})

@@ -1,0 +1,147 @@
+"""The words and numbers of a report: the same ones in the terminal, in files and on the page."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from assay.report.cells import STATES, Cell, Comparison, FilledTable
+from assay.report.statistics import LEVEL
+from assay.report.verdict import Verdict, verdict
+
+NONE = "–"  # stands where there is no number
+INTERVAL = f"{100 * LEVEL:.0f} % interval"
+PARTS = ("paper", "ours", "Δ", "verdict")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CellWords:
+    """A cell's parts as they are printed."""
+
+    paper: str
+    ours: str
+    delta: str
+    verdict: Verdict
+
+    def parts(self) -> tuple[str, str, str, str]:
+        """The four parts, in the order of `PARTS`."""
+        return self.paper, self.ours, self.delta, self.verdict.text
+
+
+def number(value: float | None) -> str:
+    """Points with two decimals, as the papers print them."""
+    return NONE if value is None else f"{value:.2f}".replace("-", "−")
+
+
+def signed(value: float | None) -> str:
+    """A difference of points, with its sign."""
+    return NONE if value is None else f"{value:+.2f}".replace("-", "−")
+
+
+def probability(value: float | None) -> str:
+    """A p value, never printed as zero."""
+    if value is None:
+        return NONE
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def points(low: float | None, high: float | None) -> str:
+    """Half the width of an interval."""
+    return "" if low is None or high is None else f" ± {number((high - low) / 2)}"
+
+
+def ours(cell: Cell) -> str:
+    """Our mean ± half its interval, and how many of the planned seeds it is over where some are missing."""
+    if not cell.done:
+        return NONE
+    share = f" ({cell.done} of {cell.planned})" if cell.done < cell.planned else ""
+    return f"{number(cell.last.mean)}{points(cell.last.low, cell.last.high)}{share}"
+
+
+def words(cell: Cell) -> CellWords:
+    """A cell as it is printed."""
+    return CellWords(paper=number(cell.paper), ours=ours(cell), delta=signed(cell.delta), verdict=verdict(cell))
+
+
+def progress(cell: Cell) -> str:
+    """How many seeds are finished, and what became of the others."""
+    if not cell.planned:
+        return "not trained here"
+    others = [f"{cell.count(state)} {state}" for state in STATES if state != "done" and cell.count(state)]
+    return ", ".join([f"{cell.done} of {cell.planned} seeds", *others])
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """An interval of differences in brackets."""
+    return "" if low is None or high is None else f"[{signed(low)}, {signed(high)}]"
+
+
+def difference(comparison: Comparison) -> str:
+    """A difference paired by seed, with what is needed to judge it."""
+    pair = comparison.paired
+    if pair.n < 2:
+        return f"{signed(pair.mean)}, one seed: not tested"
+    found = " ".join(filter(None, (signed(pair.mean), interval(pair.low, pair.high))))
+    return (
+        f"{found}, p = {probability(pair.p)} (smallest possible {probability(pair.smallest_p)}), "
+        f"Holm {probability(comparison.holm)}, {pair.n} seeds"
+    )
+
+
+def notes(table: FilledTable) -> list[str]:
+    """What a reader of the numbers has to know, a sentence or two each."""
+    found = [f"Ours: mIoU in percent of the last checkpoint, mean over the seeds that finished ± half its {INTERVAL}."]
+    found += _shared((column.label, column.note) for column in table.layout.columns if column.note)
+    found += _shared((row.label, note) for row in table.layout.rows for note in row.notes)
+    found += _differences(table)
+    return found
+
+
+def _shared(noted: Iterable[tuple[str, str]]) -> list[str]:
+    """Each note once, behind all the labels that it belongs to."""
+    labels: dict[str, list[str]] = {}
+    for label, note in noted:
+        labels.setdefault(note, []).append(label)
+    return [f"{', '.join(own)}: {note}" for note, own in labels.items()]
+
+
+def _differences(table: FilledTable) -> list[str]:
+    """What keeps cells from being compared with the paper; each reason once, with the cells it holds for."""
+    holding: dict[str, list[Cell]] = {}
+    trained = [cell for cell in table.cells() if cell.planned]
+    for cell in trained:
+        if not cell.comparable:
+            holding.setdefault(cell.differs or "the protocol differs", []).append(cell)
+    return [f"Not comparable with the paper ({_where(cells, trained)}): {why}" for why, cells in holding.items()]
+
+
+def _where(cells: list[Cell], trained: list[Cell]) -> str:
+    if len(cells) == len(trained):
+        return "all cells"
+    columns = {cell.column for cell in cells}
+    if all(cell in cells for cell in trained if cell.column in columns):
+        return f"all of {', '.join(dict.fromkeys(cell.column for cell in cells))}"
+    return ", ".join(f"{cell.row} at {cell.column}" for cell in cells)
+
+
+def comparisons(table: FilledTable) -> list[Comparison]:
+    """All comparisons with the reference row."""
+    return [cell.comparison for cell in table.cells() if cell.comparison is not None]
+
+
+def smallest_gap(table: FilledTable) -> str:
+    """How small a difference this number of seeds can see; empty where nothing was compared."""
+    made = comparisons(table)
+    gaps = sorted(each.detectable for each in made if each.detectable is not None)
+    if not made:
+        return ""
+    if not gaps:
+        return "One seed, or equal differences, show no spread: how small a gap can be seen is not known."
+    counts = sorted({each.paired.n for each in made})
+    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    span = f"{gaps[0]:.1f}" if f"{gaps[0]:.1f}" == f"{gaps[-1]:.1f}" else f"{gaps[0]:.1f} to {gaps[-1]:.1f}"
+    least = min(each.paired.smallest_p for each in made)
+    return (
+        f"With {seeds} seeds that spread as these do, a gap has to be about {span} points to be seen reliably; "
+        f"smaller ones may be there and be missed. The sign-flip test cannot give a p below {probability(least)} here."
+    )

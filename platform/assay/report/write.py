@@ -1,0 +1,72 @@
+"""A study's report, from its results to files."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from assay.report.cells import Cell, FilledTable, fill
+from assay.report.facts import gather
+from assay.report.figures import figures
+from assay.report.html import Section, page
+from assay.report.layout import StudyLayout
+from assay.report.panels import Panel
+from assay.report.texts import WRITERS
+
+History = Callable[[Sequence[str]], pd.DataFrame]  # what was logged under some keys: key, step, name, value
+
+
+def write_report(
+    frame: pd.DataFrame,
+    layout: StudyLayout,
+    *,
+    history: History,
+    panel: Callable[[str], Panel | None],
+    folder: Path,
+) -> list[Path]:
+    """Write report.html, each table as text and each figure; returns what was written, the page first.
+
+    Every file is replaced as a whole, so that a page that is open while a study runs is never half a page.
+    """
+    sections = [_section(fill(frame, each), history, panel) for each in layout.tables]
+    files = {"report.html": page(layout, sections, gather(frame, layout))}
+    for section in sections:
+        table = section.table
+        files |= {f"tables/{table.layout.name}.{suffix}": write(table) for suffix, write in WRITERS.items()}
+        files |= {f"figures/{figure.name}.svg": figure.svg for figure in section.figures}
+    return [_replace(folder / name, text) for name, text in files.items()]
+
+
+def _section(table: FilledTable, history: History, panel: Callable[[str], Panel | None]) -> Section:
+    keys = list(dict.fromkeys(run.key for cell in table.cells() for run in cell.runs if run.key))
+    panels, note = _panels(table, panel)
+    return Section(table=table, figures=figures(table, history(keys)), panels=panels, panels_note=note)
+
+
+def _panels(table: FilledTable, panel: Callable[[str], Panel | None]) -> tuple[list[tuple[str, Panel]], str]:
+    """The predictions of every row in one column, that with the most finished rows, so that they can be compared."""
+    columns = [table.column(index) for index in range(len(table.layout.columns))]
+    cells = max(columns, key=lambda column: sum(cell.done > 0 for cell in column), default=())
+    found = [(cell.row, made) for cell in cells if (made := _first_panel(cell, panel)) is not None]
+    return found, f"{cells[0].column}; of each row the first seed that finished." if found else ""
+
+
+def _first_panel(cell: Cell, panel: Callable[[str], Panel | None]) -> Panel | None:
+    made: Iterator[Panel | None] = (panel(run.key) for run in cell.runs if run.state == "done" and run.key)
+    return next((each for each in made if each is not None), None)
+
+
+def _replace(path: Path, text: str) -> Path:
+    """Write a file whole, or leave the old one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    spool = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        spool.write_text(text, encoding="utf-8", newline="\n")
+        spool.replace(path)
+    except BaseException:
+        spool.unlink(missing_ok=True)
+        raise
+    return path

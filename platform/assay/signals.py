@@ -1,0 +1,41 @@
+"""Ctrl-C and SIGTERM: the first asks, the second ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Stopped(threading.Event):
+    """Set by the first signal."""
+
+    signal = 0
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Stopped]:
+    """The first Ctrl-C or SIGTERM asks the training to stop at its next step; the second stops at once."""
+    stopped = Stopped()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stopped.is_set():
+            os._exit(128 + number)
+        stopped.signal = number
+        stopped.set()
+        print(
+            "stopping at the next step with a checkpoint; once more stops at once",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,171 @@
+"""From a study to its cells: one experiment for each table, row, column and seed that was chosen."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from assay.errors import UserError
+from assay.experiment import Experiment
+from assay.overrides import Override, apply, overrides_of
+from assay.report.layout import ColumnLayout, RowLayout, StudyLayout, TableLayout
+from assay.study import paper
+from assay.study.tables import Profile, Row, Study, Table
+from assay.values import nearest, to_json
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One training's place in a table."""
+
+    table: str
+    row: str
+    column: str
+    seed: int
+    changes: Mapping[str, Any]  # against the profile's starting point
+    experiment: Experiment
+    paper: float | None
+    differs: str  # from the paper's protocol; comparable where empty
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which part of a study is run; empty means what the profile says."""
+
+    tables: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    overrides: tuple[Override, ...] = ()
+
+
+def profile_of(study: Study, name: str | None) -> Profile:
+    """The profile of that name; the first one if none is named."""
+    known = {each.name: each for each in study.profiles}
+    if name is not None and name not in known:
+        raise UserError(f"--profile: {study.name} has no profile {name!r}{nearest(name, known)}.")
+    return study.profiles[0] if name is None else known[name]
+
+
+def cells_of(study: Study, profile: Profile, choice: Choice) -> list[Cell]:
+    """The chosen cells, table by table as the paper lays them out."""
+    tables = _chosen_tables(study, profile, choice)
+    _check_names("--rows", choice.rows, [row.label for table in tables for row in table.rows])
+    _check_names("--columns", choice.columns, [column for table in tables for column in table.columns])
+    start = _start(profile)
+    return [cell for table in tables for cell in _cells_of_table(table, profile, choice, start)]
+
+
+def _chosen_tables(study: Study, profile: Profile, choice: Choice) -> list[Table]:
+    names = [table.name for table in study.tables]
+    _check_names("--tables", choice.tables, names)
+    wanted = choice.tables or profile.tables or tuple(names)
+    return [table for table in study.tables if table.name in wanted]
+
+
+def _check_names(flag: str, asked: Sequence[str], known: Sequence[str]) -> None:
+    for name in asked:
+        if name not in known:
+            raise UserError(f"{flag}: there is no {name!r} here{nearest(name, dict.fromkeys(known))}.")
+
+
+def _start(profile: Profile) -> Experiment:
+    """The profile's data, network and recipe, under a method that every row replaces."""
+    from assay.catalogue import method_class
+
+    data, net, recipe = profile.start()
+    method: Any = method_class("supervised")()
+    start = Experiment(method=method, data=data, net=net, recipe=recipe)
+    return apply(start, overrides_of(profile.changes, f"profile {profile.name}"))
+
+
+def _cells_of_table(table: Table, profile: Profile, choice: Choice, start: Experiment) -> list[Cell]:
+    found: list[Cell] = []
+    for row in table.rows:
+        if choice.rows and row.label not in choice.rows:
+            continue
+        for column in _columns_of(table, profile, choice):
+            changes = _changes(table, row, column, profile)
+            made = _experiment(start, changes, choice, f"{table.name}, row {row.label!r}")
+            found += [
+                Cell(
+                    table=table.name,
+                    row=row.label,
+                    column=column,
+                    seed=seed,
+                    changes=changes | {each.path: each.value for each in choice.overrides},
+                    experiment=made.replace(seed=seed),
+                    paper=paper_number(table, row, column),
+                    differs=_differs(profile, choice),
+                )
+                for seed in choice.seeds or profile.seeds
+            ]
+    return found
+
+
+def _columns_of(table: Table, profile: Profile, choice: Choice) -> list[str]:
+    """The columns that are run: those chosen, else those the profile shows; never one that it only quotes."""
+    runnable = [column for column in table.columns if profile.column(table.name, column) is not None]
+    for column in choice.columns:
+        if column in table.columns and column not in runnable:
+            raise UserError(f"--columns: the profile {profile.name} has no data for {column!r} of {table.name}.")
+    wanted = choice.columns or profile.shown
+    return [column for column in runnable if not wanted or column in wanted]
+
+
+def _changes(table: Table, row: Row, column: str, profile: Profile) -> dict[str, Any]:
+    """Everything that a cell changes; what stands later wins."""
+    return {
+        **table.changes,
+        **(profile.column(table.name, column) or {}),
+        **row.changes,
+        **row.by_column.get(column, {}),
+    }
+
+
+def _experiment(start: Experiment, changes: Mapping[str, Any], choice: Choice, origin: str) -> Experiment:
+    return apply(start, [*overrides_of(changes, origin), *choice.overrides])
+
+
+def paper_number(table: Table, row: Row, column: str) -> float | None:
+    """The paper's number for a cell, where it printed one."""
+    return None if row.paper is None else paper.number(table.paper, row.paper, column)
+
+
+def _differs(profile: Profile, choice: Choice) -> str:
+    changed = ", ".join(f"{each.path}={each.value}" for each in choice.overrides)
+    return "; ".join(filter(None, (profile.differs, f"changed by --set: {changed}" if changed else "")))
+
+
+def layout_of(study: Study, profile: Profile) -> StudyLayout:
+    """How the report lays the study out, whatever part of it was run."""
+    return StudyLayout(
+        name=study.name,
+        title=study.title,
+        profile=profile.name,
+        profile_note=profile.note,
+        tables=tuple(_table_layout(table, profile) for table in study.tables),
+    )
+
+
+def _table_layout(table: Table, profile: Profile) -> TableLayout:
+    content = paper.table(table.paper)
+    return TableLayout(
+        name=table.name,
+        title=table.title or table.name,
+        caption=table.caption or str(content.get("caption", "")),
+        rows=tuple(RowLayout(label=row.label, notes=row.notes) for row in table.rows),
+        columns=tuple(ColumnLayout(label=column, note=_note(table, column, profile)) for column in table.columns),
+        reference=table.reference,
+    )
+
+
+def _note(table: Table, column: str, profile: Profile) -> str:
+    """What a column was trained on here, and which other columns are trained on the same."""
+    changes = profile.column(table.name, column)
+    if changes is None:
+        return "quoted, not trained in this profile"
+    same = [each for each in table.columns if each != column and profile.column(table.name, each) == changes]
+    said = ", ".join(f"{path.removeprefix('data.')} = {to_json(value)}" for path, value in changes.items())
+    return said + (f" (the same training as {', '.join(same)})" if same else "")

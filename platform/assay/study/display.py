@@ -1,0 +1,160 @@
+"""What a person sees while a study runs: a live table on a terminal, plain lines every so often elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+SECONDS_BETWEEN_LINES = 15.0
+
+
+@dataclasses.dataclass
+class Seen:
+    """What is known of one experiment that is being trained."""
+
+    label: str
+    steps: int
+    began: float = 0.0
+    first: int | None = None  # the step at which it was first heard of
+    step: int = 0
+    loss: float | None = None
+    miou: float | None = None
+
+    def rate(self, now: float) -> float:
+        """Steps a second in this session."""
+        made = self.step - (self.first or 0)
+        return made / max(now - self.began, 1e-9)
+
+
+class Display:
+    """Counts what is done, and shows what is running."""
+
+    def __init__(self, labels: Mapping[str, tuple[str, int]], *, done: int, say: Callable[[str], None]) -> None:
+        self._labels, self._say = labels, say
+        self._running: dict[str, Seen] = {}
+        self._ended: dict[str, str] = {}
+        self._found = done  # finished before this run
+        self._began = self._said = time.monotonic()
+        self._steps_made = 0
+        self._live: Any = None
+
+    def __enter__(self) -> Self:
+        if sys.stdout.isatty():
+            from rich.live import Live
+
+            self._live = Live(get_renderable=self._table, refresh_per_second=2, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def told(self, key: str, news: Mapping[str, Any]) -> None:
+        """Something happened to an experiment."""
+        state = news.get("state")
+        if state is not None:
+            self._state_is(key, state, news.get("error", ""))
+            return
+        seen = self._running.get(key)
+        if seen is None:
+            return
+        if "loss" in news:
+            if seen.first is None:
+                seen.first, seen.began = news["step"] - 1, time.monotonic()
+            else:
+                self._steps_made += news["step"] - seen.step
+            seen.step, seen.loss = news["step"], news["loss"]
+        seen.miou = news.get("miou", seen.miou)
+        if self._live is None and time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            self._say(self._line())
+
+    def _state_is(self, key: str, state: str, error: str) -> None:
+        label, steps = self._labels[key]
+        if state == "running":
+            self._running[key] = Seen(label=label, steps=steps)
+            return
+        seen = self._running.pop(key, None)
+        if state in ("done", "failed", "blocked"):
+            self._ended[key] = state
+            score = f"  mIoU {100 * seen.miou:.2f}" if state == "done" and seen and seen.miou is not None else ""
+            self._note(f"{state:7} {self._count()}  {key}  {label}{score}{f'  {error}' if error else ''}")
+
+    def _note(self, text: str) -> None:
+        if self._live is not None:
+            self._live.console.print(text, highlight=False, markup=False)
+        else:
+            self._say(text)
+
+    def _count(self) -> str:
+        return f"{self._found + len(self._ended)}/{len(self._labels)}"
+
+    def _left(self) -> str:
+        """The time left at the rate so far; unknown before there is one."""
+        gone = time.monotonic() - self._began
+        if not self._steps_made:
+            return "time left unknown"
+        ended = set(self._ended)
+        open_steps = sum(steps for key, (_, steps) in self._labels.items() if key not in ended and key in self._open)
+        open_steps -= sum(seen.step for seen in self._running.values())
+        return f"about {duration(open_steps * gone / self._steps_made)} left"
+
+    @property
+    def _open(self) -> set[str]:
+        return set(self._labels) - self._finished_before
+
+    _finished_before: frozenset[str] = frozenset()
+
+    def leave_out(self, keys: frozenset[str]) -> None:
+        """Experiments that were finished before and need no time."""
+        self._finished_before = keys
+
+    def _line(self) -> str:
+        now = time.monotonic()
+        parts = [
+            f"{seen.label} step {seen.step}/{seen.steps}"
+            + (f" loss {seen.loss:.3f}" if seen.loss is not None else "")
+            + f" {seen.rate(now):.1f} steps/s"
+            for seen in self._running.values()
+        ]
+        return f"{self._count()} done; {self._left()}; running: " + ("; ".join(parts) or "nothing")
+
+    def _table(self) -> Any:
+        from rich.table import Table
+
+        failed = sum(state == "failed" for state in self._ended.values())
+        waiting = len(self._labels) - self._found - len(self._ended) - len(self._running)
+        title = (
+            f"{self._count()} done, {failed} failed, {len(self._running)} running, {waiting} waiting; {self._left()}"
+        )
+        table = Table(title=title, title_justify="left", expand=True)
+        for name in ("running", "step", "loss", "last mIoU", "steps/s", "left"):
+            table.add_column(name, justify="left" if name == "running" else "right")
+        now = time.monotonic()
+        for seen in self._running.values():
+            rate = seen.rate(now)
+            table.add_row(
+                seen.label,
+                f"{seen.step}/{seen.steps}",
+                "-" if seen.loss is None else f"{seen.loss:.4f}",
+                "-" if seen.miou is None else f"{100 * seen.miou:.2f}",
+                f"{rate:.1f}",
+                duration((seen.steps - seen.step) / rate) if rate > 0 else "-",
+            )
+        return table
+
+
+def duration(seconds: float) -> str:
+    """A time span for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,72 @@
+"""The flags that every script in studies/ has."""
+
+from __future__ import annotations
+
+import argparse
+
+from assay.errors import UserError
+from assay.study.tables import Study
+
+
+def parser(study: Study) -> argparse.ArgumentParser:
+    """The flags."""
+    profiles = "\n".join(f"  {each.name:8} {each.note}" for each in study.profiles)
+    tables = "\n".join(f"  {each.name:24} {each.title}" for each in study.tables)
+    top = argparse.ArgumentParser(
+        description=f"{study.title}.\n\nprofiles (the first is the default):\n{profiles}\n\ntables:\n{tables}",
+        epilog="Finished experiments are never trained again; Ctrl-C stops with a checkpoint, and the same command"
+        " goes on.\nResults: OUT/" + study.name + "/PROFILE/results.parquet and report.html.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    which = top.add_argument_group("what is run")
+    which.add_argument("--profile", metavar="NAME", help="what it is trained on, see above")
+    for name in ("tables", "rows", "columns"):
+        which.add_argument(f"--{name}", nargs="+", default=[], metavar="NAME", help=f"only these {name}")
+    which.add_argument("--seeds", nargs="+", type=int, default=[], metavar="N", help="seeds of the trainings")
+    which.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="PATH=VALUE",
+        help="change every experiment, for example recipe.steps=100; its cells are then not comparable",
+    )
+    where = top.add_argument_group("where")
+    where.add_argument("--out", default="results", metavar="DIR", help="folder of results (default: results)")
+    where.add_argument("--data-root", metavar="DIR", help="data sets (default: $ASSAY_DATA or data)")
+    where.add_argument("--splits", metavar="DIR", help="published lists (default: $ASSAY_SPLITS or splits)")
+    where.add_argument(
+        "--address", metavar="ADDRESS", help="http://head:8265 submits a job; host:port is a Ray cluster"
+    )
+    how = top.add_argument_group("how")
+    how.add_argument(
+        "--gangs", type=int, metavar="G", help="groups of workers, each trains one experiment; 0: this process"
+    )
+    how.add_argument("--workers", type=int, default=1, metavar="W", help="workers of each gang (default: 1)")
+    how.add_argument(
+        "--gpus-per-worker", type=float, metavar="N", help="GPUs of each worker (default: 1 where there are any)"
+    )
+    instead = top.add_argument_group("instead of a run")
+    instead.add_argument("--plan", action="store_true", help="print what would be trained, and stop")
+    instead.add_argument(
+        "--probe", action="store_true", help="with --plan: measure a few steps of every kind of experiment"
+    )
+    instead.add_argument("--report-only", action="store_true", help="rebuild tables and report from what is there")
+    again = top.add_argument_group("again")
+    again.add_argument("--retry-failed", action="store_true", help="train failed experiments again")
+    again.add_argument(
+        "--force-row", nargs="+", default=[], metavar="ROW", help="forget these rows' results and train them again"
+    )
+    return top
+
+
+def check(asked: argparse.Namespace) -> None:
+    """Refuse flags that contradict each other."""
+    if asked.gangs is not None and asked.gangs < 0:
+        raise UserError(f"--gangs must be 0 or more, got {asked.gangs}.")
+    if asked.workers < 1:
+        raise UserError(f"--workers must be 1 or more, got {asked.workers}.")
+    if asked.workers > 1 and asked.gangs == 0:
+        raise UserError("--workers above 1 needs gangs: --gangs 0 trains in this one process; use --gangs 1.")
+    if asked.probe and not asked.plan:
+        raise UserError("--probe measures for --plan; give both.")

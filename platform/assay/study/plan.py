@@ -1,0 +1,97 @@
+"""What a run would do: every experiment with its state, what it needs, and how many cells share it.
+
+Equal experiments are one node, whichever cells, tables or studies name them; what stands inside another one is a
+node of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+
+from assay.data.source import DataMissing
+from assay.experiment import Experiment
+from assay.places import Places
+from assay.resolve import Resolved, Resolver
+from assay.store import records
+from assay.store.claims import Observer
+from assay.store.store import Store
+from assay.study.cells import Cell
+from assay.study.schedule import Schedule, Task
+
+
+@dataclasses.dataclass
+class Node:
+    """One experiment of the plan."""
+
+    key: str
+    resolved: Resolved
+    state: records.State
+    cells: int = 0  # how many cells show it
+    needed_by: int = 0  # how many experiments of the plan need it
+
+
+@dataclasses.dataclass
+class Plan:
+    """The experiments of some cells, inputs before what needs them."""
+
+    nodes: dict[str, Node]
+    keys: list[str | None]  # of each cell, None where it could not be resolved here
+    unresolved: dict[str, int]  # why, and how many cells
+
+    def in_state(self, *names: str) -> list[Node]:
+        """The nodes in one of these states."""
+        return [node for node in self.nodes.values() if node.state.name in names]
+
+    @property
+    def to_run(self) -> list[Node]:
+        """What is not finished; failed ones are left alone."""
+        return [node for node in self.nodes.values() if node.state.name not in ("done", "failed")]
+
+    def schedule(self) -> Schedule:
+        """The work that the plan leaves."""
+        return Schedule(
+            [
+                Task(key=key, needs=tuple(each.key for each in node.resolved.inputs.values()))
+                for key, node in self.nodes.items()
+            ],
+            done=[node.key for node in self.in_state("done")],
+            failed={node.key: node.state.detail for node in self.in_state("failed")},
+        )
+
+
+def make_plan(cells: Sequence[Cell], store: Store, places: Places) -> Plan:
+    """Resolve every cell and look into the store."""
+    resolver = Resolver(places)
+    stored = set(store.keys())
+    observer = Observer()
+    plan = Plan(nodes={}, keys=[], unresolved={})
+    for cell in cells:
+        try:
+            resolved = resolver.resolve(cell.experiment)
+        except DataMissing as error:
+            plan.unresolved[str(error)] = plan.unresolved.get(str(error), 0) + 1
+            plan.keys.append(None)
+            continue
+        _add(plan, resolved, lambda key: _state(store, stored, key, observer))
+        plan.nodes[resolved.key].cells += 1
+        plan.keys.append(resolved.key)
+    return plan
+
+
+def _state(store: Store, stored: set[str], key: str, observer: Observer) -> records.State:
+    return records.state(store, key, observer=observer) if key in stored else records.State("absent")
+
+
+def _add(plan: Plan, resolved: Resolved, state: Callable[[str], records.State]) -> None:
+    if resolved.key in plan.nodes:
+        return
+    for inner in resolved.inputs.values():
+        _add(plan, inner, state)
+        plan.nodes[inner.key].needed_by += 1
+    plan.nodes[resolved.key] = Node(key=resolved.key, resolved=resolved, state=state(resolved.key))
+
+
+def experiments_of(nodes: Iterable[Node]) -> dict[str, Experiment]:
+    """The experiments to send to workers, by key."""
+    return {node.key: node.resolved.experiment for node in nodes}

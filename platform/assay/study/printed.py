@@ -1,0 +1,96 @@
+"""The plan as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from assay.store import records
+from assay.store.store import Store
+from assay.study.cells import Cell
+from assay.study.display import duration
+from assay.study.plan import Node, Plan
+from assay.study.tables import Profile
+
+SHOWN = 12  # experiments that are listed one by one
+
+
+def print_plan(
+    plan: Plan,
+    cells: Sequence[Cell],
+    profile: Profile,
+    store: Store,
+    *,
+    gangs: int,
+    workers: int,
+    probed: Mapping[str, float],
+    say: Callable[[str], None],
+) -> None:
+    """What would be trained, what is there already, and what it takes."""
+    say(f"profile {profile.name}: {profile.note}")
+    shared = sum(node.cells > 1 for node in plan.nodes.values())
+    inputs = sum(node.cells == 0 for node in plan.nodes.values())
+    say(
+        f"{len(cells)} cells are {len(plan.nodes)} experiments ({shared} shared by several cells, {inputs} only trained"
+        f" for others), in {store.describe()}"
+    )
+    counts = {name: len(plan.in_state(name)) for name in ("done", "running", "interrupted", "failed", "absent")}
+    words = {"absent": "to train", "interrupted": "to continue", "running": "running elsewhere"}
+    say("  " + ", ".join(f"{count} {words.get(name, name)}" for name, count in counts.items() if count))
+    blocked = plan.schedule().keys("blocked")
+    if blocked:
+        say(f"  {len(blocked)} blocked, since what they need failed; --retry-failed trains that again")
+    for why, count in plan.unresolved.items():
+        say(f"  {count} cells unresolved here: {why}")
+    _print_nodes(plan, say)
+    if plan.to_run:
+        at_once = gangs or 1
+        where = f"{gangs} gangs of {workers} workers" if gangs else "this process"
+        say(f"runs in {where}; {_cost(plan, store, at_once, workers, probed)}")
+
+
+def _print_nodes(plan: Plan, say: Callable[[str], None]) -> None:
+    todo = plan.to_run
+    for node in todo[:SHOWN]:
+        experiment = node.resolved.experiment
+        needs = [each.key for each in node.resolved.inputs.values()]
+        say(
+            f"  {node.key}  {experiment.method.name:14} seed {experiment.seed}  {experiment.recipe.steps} steps"
+            f"  {node.cells} cells" + (f"  after {', '.join(needs)}" if needs else "")
+        )
+    if len(todo) > SHOWN:
+        say(f"  and {len(todo) - SHOWN} more")
+
+
+def shape(node: Node) -> tuple[object, ...]:
+    """What decides how long a step takes and how much a checkpoint weighs; seeds and weights do not."""
+    experiment = node.resolved.experiment
+    recipe = experiment.recipe
+    return (
+        experiment.method.name,
+        experiment.net,
+        recipe.augment.crop,
+        recipe.labeled_batch,
+        recipe.unlabeled_batch,
+        recipe.precision,
+    )
+
+
+def _cost(plan: Plan, store: Store, at_once: int, workers: int, probed: Mapping[str, float]) -> str:
+    """Time and disk, from finished experiments of the same shape or from a probe; unknown where there is neither."""
+    known: dict[tuple[object, ...], float] = {}
+    for node in plan.in_state("done"):
+        result = records.read_json(store, node.key, records.RESULT)
+        if result is not None:
+            known[shape(node)] = result["seconds"] / max(result["steps"], 1)
+    seconds, unknown = 0.0, 0
+    for node in plan.to_run:
+        per_step = probed.get(node.key, known.get(shape(node)))
+        if per_step is None:
+            unknown += 1
+        else:
+            seconds += per_step * node.resolved.experiment.recipe.steps
+    if unknown == len(plan.to_run):
+        return "time unknown (nothing of this shape was trained yet; --plan --probe measures)"
+    devices = duration(seconds * workers)
+    said = f"about {duration(seconds / at_once)}, {devices} of device time"
+    return said + (f", and {unknown} experiments of unknown length" if unknown else "")

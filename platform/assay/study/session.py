@@ -1,0 +1,232 @@
+"""One run of a study: from what the flags say to the last file."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from assay.errors import UserError
+from assay.experiment import Experiment, Runtime
+from assay.overrides import Override
+from assay.places import Places
+from assay.resolve import Resolver
+from assay.signals import Stopped, stop_on_signals
+from assay.store.claims import Observer
+from assay.store.local import LocalStore
+from assay.study.attempt import Worker
+from assay.study.cells import Cell, Choice, layout_of, paper_number, profile_of
+from assay.study.display import Display
+from assay.study.plan import Plan, make_plan
+from assay.study.runner import run_here
+from assay.study.tables import Profile, Study
+from assay.values import Value, to_json
+
+REBUILD_EVERY = 30.0  # seconds between two rebuilds of the results while a study runs
+
+
+@dataclasses.dataclass(frozen=True)
+class Session:
+    """One run of a study."""
+
+    study: Study
+    profile: Profile
+    choice: Choice
+    places: Places
+    out: Path
+    asked: argparse.Namespace
+
+    @classmethod
+    def of(cls, study: Study, asked: argparse.Namespace) -> Session:
+        """What the flags say."""
+        overrides = tuple(Override.parse(text) for text in asked.overrides)
+        choice = Choice(
+            tables=tuple(asked.tables),
+            rows=tuple(asked.rows),
+            columns=tuple(asked.columns),
+            seeds=tuple(asked.seeds),
+            overrides=overrides,
+        )
+        places = Places.from_environment(data=asked.data_root, splits=asked.splits)
+        out = Path(asked.out).expanduser().absolute()
+        return cls(study, profile_of(study, asked.profile), choice, places, out, asked)
+
+    @property
+    def store(self) -> LocalStore:
+        """The results of all studies."""
+        return LocalStore(self.out / "store")
+
+    @property
+    def folder(self) -> Path:
+        """This study's own files."""
+        return self.out / self.study.name / self.profile.name
+
+    def files(self) -> Any:
+        """The tables on disk; pandas is imported only where they are written."""
+        from assay.report.files import StudyFiles
+
+        return StudyFiles(self.folder, self.store, layout_of(self.study, self.profile))
+
+    def gangs(self, plan: Plan) -> int:
+        """How many gangs: as asked; else none on one machine without a GPU, where the process itself is faster."""
+        if self.asked.gangs is not None:
+            return int(self.asked.gangs)
+        if self.asked.workers > 1 or self.asked.address:
+            return 1
+        from assay.cluster.where import gangs_by_default
+
+        return gangs_by_default()
+
+    def probe(self, plan: Plan) -> dict[str, float]:
+        """Seconds per step of every kind of experiment, measured here."""
+        from assay.study.probe import probe
+
+        return probe(plan, self.places, Runtime(progress="none"), store=self.store)
+
+    def forget(self, rows: Sequence[str], cells: Sequence[Cell]) -> None:
+        """Delete what the rows' own experiments left; what they share as input stays."""
+        labels = {cell.row for cell in cells}
+        for row in rows:
+            if row not in labels:
+                raise UserError(f"--force-row: no chosen row is called {row!r}; there is: {', '.join(sorted(labels))}.")
+        chosen = [cell for cell in cells if cell.row in rows]
+        plan = make_plan(chosen, self.store, self.places)
+        own = {key for key in plan.keys if key is not None}
+        running = [node.key for node in plan.in_state("running") if node.key in own]
+        if running:
+            raise UserError(f"--force-row: {running[0]} is being trained now; stop that first.")
+        for key in own:
+            for name in self.store.names(key):
+                self.store.delete(key, name)
+
+    def write_plan(self, cells: Sequence[Cell], plan: Plan) -> None:
+        """Write down what was planned, with its keys."""
+        planned = []
+        for cell, key in zip(cells, plan.keys, strict=True):
+            depends = [each.key for each in plan.nodes[key].resolved.inputs.values()] if key else []
+            planned.append(
+                {
+                    "table": cell.table,
+                    "row": cell.row,
+                    "column": cell.column,
+                    "seed": cell.seed,
+                    "overrides": json.dumps(_plain(cell.changes), sort_keys=True),
+                    "paper_miou": cell.paper,
+                    "differs": cell.differs,
+                    "key": key,
+                    "depends": depends,
+                    "experiment": json.dumps(cell.experiment.to_json()),
+                }
+            )
+        self.files().plan(planned)
+
+    def quoted(self) -> list[dict[str, Any]]:
+        """The cells of which the paper has a number; those that were never planned here are only quoted."""
+        return [
+            {"table": table.name, "row": row.label, "column": column, "paper_miou": number}
+            for table in self.study.tables
+            for row in table.rows
+            for column in table.columns
+            if (number := paper_number(table, row, column)) is not None
+        ]
+
+    def train(self, plan: Plan, gangs: int) -> int:
+        """Work the plan off, and write down what came of it."""
+        run = f"{self.study.name}-{secrets.token_hex(4)}"
+        labels = {node.key: _label(node.resolved.experiment) for node in plan.nodes.values()}
+        finished = frozenset(node.key for node in plan.in_state("done"))
+        display = Display(labels, done=len(finished), say=say)
+        display.leave_out(finished)
+        with stop_on_signals() as stopped, display:
+            if plan.to_run:
+                rebuild = _Rebuild(self)
+                if gangs:
+                    from assay.cluster.gangs import run_gangs
+
+                    run_gangs(self, plan, gangs, run=run, stop=stopped, told=display.told, idle=rebuild)
+                else:
+                    self._train_here(plan, run, stopped, display, rebuild)
+        code = self.finish()
+        if stopped.is_set():
+            say(f"stopped, with checkpoints. The same command continues: {_command()}")
+            return 128 + stopped.signal
+        return code
+
+    def _train_here(self, plan: Plan, run: str, stopped: Stopped, display: Display, rebuild: _Rebuild) -> None:
+        worker = Worker(
+            store=self.store,
+            resolver=Resolver(self.places),
+            places=self.places,
+            runtime=Runtime(progress="none"),
+            run=run,
+            observer=Observer(),
+        )
+        experiments = {key: node.resolved.experiment for key, node in plan.nodes.items()}
+        run_here(plan.schedule(), experiments, worker, stop=stopped.is_set, told=display.told, idle=rebuild)
+
+    def finish(self) -> int:
+        """Rebuild everything, print the tables, and say what is missing."""
+        if not (self.folder / "cells.parquet").exists():
+            raise UserError(f"nothing was planned in {self.folder} yet; run the study without --report-only first.")
+        files = self.files()
+        frame = files.rebuild(self.quoted())
+        from assay.report.cells import fill
+        from assay.report.texts import terminal
+
+        width = shutil.get_terminal_size((120, 40)).columns
+        planned = set(frame.loc[frame["status"] != "quoted", "table"])
+        for table in files.layout.tables:
+            if table.name in planned:
+                say(terminal(fill(frame, table), width=width, color=sys.stdout.isatty()))
+        states = frame["status"].value_counts()
+        say(
+            ", ".join(f"{count} {name}" for name, count in states.items())
+            + f" cells in {self.folder / 'results.parquet'}"
+        )
+        say(f"report: {self.folder / 'report.html'}")
+        return 1 if {"failed", "blocked"} & set(states.index) else 0
+
+
+class _Rebuild:
+    """Rebuilds the tables now and then, so that a study can be looked at while it runs."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._last = time.monotonic()
+
+    def __call__(self) -> None:
+        if time.monotonic() - self._last >= REBUILD_EVERY:
+            self._session.files().rebuild(self._session.quoted())
+            self._last = time.monotonic()
+
+
+def _label(experiment: Experiment) -> tuple[str, int]:
+    """What an experiment is called while it runs, and its steps."""
+    data = experiment.data
+    called = f"{experiment.method.name} {data.source.name} {data.split.labeled} seed {experiment.seed}"
+    return called, experiment.recipe.steps
+
+
+def _plain(value: Any) -> Any:
+    """Changes as JSON holds them; a nested experiment by its own JSON."""
+    if isinstance(value, dict):
+        return {name: _plain(content) for name, content in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return to_json(value) if isinstance(value, Value) else value
+
+
+def _command() -> str:
+    return " ".join(["python", *sys.argv])
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal."""
+    print(text, flush=True)

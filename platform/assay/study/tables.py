@@ -1,0 +1,114 @@
+"""A study as values: tables of rows, columns and seeds, and profiles that say what they are trained on.
+
+    TABLE = Table(
+        name="mkd.table1",
+        columns=("1/16(92)", "1/8(183)"),
+        rows=(Row("Supervised", {"method": "supervised"}, paper="SupOnly-R101"), ...),
+        reference="Supervised",
+    )
+
+A row is a label and its changes ``{path: value}``, the same map that ``--set`` and search spaces write. A profile
+replaces data, network and recipe and maps every column to its own data; rows stay what the paper says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from assay.experiment import Data
+from assay.nets.spec import Net
+from assay.recipe import Recipe
+
+Changes = Mapping[str, Any]
+NONE: Changes = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of a table."""
+
+    label: str
+    changes: Changes = dataclasses.field(default_factory=dict)
+    paper: str | None = None  # the paper's label, where its numbers are looked up; no number where none
+    by_column: Mapping[str, Changes] = dataclasses.field(default_factory=dict)  # more changes, by column
+    notes: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows x columns. `name` begins with the paper's table, where the paper's numbers are looked up."""
+
+    name: str
+    rows: tuple[Row, ...]
+    columns: tuple[str, ...]
+    reference: str | None = None  # the row that the others are compared with
+    title: str = ""
+    caption: str = ""
+    changes: Changes = dataclasses.field(default_factory=dict)  # of all rows
+
+    @property
+    def paper(self) -> str:
+        """The paper's table: the first two parts of the name."""
+        return ".".join(self.name.split(".")[:2])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Profile:
+    """What the tables are trained on. A column that `columns` does not name is quoted, and never run."""
+
+    name: str
+    note: str  # in a sentence, for the head of the report
+    start: Callable[[], tuple[Data, Net, Recipe]]
+    columns: Mapping[str, Changes]  # by "table/column" or by column: where the column's data are
+    changes: Changes = dataclasses.field(default_factory=dict)  # of everything in this profile
+    seeds: tuple[int, ...] = (0, 1, 2)
+    tables: tuple[str, ...] = ()  # run when none are chosen; all if empty
+    shown: tuple[str, ...] = ()  # columns that are run when none are chosen; all if empty
+    differs: str = ""  # from the papers' protocol, for all its cells
+
+    def column(self, table: str, column: str) -> Changes | None:
+        """The changes that a column of a table means here, or None where it is only quoted."""
+        return self.columns.get(f"{table}/{column}", self.columns.get(column))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Study:
+    """The tables of one paper or purpose."""
+
+    name: str
+    title: str
+    tables: tuple[Table, ...]
+    profiles: tuple[Profile, ...]  # the first is the default
+
+
+def leave_one_out(parts: Mapping[str, Changes], *, base: Changes = NONE, full: str = "all") -> tuple[Row, ...]:
+    """A row with everything, and one for each part without it. `parts` hold what switches each part *off*."""
+    without = [Row(f"without {name}", {**base, **changes}) for name, changes in parts.items()]
+    return (Row(full, dict(base)), *without)
+
+
+def one_at_a_time(
+    options: Mapping[str, Iterable[Any]], *, base: Changes = NONE, default: str = "default"
+) -> tuple[Row, ...]:
+    """The base, and each value of each path with everything else at the base."""
+    rows = [
+        Row(f"{path.rpartition('.')[2]} = {value}", {**base, path: value})
+        for path, values in options.items()
+        for value in values
+    ]
+    return (Row(default, dict(base)), *rows)
+
+
+def grid(options: Mapping[str, Iterable[Any]], *, base: Changes = NONE) -> tuple[Row, ...]:
+    """Every combination of values."""
+    paths = list(options)
+    return tuple(
+        Row(
+            ", ".join(f"{path.rpartition('.')[2]} = {value}" for path, value in zip(paths, values, strict=True)),
+            {**base, **dict(zip(paths, values, strict=True))},
+        )
+        for values in itertools.product(*options.values())
+    )

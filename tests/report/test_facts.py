@@ -1,0 +1,77 @@
+"""How a study was run, with trainings that several tables share counted once."""
+
+from __future__ import annotations
+
+import pytest
+from report.drawn import Study, frame_of, line
+
+from assay.report.facts import Facts, duration, gather
+from assay.report.layout import ColumnLayout, RowLayout, StudyLayout, TableLayout
+
+
+def facts(*lines: dict) -> Facts:
+    rows = tuple(RowLayout(label=label) for label in dict.fromkeys(each["row"] for each in lines))
+    tables = tuple(
+        TableLayout(name=name, title=name, rows=rows, columns=(ColumnLayout(label="a"),))
+        for name in dict.fromkeys(each["table"] for each in lines)
+    )
+    layout = StudyLayout(name="s", title="S", profile="quick", tables=tables)
+    return gather(frame_of(list(lines)), layout)
+
+
+def test_a_training_that_stands_in_two_tables_is_counted_once() -> None:
+    found = facts(*(line(table, "r", "a", 0, key="same", seconds=40.0, device_seconds=80.0) for table in ("t", "u")))
+    assert found.states == {"done": 1}
+    assert dict(found.details)["All trainings"] == ("40.0 s",)
+    assert dict(found.details)["Device time"] == ("80.0 s",)
+
+
+def test_a_failure_that_stands_in_two_tables_is_told_once_with_both_places() -> None:
+    found = facts(*(line(table, "r", "a", 0, key="same", status="failed", error="no memory") for table in ("t", "u")))
+    assert [(each.places, each.seeds, each.error) for each in found.failures] == [
+        (("t: r, a", "u: r, a"), (0,), "no memory")
+    ]
+
+
+def test_seeds_that_are_blocked_for_the_same_reason_are_told_together() -> None:
+    found = facts(*(line("t", "r", "a", seed, status="blocked", error="teacher failed") for seed in (0, 1)))
+    assert [each.seeds for each in found.failures] == [(0, 1)]
+
+
+def test_quoted_cells_are_no_trainings(study: Study) -> None:
+    assert gather(study.frame, study.layout).states == {"done": 29, "failed": 1, "blocked": 3}
+
+
+def test_several_machines_and_commits_are_all_named_with_their_share() -> None:
+    found = facts(
+        *(line("t", "r", "a", seed, device="gpu" if seed else "cpu", git_clean=seed > 0) for seed in range(3))
+    )
+    details = dict(found.details)
+    assert details["Devices"] == ("1 × gpu, 1 threads each (2 trainings)", "1 × cpu, 1 threads each (1 trainings)")
+    assert details["Code"][1] == "commit 0123abc, with changes that are not committed (1 trainings)"
+
+
+def test_what_was_not_recorded_is_said_to_be_so() -> None:
+    found = facts(
+        line("t", "r", "a", 0, device=None, git_commit=None, versions=None, seconds=None, device_seconds=None)
+    )
+    details = dict(found.details)
+    assert (details["Code"], details["Versions"]) == (("commit not recorded",), ("not recorded",))
+    assert details["All trainings"] == ("–",)
+
+
+def test_before_anything_is_done_there_are_facts_already() -> None:
+    found = facts(line("t", "r", "a", 0, status="waiting", seconds=None, started=None, finished=None))
+    assert (found.states, found.costs, dict(found.details)["From, to"]) == ({"waiting": 1}, (), ("–",))
+
+
+@pytest.mark.parametrize(("flags", "said"), [((True, True), "all"), ((True, False), "some"), ((False, False), "none")])
+def test_it_is_known_how_many_cells_follow_the_paper(flags: tuple[bool, bool], said: str) -> None:
+    assert facts(*(line("t", "r", "a", seed, comparable=flag) for seed, flag in enumerate(flags))).comparable == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(None, "–"), (5.25, "5.2 s"), (600, "10.0 min"), (5 * 3600, "5.0 h"), (86400 * 4, "4.0 days")]
+)
+def test_times_are_told_in_readable_units(seconds: float | None, said: str) -> None:
+    assert duration(seconds) == said

@@ -1,0 +1,95 @@
+"""Figures: deterministic, described, self-contained SVG."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+
+import pandas as pd
+import pytest
+from report.drawn import Study
+
+from assay.report import figures as module
+from assay.report.cells import fill
+from assay.report.figures import Figure, figures
+
+SVG = "{http://www.w3.org/2000/svg}"
+EMPTY = pd.DataFrame({"key": [], "step": [], "name": [], "value": []})
+
+
+def draw(study: Study, number: int, history: pd.DataFrame | None = None) -> list[Figure]:
+    table = fill(study.frame, study.layout.tables[number])
+    keys = [run.key for cell in table.cells() for run in cell.runs]
+    return figures(table, study.history(keys) if history is None else history)
+
+
+@pytest.fixture(scope="module")
+def drawn(study: Study) -> list[Figure]:
+    return draw(study, 0)
+
+
+def texts(figure: Figure) -> str:
+    return " ".join(each.text or "" for each in ElementTree.fromstring(figure.svg).iter(f"{SVG}text"))
+
+
+def named(found: list[Figure], name: str) -> Figure:
+    return next(figure for figure in found if name in figure.name)
+
+
+def test_a_column_has_its_own_figure_of_each_kind(drawn: list[Figure]) -> None:
+    kinds = ("paper", "miou", "loss")
+    columns = ("1-1-16-92", "2-1-8-183")
+    assert [figure.name for figure in drawn] == [
+        f"drawn.table1.{kind}.{column}" for kind in kinds for column in columns
+    ]
+
+
+def test_equal_inputs_give_equal_bytes(study: Study, drawn: list[Figure]) -> None:
+    for name in ("_against_paper", "_draw_learning", "_against_cost"):
+        getattr(module, name).cache_clear()
+    assert [figure.svg for figure in draw(study, 0)] == [figure.svg for figure in drawn]
+
+
+def test_figures_hold_no_date_no_font_file_and_nothing_from_elsewhere(drawn: list[Figure]) -> None:
+    for figure in drawn:
+        root = ElementTree.fromstring(figure.svg)
+        links = [value for each in root.iter() for name, value in each.attrib.items() if name.endswith("href")]
+        assert all(link.startswith("#") for link in links)
+        assert not any(word in figure.svg for word in ("<metadata", "dc:date", "@font-face", ".ttf", "/usr"))
+
+
+def test_figures_say_what_they_show(drawn: list[Figure]) -> None:
+    for figure in drawn:
+        root = ElementTree.fromstring(figure.svg)
+        named_by = [root.find(f".//*[@id='{name}']") for name in root.attrib["aria-labelledby"].split()]
+        assert root.attrib["role"] == "img"
+        assert [each.text for each in named_by] == [figure.title, figure.description]
+
+
+def test_the_description_has_the_numbers(drawn: list[Figure]) -> None:
+    assert "Mean Teacher [31]: ours 56.84 ± 1.05, paper 48.70" in named(drawn, "paper.1").description
+    assert "Supervised: 52." in named(drawn, "miou.1").description
+
+
+def test_axes_have_units(drawn: list[Figure]) -> None:
+    assert "mIoU (%)" in texts(named(drawn, "paper.1"))
+    assert "validation mIoU (%)" in texts(named(drawn, "miou.1"))
+    assert "cross-entropy (nats)" in texts(named(drawn, "loss.1"))
+
+
+def test_a_row_without_a_number_says_why(drawn: list[Figure]) -> None:
+    assert "(blocked)" in texts(named(drawn, "paper.2"))
+
+
+def test_the_papers_numbers_are_marked_where_they_cannot_be_compared(drawn: list[Figure]) -> None:
+    assert "paper, not comparable" in texts(named(drawn, "paper.1"))
+
+
+def test_cost_is_drawn_only_where_networks_differ(study: Study, drawn: list[Figure]) -> None:
+    assert not any(".cost." in figure.name for figure in drawn)
+    found = named(draw(study, 1), ".cost.")
+    assert "MobileNetV2: 66.50 ± 1.14 at 14 billion" in found.description
+    assert "multiply-adds per image" in texts(found)
+
+
+def test_before_anything_was_logged_there_are_no_curves(study: Study) -> None:
+    assert {figure.group for figure in draw(study, 0, EMPTY)} == {"Ours against the paper’s"}

@@ -1,0 +1,161 @@
+"""The page: complete, escaped, and in need of nothing but itself."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from report.drawn import ERROR, Study, draw_study
+
+from assay.report.cells import fill
+from assay.report.facts import gather
+from assay.report.html import Section
+from assay.report.html import page as make
+
+VOID = {"meta", "img", "br", "use"}
+
+
+class Page(HTMLParser):
+    """What a page holds: elements with their attributes, its texts, and whether all is closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+@pytest.fixture(scope="module")
+def parsed(page: str) -> Page:
+    return Page(page)
+
+
+def made(study: Study) -> str:
+    sections = [Section(table=fill(study.frame, each), figures=(), panels=()) for each in study.layout.tables]
+    return make(study.layout, sections, gather(study.frame, study.layout))
+
+
+def test_every_element_is_closed(parsed: Page) -> None:
+    assert parsed.open == []
+
+
+def test_nothing_is_loaded_from_anywhere(parsed: Page, page: str) -> None:
+    for tag, attributes in parsed.elements:
+        assert tag not in {"script", "link", "iframe", "object", "embed", "base", "image", "form"}
+        assert not any(name.startswith("on") for name in attributes)
+        for name in ("src", "href", "xlink:href", "srcset", "action", "poster"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:image/png;base64,"))
+    assert not re.search(r"@import|url\((?!#)", page)
+
+
+def test_the_browser_is_told_to_load_nothing(parsed: Page) -> None:
+    policy = next(each["content"] for _, each in parsed.elements if each.get("http-equiv") == "Content-Security-Policy")
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def test_ids_are_unique_and_all_references_are_answered(parsed: Page) -> None:
+    ids = [each["id"] for _, each in parsed.elements if "id" in each]
+    assert len(ids) == len(set(ids))
+    asked = set()
+    for _, each in parsed.elements:
+        asked |= {value[1:] for name, value in each.items() if name.endswith("href") and (value or "")[:1] == "#"}
+        asked |= set(re.findall(r"url\(#([^)]*)\)", " ".join(filter(None, each.values()))))
+        asked |= set((each.get("aria-labelledby") or "").split())
+    assert asked <= set(ids)
+
+
+def test_labels_and_errors_are_text_and_not_markup(parsed: Page, page: str) -> None:
+    assert "CPS & <R50>_100%" in parsed.texts
+    assert ERROR in parsed.texts
+    assert not {"r50", "batch", "more"} & {tag for tag, _ in parsed.elements}
+    assert "<R50>" not in page
+
+
+def test_a_label_that_is_an_attack_stays_a_label() -> None:
+    attack = "\"><script>alert('1')</script><img src=x onerror=alert(1)>"
+    study = draw_study()
+    frame = study.frame.replace({"row": {"Supervised": attack}, "error": {ERROR: attack}})
+    data = study.layout.to_json()
+    data["tables"][0]["rows"][0]["label"] = attack
+    data["tables"][0]["reference"] = attack
+    data["title"] = data["profile_note"] = data["tables"][0]["title"] = attack
+    layout = type(study.layout).from_json(data)
+    found = Page(made(Study(frame, layout)))
+    assert not {"script", "img"} & {tag for tag, _ in found.elements}
+    assert found.texts.count(attack) >= 5
+
+
+def test_it_opens_with_title_profile_and_what_was_trained_on(parsed: Page) -> None:
+    said = parsed.text()
+    order = ["Mutual knowledge distillation", "Not the paper’s setting.", "It trains small networks", "33 trainings"]
+    places = [said.index(each, said.index("drawn · profile quick")) for each in order]
+    assert places == sorted(places)
+
+
+def test_a_study_of_the_papers_setting_has_no_warning() -> None:
+    assert "Not the paper’s setting" not in made(draw_study(comparable=True))
+
+
+def test_a_study_that_follows_the_paper_in_part_says_so() -> None:
+    study = draw_study()
+    study.frame.loc[study.frame["table"] == "drawn.table2", "comparable"] = True
+    assert "Not all of it is the paper’s setting" in made(study)
+
+
+def test_a_cell_shows_ours_the_papers_the_difference_the_verdict_and_its_seeds(page: str) -> None:
+    rows = re.findall(r'<tr><th scope="row"><span>CPS.*?</tr>', page)
+    cell = " ".join(Page(rows[0].split("</td>")[1] + "</td>").texts)
+    assert cell == "ours 62.48 ± 2.29 best 62.88 paper 67.42 Δ −4.94 failed 2 of 3 seeds, 1 failed"
+
+
+def test_the_paired_differences_and_what_can_be_seen_stand_below(parsed: Page) -> None:
+    said = parsed.text()
+    assert "Differences from Supervised, paired by seed" in said
+    assert "+4.24 [+4.09, +4.39] 3 seeds · p 0.250 · Holm 0.750 least possible p 0.250 · t-test < 0.001" in said
+    assert "a gap has to be about" in said
+
+
+def test_failures_are_listed_with_their_errors(parsed: Page) -> None:
+    said = parsed.text()
+    assert "failed seed 2 · drawn.table1: CPS & <R50>_100%, 1/8 (183) NotFinite: the term 'cross' became NaN" in said
+    assert "blocked seeds 0, 1, 2 · drawn.table1: Mutual distillation, 1/8 (183)" in said
+
+
+def test_it_ends_with_how_everything_was_run(parsed: Page) -> None:
+    said = parsed.text()
+    for each in ("commit 0123abc", "python 3.11.9, torch 2.11.0", "1 × cpu, 1 threads each", "Device time 18.6 min"):
+        assert each in said[said.index("How it was run") :]
+
+
+def test_figures_take_the_pages_colours(page: str) -> None:
+    figures = "".join(re.findall(r"<figure>.*?</figure>", page, re.DOTALL))
+    assert "var(--series-0)" in figures
+    assert not re.search(r"(fill|stroke): #", figures)
+
+
+def test_every_picture_and_figure_can_be_read_aloud(parsed: Page) -> None:
+    assert all(each.get("alt") for tag, each in parsed.elements if tag == "img")
+    assert all(
+        each.get("role") == "img" and each.get("aria-labelledby") for tag, each in parsed.elements if tag == "svg"
+    )

@@ -1,0 +1,123 @@
+"""Tables as text: every cell in its place, everything escaped, nothing wider than the terminal."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+
+import pandas as pd
+import pytest
+
+from assay.report.cells import FilledTable, fill
+from assay.report.layout import ColumnLayout, RowLayout, TableLayout
+from assay.report.texts import csv, latex, markdown, terminal
+from assay.report.words import words
+
+from report.drawn import frame_of, line  # isort: skip
+
+
+def labelled(label: str) -> FilledTable:
+    layout = TableLayout(name="t", title=label, rows=(RowLayout(label=label),), columns=(ColumnLayout(label="a"),))
+    return fill(frame_of([line("t", label, "a", 0, miou=50.0)]), layout)
+
+
+def pipes(text: str) -> list[list[str]]:
+    """The fields of a Markdown table's rows."""
+    return [[field.strip() for field in row.strip("|").split(" | ")] for row in text.splitlines() if row[:1] == "|"]
+
+
+def test_the_widest_form_has_a_line_per_row_as_the_paper(table: FilledTable) -> None:
+    found = [row for row in terminal(table, width=200).splitlines() if row.startswith("Mean Teacher [31] ")]
+    fields = [field.strip() for field in re.split("│", found[0])]
+    assert fields == [
+        "Mean Teacher [31]",
+        "48.70",
+        "56.84 ± 1.05",
+        "+8.14",
+        "above",
+        "55.81",
+        "61.04 ± 1.05",
+        "+5.23",
+        "above",
+    ]
+
+
+@pytest.mark.parametrize("width", [200, 120, 80, 60, 44])
+def test_the_terminal_is_never_too_narrow(table: FilledTable, width: int) -> None:
+    printed = terminal(table, width=width)
+    assert max(map(len, printed.splitlines())) <= width
+    assert printed.count("56.84 ± 1.05") == 1
+    assert printed.count("62.48 ± 2.29 (2 of 3)") == 1
+
+
+def test_colour_is_only_for_terminals_that_have_it(table: FilledTable) -> None:
+    assert "\x1b[" not in terminal(table, width=100)
+    assert "\x1b[" in terminal(table, width=100, color=True)
+
+
+def test_brackets_in_labels_are_not_taken_for_styles() -> None:
+    assert "CPS [5] [bold]" in terminal(labelled("CPS [5] [bold]"), width=100)
+
+
+def test_markdown_has_a_column_for_each_part_of_each_cell(table: FilledTable) -> None:
+    head, rule, *rows = pipes(markdown(table))
+    assert head[1:5] == ["1/16 (92) paper", "1/16 (92) ours", "1/16 (92) Δ", "1/16 (92) verdict"]
+    assert {len(row) for row in (head, rule, *rows)} == {1 + 4 * 2}
+    assert rows[4][1:5] == ["60.10", "59.96 ± 0.87", "−0.14", "reproduced"]
+    assert rows[4][5:] == ["–", "–", "–", "blocked"]
+
+
+def test_markdown_escapes_what_it_would_read_as_its_own() -> None:
+    row = pipes(markdown(labelled("a|b *c* <script> &amp; d_e [1]")))[2][0]
+    assert row == r"a\|b \*c\* &lt;script> &amp;amp; d\_e \[1\]"
+
+
+def test_latex_escapes_everything_that_means_something_there() -> None:
+    found = latex(labelled(r"100% & <a_b> $5 #1 {x} ~ ^ \cmd"))
+    escaped = (
+        r"100\% \& \textless{}a\_b\textgreater{} \$5 \#1 \{x\} \textasciitilde{} \textasciicircum{} \textbackslash{}cmd"
+    )
+    assert rf"\caption{{{escaped}}}" in found
+    assert f"\n{escaped} & -- & 50.00 & -- & no published number \\\\" in found
+
+
+def test_latex_rows_have_as_many_fields_as_the_table_has_columns(table: FilledTable) -> None:
+    body = latex(table).split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+    assert len(body) == 5
+    assert {len(re.findall(r"(?<!\\)&", row)) for row in body} == {8}
+    assert all(row.endswith(r"\\") for row in body)
+
+
+def test_latex_opens_and_closes_the_same_environments(table: FilledTable) -> None:
+    found = re.findall(r"\\(begin|end)\{(\w+)\}", latex(table))
+    opened = [name for kind, name in found if kind == "begin"]
+    assert opened == ["table", "adjustbox", "tabular"]
+    assert [name for kind, name in found if kind == "end"] == opened[::-1]
+
+
+def test_csv_comes_back_from_pandas(table: FilledTable) -> None:
+    read = pd.read_csv(io.StringIO(csv(table)))
+    cells = list(table.cells())
+    assert list(read["row"]) == [cell.row for cell in cells]
+    for column, values in {
+        "miou": [cell.last.mean for cell in cells],
+        "miou_low": [cell.last.low for cell in cells],
+        "paper": [cell.paper for cell in cells],
+        "difference": [cell.comparison.paired.mean if cell.comparison else None for cell in cells],
+    }.items():
+        assert read[column].tolist() == pytest.approx(
+            [math.nan if each is None else each for each in values], nan_ok=True
+        )
+
+
+def test_csv_keeps_failed_seeds_apart_and_their_errors_in_one_line(table: FilledTable) -> None:
+    read = pd.read_csv(io.StringIO(csv(table))).set_index(["row", "column"])
+    found = read.loc[("CPS & <R50>_100%", "1/8 (183)")]
+    assert (found["planned"], found["done"], found["failed"], found["verdict"]) == (3, 2, 1, "failed")
+    assert found["errors"].startswith("seed 2: NotFinite") and "\n" not in found["errors"]
+
+
+def test_an_incomplete_mean_says_over_how_many_seeds_it_is(table: FilledTable) -> None:
+    assert words(table.rows[2][1]).ours == "62.48 ± 2.29 (2 of 3)"
+    assert words(table.rows[2][0]).ours == "57.78 ± 0.97"

@@ -1,0 +1,115 @@
+"""Writing a report: all files, each of them whole, from results as they are stored."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from report.drawn import Study
+
+from assay.report.panels import Panel
+from assay.report.write import write_report
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def write(study: Study, folder: Path, frame: pd.DataFrame | None = None) -> list[Path]:
+    return write_report(
+        study.frame if frame is None else frame,
+        study.layout,
+        history=study.history,
+        panel=study.panel,
+        folder=folder,
+    )
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_all_files_are_written_and_named(study: Study, tmp_path: Path) -> None:
+    paths = write(study, tmp_path)
+    found = [str(path.relative_to(tmp_path)) for path in paths]
+    assert found[0] == "report.html"
+    assert {f"tables/drawn.table1.{suffix}" for suffix in ("md", "tex", "csv")} <= set(found)
+    assert "figures/drawn.table1.paper.1-1-16-92.svg" in found
+    assert sorted(contents(tmp_path)) == sorted(found)
+
+
+def test_the_same_results_give_the_same_bytes(study: Study, written: Path, tmp_path: Path) -> None:
+    write(study, tmp_path)
+    assert contents(tmp_path) == contents(written)
+
+
+def test_results_that_went_through_parquet_give_the_same_report(study: Study, written: Path, tmp_path: Path) -> None:
+    study.frame.to_parquet(tmp_path / "results.parquet")
+    write(study, tmp_path / "report", pd.read_parquet(tmp_path / "results.parquet"))
+    assert contents(tmp_path / "report") == contents(written)
+
+
+def test_a_file_is_replaced_and_never_overwritten(study: Study, tmp_path: Path) -> None:
+    page = write(study, tmp_path)[0]
+    link = tmp_path / "kept.html"
+    link.hardlink_to(page)
+    before = link.read_bytes()
+    frame = study.frame.assign(miou=study.frame["miou"] + 1)
+    write(study, tmp_path, frame)
+    assert link.read_bytes() == before
+    assert page.read_bytes() != before
+
+
+def test_a_writer_that_fails_leaves_nothing_behind(study: Study, tmp_path: Path) -> None:
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(OSError, match=r"report\.html"):
+        write(study, tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["report.html"]
+
+
+def test_a_study_that_has_not_begun_has_a_report(study: Study, tmp_path: Path) -> None:
+    frame = study.frame.assign(status=study.frame["status"].where(study.frame["status"] == "quoted", "waiting"))
+    page = write(Study(frame, study.layout), tmp_path)[0].read_text(encoding="utf-8")
+    assert "33</b> waiting" in page
+    assert not re.search(r'class="chip (?!waiting|quoted)', page)
+
+
+def test_panels_are_of_the_first_seed_that_finished_in_the_column_that_most_rows_have(
+    study: Study, tmp_path: Path
+) -> None:
+    asked = []
+
+    def panel(key: str) -> Panel | None:
+        asked.append(key)
+        return study.panel(key)
+
+    write_report(study.frame, study.layout, history=study.history, panel=panel, folder=tmp_path)
+    assert [key for key in asked if "table1" in key] == [
+        f"drawn.table1-{row}-1/16 (92)-0"
+        for row in ("Supervised", "Mean Teacher [31]", "CPS & <R50>_100%", "Mutual distillation")
+    ]
+
+
+def test_where_no_predictions_are_kept_there_are_no_strips(study: Study, tmp_path: Path) -> None:
+    write_report(study.frame, study.layout, history=study.history, panel=lambda key: None, folder=tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Predictions on validation images" not in page
+    assert "<img" not in page
+
+
+def test_reports_are_written_without_torch_or_ray() -> None:
+    check = (
+        "import assay.report.write, sys\n"
+        "print(sorted({'torch', 'torchvision', 'ray', 'optuna', 'timm', 'matplotlib.pyplot'} & set(sys.modules)))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", check],
+        cwd=ROOT,
+        env={"PYTHONPATH": "platform:.", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == "[]"
