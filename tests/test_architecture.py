@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 # From the bottom up; a room may import itself and what stands before it.
 RANKS = (
     ("assay.errors", "assay"),
-    ("assay.values", "assay.places", "assay.ranks", "assay.catalogue"),
+    ("assay.values", "assay.places", "assay.ranks", "assay.catalogue", "assay.signals"),
     ("assay.data.draws", "assay.data.views", "assay.data.source", "assay.data.sources", "assay.data.lists"),
     ("assay.data.splits", "assay.recipe", "assay.data.normalize", "assay.data.batch"),
     ("assay.data.geometry", "assay.data.photometric", "assay.data.boxes"),
@@ -23,7 +23,10 @@ RANKS = (
     ("assay.identity", "assay.overrides", "assay.presets", "assay.method"),
     ("assay.resolve", "assay.data.loading"),
     ("assay.store",),
+    ("assay.report",),
     ("assay.training",),
+    ("assay.study",),
+    ("assay.cluster",),
     ("assay.commands", "assay.__main__"),
 )
 

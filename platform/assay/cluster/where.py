@@ -6,11 +6,8 @@ import os
 from pathlib import Path
 
 
-def in_cluster() -> bool:
-    """Whether this process belongs to a Ray cluster already: its address is set, or it is a job's driver."""
-    return bool(os.environ.get("RAY_ADDRESS") or os.environ.get("RAY_JOB_ID"))
-
-
 def gangs_by_default() -> int:
-    """One gang on a cluster or where there is a GPU, to be widened to what fits; none on a laptop."""
-    return 1 if in_cluster() or any(Path("/dev").glob("nvidia[0-9]*")) else 0
+    """Gangs, as many as fit, on a cluster or where there is a GPU; none on a laptop."""
+    # The second is what Ray sets for a job's driver.
+    in_cluster = bool(os.environ.get("RAY_ADDRESS") or os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR"))
+    return 1 if in_cluster or any(Path("/dev").glob("nvidia[0-9]*")) else 0

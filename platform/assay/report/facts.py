@@ -106,7 +106,8 @@ def _counted(texts: Iterable[str]) -> tuple[str, ...]:
 def _commit(line: Line) -> str:
     if not line["git_commit"]:
         return "commit not recorded"
-    return f"commit {line['git_commit']}{'' if line['git_clean'] else ', with changes that are not committed'}"
+    changed = "" if line["git_clean"] in (True, None) else ", with changes that are not committed"
+    return f"commit {line['git_commit']}{changed}"
 
 
 def _versions(text: str | None) -> str:

@@ -35,7 +35,7 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
     if asked.address and asked.address.startswith(("http://", "https://")):
         from assay.cluster.jobs import submit
 
-        return submit(asked.address, _without_address(sys.argv), root=Path.cwd(), say=say)
+        return submit(asked.address, _without_address(sys.argv), root=_root(), say=say)
     if asked.report_only:
         return session.finish()
     cells = cells_of(study, session.profile, session.choice)
@@ -66,3 +66,8 @@ def _without_address(argv: Sequence[str]) -> list[str]:
         elif not each.startswith("--address="):
             kept.append(each)
     return kept
+
+
+def _root() -> Path:
+    """The folder that holds the script's own."""
+    return Path(sys.argv[0]).resolve().parent.parent

@@ -7,10 +7,9 @@ node of its own.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from assay.data.source import DataMissing
-from assay.experiment import Experiment
 from assay.places import Places
 from assay.resolve import Resolved, Resolver
 from assay.store import records
@@ -48,13 +47,17 @@ class Plan:
         """What is not finished; failed ones are left alone."""
         return [node for node in self.nodes.values() if node.state.name not in ("done", "failed")]
 
+    def tasks(self) -> list[Task]:
+        """All experiments as tasks, inputs before what needs them."""
+        return [
+            Task(key=key, needs=tuple(each.key for each in node.resolved.inputs.values()))
+            for key, node in self.nodes.items()
+        ]
+
     def schedule(self) -> Schedule:
         """The work that the plan leaves."""
         return Schedule(
-            [
-                Task(key=key, needs=tuple(each.key for each in node.resolved.inputs.values()))
-                for key, node in self.nodes.items()
-            ],
+            self.tasks(),
             done=[node.key for node in self.in_state("done")],
             failed={node.key: node.state.detail for node in self.in_state("failed")},
         )
@@ -92,6 +95,11 @@ def _add(plan: Plan, resolved: Resolved, state: Callable[[str], records.State]) 
     plan.nodes[resolved.key] = Node(key=resolved.key, resolved=resolved, state=state(resolved.key))
 
 
-def experiments_of(nodes: Iterable[Node]) -> dict[str, Experiment]:
-    """The experiments to send to workers, by key."""
-    return {node.key: node.resolved.experiment for node in nodes}
+def make_plan_again(plan: Plan, store: Store) -> Plan:
+    """The same experiments, with the states that they have now."""
+    observer = Observer()
+    nodes = {
+        key: dataclasses.replace(node, state=records.state(store, key, observer=observer))
+        for key, node in plan.nodes.items()
+    }
+    return dataclasses.replace(plan, nodes=nodes)

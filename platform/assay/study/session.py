@@ -148,9 +148,7 @@ class Session:
             if plan.to_run:
                 rebuild = _Rebuild(self)
                 if gangs:
-                    from assay.cluster.gangs import run_gangs
-
-                    run_gangs(self, plan, gangs, run=run, stop=stopped, told=display.told, idle=rebuild)
+                    self._train_in_gangs(plan, gangs, run, stopped, display, rebuild)
                 else:
                     self._train_here(plan, run, stopped, display, rebuild)
         code = self.finish()
@@ -170,6 +168,31 @@ class Session:
         )
         experiments = {key: node.resolved.experiment for key, node in plan.nodes.items()}
         run_here(plan.schedule(), experiments, worker, stop=stopped.is_set, told=display.told, idle=rebuild)
+
+    def _train_in_gangs(
+        self, plan: Plan, gangs: int, run: str, stopped: Stopped, display: Display, rebuild: _Rebuild
+    ) -> None:
+        from assay.cluster import gangs as cluster
+
+        asked = self.asked
+        shape = cluster.Shape(
+            gangs=gangs,
+            workers=asked.workers,
+            gpus_per_worker=asked.gpus_per_worker,
+            widen=asked.gangs is None,
+        )
+        work = cluster.Run(
+            plan=plan,
+            store=self.store,
+            out=self.out,
+            places=self.places,
+            runtime=Runtime(progress="none"),
+            name=run,
+            address=asked.address,
+            shape=shape,
+            written_out=asked.out,
+        )
+        cluster.run_gangs(work, stop=stopped, told=display.told, idle=rebuild, say=say)
 
     def finish(self) -> int:
         """Rebuild everything, print the tables, and say what is missing."""

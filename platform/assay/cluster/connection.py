@@ -1,0 +1,406 @@
+"""One connection to Ray: to a cluster that is there, or to a Ray of our own on this machine that ends with us.
+
+Ray is imported inside functions here, so that `--help` and mistakes in an address are answered without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import math
+import os
+import secrets
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from assay.cluster.jobs import CODE_PATH, checkout, code_copy
+from assay.cluster.proofs import packages
+from assay.errors import UserError
+
+OBJECT_STORE = 200 * 2**20  # bytes; results go through the store on disk, so that little passes through Ray's memory
+_IN_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it for a job's driver
+_LONGEST_TEMP = 28  # characters; Ray's sockets lie some 79 below, and the path of a socket ends at 107
+_END = 10.0  # seconds in which Ray's processes must have ended, else they are killed
+_PROC = Path("/proc")
+_START = 19  # place of the start among what _stat returns
+# Under `uv run` Ray would send the whole working folder along and start every worker through uv.
+_NO_UV: dict[str, str | None] = {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NodeResources:
+    """What a node has, and how much of it nobody holds."""
+
+    node_id: str
+    name: str
+    total: dict[str, float]
+    free: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Connection:
+    """A Ray that this process is connected to."""
+
+    is_own: bool  # started by this process, and ended with the connection
+    address: str
+
+    def describe(self) -> str:
+        """Where trainings run, for the first line of a run."""
+        nodes = self.resources()
+        totals = Counter[str]()
+        for node in nodes:
+            totals.update(node.total)
+        machines = "this machine" if self.is_own else f"the Ray cluster at {self.address}, {_count(len(nodes), 'node')}"
+        return f"{machines}: {_amounts(totals) or 'no CPU'}"
+
+    def resources(self) -> list[NodeResources]:
+        """What each living node has and how much of it is free at this moment."""
+        import ray
+        from ray._private.state import available_resources_per_node  # the public functions give sums over nodes
+
+        free = available_resources_per_node()
+        return [
+            NodeResources(
+                node_id=node["NodeID"],
+                name=node["NodeManagerHostname"],
+                total=dict(node["Resources"]),
+                # Ray leaves out what is used up.
+                free={name: free.get(node["NodeID"], {}).get(name, 0.0) for name in node["Resources"]},
+            )
+            for node in ray.nodes()
+            if node["Alive"]
+        ]
+
+    @property
+    def is_multi_node(self) -> bool:
+        """Whether workers may run on another machine than this one."""
+        return len(self.resources()) > 1
+
+    def who_holds(self) -> str:
+        """A sentence about the jobs that hold CPUs and GPUs; empty where nobody does or nobody answers."""
+        from ray.exceptions import RayError
+        from ray.util.state.exception import RayStateApiException
+
+        if self.is_own:  # nobody else is there, and where its dashboard would be may be that of another Ray
+            return ""
+        try:
+            held, names = _held_by_job(self.address)
+        except (RayStateApiException, RayError, OSError, ValueError):
+            return ""  # a Ray without its dashboard has nobody to ask
+        holders = [f"{names.get(job, f'job {job}')}: {_amounts(amounts)}" for job, amounts in sorted(held.items())]
+        return f"Held by {'; '.join(holders)}." if holders else ""
+
+
+def connect(
+    address: str | None, *, cpus: int | None = None, dashboard: bool = False, quiet: bool = True
+) -> contextlib.AbstractContextManager[Connection]:
+    """Connect to the cluster that `address` or RAY_ADDRESS names or whose job this is, else to a Ray of our own.
+
+    address: HOST:PORT of a cluster that this machine is a node of; "auto" for the one it is a node of; "local" for a
+        Ray of our own in any case
+    cpus: how many a Ray of our own may use; all by default
+    dashboard: whether a Ray of our own has one (11 processes and one or two seconds more). Worker groups of Ray Train
+        that end by themselves need none. Where the controller of a group is killed, only with a dashboard does Ray
+        give back what the group held; without it that is lost until the connection ends.
+    quiet: keep Ray's own messages back, and what workers print
+    """
+    cluster = cluster_address(address, os.environ)
+    if cluster is None:
+        return _own(cpus=cpus, dashboard=dashboard, quiet=quiet)
+    if cpus is not None:
+        raise UserError(f"the number of CPUs can be chosen for a Ray of one's own only, not for {cluster}; got {cpus}.")
+    return _joined(cluster, quiet=quiet)
+
+
+def is_in_job(environment: Mapping[str, str] | None = None) -> bool:
+    """Whether this process was started by Ray as a job."""
+    return _IN_JOB in (os.environ if environment is None else environment)
+
+
+def cluster_address(address: str | None, environment: Mapping[str, str]) -> str | None:
+    """The cluster to join, or None for a Ray of our own; a UserError where it cannot be joined from here."""
+    asked = address or environment.get("RAY_ADDRESS") or ("auto" if is_in_job(environment) else "local")
+    origin = "" if address else " (from RAY_ADDRESS)"
+    if asked == "local":
+        return None
+    if asked.startswith(("http://", "https://")):
+        raise UserError(f"{asked}{origin} takes jobs, not connections: submit the script there as a job instead.")
+    scheme, separator, rest = asked.partition("://")
+    if separator:
+        host = rest.rpartition(":")[0] or "HEAD"
+        raise UserError(
+            f"{asked}{origin} cannot be used, since a run through {scheme}:// ends with the connection: "
+            f"submit the script as a job to http://{host}:8265 instead."
+        )
+    host, _, port = asked.rpartition(":")
+    if asked != "auto" and not (host and port.isdecimal()):
+        raise UserError(f"the address of a Ray cluster must be HOST:PORT or http://HEAD:8265, got {asked!r}{origin}.")
+    return asked
+
+
+# --- a Ray of our own ---------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _own(*, cpus: int | None, dashboard: bool, quiet: bool) -> Iterator[Connection]:
+    ray = _free_ray()
+    with (
+        tempfile.TemporaryDirectory(prefix="assay-", dir=_temp_folder(), ignore_cleanup_errors=True) as folder,
+        _environment(_own_environment()),
+        _handlers_kept(),
+    ):
+        try:
+            context = _init(
+                ray,
+                quiet=quiet,
+                address="local",
+                num_cpus=cpus or _cpus(),
+                object_store_memory=OBJECT_STORE,
+                include_dashboard=dashboard,
+                _temp_dir=folder,
+            )
+            yield Connection(is_own=True, address=context.address_info["gcs_address"])
+        finally:
+            processes = _processes_of(folder)
+            ray.shutdown(wait_for_processes=True)
+            _await_end(processes)
+
+
+def _own_environment() -> dict[str, str | None]:
+    """What a Ray of our own and all its processes must find in their environment."""
+    roots = [str(folder.parent) for folder in packages().values()]
+    inherited = [str(Path(each).absolute()) for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+    return {
+        # The one setting with which Ray takes the loopback address for this machine's; it is not about Windows here.
+        # With _node_ip_address="127.0.0.1" alone Ray 2.60 listens on all interfaces.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        # Other users of this machine reach these ports too. Given here, Ray writes no token to the home directory.
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ADDRESS": None,
+        "RAY_API_SERVER_ADDRESS": None,
+        # Workers must find the packages wherever this process found them, also where only sys.path says so.
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(roots + inherited)),
+        **_NO_UV,
+    }
+
+
+def _cpus() -> int:
+    from ray._private.utils import get_num_cpus
+
+    # Ray knows the quota of a container, and not which CPUs a batch system left to this process.
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else math.inf
+    return int(min(get_num_cpus(), allowed))
+
+
+def _temp_folder() -> str:
+    folder = tempfile.gettempdir()
+    return folder if len(folder) <= _LONGEST_TEMP or not os.access("/tmp", os.W_OK) else "/tmp"
+
+
+def _processes_of(folder: str) -> dict[int, str]:
+    """The processes of the Ray in `folder`, by number with their start: this one's children, and all below them."""
+    below: dict[int, list[int]] = {}
+    starts: dict[int, str] = {}
+    for path in _PROC.iterdir() if _PROC.is_dir() else ():
+        stat = _stat(path.name) if path.name.isdecimal() else None
+        if stat is not None:
+            below.setdefault(int(stat[1]), []).append(int(path.name))
+            starts[int(path.name)] = stat[_START]
+    # Children that are not Ray's, such as a loader's workers, do not have the folder in their command.
+    found = [pid for pid in below.get(os.getpid(), []) if folder in _command(pid)]
+    for pid in found:
+        found += below.get(pid, [])
+    return {pid: starts[pid] for pid in found}
+
+
+def _await_end(processes: Mapping[int, str]) -> None:
+    """Wait for the end of processes; those that go on are killed."""
+    # Ray waits for those that it started itself; those of the dashboard take two seconds more.
+    deadline = time.monotonic() + _END
+    while left := [pid for pid, start in processes.items() if _runs(pid, start)]:
+        if time.monotonic() > deadline:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return
+        time.sleep(0.05)
+
+
+def _runs(pid: int, start: str) -> bool:
+    stat = _stat(str(pid))
+    return stat is not None and stat[_START] == start and stat[0] not in "ZX"
+
+
+def _stat(pid: str) -> list[str] | None:
+    """What the kernel says of a process from its state on, or None once it has gone."""
+    try:
+        # The field before is the program's name in brackets, which may hold spaces and brackets itself.
+        return (_PROC / pid / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+
+
+def _command(pid: int) -> str:
+    try:
+        return (_PROC / str(pid) / "cmdline").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+# --- a cluster that is there --------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _joined(cluster: str, *, quiet: bool) -> Iterator[Connection]:
+    ray = _free_ray()
+    where = _reachable(cluster)
+    # Ray lets these variables win over the addresses that it is given.
+    addresses = {"RAY_ADDRESS": where, "RAY_API_SERVER_ADDRESS": None}
+    with _environment(addresses | _NO_UV), _shipped_code() as code, _handlers_kept():
+        try:
+            try:
+                _init(ray, quiet=quiet, address=where, runtime_env=code)
+            except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as problem:
+                raise _unreachable(cluster, problem) from problem
+            yield Connection(is_own=False, address=where)
+        finally:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def _shipped_code() -> Iterator[dict[str, Any] | None]:
+    """The environment that brings a checkout's code to the workers; None where they have it already."""
+    root = checkout()
+    if root is None or is_in_job():
+        yield None
+        return
+    with code_copy(root) as folder:
+        yield {"working_dir": str(folder), "env_vars": {"PYTHONPATH": CODE_PATH}}
+
+
+def _reachable(cluster: str) -> str:
+    """The address under which Ray looks for the cluster; something that speaks as Ray answers there."""
+    from ray._private.services import canonicalize_bootstrap_address
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # it is compiled
+    from ray.exceptions import RayError
+
+    # ray.init alone tries for more than three minutes, and prints what it tries.
+    try:
+        where = str(canonicalize_bootstrap_address(cluster) or cluster)
+        host, _, port = where.rpartition(":")
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        GcsClient(address=where)
+    except (OSError, RuntimeError, ValueError, RayError) as problem:
+        raise _unreachable(cluster, problem) from None
+    return where
+
+
+def _unreachable(cluster: str, problem: BaseException) -> UserError:
+    reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0].rstrip(".")
+    return UserError(
+        f"cannot join a Ray cluster at {cluster} ({reason}): the address must be HOST:PORT of a cluster that this "
+        "machine is a node of; from another machine, submit the script as a job to http://HEAD:8265."
+    )
+
+
+# --- what both share ----------------------------------------------------------------------------------------------
+
+
+def _free_ray() -> Any:
+    import ray
+
+    if ray.is_initialized():
+        raise RuntimeError("this process has a connection to Ray already")
+    return ray
+
+
+def _init(ray: Any, *, quiet: bool, **arguments: Any) -> Any:
+    """ray.init, which must not take this program's own handler of SIGTERM away."""
+    handler = signal.getsignal(signal.SIGTERM)
+    level = logging.ERROR if quiet else logging.INFO
+    context = ray.init(log_to_driver=not quiet, logging_level=level, **arguments)
+    if handler is not signal.SIG_DFL:  # else Ray's, which exits, ends the connection in good order
+        _set_handler(handler)
+    return context
+
+
+@contextlib.contextmanager
+def _handlers_kept() -> Iterator[None]:
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        _set_handler(handler)
+
+
+def _set_handler(handler: Any) -> None:
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
+
+
+@contextlib.contextmanager
+def _environment(changes: Mapping[str, str | None]) -> Iterator[None]:
+    """Set variables, or take them away (None), for a while."""
+    before = {name: os.environ.get(name) for name in changes}
+    _set_environment(changes)
+    try:
+        yield
+    finally:
+        _set_environment(before)
+
+
+def _set_environment(changes: Mapping[str, str | None]) -> None:
+    from ray._private import ray_constants
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # it is compiled
+
+    for name, value in changes.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+    # Ray read these when it was imported, and would keep them: the loopback address, the hook for uv, and the token.
+    ray_constants.ENABLE_RAY_CLUSTER = ray_constants.env_bool(
+        ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, not ray_constants.IS_WINDOWS_OR_OSX
+    )
+    ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = ray_constants.env_bool("RAY_ENABLE_UV_RUN_RUNTIME_ENV", True)
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+# --- who holds what -----------------------------------------------------------------------------------------------
+
+
+def _held_by_job(address: str) -> tuple[dict[str, Counter[str]], dict[str, str]]:
+    """The resources that placement groups and actors of each job hold, and what the jobs are called."""
+    import ray
+    from ray.util.state import list_actors, list_jobs, list_placement_groups
+
+    limits: dict[str, Any] = {"address": address, "limit": 1000, "timeout": 5, "raise_on_missing_output": False}
+    held: dict[str, Counter[str]] = {}
+    for group in list_placement_groups(detail=True, filters=[("state", "=", "CREATED")], **limits):
+        for bundle in group.bundles or ():
+            held.setdefault(group.creator_job_id, Counter()).update(bundle["unit_resources"])
+    for actor in list_actors(detail=True, filters=[("state", "=", "ALIVE")], **limits):
+        if not actor.placement_group_id:  # else it is counted with the group
+            held.setdefault(actor.job_id, Counter()).update(actor.required_resources or {})
+    names = {job.job_id: f"job {job.job_id} ({job.entrypoint})" for job in list_jobs(**limits)}
+    names[ray.get_runtime_context().get_job_id()] = "this program"
+    return {job: amounts for job, amounts in held.items() if _amounts(amounts)}, names
+
+
+def _amounts(resources: Mapping[str, float]) -> str:
+    """The processors among resources, in words."""
+    return ", ".join(_count(resources[kind], kind) for kind in ("CPU", "GPU") if resources.get(kind))
+
+
+def _count(number: float, noun: str) -> str:
+    return f"{number:g} {noun}{'' if number == 1 else 's'}"

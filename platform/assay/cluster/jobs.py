@@ -1,0 +1,168 @@
+"""Sending a script to a cluster: the code goes along, the log comes back, and the exit code is the script's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assay.errors import AssayError, UserError
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobDetails, JobSubmissionClient
+
+FOLDERS = ("platform", "methods", "studies")  # of a checkout; all that runs on a cluster
+CODE_PATH = "platform:."  # PYTHONPATH where these folders lie in the working folder
+STOPPED = 130
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "*.egg-info")
+_POLL = 1.0  # seconds
+
+
+def submit(address: str, argv: Sequence[str], *, root: Path, say: Callable[[str], None]) -> int:
+    """Run a script of the checkout `root`, with its flags, as a job; its log goes to stdout.
+
+    address: of the cluster's dashboard, http://head:8265
+    argv: the script and its flags, without the one that named the address
+    Returns the script's exit code; 130 where the job was stopped, or Ctrl-C ended the following (the job goes on).
+    """
+    command = entrypoint(argv, root)
+    client = _client(address)
+    with code_copy(root) as folder:
+        job = _start(client, command, folder)
+    say(f"job {job} runs on {address}: {command}")
+    try:
+        details = _follow(client, job, address)
+    except KeyboardInterrupt:
+        say(
+            f"job {job} goes on. Follow it: ray job logs --follow --address {address} {job}\n"
+            f"Stop it: ray job stop --address {address} {job}"
+        )
+        return STOPPED
+    return _exit_code(details, job, say)
+
+
+def entrypoint(argv: Sequence[str], root: Path) -> str:
+    """The shell command that runs the script in the copy of the code."""
+    script = Path(argv[0])
+    full = script if script.is_absolute() else root / script
+    try:
+        inside = full.resolve(strict=True).relative_to(root.resolve())
+    except (FileNotFoundError, ValueError):
+        inside = Path()
+    if len(inside.parts) < 2 or inside.parts[0] not in FOLDERS:
+        raise UserError(
+            f"only a script in {', '.join(FOLDERS)} of {root} can be submitted as a job, got {argv[0]!r}: "
+            "these are the folders that are sent along."
+        )
+    # The name is looked up on the head node, whose environment has Ray; this machine's interpreter is not there.
+    return shlex.join(["python", inside.as_posix(), *argv[1:]])
+
+
+@contextlib.contextmanager
+def code_copy(root: Path) -> Iterator[Path]:
+    """A temporary folder with the code of a checkout and nothing else: no data, no results."""
+    with tempfile.TemporaryDirectory(prefix="assay-code-") as folder:
+        for name in FOLDERS:
+            if (root / name).is_dir():
+                shutil.copytree(root / name, Path(folder) / name, ignore=_LEFT_OUT)
+        yield Path(folder)
+
+
+def checkout() -> Path | None:
+    """The checkout that this package is imported from, or None where it is installed."""
+    platform = Path(__file__).resolve().parents[2]
+    return platform.parent if platform.name == "platform" and (platform.parent / "methods").is_dir() else None
+
+
+def _client(address: str) -> JobSubmissionClient:
+    import requests
+    from ray.exceptions import AuthenticationError
+    from ray.job_submission import JobSubmissionClient
+
+    # Ray lets these win over the address that it is given.
+    hidden = {name: os.environ.pop(name, None) for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")}
+    try:
+        return JobSubmissionClient(address)
+    except AuthenticationError:
+        raise UserError(
+            f"the Ray cluster at {address} asks for a token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN."
+        ) from None
+    except (ConnectionError, RuntimeError, ValueError, requests.RequestException) as problem:
+        # Ray's text first names the address again, or the class of the error.
+        raise UserError(
+            f"no Ray cluster takes jobs at {address} ({_first_line(problem)}): "
+            "give its dashboard's address, http://HEAD:8265."
+        ) from None
+    finally:
+        os.environ.update({name: value for name, value in hidden.items() if value is not None})
+
+
+def _start(client: JobSubmissionClient, command: str, folder: Path) -> str:
+    import requests
+
+    logging.getLogger("ray.dashboard.modules").setLevel(logging.WARNING)  # else it tells of each package it sends
+    environment = {"working_dir": str(folder), "env_vars": {"PYTHONPATH": CODE_PATH}}
+    try:
+        return client.submit_job(entrypoint=command, runtime_env=environment)
+    except (RuntimeError, requests.RequestException) as problem:
+        raise AssayError(f"the cluster refused the job: {_first_line(problem)}") from problem
+
+
+def _follow(client: JobSubmissionClient, job: str, address: str) -> JobDetails:
+    """Print the job's log until it ends; a connection that breaks is taken up again."""
+    import requests
+
+    printed = 0
+    while True:
+        printed = asyncio.run(_print_log(client, job, printed))
+        try:
+            details = client.get_job_info(job)
+        except (RuntimeError, requests.RequestException) as problem:
+            raise AssayError(
+                f"{address} no longer answers ({_first_line(problem)}); "
+                f"whether job {job} goes on says: ray job status --address {address} {job}"
+            ) from None
+        if details.status.is_terminal():
+            return details
+        time.sleep(_POLL)
+
+
+async def _print_log(client: JobSubmissionClient, job: str, printed: int) -> int:
+    """Print what follows the first `printed` characters; how many it has been altogether."""
+    import aiohttp
+
+    seen = 0
+    with contextlib.suppress(RuntimeError, aiohttp.ClientError):  # the connection broke
+        async for text in client.tail_job_logs(job):
+            sys.stdout.write(text[max(0, printed - seen) :])
+            sys.stdout.flush()
+            seen += len(text)
+    return max(seen, printed)
+
+
+def _exit_code(details: JobDetails, job: str, say: Callable[[str], None]) -> int:
+    status = str(details.status.value)
+    if status == "SUCCEEDED":
+        return 0
+    if status == "STOPPED":
+        say(f"job {job} was stopped")
+        return STOPPED
+    code = details.driver_exit_code
+    if code is None:
+        say(f"job {job} failed: {details.message}")
+        return 1
+    say(f"job {job} failed with exit code {code}")
+    return code if code > 0 else 128 - code  # negative: the signal that ended it
+
+
+def _first_line(problem: BaseException) -> str:
+    return (str(problem).strip().splitlines() or [type(problem).__name__])[0].rstrip(".")

@@ -1,0 +1,317 @@
+"""A Ray of our own: shut off from the network and from the home directory, and nothing is left of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.cluster.connection import cluster_address, connect, is_in_job
+from assay.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+needs_proc = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="processes and ports are read from /proc")
+
+
+# --- which cluster ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "environment", "found"),
+    [
+        (None, {}, None),
+        ("local", {"RAY_ADDRESS": "10.0.0.1:6379"}, None),
+        (None, {"RAY_ADDRESS": "local"}, None),
+        (None, {"RAY_ADDRESS": ""}, None),
+        (None, {"RAY_ADDRESS": "10.0.0.1:6379"}, "10.0.0.1:6379"),
+        ("10.0.0.2:6379", {"RAY_ADDRESS": "10.0.0.1:6379"}, "10.0.0.2:6379"),
+        ("auto", {}, "auto"),
+        (None, {"RAY_JOB_CONFIG_JSON_ENV_VAR": "{}"}, "auto"),
+    ],
+)
+def test_a_cluster_is_joined_where_one_is_named_or_this_is_its_job(
+    address: str | None, environment: dict[str, str], found: str | None
+) -> None:
+    assert cluster_address(address, environment) == found
+
+
+@pytest.mark.parametrize(
+    ("address", "answer"),
+    [
+        ("ray://head:10001", r"ray://head:10001 cannot be used.* submit the script as a job to http://head:8265"),
+        ("http://head:8265", "takes jobs, not connections"),
+        ("https://head", "takes jobs, not connections"),
+        ("head", "must be HOST:PORT .* got 'head'"),
+        ("head:", "must be HOST:PORT"),
+        (":6379", "must be HOST:PORT"),
+    ],
+)
+def test_an_address_that_cannot_be_joined_is_refused_with_the_way_to_go(address: str, answer: str) -> None:
+    with pytest.raises(UserError, match=answer):
+        connect(address)
+    with pytest.raises(UserError, match="from RAY_ADDRESS"):
+        cluster_address(None, {"RAY_ADDRESS": address})
+
+
+def test_a_number_of_cpus_is_for_a_ray_of_ones_own() -> None:
+    with pytest.raises(UserError, match=r"not for head:6379; got 2\."):
+        connect("head:6379", cpus=2)
+
+
+def test_a_process_knows_whether_it_is_a_job() -> None:
+    assert is_in_job({"RAY_JOB_CONFIG_JSON_ENV_VAR": "{}"})
+    assert not is_in_job({"RAY_ADDRESS": "10.0.0.1:6379"})
+
+
+def test_where_nothing_listens_the_user_hears_at_once() -> None:
+    began = time.monotonic()
+    with pytest.raises(UserError, match=r"cannot join a Ray cluster at 127.0.0.1:1 \(.*refused"), connect("127.0.0.1:1"):
+        pass
+    assert time.monotonic() - began < 20
+
+
+# --- a Ray of our own, each in a process of its own ---------------------------------------------------------------
+
+# What the scripts below share: the processes under this one, and where they listen.
+LOOK = """
+import json, os, signal, sys, time
+from pathlib import Path
+
+def stats():
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit():
+            try:
+                fields = (path / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if fields[0] not in "ZX":
+                yield int(path.name), int(fields[1])
+
+def below(pid):
+    pairs = list(stats())
+    found = [pid]
+    for each in found:
+        found += [child for child, parent in pairs if parent == each]
+    return found[1:]
+
+def listeners(pids):
+    sockets = set()
+    for pid in pids:
+        try:
+            for link in Path(f"/proc/{pid}/fd").iterdir():
+                try:
+                    sockets.add(os.readlink(link))
+                except OSError:
+                    pass
+        except OSError:
+            pass
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                found.append(fields[1].partition(":")[0])
+    return found
+
+def gone(pids):
+    return sorted(set(pids) & {pid for pid, _ in stats()})
+"""
+
+LOOPBACK = {
+    "0100007F",  # 127.0.0.1
+    "0000000000000000FFFF00000100007F",  # ::ffff:127.0.0.1
+    "00000000000000000000000001000000",  # ::1
+}
+
+
+def environment(home: Path) -> dict[str, str]:
+    home.mkdir(exist_ok=True)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    kept.pop("PYTHONPATH", None)
+    return kept | {"HOME": str(home), "OMP_NUM_THREADS": "1"}
+
+
+def start(body: str, home: Path) -> subprocess.Popen[str]:
+    paths = f"import sys; sys.path[:0] = {[str(ROOT / 'platform'), str(ROOT)]!r}\n"
+    return subprocess.Popen(
+        [sys.executable, "-c", paths + LOOK + textwrap.dedent(body)],
+        cwd=home.parent,
+        env=environment(home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def last_line(process: subprocess.Popen[str]) -> dict[str, Any]:
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return dict(json.loads(out.splitlines()[-1]), stdout=out, stderr=err)
+
+
+# Ray is imported before anything is set, as it is where another room was imported first, and the block fails.
+PLAIN = """
+import ray
+from assay.cluster.connection import connect
+
+def stay(*_): pass
+signal.signal(signal.SIGTERM, stay)
+before = dict(os.environ)
+facts = {}
+try:
+    with connect(None, cpus=2) as connection:
+        facts["is_own"] = connection.is_own
+        facts["describe"] = connection.describe()
+        facts["multi"] = connection.is_multi_node
+        facts["holders"] = connection.who_holds()
+
+        @ray.remote(num_cpus=1)
+        class Worker:
+            def sees(self):
+                import assay, methods, studies
+                print("a worker prints")
+                return [assay.__file__, methods.__file__, studies.__file__]
+
+        worker = Worker.remote()
+        facts["worker"] = ray.get(worker.sees.remote())
+        deadline = time.monotonic() + 20
+        while (node := connection.resources()[0]).free["CPU"] != 1 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        facts["total"], facts["free"] = node.total["CPU"], node.free["CPU"]
+        facts["store"] = node.total["object_store_memory"]
+        pids = below(os.getpid())
+        facts["processes"], facts["listeners"] = len(pids), listeners([os.getpid(), *pids])
+        folders = [part for pid in pids for part in Path(f"/proc/{pid}/cmdline").read_text().split("\\0")
+                   if "/assay-" in part and "--temp-dir=" in part]
+        facts["folder"] = folders[0].partition("=")[2] if folders else ""
+        facts["folder_was"] = bool(facts["folder"]) and Path(facts["folder"]).is_dir()
+        facts["handler_kept"] = signal.getsignal(signal.SIGTERM) is stay
+        try:
+            with connect(None):
+                pass
+        except RuntimeError as error:
+            facts["second"] = str(error)
+        facts["still"] = ray.is_initialized()
+        raise KeyError("the block fails")
+except KeyError:
+    facts["raised"] = True
+facts["left"] = gone(pids)
+facts["folder_is"] = Path(facts["folder"]).exists()
+facts["home"] = [str(path) for path in Path.home().rglob("*")]
+facts["environment_kept"] = dict(os.environ) == before
+facts["handler_after"] = signal.getsignal(signal.SIGTERM) is stay
+with connect(None, cpus=1) as connection:
+    facts["again"] = connection.describe()
+print(json.dumps(facts))
+"""
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return last_line(start(PLAIN, tmp_path_factory.mktemp("plain") / "home"))
+
+
+@needs_proc
+def test_every_port_of_every_process_is_on_loopback(facts: dict[str, Any]) -> None:
+    assert len(facts["listeners"]) >= 5, "the raylet, the head's server, two agents and this process listen"
+    assert set(facts["listeners"]) <= LOOPBACK
+
+
+@needs_proc
+def test_no_process_and_no_folder_is_left_after_an_exception(facts: dict[str, Any]) -> None:
+    assert facts["raised"] and facts["processes"] >= 5 and facts["folder_was"]
+    assert facts["left"] == []
+    assert not facts["folder_is"]
+
+
+def test_the_home_directory_stays_empty(facts: dict[str, Any]) -> None:
+    assert facts["home"] == []
+
+
+def test_environment_and_handlers_are_as_before(facts: dict[str, Any]) -> None:
+    assert facts["handler_kept"] and facts["handler_after"]
+    assert facts["environment_kept"]
+
+
+def test_it_says_what_it_is_and_has(facts: dict[str, Any]) -> None:
+    assert facts["is_own"] and not facts["multi"] and facts["holders"] == ""
+    assert facts["describe"] == "this machine: 2 CPUs"
+    assert (facts["total"], facts["free"]) == (2, 1)
+    assert facts["store"] == 200 * 2**20
+
+
+def test_workers_import_what_the_driver_found_through_sys_path(facts: dict[str, Any]) -> None:
+    assert facts["worker"] == [
+        str(ROOT / "platform" / "assay" / "__init__.py"),
+        str(ROOT / "methods" / "__init__.py"),
+        str(ROOT / "studies" / "__init__.py"),
+    ]
+
+
+def test_ray_and_its_workers_keep_quiet(facts: dict[str, Any]) -> None:
+    assert len(facts["stdout"].splitlines()) == 1
+    assert facts["stderr"] == ""
+
+
+def test_a_second_connection_is_refused_and_leaves_the_first_alone(facts: dict[str, Any]) -> None:
+    assert facts["second"] == "this process has a connection to Ray already"
+    assert facts["still"]
+
+
+def test_one_may_connect_again_in_the_same_process(facts: dict[str, Any]) -> None:
+    assert facts["again"] == "this machine: 1 CPU"
+
+
+DASHBOARD = """
+from assay.cluster.connection import connect
+
+with connect(None, cpus=1, dashboard=True) as connection:
+    import ray
+    from ray.util.state import list_actors
+
+    assert list_actors(address=connection.address) == []
+    pids = below(os.getpid())
+    print(json.dumps({"pids": pids, "listeners": listeners([os.getpid(), *pids])}), flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture(params=["SIGTERM", "SIGKILL"])
+def ended(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """What is known of a Ray with a dashboard whose driver was ended by a signal."""
+    number = signal.Signals[request.param]
+    process = start(DASHBOARD, tmp_path / "home")
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+    finally:
+        process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert line, err
+    yield dict(json.loads(line), signal=number)
+
+
+@needs_proc
+def test_a_driver_ended_by_a_signal_leaves_no_process_and_had_a_dashboard_on_loopback(ended: dict[str, Any]) -> None:
+    assert len(ended["pids"]) >= 10 and set(ended["listeners"]) <= LOOPBACK
+    # A driver that may clean up waits for them; nothing can wait after SIGKILL.
+    deadline = time.monotonic() + (1 if ended["signal"] == signal.SIGTERM else 20)
+    while left := [pid for pid in ended["pids"] if runs(pid)]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
+
+
+def runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
