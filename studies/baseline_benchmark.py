@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # a checkout works without being installed
 
 from assay.presets import camvid, quick, voc  # noqa: E402
-from assay.study import Profile, Row, Study, Table, main  # noqa: E402
+from assay.run import main  # noqa: E402
+from assay.study import Profile, Row, Study, Table  # noqa: E402
 
 CUTMIX = {"method": "cps", "method.cutmix": "boxes", "method.weight": 1.0, "method.on_labeled": False}
 

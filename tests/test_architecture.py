@@ -27,7 +27,7 @@ RANKS = (
     ("assay.training",),
     ("assay.study",),
     ("assay.cluster",),
-    ("assay.commands", "assay.__main__"),
+    ("assay.run", "assay.commands", "assay.__main__"),
 )
 
 

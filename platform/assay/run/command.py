@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from assay.errors import AssayError, UserError
+from assay.run.flags import check, parser
+from assay.run.session import Session, say
 from assay.store import records
 from assay.study.cells import cells_of
-from assay.study.flags import check, parser
 from assay.study.plan import make_plan
 from assay.study.printed import print_plan
-from assay.study.session import Session, say
 from assay.study.tables import Study
 
 
