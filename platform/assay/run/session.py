@@ -9,7 +9,7 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from assay.overrides import Override
 from assay.places import Places
 from assay.resolve import Resolver
 from assay.signals import Stopped, stop_on_signals
+from assay.store import records
 from assay.store.claims import Observer
 from assay.store.local import LocalStore
 from assay.study.attempt import Worker
@@ -26,7 +27,7 @@ from assay.study.cells import Cell, Choice, layout_of, paper_number, profile_of
 from assay.study.display import Display
 from assay.study.plan import Plan, make_plan
 from assay.study.runner import run_here
-from assay.study.tables import Profile, Study
+from assay.study.tables import Like, Profile, Study
 from assay.values import Value, to_json
 
 REBUILD_EVERY = 30.0  # seconds between two rebuilds of the results while a study runs
@@ -144,20 +145,21 @@ class Session:
         finished = frozenset(node.key for node in plan.in_state("done"))
         display = Display(labels, done=len(finished), say=say)
         display.leave_out(finished)
+        heard = _Heard(self.store, display)
         with stop_on_signals() as stopped, display:
             if plan.to_run:
                 rebuild = _Rebuild(self)
                 if gangs:
-                    self._train_in_gangs(plan, gangs, run, stopped, display, rebuild)
+                    self._train_in_gangs(plan, gangs, run, stopped, heard, rebuild)
                 else:
-                    self._train_here(plan, run, stopped, display, rebuild)
+                    self._train_here(plan, run, stopped, heard, rebuild)
         code = self.finish()
         if stopped.is_set():
             say(f"stopped, with checkpoints. The same command continues: {_command()}")
             return 128 + stopped.signal
         return code
 
-    def _train_here(self, plan: Plan, run: str, stopped: Stopped, display: Display, rebuild: _Rebuild) -> None:
+    def _train_here(self, plan: Plan, run: str, stopped: Stopped, heard: _Heard, rebuild: _Rebuild) -> None:
         worker = Worker(
             store=self.store,
             resolver=Resolver(self.places),
@@ -167,10 +169,10 @@ class Session:
             observer=Observer(),
         )
         experiments = {key: node.resolved.experiment for key, node in plan.nodes.items()}
-        run_here(plan.schedule(), experiments, worker, stop=stopped.is_set, told=display.told, idle=rebuild)
+        run_here(plan.schedule(), experiments, worker, stop=stopped.is_set, told=heard, idle=rebuild)
 
     def _train_in_gangs(
-        self, plan: Plan, gangs: int, run: str, stopped: Stopped, display: Display, rebuild: _Rebuild
+        self, plan: Plan, gangs: int, run: str, stopped: Stopped, heard: _Heard, rebuild: _Rebuild
     ) -> None:
         from assay.cluster import gangs as cluster
 
@@ -192,7 +194,7 @@ class Session:
             shape=shape,
             written_out=asked.out,
         )
-        cluster.run_gangs(work, stop=stopped, told=display.told, idle=rebuild, say=say)
+        cluster.run_gangs(work, stop=stopped, told=heard, idle=rebuild, say=say)
 
     def finish(self) -> int:
         """Rebuild everything, print the tables, and say what is missing."""
@@ -217,6 +219,20 @@ class Session:
         return 1 if {"failed", "blocked"} & set(states.index) else 0
 
 
+class _Heard:
+    """Shows what happens, and sees to it that what failed for good is failed in the store, too."""
+
+    def __init__(self, store: LocalStore, display: Display) -> None:
+        self._store, self._display = store, display
+
+    def __call__(self, key: str, news: Mapping[str, Any]) -> None:
+        # Where a process ended three times without a word, nobody was left to write it down.
+        if news.get("state") == "failed" and records.state(self._store, key).name not in ("failed", "done"):
+            failure = {"error": news.get("error", ""), "traceback": ""}
+            records.add_failure(self._store, key, failure, final=True)
+        self._display.told(key, news)
+
+
 class _Rebuild:
     """Rebuilds the tables now and then, so that a study can be looked at while it runs."""
 
@@ -239,10 +255,12 @@ def _label(experiment: Experiment) -> tuple[str, int]:
 
 def _plain(value: Any) -> Any:
     """Changes as JSON holds them; a nested experiment by its own JSON."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {name: _plain(content) for name, content in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
+    if isinstance(value, Like):
+        return {"like": _plain(value.changes), "seed": value.seed}
     return to_json(value) if isinstance(value, Value) else value
 
 

@@ -19,7 +19,7 @@ from assay.store.claims import ClaimedElsewhere, Observer
 from assay.store.store import Log, Store, StoreError
 from assay.study.schedule import Kind, Outcome
 
-LOG = "log.txt"  # what was said while an experiment was trained: notes, warnings, tracebacks
+LOG = "log.txt"  # what was said while an experiment was trained: notes, warnings, tracebacks; `assay log` prints it
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from assay.errors import UserError
@@ -11,7 +11,7 @@ from assay.experiment import Experiment
 from assay.overrides import Override, apply, overrides_of
 from assay.report.layout import ColumnLayout, RowLayout, StudyLayout, TableLayout
 from assay.study import paper
-from assay.study.tables import Profile, Row, Study, Table
+from assay.study.tables import Like, Profile, Row, Study, Table
 from assay.values import nearest, to_json
 
 
@@ -86,22 +86,54 @@ def _cells_of_table(table: Table, profile: Profile, choice: Choice, start: Exper
         if choice.rows and row.label not in choice.rows:
             continue
         for column in _columns_of(table, profile, choice):
-            changes = _changes(table, row, column, profile)
-            made = _experiment(start, changes, choice, f"{table.name}, row {row.label!r}")
-            found += [
-                Cell(
-                    table=table.name,
-                    row=row.label,
-                    column=column,
-                    seed=seed,
-                    changes=changes | {each.path: each.value for each in choice.overrides},
-                    experiment=made.replace(seed=seed),
-                    paper=paper_number(table, row, column),
-                    differs=_differs(profile, choice),
-                )
-                for seed in choice.seeds or profile.seeds
-            ]
+            found += _seeds(table, row, column, profile, choice, start)
     return found
+
+
+def _seeds(table: Table, row: Row, column: str, profile: Profile, choice: Choice, start: Experiment) -> Iterator[Cell]:
+    """A cell for each seed; those of a row without other experiments inside differ in nothing else."""
+    changes = _changes(table, row, column, profile)
+    origin = f"{table.name}, row {row.label!r}"
+    made: Experiment | None = None
+    for seed in choice.seeds or profile.seeds:
+        if made is None or _has_likes(changes):
+            base = _base(start, table, column, profile, choice, seed)
+            filled = {path: _filled(value, base, origin) for path, value in changes.items()}
+            made = apply(start, [*overrides_of(filled, origin), *choice.overrides])
+        yield Cell(
+            table=table.name,
+            row=row.label,
+            column=column,
+            seed=seed,
+            changes=changes | {each.path: each.value for each in choice.overrides},
+            experiment=made.replace(seed=seed),
+            paper=paper_number(table, row, column),
+            differs=_differs(profile, choice),
+        )
+
+
+def _base(start: Experiment, table: Table, column: str, profile: Profile, choice: Choice, seed: int) -> Experiment:
+    """What the experiments inside a cell's start from: everything of the cell but its row and its method."""
+    around = {**table.changes, **(profile.column(table.name, column) or {})}
+    of_all = [each for each in choice.overrides if each.path.partition(".")[0] != "method"]
+    return apply(start.replace(seed=seed), [*overrides_of(around, f"{table.name}, column {column!r}"), *of_all])
+
+
+def _filled(value: Any, base: Experiment, origin: str) -> Any:
+    """A change with the experiments that it describes, nested ones too."""
+    if isinstance(value, (tuple, list)):
+        return tuple(_filled(each, base, origin) for each in value)
+    if not isinstance(value, Like):
+        return value
+    seeded = base if value.seed is None else base.replace(seed=value.seed)
+    inner = {path: _filled(each, seeded, origin) for path, each in value.changes.items()}
+    return apply(seeded, overrides_of(inner, origin))
+
+
+def _has_likes(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_has_likes(each) for each in value.values())
+    return isinstance(value, Like) or (isinstance(value, (tuple, list)) and any(map(_has_likes, value)))
 
 
 def _columns_of(table: Table, profile: Profile, choice: Choice) -> list[str]:
@@ -122,10 +154,6 @@ def _changes(table: Table, row: Row, column: str, profile: Profile) -> dict[str,
         **row.changes,
         **row.by_column.get(column, {}),
     }
-
-
-def _experiment(start: Experiment, changes: Mapping[str, Any], choice: Choice, origin: str) -> Experiment:
-    return apply(start, [*overrides_of(changes, origin), *choice.overrides])
 
 
 def paper_number(table: Table, row: Row, column: str) -> float | None:

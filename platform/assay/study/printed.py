@@ -23,10 +23,13 @@ def print_plan(
     gangs: int,
     workers: int,
     probed: Mapping[str, float],
+    real: str | None,
     say: Callable[[str], None],
 ) -> None:
     """What would be trained, what is there already, and what it takes."""
     say(f"profile {profile.name}: {profile.note}")
+    if profile.differs and real is not None:
+        say(f"  for the paper's own data and schedule: --profile {real}")
     shared = sum(node.cells > 1 for node in plan.nodes.values())
     inputs = sum(node.cells == 0 for node in plan.nodes.values())
     say(
@@ -77,20 +80,23 @@ def shape(node: Node) -> tuple[object, ...]:
 
 def _cost(plan: Plan, store: Store, at_once: int, workers: int, probed: Mapping[str, float]) -> str:
     """Time and disk, from finished experiments of the same shape or from a probe; unknown where there is neither."""
-    known: dict[tuple[object, ...], float] = {}
+    speed: dict[tuple[object, ...], float] = {}
+    size: dict[tuple[object, ...], int] = {}
     for node in plan.in_state("done"):
+        if shape(node) in speed:
+            continue
         result = records.read_json(store, node.key, records.RESULT)
         if result is not None:
-            known[shape(node)] = result["seconds"] / max(result["steps"], 1)
-    seconds, unknown = 0.0, 0
-    for node in plan.to_run:
-        per_step = probed.get(node.key, known.get(shape(node)))
-        if per_step is None:
-            unknown += 1
-        else:
-            seconds += per_step * node.resolved.experiment.recipe.steps
-    if unknown == len(plan.to_run):
+            speed[shape(node)] = result["seconds"] / max(result["steps"], 1)
+            size[shape(node)] = sum(len(store.read(node.key, name) or b"") for name in store.names(node.key))
+    per_step = [probed.get(node.key, speed.get(shape(node))) for node in plan.to_run]
+    steps = [node.resolved.experiment.recipe.steps for node in plan.to_run]
+    known = [each * count for each, count in zip(per_step, steps, strict=True) if each is not None]
+    if not known:
         return "time unknown (nothing of this shape was trained yet; --plan --probe measures)"
-    devices = duration(seconds * workers)
-    said = f"about {duration(seconds / at_once)}, {devices} of device time"
-    return said + (f", and {unknown} experiments of unknown length" if unknown else "")
+    said = f"about {duration(sum(known) / at_once)}, {duration(sum(known) * workers)} of device time"
+    disk = [size[shape(node)] for node in plan.to_run if shape(node) in size]
+    if disk:
+        said += f", {sum(disk) / 2**20:.0f} MB to keep"
+    unknown = len(plan.to_run) - len(known)
+    return said + (f"; {unknown} experiments of unknown length beside these" if unknown else "")

@@ -27,6 +27,17 @@ NONE: Changes = {}
 
 
 @dataclasses.dataclass(frozen=True)
+class Like:
+    """In a row's changes, an experiment on the cell's own data, network and recipe: a teacher, an earlier stage.
+
+    Its seed is the cell's, or a fixed one for all: then one teacher serves all seeds.
+    """
+
+    changes: Changes
+    seed: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Row:
     """One line of a table."""
 

@@ -1,0 +1,336 @@
+"""Scripts sent to a cluster, and connections to one that is not ours: against a real head on loopback."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from assay.cluster.jobs import checkout, code_copy, entrypoint, submit
+from assay.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+
+# --- what is sent -------------------------------------------------------------------------------------------------
+
+
+def test_the_entrypoint_survives_the_shell() -> None:
+    flags = ["--set", "method.threshold=0.9", "--rows", "two words", "--only", "$HOME;'"]
+    command = entrypoint(["studies/__init__.py", *flags], ROOT)
+    assert command.startswith("python studies/__init__.py ")
+    script = 'for each in "$@"; do printf "%s\\n" "$each"; done'
+    words = command.removeprefix("python studies/__init__.py ")
+    found = subprocess.run(["sh", "-c", f"set -- {words}; {script}"], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines() == flags
+
+
+def test_a_script_named_by_its_whole_path_is_sent_by_its_place_in_the_checkout() -> None:
+    assert entrypoint([str(ROOT / "studies" / "__init__.py")], ROOT) == "python studies/__init__.py"
+
+
+@pytest.mark.parametrize("script", ["tests/conftest.py", "../x.py", "studies/missing.py", "/etc/passwd", "studies"])
+def test_a_script_that_is_not_sent_along_is_refused(script: str) -> None:
+    with pytest.raises(UserError, match="only a script in platform, methods, studies"):
+        entrypoint([script], ROOT)
+
+
+def test_the_copy_holds_the_code_and_nothing_else(tmp_path: Path) -> None:
+    for path in ("platform/assay/a.py", "methods/b.py", "studies/c.py", "data/big.bin", "results/r", "README.md"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("x")
+    (tmp_path / "methods" / "__pycache__").mkdir()
+    (tmp_path / "methods" / "__pycache__" / "b.pyc").write_text("x")
+    with code_copy(tmp_path) as folder:
+        found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    assert found == ["methods/b.py", "platform/assay/a.py", "studies/c.py"]
+    assert not folder.exists()
+
+
+def test_the_checkout_is_the_folder_above_platform() -> None:
+    assert checkout() == ROOT
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1", "http://nowhere.invalid:8265", "https://127.0.0.1:1"])
+def test_an_address_that_does_not_answer_is_the_users_matter(address: str) -> None:
+    with pytest.raises(UserError, match=f"no Ray cluster takes jobs at {address} .*http://HEAD:8265"):
+        submit(address, ["studies/__init__.py"], root=ROOT, say=print)
+
+
+# --- a head of somebody else --------------------------------------------------------------------------------------
+
+
+class Head:
+    """A running Ray that was started as a cluster's head is."""
+
+    def __init__(self, folder: Path) -> None:
+        home = folder / "home"
+        home.mkdir()
+        gcs, board, client, agent = free_ports(4)
+        self.address, self.dashboard = f"127.0.0.1:{gcs}", f"http://127.0.0.1:{board}"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+        kept.pop("PYTHONPATH", None)  # the code must come with the job
+        self.environment = kept | {
+            "HOME": str(home),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # the job's `python`
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "OMP_NUM_THREADS": "1",
+        }
+        options = {
+            "--port": gcs,
+            "--dashboard-port": board,
+            "--ray-client-server-port": client,
+            "--dashboard-agent-listen-port": agent,
+            "--node-ip-address": "127.0.0.1",
+            "--dashboard-host": "127.0.0.1",
+            "--num-cpus": 2,
+            "--object-store-memory": 100 * 2**20,
+            "--temp-dir": folder / "r",
+        }
+        flags = [f"{name}={value}" for name, value in options.items()]
+        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"]
+        self.log = folder / "log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*command, *flags], env=self.environment, cwd=folder, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def wait(self) -> None:
+        """Until jobs are taken."""
+        deadline = time.monotonic() + 120
+        while not answers(self.dashboard):
+            assert self.process.poll() is None and time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """End this Ray only: `ray stop` ends every one of the machine."""
+        os.killpg(self.process.pid, signal.SIGTERM)
+        try:
+            self.process.wait(timeout=20)
+        finally:
+            for pid in in_session(self.process.pid):
+                os.kill(pid, signal.SIGKILL)
+
+    def run(self, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a driver on this machine."""
+        with self.start(script, **environment) as process:
+            out, err = process.communicate(timeout=100)
+        return subprocess.CompletedProcess(script, process.returncode, out, err)
+
+    def start(self, script: str, **environment: str) -> subprocess.Popen[str]:
+        paths = f"import sys; sys.path[:0] = {[str(ROOT / 'platform'), str(ROOT)]!r}\n"
+        return subprocess.Popen(
+            [sys.executable, "-c", paths + script],
+            env=self.environment | environment,
+            cwd=self.environment["HOME"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def answers(url: str) -> bool:
+    host, _, port = url.removeprefix("http://").partition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def in_session(session: int) -> list[int]:
+    found = []
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit():
+            try:
+                fields = (path / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[3]) == session and fields[0] not in "ZX":
+                found.append(int(path.name))
+    return found
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[Head]:
+    # Sockets have short names: not below pytest's folder.
+    folder = Path(tempfile.mkdtemp(prefix="assay-t-", dir="/tmp"))
+    head = Head(folder)
+    try:
+        head.wait()
+        yield head
+    finally:
+        head.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with the real packages and a script of its own."""
+    root = tmp_path_factory.mktemp("checkout")
+    for name in ("platform", "methods"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "studies").mkdir()
+    (root / "studies" / "looks.py").write_text(LOOKS)
+    (root / "studies" / "waits.py").write_text("import time\nprint('waiting', flush=True)\ntime.sleep(300)\n")
+    return root
+
+
+LOOKS = """
+import sys
+import assay
+import ray
+from assay.cluster.connection import connect, is_in_job
+
+def worker_sees():
+    import assay, methods
+    return assay.__file__, methods.__file__
+
+print("arguments", sys.argv[1:])
+with connect(None) as connection:
+    print("job", is_in_job(), connection.is_own, connection.describe().partition(",")[2])
+    print("worker", *ray.get(ray.remote(worker_sees).remote()))
+print("driver", assay.__file__)
+sys.exit(int(sys.argv[1]))
+"""
+
+SUBMIT = """
+from pathlib import Path
+from assay.cluster.jobs import submit
+sys.exit(submit({address!r}, {argv!r}, root=Path({root!r}), say=lambda text: print("said:", text, flush=True)))
+"""
+
+
+def submitting(head: Head, root: Path, *argv: str) -> str:
+    return SUBMIT.format(address=head.dashboard, argv=list(argv), root=str(root))
+
+
+@pytest.fixture(scope="module")
+def failed(head: Head, root: Path) -> subprocess.CompletedProcess[str]:
+    """A job that looks around and exits with 7; RAY_ADDRESS names another cluster, which must not matter."""
+    script = submitting(head, root, "studies/looks.py", "7", "two words")
+    return head.run(script, RAY_ADDRESS="http://127.0.0.1:1")
+
+
+def test_the_exit_code_is_the_scripts(failed: subprocess.CompletedProcess[str]) -> None:
+    assert failed.returncode == 7, failed.stderr
+    assert "failed with exit code 7" in failed.stdout
+
+
+def test_the_log_comes_to_stdout_and_flags_arrive_whole(failed: subprocess.CompletedProcess[str]) -> None:
+    assert "arguments ['7', 'two words']" in failed.stdout.splitlines(), failed.stdout
+    assert "Uploading" not in failed.stderr
+
+
+def test_driver_and_workers_of_a_job_run_the_code_that_was_sent(
+    failed: subprocess.CompletedProcess[str], head: Head
+) -> None:
+    lines = dict(line.split(" ", 1) for line in failed.stdout.splitlines() if line.startswith(("worker", "driver")))
+    sent, methods = lines["worker"].split()
+    assert lines["driver"] == sent
+    assert sent.endswith("platform/assay/__init__.py") and sent.startswith(str(head.log.parent))
+    assert Path(methods).parents[1] == Path(sent).parents[2]
+
+
+def test_a_job_joins_its_own_cluster(failed: subprocess.CompletedProcess[str]) -> None:
+    assert "job True False  1 node: 2 CPUs" in failed.stdout.splitlines()
+
+
+def test_ctrl_c_leaves_the_job_running_and_says_how_to_stop_it(head: Head, root: Path) -> None:
+    with head.start(submitting(head, root, "studies/waits.py")) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        assert "waiting" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    job = first.split()[2]
+    assert f"ray job stop --address {head.dashboard} {job}" in out
+    stop = f"""
+from ray.job_submission import JobSubmissionClient
+import time
+client = JobSubmissionClient({head.dashboard!r})
+print(client.get_job_status({job!r}).value)
+client.stop_job({job!r})
+"""
+    assert head.run(stop).stdout.strip() == "RUNNING"
+
+
+def test_a_job_that_is_stopped_by_others_ends_with_130(head: Head, root: Path) -> None:
+    with head.start(submitting(head, root, "studies/waits.py")) as process:
+        assert process.stdout is not None
+        job = process.stdout.readline().split()[2]
+        assert "waiting" in process.stdout.readline()
+        stop = f"from ray.job_submission import JobSubmissionClient as C; C({head.dashboard!r}).stop_job({job!r})"
+        assert head.run(stop).returncode == 0
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert f"job {job} was stopped" in out
+
+
+def test_a_wrong_token_is_named(head: Head, root: Path) -> None:
+    script = submitting(head, root, "studies/waits.py").replace("sys.exit(", "print(", 1)
+    found = head.run(script, RAY_AUTH_TOKEN="wrong")
+    assert "UserError" in found.stderr and "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN" in found.stderr
+
+
+def test_a_joined_cluster_says_who_holds_it_and_goes_on_when_we_leave(head: Head) -> None:
+    script = f"""
+from assay.cluster.connection import connect
+import ray
+
+def worker_sees():
+    import assay
+    return assay.__file__
+
+with connect({head.address!r}) as connection:
+    group = ray.util.placement_group([{{"CPU": 1}}])
+    ray.get(group.ready())
+    print("own", connection.is_own)
+    print("holds", connection.who_holds())
+    print("worker", ray.get(ray.remote(worker_sees).remote()))
+print("left", ray.is_initialized())
+with connect(None) as connection:
+    print("again", connection.describe())
+"""
+    found = head.run(script, RAY_ADDRESS=head.address)
+    lines = dict(line.split(" ", 1) for line in found.stdout.splitlines())
+    assert lines["own"] == "False", found.stderr
+    assert lines["holds"] == "Held by this program: 1 CPU."
+    assert lines["worker"].startswith(str(head.log.parent))  # the code was sent, where no job had brought it
+    assert lines["left"] == "False"
+    assert lines["again"] == f"the Ray cluster at {head.address}, 1 node: 2 CPUs"
+
+
+def test_the_dashboards_address_is_no_address_to_join(head: Head) -> None:
+    """Something answers there, and it is not Ray's head server."""
+    script = f"""
+from assay.cluster.connection import connect
+with connect({head.dashboard.removeprefix("http://")!r}) as connection:
+    pass
+"""
+    found = head.run(script)
+    assert "UserError: cannot join a Ray cluster" in found.stderr
+
+
+def test_nothing_was_written_to_the_home_directory(head: Head, failed: subprocess.CompletedProcess[str]) -> None:
+    assert list(Path(head.environment["HOME"]).rglob("*")) == []

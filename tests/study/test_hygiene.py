@@ -1,0 +1,131 @@
+"""One process trains many experiments: each as if it were alone, and nothing piles up."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from helpers import QUIET, small
+
+from assay.experiment import Experiment
+from assay.places import Places
+from assay.resolve import Resolver, resolve
+from assay.store.claims import Observer
+from assay.store.local import LocalStore
+from assay.study.attempt import Worker
+from assay.study.schedule import Outcome
+from assay.training.outcome import WEIGHTS
+
+TESTS = Path(__file__).parent.parent
+ALONE = """
+import sys
+from pathlib import Path
+from helpers import QUIET
+from assay.experiment import Experiment
+from assay.places import Places
+from assay.resolve import resolve
+from assay.store.local import LocalStore
+from assay.training.session import train
+import json
+experiment = Experiment.from_json(json.loads(sys.argv[1]))
+train(resolve(experiment, Places()), LocalStore(Path(sys.argv[2])), places=Places(), runtime=QUIET)
+"""
+
+
+def worker(folder: Path) -> Worker:
+    return Worker(
+        store=LocalStore(folder),
+        resolver=Resolver(Places()),
+        places=Places(),
+        runtime=QUIET,
+        run="t",
+        observer=Observer(),
+    )
+
+
+def attempt(of: Worker, experiment: Experiment) -> Outcome:
+    key = resolve(experiment, Places()).key
+    return of.attempt(key, experiment, stop=lambda: False, told=lambda news: None)
+
+
+def numbers(store: LocalStore, key: str) -> list[dict]:
+    lines = [json.loads(line) for line in store.read(key, "metrics.jsonl").splitlines()]
+    return [{name: value for name, value in line.items() if not name.startswith("time/")} for line in lines]
+
+
+def test_the_twentieth_in_a_gang_gives_the_bits_of_one_alone_in_a_fresh_process(tmp_path: Path) -> None:
+    last = small("cps", seed=99)
+    of = worker(tmp_path / "gang")
+    others = ["supervised", "mean_teacher", "cutmix_seg", "cps"]
+    kinds = []
+    for number in range(19):
+        broken = number in (4, 11)
+        changes = {"recipe__steps": 40, "recipe__optimizer__lr": 1e30} if broken else {}
+        precision = "bf16" if number == 7 else ("float64" if number == 8 else "float32")
+        other = small(others[number % 4], seed=number, recipe__precision=precision, **changes)
+        kinds.append(attempt(of, other).kind)
+    assert kinds.count("failed") == 2 and kinds.count("done") == 17
+    assert attempt(of, last).kind == "done"
+    alone = tmp_path / "alone"
+    paths = os.pathsep.join([str(TESTS.parent / "platform"), str(TESTS.parent), str(TESTS)])
+    subprocess.run(
+        [sys.executable, "-c", ALONE, json.dumps(last.to_json()), str(alone)],
+        env={**os.environ, "PYTHONPATH": paths},
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    key = resolve(last, Places()).key
+    mine, theirs = LocalStore(tmp_path / "gang"), LocalStore(alone)
+    assert numbers(mine, key) == numbers(theirs, key)
+    assert mine.read(key, WEIGHTS) == theirs.read(key, WEIGHTS)
+
+
+def state_of_this_process() -> tuple[float, int, int]:
+    """Resident megabytes, open files, threads."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return (
+        pages * os.sysconf("SC_PAGE_SIZE") / 2**20,
+        len(list(Path("/proc/self/fd").iterdir())),
+        threading.active_count(),
+    )
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells these numbers through /proc")
+def test_memory_files_and_threads_after_fifty_experiments_are_as_after_five(tmp_path: Path) -> None:
+    of = worker(tmp_path)
+    seen = []
+    for number in range(50):
+        assert attempt(of, small("cps" if number % 2 else "supervised", seed=number, recipe__steps=3)).kind == "done"
+        if number in (4, 49):
+            seen.append(state_of_this_process())
+    (memory, files, threads), (memory_later, files_later, threads_later) = seen
+    assert files_later == files and threads_later == threads
+    assert memory_later - memory < 40, f"{memory_later - memory:.1f} MB more after 45 experiments"
+
+
+def test_an_error_without_a_name_is_lost_and_its_traceback_lies_in_the_log(tmp_path: Path) -> None:
+    of = worker(tmp_path)
+    experiment = small()
+    key = resolve(experiment, Places()).key
+
+    def stumbles() -> bool:
+        raise RuntimeError("a cable fell out")
+
+    outcome = of.attempt(key, experiment, stop=stumbles, told=lambda news: None)
+    assert outcome.kind == "lost" and "a cable fell out" in outcome.error
+    assert b"Traceback" in LocalStore(tmp_path).read(key, "log.txt")
+    assert attempt(of, experiment).kind == "done"
+
+
+def test_an_experiment_that_resolves_to_another_key_here_is_not_trained(tmp_path: Path) -> None:
+    outcome = worker(tmp_path).attempt("0" * 16, small(), stop=lambda: False, told=lambda news: None)
+    assert outcome.kind == "failed" and "other lists, weights or code" in outcome.error
+    assert LocalStore(tmp_path).keys() in ([], ["0" * 16])

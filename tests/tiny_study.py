@@ -1,0 +1,49 @@
+"""A study of seconds, run by tests as a user runs a study: two rows that share a teacher, and two that do not."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT), str(ROOT / "tests")]
+
+from helpers import SMALL  # noqa: E402
+
+from assay.presets import quick  # noqa: E402
+from assay.run import main  # noqa: E402
+from assay.study import Like, Profile, Row, Study, Table  # noqa: E402
+
+LENGTH = {"recipe.steps": 40, "recipe.evaluation.every": 20}
+KD = {"method": "kd", "method.teachers": (Like({"method": "supervised"}, seed=7),)}
+
+TABLE = Table(
+    name="mkd.table1",
+    columns=("1/16(92)", "1/8(183)"),
+    rows=(
+        Row("Supervised", {"method": "supervised"}, paper="SupOnly-R101"),
+        Row("CPS", {"method": "cps"}, paper="CPS-R101 [5]"),
+        Row("KD", KD),
+        Row("KD, T = 4", {**KD, "method.temperature": 4.0}),
+    ),
+    reference="Supervised",
+)
+STUDY = Study(
+    name="tiny",
+    title="A study of seconds",
+    tables=(TABLE,),
+    profiles=(
+        Profile(
+            name="quick",
+            note="drawn shapes of 16 x 16",
+            start=quick,
+            changes=SMALL | LENGTH,
+            columns={"1/16(92)": {"data.split.labeled": "1/4"}},
+            seeds=(0, 1),
+            differs="trained on drawn shapes",
+        ),
+    ),
+)
+
+if __name__ == "__main__":
+    sys.exit(main(STUDY))
