@@ -51,7 +51,7 @@ def test_another_disk_of_the_same_name_is_refused_by_node_and_folder(out: Path) 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     nonce = write_nonce(tmp_path / "here")
-    with pytest.raises(UserError, match="does not see .*there"):
+    with pytest.raises(UserError, match=r"does not see .*there"):
         check(expected(tmp_path / "there", nonce), patience=0)
 
 
@@ -97,7 +97,7 @@ def test_removing_leaves_nothing_and_may_be_done_twice(out: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_to_is_the_users_matter(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write to .*file"):
+    with pytest.raises(UserError, match=r"cannot write to .*file"):
         write_nonce(tmp_path / "file" / "results")
 
 

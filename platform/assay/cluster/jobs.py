@@ -25,6 +25,12 @@ CODE_PATH = "platform:."  # PYTHONPATH where these folders lie in the working fo
 STOPPED = 130
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "*.egg-info")
 _POLL = 1.0  # seconds
+# They tell of each package that is sent and of each connection that ends, and set their levels themselves.
+_TALKATIVE = (
+    "ray._private.runtime_env.packaging",
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+)
 
 
 def submit(address: str, argv: Sequence[str], *, root: Path, say: Callable[[str], None]) -> int:
@@ -97,7 +103,6 @@ def _client(address: str) -> JobSubmissionClient:
             f"the Ray cluster at {address} asks for a token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN."
         ) from None
     except (ConnectionError, RuntimeError, ValueError, requests.RequestException) as problem:
-        # Ray's text first names the address again, or the class of the error.
         raise UserError(
             f"no Ray cluster takes jobs at {address} ({_first_line(problem)}): "
             "give its dashboard's address, http://HEAD:8265."
@@ -109,7 +114,8 @@ def _client(address: str) -> JobSubmissionClient:
 def _start(client: JobSubmissionClient, command: str, folder: Path) -> str:
     import requests
 
-    logging.getLogger("ray.dashboard.modules").setLevel(logging.WARNING)  # else it tells of each package it sends
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     environment = {"working_dir": str(folder), "env_vars": {"PYTHONPATH": CODE_PATH}}
     try:
         return client.submit_job(entrypoint=command, runtime_env=environment)

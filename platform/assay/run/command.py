@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from assay.cluster.connection import cluster_address
 from assay.errors import AssayError, UserError
 from assay.run.flags import check, parser
 from assay.run.session import Session, say
@@ -36,6 +38,8 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
         from assay.cluster.jobs import submit
 
         return submit(asked.address, _without_address(sys.argv), root=_root(), say=say)
+    if asked.address:
+        cluster_address(asked.address, os.environ)  # what cannot be joined is refused before anything is planned
     if asked.report_only:
         return session.finish()
     cells = cells_of(study, session.profile, session.choice)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from assay.data.source import DataMissing
+from assay.errors import UserError
 from assay.places import Places
 from assay.resolve import Resolved, Resolver
 from assay.store import records
@@ -72,7 +72,7 @@ def make_plan(cells: Sequence[Cell], store: Store, places: Places) -> Plan:
     for cell in cells:
         try:
             resolved = resolver.resolve(cell.experiment)
-        except DataMissing as error:
+        except UserError as error:  # data, lists or weights that are not here, or not what they should be
             plan.unresolved[str(error)] = plan.unresolved.get(str(error), 0) + 1
             plan.keys.append(None)
             continue

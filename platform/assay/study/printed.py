@@ -38,7 +38,8 @@ def print_plan(
     )
     counts = {name: len(plan.in_state(name)) for name in ("done", "running", "interrupted", "failed", "absent")}
     words = {"absent": "to train", "interrupted": "to continue", "running": "running elsewhere"}
-    say("  " + ", ".join(f"{count} {words.get(name, name)}" for name, count in counts.items() if count))
+    if plan.nodes:
+        say("  " + ", ".join(f"{count} {words.get(name, name)}" for name, count in counts.items() if count))
     blocked = plan.schedule().keys("blocked")
     if blocked:
         say(f"  {len(blocked)} blocked, since what they need failed; --retry-failed trains that again")
