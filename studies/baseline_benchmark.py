@@ -111,6 +111,7 @@ STUDY = Study(
             name="paper",
             note="PASCAL VOC 2012 with ImageNet weights and the paper's lists, for four A100s a training",
             start=voc,
+            runtime={"loader_workers": 4},
             columns={f"{TABLE1.name}/{column}": few_labels(column) for column in TABLE1.columns}
             | {f"{TABLE2.name}/{column}": many_labels(column) for column in TABLE2.columns},
         ),

@@ -78,6 +78,7 @@ STUDY = Study(
             name="paper",
             note="PASCAL VOC 2012 with ImageNet weights and the CPS authors' lists",
             start=voc,
+            runtime={"loader_workers": 4},
             columns={
                 f"{VOC18.name}/{column}": {
                     "data.split.labeled": f"cps/voc/train_aug_labeled_{column.partition('(')[0].replace('/', '-')}.txt"

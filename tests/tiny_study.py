@@ -41,6 +41,7 @@ STUDY = Study(
             columns={"1/16(92)": {"data.split.labeled": "1/4"}},
             seeds=(0, 1),
             differs="trained on drawn shapes",
+            runtime={"checkpoint_every": 10, "log_every": 5},
         ),
     ),
 )

@@ -15,7 +15,7 @@ from typing import Any
 
 from assay.errors import UserError
 from assay.experiment import Experiment, Runtime
-from assay.overrides import Override
+from assay.overrides import Override, apply, overrides_of
 from assay.places import Places
 from assay.resolve import Resolver
 from assay.signals import Stopped, stop_on_signals
@@ -65,6 +65,11 @@ class Session:
         return LocalStore(self.out / "store")
 
     @property
+    def runtime(self) -> Runtime:
+        """What the profile says of loader processes and the like; progress is shown for the study as a whole."""
+        return apply(Runtime(progress="none"), overrides_of(self.profile.runtime, f"profile {self.profile.name}"))
+
+    @property
     def folder(self) -> Path:
         """This study's own files."""
         return self.out / self.study.name / self.profile.name
@@ -89,7 +94,7 @@ class Session:
         """Seconds per step of every kind of experiment, measured here."""
         from assay.study.probe import probe
 
-        return probe(plan, self.places, Runtime(progress="none"), store=self.store)
+        return probe(plan, self.places, self.runtime, store=self.store)
 
     def forget(self, rows: Sequence[str], cells: Sequence[Cell]) -> None:
         """Delete what the rows' own experiments left; what they share as input stays."""
@@ -164,7 +169,7 @@ class Session:
             store=self.store,
             resolver=Resolver(self.places),
             places=self.places,
-            runtime=Runtime(progress="none"),
+            runtime=self.runtime,
             run=run,
             observer=Observer(),
         )
@@ -188,7 +193,7 @@ class Session:
             store=self.store,
             out=self.out,
             places=self.places,
-            runtime=Runtime(progress="none"),
+            runtime=self.runtime,
             name=run,
             address=asked.address,
             shape=shape,

@@ -79,6 +79,7 @@ class Profile:
     tables: tuple[str, ...] = ()  # run when none are chosen; all if empty
     shown: tuple[str, ...] = ()  # columns that are run when none are chosen; all if empty
     differs: str = ""  # from the papers' protocol, for all its cells
+    runtime: Changes = dataclasses.field(default_factory=dict)  # loader processes, checkpoints: what moves no number
 
     def column(self, table: str, column: str) -> Changes | None:
         """The changes that a column of a table means here, or None where it is only quoted."""
