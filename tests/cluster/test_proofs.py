@@ -169,7 +169,8 @@ def test_an_address_is_refused_as_out_by_its_scheme(out: str) -> None:
         require_absolute(out, multi_node=False, in_job=False)
 
 
-def test_proofs_need_neither_ray_nor_torch() -> None:
-    script = "import assay.cluster.proofs, sys; print({'ray', 'torch'} & set(sys.modules))"
+@pytest.mark.parametrize("module", ["proofs", "connection", "jobs"])
+def test_a_mistake_is_answered_without_ray_or_torch(module: str) -> None:
+    script = f"import assay.cluster.{module}, sys; print({{'ray', 'torch'}} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", script], cwd=ROOT / "platform", capture_output=True, text=True)
     assert found.stdout.strip() == "set()", found.stderr

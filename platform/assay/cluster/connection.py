@@ -14,6 +14,7 @@ import secrets
 import signal
 import socket
 import tempfile
+import textwrap
 import threading
 import time
 from collections import Counter
@@ -111,6 +112,9 @@ def connect(
         that end by themselves need none. Where the controller of a group is killed, only with a dashboard does Ray
         give back what the group held; without it that is lost until the connection ends.
     quiet: keep Ray's own messages back, and what workers print
+
+    Connect in the main thread: Ray's processes end with the thread that started them. Of a Ray of our own nothing is
+    left when the block ends; after SIGKILL of this process two of its agents go on for a minute, and its folder stays.
     """
     cluster = cluster_address(address, os.environ)
     if cluster is None:
@@ -186,6 +190,8 @@ def _own_environment() -> dict[str, str | None]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",
+        # After a kill -9 of this process, Ray's agents look for its servers so long before they end; 60 by default.
+        "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
         "RAY_ADDRESS": None,
         "RAY_API_SERVER_ADDRESS": None,
         # Workers must find the packages wherever this process found them, also where only sys.path says so.
@@ -392,7 +398,7 @@ def _held_by_job(address: str) -> tuple[dict[str, Counter[str]], dict[str, str]]
     for actor in list_actors(detail=True, filters=[("state", "=", "ALIVE")], **limits):
         if not actor.placement_group_id:  # else it is counted with the group
             held.setdefault(actor.job_id, Counter()).update(actor.required_resources or {})
-    names = {job.job_id: f"job {job.job_id} ({job.entrypoint})" for job in list_jobs(**limits)}
+    names = {job.job_id: f"job {job.job_id} ({textwrap.shorten(job.entrypoint, 80)})" for job in list_jobs(**limits)}
     names[ray.get_runtime_context().get_job_id()] = "this program"
     return {job: amounts for job, amounts in held.items() if _amounts(amounts)}, names
 
