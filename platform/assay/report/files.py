@@ -27,7 +27,7 @@ CELLS = "cells.parquet"  # every cell that was ever planned here
 RESULTS = "results.parquet"
 HISTORY = "history.parquet"  # a folder with a file per key
 LAYOUT = "study.json"
-_IDENTITY = ["table", "row", "column", "seed", "overrides"]
+_CELL = ["table", "row", "column"]
 _COMPLETE = {b"complete": b"yes"}  # of a history that will not grow any more
 _HISTORY_SCHEMA = pa.schema(
     [("key", pa.string()), ("step", pa.int64()), ("name", pa.string()), ("value", pa.float64())]
@@ -43,11 +43,19 @@ class StudyFiles:
     layout: StudyLayout
 
     def plan(self, cells: Sequence[Mapping[str, Any]]) -> None:
-        """Add cells to those ever planned here. A cell that is planned again has the key it has now."""
+        """Add cells to those ever planned here.
+
+        A cell that is planned with other changes (--set) than before replaces what it was, with all its seeds: a mean
+        is never taken over different experiments. What was trained stays in the store, and comes back the same way.
+        """
         new = pd.DataFrame(list(cells))
         path = self.folder / CELLS
         if path.exists():
-            new = pd.concat([pd.read_parquet(path), new]).drop_duplicates(_IDENTITY, keep="last")
+            changed = new.drop_duplicates(_CELL).set_index(_CELL)["overrides"]
+            old = pd.read_parquet(path)
+            now = old.set_index(_CELL).index.map(changed)
+            old = old[pd.isna(now) | (now == old["overrides"])]
+            new = pd.concat([old, new]).drop_duplicates([*_CELL, "seed"], keep="last")
         self._write(CELLS, _parquet(pa.Table.from_pandas(new, preserve_index=False)))
         self._write(LAYOUT, (json.dumps(self.layout.to_json(), indent=2) + "\n").encode())
 

@@ -158,7 +158,7 @@ class Session:
                     self._train_in_gangs(plan, gangs, run, stopped, heard, rebuild)
                 else:
                     self._train_here(plan, run, stopped, heard, rebuild)
-        code = self.finish()
+        code = self.finish(set(plan.nodes))
         if stopped.is_set():
             say(f"stopped, with checkpoints. The same command continues: {_command()}")
             return 128 + stopped.signal
@@ -201,8 +201,8 @@ class Session:
         )
         cluster.run_gangs(work, stop=stopped, told=heard, idle=rebuild, say=say)
 
-    def finish(self) -> int:
-        """Rebuild everything, print the tables, and say what is missing."""
+    def finish(self, keys: set[str] | None = None) -> int:
+        """Rebuild everything, print the tables, and say what is missing; 1 where one of `keys` (or any) failed."""
         if not (self.folder / "cells.parquet").exists():
             raise UserError(f"nothing was planned in {self.folder} yet; run the study without --report-only first.")
         files = self.files()
@@ -221,7 +221,8 @@ class Session:
             + f" cells in {self.folder / 'results.parquet'}"
         )
         say(f"report: {self.folder / 'report.html'}")
-        return 1 if {"failed", "blocked"} & set(states.index) else 0
+        chosen = frame if keys is None else frame[frame["key"].isin(keys)]
+        return 1 if chosen["status"].isin(["failed", "blocked"]).any() else 0
 
 
 class _Heard:

@@ -1,0 +1,99 @@
+"""Which experiment may be trained next."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from assay.study.schedule import ATTEMPTS, Outcome, Schedule, Task
+
+
+def chain() -> Schedule:
+    return Schedule(
+        [Task(key="stage3", needs=("stage2",)), Task(key="stage2", needs=("teacher",)), Task(key="teacher")]
+    )
+
+
+def test_what_others_need_comes_first() -> None:
+    schedule = chain()
+    order = []
+    while (task := schedule.take()) is not None:
+        order.append(task.key)
+        assert schedule.take() is None, "nothing else can be trained before this one is done"
+        schedule.report(Outcome(key=task.key, kind="done"))
+    assert order == ["teacher", "stage2", "stage3"] and schedule.is_over
+
+
+def test_what_needs_something_that_failed_is_blocked_however_far_below() -> None:
+    schedule = chain()
+    schedule.take()
+    schedule.report(Outcome(key="teacher", kind="failed", error="NotFinite: so"))
+    assert [schedule.state(key) for key in ("teacher", "stage2", "stage3")] == ["failed", "blocked", "blocked"]
+    assert schedule.error("teacher") == "NotFinite: so" and "teacher" in schedule.error("stage2")
+    assert schedule.is_over
+
+
+def test_what_failed_before_blocks_from_the_start() -> None:
+    schedule = Schedule([Task(key="student", needs=("teacher",)), Task(key="teacher")], failed={"teacher": "so"})
+    assert schedule.take() is None and schedule.state("student") == "blocked"
+
+
+def test_a_lost_attempt_is_tried_again_and_not_for_ever() -> None:
+    schedule = Schedule([Task(key="a")])
+    for _ in range(ATTEMPTS):
+        assert schedule.take().key == "a"
+        schedule.report(Outcome(key="a", kind="lost", error="its worker ended"))
+    assert schedule.take() is None and schedule.state("a") == "failed"
+    assert "its worker ended" in schedule.error("a")
+
+
+def test_what_another_process_holds_is_left_alone_until_it_is_free_or_done() -> None:
+    schedule = Schedule([Task(key="a"), Task(key="b")])
+    schedule.take()
+    schedule.report(Outcome(key="a", kind="held"))
+    schedule.take()
+    schedule.report(Outcome(key="b", kind="held"))
+    assert schedule.take() is None and not schedule.is_over
+    schedule.released("a")
+    assert schedule.take().key == "a"
+    schedule.report(Outcome(key="b", kind="done"))
+    schedule.report(Outcome(key="a", kind="done"))
+    assert schedule.is_over
+
+
+def test_a_late_report_changes_nothing_about_what_is_done() -> None:
+    schedule = Schedule([Task(key="a")])
+    schedule.take()
+    schedule.report(Outcome(key="a", kind="done"))
+    schedule.report(Outcome(key="a", kind="lost"))
+    schedule.report(Outcome(key="unknown", kind="done"))
+    assert schedule.state("a") == "done"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_happens_everything_ends_and_nothing_is_taken_too_early_or_twice(seed: int) -> None:
+    draw = random.Random(seed)
+    tasks = [Task(key=str(n), needs=tuple(str(m) for m in range(n) if draw.random() < 0.15)) for n in range(40)]
+    draw.shuffle(tasks)
+    needs = {task.key: task.needs for task in tasks}
+    schedule, working = Schedule(tasks), []
+    for _ in range(5000):
+        if schedule.is_over:
+            break
+        task = schedule.take() if len(working) < 4 else None
+        if task is not None:
+            assert task.key not in working
+            assert all(schedule.state(each) == "done" for each in needs[task.key])
+            working.append(task.key)
+        elif working:
+            key = working.pop(draw.randrange(len(working)))
+            kind = draw.choice(["done", "done", "done", "failed", "lost", "stopped", "held"])
+            schedule.report(Outcome(key=key, kind=kind))
+        else:
+            for key in schedule.keys("held"):
+                schedule.released(key)
+    assert schedule.is_over
+    for key in needs:
+        bad = any(schedule.state(each) in ("failed", "blocked") for each in needs[key])
+        assert schedule.state(key) in (("blocked",) if bad else ("done", "failed"))
