@@ -53,7 +53,7 @@ class StudyFiles:
         if path.exists():
             changed = new.drop_duplicates(_CELL).set_index(_CELL)["overrides"]
             old = pd.read_parquet(path)
-            now = old.set_index(_CELL).index.map(changed)
+            now = old.set_index(_CELL).index.map(changed.to_dict())
             old = old[pd.isna(now) | (now == old["overrides"])]
             new = pd.concat([old, new]).drop_duplicates([*_CELL, "seed"], keep="last")
         self._write(CELLS, _parquet(pa.Table.from_pandas(new, preserve_index=False)))
