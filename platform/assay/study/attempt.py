@@ -34,6 +34,12 @@ class Worker:
     observer: Observer
     is_first_rank: bool = True
 
+    def __post_init__(self) -> None:
+        # What was imported stays for good: looking through it after every experiment would take longer than many
+        # a test's training.
+        gc.collect()
+        gc.freeze()
+
     def attempt(
         self,
         key: str,
