@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from assay.cluster.jobs import checkout, code_copy, entrypoint, submit
@@ -346,3 +347,38 @@ with connect(None) as connection:
 
 def test_nothing_was_written_to_the_home_directory(head: Head, failed: subprocess.CompletedProcess[str]) -> None:
     assert list(Path(head.environment["HOME"]).rglob("*")) == []
+
+
+def test_a_study_gives_as_a_job_what_it_gives_in_one_process(head: Head, tmp_path: Path) -> None:
+    """Sent by --address, and with `ray job submit` as Ray's documentation has it."""
+    script = "studies/baseline_benchmark.py"
+    flags = ["--rows", "Supervised", "CPS", "--seeds", "0", "--set", "recipe.steps=10"]
+    environment = head.environment | {"PYTHONPATH": ""}
+    submitted = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", head.dashboard]
+    commands = {
+        "alone": [sys.executable, script, "--gangs", "0"],
+        "address": [sys.executable, script, "--address", head.dashboard],
+        "submit": [*submitted, "--working-dir", ".", "--", "python", script],
+    }
+    with code_copy(ROOT) as folder:  # what `--working-dir .` sends from a checkout, without its git and results
+        for name, command in commands.items():
+            done = subprocess.run(
+                [*command, *flags, "--out", str(tmp_path / name)],
+                cwd=folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=240,
+                check=False,
+            )
+            assert done.returncode == 0, f"{name}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+    columns = ["row", "seed", "key", "status", "miou", "pixel_accuracy"]
+    tables = {
+        name: pd.read_parquet(tmp_path / name / "baseline_benchmark" / "quick" / "results.parquet")
+        .query("status == 'done'")[columns]
+        .reset_index(drop=True)
+        for name in commands
+    }
+    assert len(tables["alone"]) == 2
+    pd.testing.assert_frame_equal(tables["address"], tables["alone"], check_exact=True)
+    pd.testing.assert_frame_equal(tables["submit"], tables["alone"], check_exact=True)

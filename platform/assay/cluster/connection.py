@@ -190,7 +190,7 @@ def _own_environment() -> dict[str, str | None]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",
-        # After a kill -9 of this process, Ray's agents look for its servers so long before they end; 60 by default.
+        # How long Ray's agents look for its servers after a kill -9 of this process; some look on for a minute.
         "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
         "RAY_ADDRESS": None,
         "RAY_API_SERVER_ADDRESS": None,

@@ -148,8 +148,7 @@ class Session:
         run = f"{self.study.name}-{secrets.token_hex(4)}"
         labels = {node.key: _label(node.resolved.experiment) for node in plan.nodes.values()}
         finished = frozenset(node.key for node in plan.in_state("done"))
-        display = Display(labels, done=len(finished), say=say)
-        display.leave_out(finished)
+        display = Display(labels, done=finished, say=say)
         heard = _Heard(self.store, display)
         with stop_on_signals() as stopped, display:
             if plan.to_run:

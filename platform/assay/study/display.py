@@ -25,21 +25,25 @@ class Seen:
     miou: float | None = None
 
     def rate(self, now: float) -> float:
-        """Steps a second in this session."""
-        made = self.step - (self.first or 0)
-        return made / max(now - self.began, 1e-9)
+        """Steps a second in this session; 0 until there is something to measure."""
+        # The clock starts when the first step is heard of.
+        made, took = self.step - (self.first or 0) - 1, now - self.began
+        return made / took if self.first is not None and made > 0 and took > 0.5 else 0.0
 
 
 class Display:
     """Counts what is done, and shows what is running."""
 
-    def __init__(self, labels: Mapping[str, tuple[str, int]], *, done: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, labels: Mapping[str, tuple[str, int]], *, done: frozenset[str], say: Callable[[str], None]
+    ) -> None:
         self._labels, self._say = labels, say
         self._running: dict[str, Seen] = {}
         self._ended: dict[str, str] = {}
         self._found = done  # finished before this run
-        self._began = self._said = time.monotonic()
+        self._said = time.monotonic()
         self._steps_made = 0
+        self._first_step: float | None = None  # when it was heard of
         self._live: Any = None
 
     def __enter__(self) -> Self:
@@ -68,6 +72,7 @@ class Display:
         if "loss" in news:
             if seen.first is None:
                 seen.first, seen.began = news["step"] - 1, time.monotonic()
+                self._first_step = self._first_step or seen.began
             else:
                 self._steps_made += news["step"] - seen.step
             seen.step, seen.loss = news["step"], news["loss"]
@@ -94,34 +99,24 @@ class Display:
             self._say(text)
 
     def _count(self) -> str:
-        return f"{self._found + len(self._ended)}/{len(self._labels)}"
+        return f"{len(self._found) + len(self._ended)}/{len(self._labels)}"
 
     def _left(self) -> str:
         """The time left at the rate so far; unknown before there is one."""
-        gone = time.monotonic() - self._began
-        if not self._steps_made:
+        if not self._steps_made or self._first_step is None:
             return "time left unknown"
-        ended = set(self._ended)
-        open_steps = sum(steps for key, (_, steps) in self._labels.items() if key not in ended and key in self._open)
+        gone = time.monotonic() - self._first_step
+        ended = self._found | set(self._ended)
+        open_steps = sum(steps for key, (_, steps) in self._labels.items() if key not in ended)
         open_steps -= sum(seen.step for seen in self._running.values())
         return f"about {duration(open_steps * gone / self._steps_made)} left"
-
-    @property
-    def _open(self) -> set[str]:
-        return set(self._labels) - self._finished_before
-
-    _finished_before: frozenset[str] = frozenset()
-
-    def leave_out(self, keys: frozenset[str]) -> None:
-        """Experiments that were finished before and need no time."""
-        self._finished_before = keys
 
     def _line(self) -> str:
         now = time.monotonic()
         parts = [
             f"{seen.label} step {seen.step}/{seen.steps}"
             + (f" loss {seen.loss:.3f}" if seen.loss is not None else "")
-            + f" {seen.rate(now):.1f} steps/s"
+            + (f" {seen.rate(now):.1f} steps/s" if seen.rate(now) else "")
             for seen in self._running.values()
         ]
         return f"{self._count()} done; {self._left()}; running: " + ("; ".join(parts) or "nothing")
@@ -130,7 +125,7 @@ class Display:
         from rich.table import Table
 
         failed = sum(state == "failed" for state in self._ended.values())
-        waiting = len(self._labels) - self._found - len(self._ended) - len(self._running)
+        waiting = len(self._labels) - len(self._found) - len(self._ended) - len(self._running)
         title = (
             f"{self._count()} done, {failed} failed, {len(self._running)} running, {waiting} waiting; {self._left()}"
         )
@@ -145,7 +140,7 @@ class Display:
                 f"{seen.step}/{seen.steps}",
                 "-" if seen.loss is None else f"{seen.loss:.4f}",
                 "-" if seen.miou is None else f"{100 * seen.miou:.2f}",
-                f"{rate:.1f}",
+                f"{rate:.1f}" if rate > 0 else "-",
                 duration((seen.steps - seen.step) / rate) if rate > 0 else "-",
             )
         return table

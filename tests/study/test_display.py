@@ -1,0 +1,39 @@
+"""What a person sees of a study that runs."""
+
+from __future__ import annotations
+
+import time
+
+from assay.study.display import Display, duration
+
+LABELS = {"a": ("first", 100), "b": ("second", 100), "c": ("third", 100)}
+
+
+def test_lines_tell_what_is_done_and_what_failed_with_its_reason() -> None:
+    said: list[str] = []
+    with Display(LABELS, done=frozenset({"a"}), say=said.append) as display:
+        display.told("b", {"state": "running"})
+        display.told("b", {"step": 1, "loss": 2.0})
+        display.told("b", {"step": 100, "miou": 0.5})
+        display.told("b", {"state": "done"})
+        display.told("c", {"state": "running"})
+        display.told("c", {"state": "failed", "error": "NotFinite: so"})
+        display.told("c", {"step": 3, "loss": 1.0})
+    assert "done    2/3" in said[0] and "second" in said[0] and "mIoU 50.00" in said[0]
+    assert "failed  3/3" in said[1] and "NotFinite: so" in said[1]
+
+
+def test_the_time_left_is_that_of_the_open_steps_at_the_rate_so_far() -> None:
+    display = Display(LABELS, done=frozenset({"a"}), say=print)
+    assert display._left() == "time left unknown"
+    display.told("b", {"state": "running"})
+    display.told("b", {"step": 1, "loss": 2.0})
+    time.sleep(0.6)
+    display.told("b", {"step": 51, "loss": 1.0})
+    # 50 steps in 0.6 s: 49 + 100 are open.
+    assert 1.5 < float(display._left().split()[1]) < 4.0
+    assert "steps/s" in display._line() and "second step 51/100" in display._line()
+
+
+def test_time_spans_are_for_people() -> None:
+    assert [duration(each) for each in (12, 600, 7200)] == ["12 s", "10 min", "2.0 h"]
