@@ -287,8 +287,13 @@ def _joined(cluster: str, *, quiet: bool) -> Iterator[Connection]:
 def _shipped_code() -> Iterator[dict[str, Any] | None]:
     """The environment that brings a checkout's code to the workers; None where they have it already."""
     root = checkout()
-    if root is None or is_in_job():
+    if root is None:
         yield None
+        return
+    if is_in_job():
+        # The job brought the folders along; its script found the packages in them, and the workers must too.
+        told = "platform" in os.environ.get("PYTHONPATH", "")
+        yield None if told else {"env_vars": {"PYTHONPATH": CODE_PATH}}
         return
     with code_copy(root) as folder:
         yield {"working_dir": str(folder), "env_vars": {"PYTHONPATH": CODE_PATH}}
