@@ -85,6 +85,31 @@ def test_what_was_planned_before_stays_in_the_results_whatever_is_chosen_now(out
     assert len(frame_in(out).query("status == 'done'")) == 8
 
 
+def test_a_folder_that_cannot_be_written_is_the_users_matter(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tiny").write_text("a file stands where a folder must be")
+    assert run(tmp_path, "--rows", "Supervised") == 1
+    said = capsys.readouterr().err
+    assert "a file stands where a folder must be" in said and "Traceback" not in said
+
+
+def test_the_plan_of_a_forced_row_deletes_nothing(out: Path) -> None:
+    before = stamps(out / "store")
+    assert run(out, "--plan", "--force-row", "CPS") == 0
+    assert stamps(out / "store") == before
+
+
+def test_lists_that_are_not_here_are_planned_as_unresolved_and_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = ["--set", "data.split.labeled=nowhere.txt", "--splits", str(tmp_path / "splits")]
+    assert run(tmp_path / "out", *missing, "--plan") == 0
+    assert "8 cells unresolved here" in capsys.readouterr().out
+    assert run(tmp_path / "out", *missing) == 2
+    assert "nowhere.txt" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
 def test_the_plan_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, "--plan") == 0
     assert "8 cells are 9 experiments" in capsys.readouterr().out

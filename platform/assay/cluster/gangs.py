@@ -87,7 +87,7 @@ def run_gangs(
             gangs = [
                 GangThread(f"{run.name}-{index}", run, shape, desk, expected, shared) for index in range(shape.gangs)
             ]
-            for gang in gangs:
+            for gang in gangs if not stop.is_set() else ():
                 gang.start()
             _watch(run, desk, gangs, stop, told, idle)
             desk.close(told)

@@ -21,6 +21,7 @@ from assay.report.layout import StudyLayout
 from assay.report.panels import IGNORE, Panel
 from assay.report.write import write_report
 from assay.store import records
+from assay.store.local import explain
 from assay.store.store import Store
 
 CELLS = "cells.parquet"  # every cell that was ever planned here
@@ -69,7 +70,10 @@ class StudyFiles:
         for key in frame["key"].dropna().unique():
             self._write_history(key)
         if report:
-            write_report(frame, self.layout, history=self.history, panel=self.panel, folder=self.folder)
+            try:
+                write_report(frame, self.layout, history=self.history, panel=self.panel, folder=self.folder)
+            except OSError as problem:
+                raise explain(problem, "write", self.folder) from problem
         return frame
 
     def history(self, keys: Sequence[str]) -> pd.DataFrame:
@@ -123,10 +127,13 @@ class StudyFiles:
     def _write(self, name: str, data: bytes) -> None:
         """Put a file in its place as a whole: somebody may be reading it."""
         path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         spool = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        spool.write_bytes(data)
-        spool.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            spool.write_bytes(data)
+            spool.replace(path)
+        except OSError as problem:
+            raise explain(problem, "write", path) from problem
 
 
 def _stacked(arrays: Sequence[np.ndarray], *, fill: int) -> np.ndarray:

@@ -43,7 +43,7 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
     if asked.report_only:
         return session.finish()
     cells = cells_of(study, session.profile, session.choice)
-    if asked.force_row:
+    if asked.force_row and not asked.plan:
         session.forget(asked.force_row, cells)
     plan = make_plan(cells, session.store, session.places)
     if asked.retry_failed and not asked.plan:
@@ -58,7 +58,7 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
         cells,
         session.profile,
         session.store,
-        gangs=gangs,
+        gangs=None if gangs and asked.gangs is None else gangs,
         workers=asked.workers,
         probed=costs,
         real=real,
@@ -66,8 +66,11 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
     )
     if asked.plan:
         return 0
-    if plan.unresolved and not gangs:
-        raise UserError(next(iter(plan.unresolved)))
+    if plan.unresolved:
+        raise UserError(
+            f"{next(iter(plan.unresolved))} A run needs what its cells name where it is started: on a cluster, send it"
+            " as a job, with --address http://HEAD:8265."
+        )
     session.write_plan(cells, plan)
     return session.train(plan, gangs)
 

@@ -52,7 +52,7 @@ class Session:
             tables=tuple(asked.tables),
             rows=tuple(asked.rows),
             columns=tuple(asked.columns),
-            seeds=tuple(asked.seeds),
+            seeds=tuple(dict.fromkeys(asked.seeds)),
             overrides=overrides,
         )
         places = Places.from_environment(data=asked.data_root, splits=asked.splits)

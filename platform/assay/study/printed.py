@@ -20,7 +20,7 @@ def print_plan(
     profile: Profile,
     store: Store,
     *,
-    gangs: int,
+    gangs: int | None,
     workers: int,
     probed: Mapping[str, float],
     real: str | None,
@@ -48,7 +48,7 @@ def print_plan(
     _print_nodes(plan, say)
     if plan.to_run:
         at_once = gangs or 1
-        where = f"{gangs} gangs of {workers} workers" if gangs else "this process"
+        where = "this process" if gangs == 0 else f"{gangs or 'as many as fit:'} gangs of {workers} workers"
         say(f"runs in {where}; {_cost(plan, store, at_once, workers, probed)}")
 
 
