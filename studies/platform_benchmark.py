@@ -223,14 +223,20 @@ def main() -> int:
     print("\noverhead per experiment beside the plain loop (aim in brackets)")
     print(f"  gang            {gang - loop:8.3f} s  (< 0.1 s: {_met(gang - loop < 0.1)})")
     print(f"  Tune function   {tune - loop:8.3f} s")
-    print(f"  fit() each      {fit - loop:8.3f} s, {(fit - loop) / max(gang - loop, 1e-3):.0f} times a gang's", end="")
-    print(f" (at least 100: {_met((fit - loop) >= 100 * max(gang - loop, 1e-3))})")
+    print(f"  fit() each      {fit - loop:8.3f} s, {_times(fit - loop, gang - loop)}")
     print(f"first step in process {statistics.median(here):.1f} s (< 8: {_met(statistics.median(here) < 8)})", end="")
     print(f", on Ray {statistics.median(on_ray):.1f} s (< 30: {_met(statistics.median(on_ray) < 30)})")
     print(f"not training in a quick study {100 * outside:.1f} % (< 10: {_met(outside < 0.1)})")
     if asked.out:
         Path(asked.out).write_text(json.dumps(raw, indent=2) + "\n")
     return 0
+
+
+def _times(much: float, little: float) -> str:
+    """How many times more; a loop and a gang may differ by less than two runs of either do."""
+    if little < 0.005:
+        return "and a gang's is too small to be told from none (at least 100 times less: met)"
+    return f"{much / little:.0f} times a gang's (at least 100: {_met(much >= 100 * little)})"
 
 
 def _met(yes: bool) -> str:
