@@ -109,6 +109,11 @@ def test_a_misspelt_name_offers_the_nearest(choice: dict[str, tuple[str, ...]], 
         cells(study(SUPERVISED, CPS), **choice)
 
 
+def test_seeds_are_chosen_by_their_own_flag() -> None:
+    with pytest.raises(UserError, match="--seeds"):
+        cells(study(SUPERVISED), overrides=(Override.parse("seed=5"),))
+
+
 def test_a_column_that_the_profile_does_not_map_is_never_run() -> None:
     of = study(SUPERVISED, columns=("1/16(92)", "1/4(366)"))
     assert {cell.column for cell in cells(of)} == {"1/16(92)"}

@@ -50,6 +50,8 @@ def profile_of(study: Study, name: str | None) -> Profile:
 
 def cells_of(study: Study, profile: Profile, choice: Choice) -> list[Cell]:
     """The chosen cells, table by table as the paper lays them out."""
+    if any(each.path == "seed" for each in choice.overrides):
+        raise UserError("--set seed=…: every cell is trained with several seeds; choose them with --seeds.")
     tables = _chosen_tables(study, profile, choice)
     _check_names("--rows", choice.rows, [row.label for table in tables for row in table.rows])
     _check_names("--columns", choice.columns, [column for table in tables for column in table.columns])
