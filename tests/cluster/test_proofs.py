@@ -104,7 +104,7 @@ def test_a_folder_that_cannot_be_written_to_is_the_users_matter(tmp_path: Path) 
 def hash_of(root: Path) -> str:
     script = "from assay.cluster.proofs import code_hash; print(code_hash())"
     found = subprocess.run(
-        [sys.executable, "-B", "-c", script],
+        [sys.executable, "-S", "-B", "-c", script],  # without site: an editable install would be found instead
         cwd=root,
         env={"PYTHONPATH": f"{root / 'platform'}:{root}", "PATH": ""},
         capture_output=True,

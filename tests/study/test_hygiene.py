@@ -107,7 +107,7 @@ def test_memory_files_and_threads_after_fifty_experiments_are_as_after_five(tmp_
         if number in (4, 49):
             seen.append(state_of_this_process())
     (memory, files, threads), (memory_later, files_later, threads_later) = seen
-    assert files_later == files and threads_later == threads
+    assert files_later <= files and threads_later <= threads
     assert memory_later - memory < 40, f"{memory_later - memory:.1f} MB more after 45 experiments"
 
 

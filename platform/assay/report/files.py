@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import io
 import json
 import math
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ RESULTS = "results.parquet"
 HISTORY = "history.parquet"  # a folder with a file per key
 LAYOUT = "study.json"
 _CELL = ["table", "row", "column"]
-_COMPLETE = {b"complete": b"yes"}  # of a history that will not grow any more
+_FINISHED = b"finished"  # in a history's metadata: when the training ended whose history it is, and will remain
 _HISTORY_SCHEMA = pa.schema(
     [("key", pa.string()), ("step", pa.int64()), ("name", pa.string()), ("value", pa.float64())]
 )
@@ -46,19 +48,20 @@ class StudyFiles:
     def plan(self, cells: Sequence[Mapping[str, Any]]) -> None:
         """Add cells to those ever planned here.
 
-        A cell that is planned with other changes (--set) than before replaces what it was, with all its seeds: a mean
-        is never taken over different experiments. What was trained stays in the store, and comes back the same way.
+        A cell that is planned with other changes (--set, an edited script) than before replaces what it was, with all
+        its seeds: a mean is never taken over different experiments. What was trained stays in the store, and comes
+        back the same way.
         """
         new = pd.DataFrame(list(cells))
         path = self.folder / CELLS
-        if path.exists():
-            changed = new.drop_duplicates(_CELL).set_index(_CELL)["overrides"]
-            old = pd.read_parquet(path)
-            now = old.set_index(_CELL).index.map(changed.to_dict())
-            old = old[pd.isna(now) | (now == old["overrides"])]
-            new = pd.concat([old, new]).drop_duplicates([*_CELL, "seed"], keep="last")
-        self._write(CELLS, _parquet(pa.Table.from_pandas(new, preserve_index=False)))
-        self._write(LAYOUT, (json.dumps(self.layout.to_json(), indent=2) + "\n").encode())
+        with self._alone():
+            if path.exists():
+                old = pd.read_parquet(path)
+                now = old.set_index(_CELL).index.map(_meaning(new.drop_duplicates(_CELL)).to_dict())
+                old = old[pd.isna(now) | (now == _meaning(old).to_numpy())]
+                new = pd.concat([old, new]).drop_duplicates([*_CELL, "seed"], keep="last")
+            self._write(CELLS, _parquet(pa.Table.from_pandas(new, preserve_index=False)))
+            self._write(LAYOUT, (json.dumps(self.layout.to_json(), indent=2) + "\n").encode())
 
     def rebuild(self, quoted: Iterable[Mapping[str, Any]], *, report: bool = True) -> pd.DataFrame:
         """Write results, histories and, where asked for, the report; returns the results."""
@@ -67,8 +70,9 @@ class StudyFiles:
         only_quoted = [each for each in quoted if (each["table"], each["row"], each["column"]) not in planned]
         frame = results_frame(cells, only_quoted, self.store, study=self.layout.name, profile=self.layout.profile)
         self._write(RESULTS, _parquet(pa.Table.from_pandas(frame, preserve_index=False)))
-        for key in frame["key"].dropna().unique():
-            self._write_history(key)
+        known = frame.dropna(subset=["key"]).drop_duplicates("key")
+        for key, finished in zip(known["key"], known["finished"], strict=True):
+            self._write_history(key, None if pd.isna(finished) else finished)
         if report:
             try:
                 write_report(frame, self.layout, history=self.history, panel=self.panel, folder=self.folder)
@@ -106,12 +110,11 @@ class StudyFiles:
     def _history_path(self, key: str) -> Path:
         return self.folder / HISTORY / f"{key}.parquet"
 
-    def _write_history(self, key: str) -> None:
-        """One key's lines as rows; what is complete is not written again."""
+    def _write_history(self, key: str, finished: str | None) -> None:
+        """One key's lines as rows; those of a training that ended are not written again, unless it was trained anew."""
         path = self._history_path(key)
-        if path.exists() and (pq.read_schema(path).metadata or {}).get(b"complete") == b"yes":
+        if path.exists() and finished and (pq.read_schema(path).metadata or {}).get(_FINISHED) == finished.encode():
             return
-        done = records.read_json(self.store, key, records.RESULT) is not None
         rows = [
             (key, line["step"], name, float(value))
             for line in records.read_metrics(self.store, key)
@@ -119,10 +122,25 @@ class StudyFiles:
             if name != "step" and isinstance(value, (int, float)) and math.isfinite(value)
         ]
         if not rows:
+            path.unlink(missing_ok=True)  # forgotten in the store
             return
         columns = [list(column) for column in zip(*rows, strict=True)]
-        schema = _HISTORY_SCHEMA.with_metadata(_COMPLETE if done else {})
+        schema = _HISTORY_SCHEMA.with_metadata({_FINISHED: finished.encode()} if finished else {})
         self._write(f"{HISTORY}/{key}.parquet", _parquet(pa.table(columns, schema=schema)))
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes from planning here: what one of them read, another would write over."""
+        lock = self.folder / ".cells.lock"
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            file = lock.open("w")
+        except OSError as problem:
+            raise explain(problem, "write", lock) from problem
+        with file:
+            with contextlib.suppress(OSError):  # where a file system knows no locks, the last one to write wins
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def _write(self, name: str, data: bytes) -> None:
         """Put a file in its place as a whole: somebody may be reading it."""
@@ -134,6 +152,22 @@ class StudyFiles:
             spool.replace(path)
         except OSError as problem:
             raise explain(problem, "write", path) from problem
+
+
+def _meaning(cells: pd.DataFrame) -> pd.Series:
+    """By cell, what it trains: its experiment, whatever the seed."""
+    meant = [json.dumps(_without_seeds(json.loads(each)), sort_keys=True) for each in cells["experiment"]]
+    return pd.Series(meant, index=pd.MultiIndex.from_frame(cells[_CELL])) + cells["overrides"].to_numpy()
+
+
+def _without_seeds(content: Any) -> Any:
+    """An experiment's JSON without its seed and those of the experiments inside it."""
+    if isinstance(content, list):
+        return [_without_seeds(each) for each in content]
+    if not isinstance(content, dict):
+        return content
+    left_out = "seed" if {"method", "data", "net", "recipe"} <= content.keys() else None
+    return {name: _without_seeds(each) for name, each in content.items() if name != left_out}
 
 
 def _stacked(arrays: Sequence[np.ndarray], *, fill: int) -> np.ndarray:

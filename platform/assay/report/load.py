@@ -24,6 +24,10 @@ class Results:
         if chosen.empty:
             known = ", ".join(sorted(self.frame["table"].dropna().unique()))
             raise UserError(f"there is no table {table!r} in {self.folder}; there is: {known}.")
+        origins = sorted(set(zip(chosen["study"], chosen["profile"], strict=True)))
+        if len(origins) > 1:  # a mean is never taken over different data
+            folders = ", ".join(f"{study}/{profile}" for study, profile in origins)
+            raise UserError(f"{self.folder} holds {table!r} more than once; load one of its folders: {folders}.")
         rows, columns = (list(dict.fromkeys(chosen[name])) for name in ("row", "column"))
         return chosen.pivot_table(index="row", columns="column", values=value, aggfunc="mean", dropna=False).reindex(
             index=rows, columns=columns

@@ -52,11 +52,19 @@ def cells_of(study: Study, profile: Profile, choice: Choice) -> list[Cell]:
     """The chosen cells, table by table as the paper lays them out."""
     if any(each.path == "seed" for each in choice.overrides):
         raise UserError("--set seed=…: every cell is trained with several seeds; choose them with --seeds.")
+    study.check()
     tables = _chosen_tables(study, profile, choice)
     _check_names("--rows", choice.rows, [row.label for table in tables for row in table.rows])
     _check_names("--columns", choice.columns, [column for table in tables for column in table.columns])
     start = _start(profile)
-    return [cell for table in tables for cell in _cells_of_table(table, profile, choice, start)]
+    cells = [cell for table in tables for cell in _cells_of_table(table, profile, choice, start)]
+    if not cells:
+        chosen = ", ".join(table.name for table in tables)
+        raise UserError(
+            f"nothing of {chosen} is left to train: the profile {profile.name} only quotes these columns, or none of"
+            " these tables has both the rows and the columns that were chosen; --help names profiles and tables."
+        )
+    return cells
 
 
 def _chosen_tables(study: Study, profile: Profile, choice: Choice) -> list[Table]:
@@ -145,7 +153,9 @@ def _columns_of(table: Table, profile: Profile, choice: Choice) -> list[str]:
         if column in table.columns and column not in runnable:
             raise UserError(f"--columns: the profile {profile.name} has no data for {column!r} of {table.name}.")
     wanted = choice.columns or profile.shown
-    return [column for column in runnable if not wanted or column in wanted]
+    found = [column for column in runnable if not wanted or column in wanted]
+    # A table that was asked for by name, and has none of the columns that the profile shows, is run as a whole.
+    return found or (runnable if choice.tables and not choice.columns else [])
 
 
 def _changes(table: Table, row: Row, column: str, profile: Profile) -> dict[str, Any]:

@@ -13,14 +13,17 @@ replaces data, network and recipe and maps every column to its own data; rows st
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from assay.errors import UserError
 from assay.experiment import Data
 from assay.nets.spec import Net
 from assay.recipe import Recipe
+from assay.values import nearest
 
 Changes = Mapping[str, Any]
 NONE: Changes = {}
@@ -65,6 +68,18 @@ class Table:
         """The paper's table: the first two parts of the name."""
         return ".".join(self.name.split(".")[:2])
 
+    def check(self) -> None:
+        """Refuse names that mean nothing here, or two things: a cell is found by its row and column."""
+        labels = [row.label for row in self.rows]
+        _check_once(labels, f"the table {self.name} has two rows")
+        _check_once(self.columns, f"the table {self.name} has two columns")
+        if self.reference is not None:
+            _check_known([self.reference], labels, f"the reference of {self.name}: there is no row")
+        for row in self.rows:
+            _check_known(row.by_column, self.columns, f"{self.name}, row {row.label!r}: there is no column")
+            if "seed" in {**self.changes, **row.changes} or any("seed" in each for each in row.by_column.values()):
+                raise UserError(f"{self.name}, row {row.label!r} changes seed; seeds are the profile's, or --seeds.")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Profile:
@@ -94,6 +109,31 @@ class Study:
     title: str
     tables: tuple[Table, ...]
     profiles: tuple[Profile, ...]  # the first is the default
+
+    def check(self) -> None:
+        """Refuse names that mean nothing, or two things."""
+        tables = [table.name for table in self.tables]
+        _check_once(tables, f"{self.name} has two tables")
+        _check_once([each.name for each in self.profiles], f"{self.name} has two profiles")
+        columns = [column for table in self.tables for column in table.columns]
+        for table in self.tables:
+            table.check()
+        for profile in self.profiles:
+            _check_known(profile.tables, tables, f"profile {profile.name}, tables: there is no")
+            _check_known(profile.shown, columns, f"profile {profile.name}, shown: there is no column")
+
+
+def _check_once(names: Iterable[str], what: str) -> None:
+    for name, count in collections.Counter(names).items():
+        if count > 1:
+            raise UserError(f"{what} called {name!r}; each needs a name of its own.")
+
+
+def _check_known(names: Iterable[str], known: Iterable[str], what: str) -> None:
+    there = dict.fromkeys(known)
+    for name in names:
+        if name not in there:
+            raise UserError(f"{what} {name!r}{nearest(name, there)}.")
 
 
 def leave_one_out(parts: Mapping[str, Changes], *, base: Changes = NONE, full: str = "all") -> tuple[Row, ...]:
