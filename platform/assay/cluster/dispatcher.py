@@ -73,8 +73,11 @@ class Dispatcher:
         return Assignment("train", task.key, self._experiments[task.key], self._incarnation)
 
     def report(self, gang: str, outcome: Outcome) -> None:
-        """What came of an attempt."""
-        if self._working.get(gang) == outcome.key:
+        """What came of an attempt; that it was lost is heard once, however many ranks say so."""
+        holds = self._working.get(gang) == outcome.key
+        if outcome.kind == "lost" and not holds:
+            return
+        if holds:
             del self._working[gang]
         self._take_in(outcome)
 

@@ -43,8 +43,6 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
     if asked.report_only:
         return session.finish()
     cells = cells_of(study, session.profile, session.choice)
-    if asked.force_row and not asked.plan:
-        session.forget(asked.force_row, cells)
     plan = make_plan(cells, session.store, session.places)
     if asked.retry_failed and not asked.plan:
         for node in plan.in_state("failed"):
@@ -71,6 +69,9 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
             f"{next(iter(plan.unresolved))} A run needs what its cells name where it is started: on a cluster, send it"
             " as a job, with --address http://HEAD:8265."
         )
+    if asked.force_row:
+        session.forget(asked.force_row, cells)
+        plan = make_plan(cells, session.store, session.places)
     session.write_plan(cells, plan)
     return session.train(plan, gangs)
 

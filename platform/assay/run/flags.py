@@ -17,6 +17,7 @@ def parser(study: Study) -> argparse.ArgumentParser:
         epilog="Finished experiments are never trained again; Ctrl-C stops with a checkpoint, and the same command"
         " goes on.\nResults: OUT/" + study.name + "/PROFILE/results.parquet and report.html.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # what is stripped from a job's command must be written as it is known
     )
     which = top.add_argument_group("what is run")
     which.add_argument("--profile", metavar="NAME", help="what it is trained on, see above")

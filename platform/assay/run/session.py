@@ -17,11 +17,12 @@ from assay.errors import UserError
 from assay.experiment import Experiment, Runtime
 from assay.overrides import Override, apply, overrides_of
 from assay.places import Places
-from assay.resolve import Resolver
+from assay.resolve import Resolved, Resolver
 from assay.signals import Stopped, stop_on_signals
 from assay.store import records
 from assay.store.claims import Observer
 from assay.store.local import LocalStore
+from assay.store.store import StoreError
 from assay.study.attempt import Worker
 from assay.study.cells import Cell, Choice, layout_of, paper_number, profile_of
 from assay.study.display import Display
@@ -116,7 +117,7 @@ class Session:
         """Write down what was planned, with its keys."""
         planned = []
         for cell, key in zip(cells, plan.keys, strict=True):
-            depends = [each.key for each in plan.nodes[key].resolved.inputs.values()] if key else []
+            depends = _needed(plan.nodes[key].resolved) if key else []
             planned.append(
                 {
                     "table": cell.table,
@@ -201,7 +202,7 @@ class Session:
         cluster.run_gangs(work, stop=stopped, told=heard, idle=rebuild, say=say)
 
     def finish(self, keys: set[str] | None = None) -> int:
-        """Rebuild everything, print the tables, and say what is missing; 1 where one of `keys` (or any) failed."""
+        """Rebuild everything, print the tables; 1 where one of `keys` is not done, or, of no keys, any failed."""
         if not (self.folder / "cells.parquet").exists():
             raise UserError(f"nothing was planned in {self.folder} yet; run the study without --report-only first.")
         files = self.files()
@@ -221,7 +222,8 @@ class Session:
         )
         say(f"report: {self.folder / 'report.html'}")
         chosen = frame if keys is None else frame[frame["key"].isin(keys)]
-        return 1 if chosen["status"].isin(["failed", "blocked"]).any() else 0
+        bad = chosen["status"].isin(["failed", "blocked"]) if keys is None else chosen["status"] != "done"
+        return 1 if bad.any() else 0
 
 
 class _Heard:
@@ -247,8 +249,17 @@ class _Rebuild:
 
     def __call__(self) -> None:
         if time.monotonic() - self._last >= REBUILD_EVERY:
-            self._session.files().rebuild(self._session.quoted())
             self._last = time.monotonic()
+            try:
+                self._session.files().rebuild(self._session.quoted())
+            except StoreError as error:
+                say(f"note: the tables could not be rebuilt now: {error}")
+
+
+def _needed(resolved: Resolved) -> list[str]:
+    """The keys of everything that must be trained before, however far below."""
+    direct = list(resolved.inputs.values())
+    return list(dict.fromkeys(key for each in direct for key in [*_needed(each), each.key]))
 
 
 def _label(experiment: Experiment) -> tuple[str, int]:

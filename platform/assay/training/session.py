@@ -65,6 +65,10 @@ def train(
     claim = _agreed_claim(store, key, manners)
     problem: Exception | None = None
     try:
+        # Another process may have finished it while this one was building.
+        done = _agreed(lambda: records.read_json(store, key, records.RESULT))
+        if done is not None:
+            return done
         return _train(training, store, claim, stop=stop, manners=manners)
     except Exception as error:
         problem = explained(error, resolved)

@@ -1,0 +1,100 @@
+"""Results for a notebook."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from assay import load
+from assay.errors import UserError
+
+CELLS = [
+    ("Supervised", "1/8", 0, 50.0),
+    ("Supervised", "1/8", 1, 52.0),
+    ("Supervised", "1/16", 0, 40.0),
+    ("Supervised", "1/16", 1, None),  # it failed
+    ("CPS", "1/8", 0, None),
+    ("CPS", "1/16", 0, 43.0),
+]
+
+
+def write(folder: Path, *, study: str = "s", profile: str = "quick", table: str = "mkd.table1") -> None:
+    frame = pd.DataFrame(CELLS, columns=["row", "column", "seed", "miou"])
+    frame = frame.assign(study=study, profile=profile, table=table, miou_best=frame["miou"] + 1)
+    place = folder / study / profile
+    place.mkdir(parents=True)
+    frame.to_parquet(place / "results.parquet")
+
+
+def test_a_table_has_the_papers_order_and_means_over_what_finished(tmp_path: Path) -> None:
+    write(tmp_path)
+    pivot = load(tmp_path).pivot("mkd.table1")
+    assert list(pivot.index) == ["Supervised", "CPS"] and list(pivot.columns) == ["1/8", "1/16"]
+    assert pivot.loc["Supervised"].tolist() == [51.0, 40.0]
+    assert np.isnan(pivot.loc["CPS", "1/8"]) and pivot.loc["CPS", "1/16"] == 43.0
+    assert load(tmp_path).pivot("mkd.table1", "miou_best").loc["CPS", "1/16"] == 44.0
+
+
+def test_no_mean_is_taken_over_two_profiles_or_studies(tmp_path: Path) -> None:
+    write(tmp_path)
+    write(tmp_path, profile="paper")
+    write(tmp_path, study="t", table="mgd.table1")
+    assert len(load(tmp_path).frame) == 3 * len(CELLS)
+    with pytest.raises(UserError, match="load one of its folders: s/paper, s/quick"):
+        load(tmp_path).pivot("mkd.table1")
+    assert load(tmp_path / "s" / "paper").pivot("mkd.table1").loc["Supervised", "1/8"] == 51.0
+    assert load(tmp_path).pivot("mgd.table1").loc["Supervised", "1/8"] == 51.0
+
+
+def test_a_table_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
+    write(tmp_path)
+    with pytest.raises(UserError, match=r"no table 'mkd.table2' in .*there is: mkd\.table1"):
+        load(tmp_path).pivot("mkd.table2")
+
+
+def test_a_folder_without_results_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no results\.parquet below .*run a study"):
+        load(tmp_path / "nowhere")
+
+
+def test_a_study_without_histories_has_an_empty_one(tmp_path: Path) -> None:
+    write(tmp_path)
+    history = load(tmp_path).history()
+    assert history.empty and list(history.columns) == ["key", "step", "name", "value"]
+
+
+def test_a_history_that_two_studies_share_is_there_once(tmp_path: Path) -> None:
+    for study in ("s", "t"):
+        write(tmp_path, study=study)
+        folder = tmp_path / study / "quick" / "history.parquet"
+        folder.mkdir()
+        line = {"key": ["k"], "step": [1], "name": ["loss"], "value": [0.5]}
+        pd.DataFrame(line).to_parquet(folder / "k.parquet")
+    assert load(tmp_path).history().to_dict("records") == [{"key": "k", "step": 1, "name": "loss", "value": 0.5}]
+
+
+def test_a_million_lines_of_history_load_and_pivot_in_seconds(tmp_path: Path) -> None:
+    write(tmp_path)
+    folder = tmp_path / "s" / "quick" / "history.parquet"
+    folder.mkdir()
+    names = np.tile(["loss", "lr", "val/student/miou", "term/cross"], 2500)
+    for number in range(100):
+        values = np.random.default_rng(number).random(10_000)
+        steps = np.repeat(np.arange(2500), 4)
+        columns = {"key": [f"{number:016d}"] * 10_000, "step": steps, "name": names, "value": values}
+        pq.write_table(pa.table(columns), folder / f"{number:016d}.parquet")
+    results = load(tmp_path)
+    began = time.process_time()
+    history = results.history()
+    loaded = time.process_time()
+    table = history.pivot_table(index=["key", "step"], columns="name", values="value")
+    ended = time.process_time()
+    print(f"a million lines: loaded in {loaded - began:.2f} s, pivoted in {ended - loaded:.2f} s")
+    assert len(history) == 1_000_000 and table.shape == (250_000, 4)
+    assert ended - began < 4, f"{ended - began:.1f} s"
