@@ -32,8 +32,9 @@ def run_here(
         if task is None:
             if schedule.is_over:
                 return
+            held = schedule.keys("held")
             look_at_held(schedule, worker.store, worker.observer)
-            if not schedule.keys("waiting"):
+            if schedule.keys("held") == held:
                 time.sleep(LOOK_EVERY)
         else:
             key = task.key
