@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch.distributed.nn import functional as differentiable
@@ -15,6 +18,14 @@ def world_size() -> int:
 def rank() -> int:
     """Which of them this one is."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def agreed(read: Callable[[], Any]) -> Any:
+    """What rank 0 reads, on all ranks: two ranks that look at a shared folder may see different moments."""
+    found = [read() if rank() == 0 else None]
+    if world_size() > 1:
+        dist.broadcast_object_list(found, src=0)
+    return found[0]
 
 
 def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:

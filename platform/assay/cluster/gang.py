@@ -48,7 +48,7 @@ class Restart(Exception):
 
 def work(config: Mapping[str, Any]) -> None:
     """Take and train until there is nothing left; what Ray Train runs on every rank."""
-    from assay.ranks import rank, world_size
+    from assay.ranks import agreed, rank, world_size
     from assay.training.loop import reset_torch
 
     orders: Orders = config["orders"]
@@ -56,7 +56,7 @@ def work(config: Mapping[str, Any]) -> None:
     runtime = Runtime(**orders.runtime)
     reset_torch(runtime)
     line = Line(orders)
-    generation = _agreed(lambda: line.hello())
+    generation = agreed(line.hello)
     worker = Worker(
         store=LocalStore(Path(orders.out) / "store"),
         resolver=Resolver(orders.places),
@@ -82,17 +82,6 @@ def _restart_if_needed(outcome: Outcome, ranks: int) -> None:
     alone = ranks > 1 and outcome.kind == "failed" and not outcome.error.startswith("NotFinite")
     if restarts_worker(outcome) or alone:
         raise Restart(f"{outcome.key}: {outcome.error}")
-
-
-def _agreed(read: Callable[[], Any]) -> Any:
-    import torch.distributed as dist
-
-    from assay.ranks import rank, world_size
-
-    found = [read() if rank() == 0 else None]
-    if world_size() > 1:
-        dist.broadcast_object_list(found, src=0)
-    return found[0]
 
 
 class Line:

@@ -20,11 +20,10 @@ from assay.errors import AssayError, UserError
 from assay.experiment import Runtime
 from assay.places import Places
 from assay.signals import Stopped
-from assay.store import records
 from assay.store.claims import Observer
 from assay.store.store import Store
 from assay.study.plan import Plan, make_plan_again
-from assay.study.schedule import Outcome
+from assay.study.runner import look_at_held
 from assay.values import to_json
 
 _WATCH_EVERY = 0.25  # seconds between two looks of the driver
@@ -125,27 +124,13 @@ def _watch(
             desk.ask("stop")
             asked = True
         desk.pass_on(told)
-        _look_at_held(run.store, desk, observer)
+        outcomes, released = look_at_held(desk.ask("held"), run.store, observer)
+        if outcomes or released:
+            desk.ask("looked", outcomes, released)
         idle()
     errors = [gang.error for gang in gangs if gang.error]
     if errors and desk.ask("remaining") and not stop.is_set():
         raise AssayError(f"the gangs could not go on: {errors[0]}")
-
-
-def _look_at_held(store: Store, desk: Desk, observer: Observer) -> None:
-    """What became of the experiments that other drivers hold."""
-    outcomes: list[Outcome] = []
-    released: list[str] = []
-    for key in desk.ask("held"):
-        state = records.state(store, key, observer=observer)
-        if state.name == "done":
-            outcomes.append(Outcome(key=key, kind="done"))
-        elif state.name == "failed":
-            outcomes.append(Outcome(key=key, kind="failed", error=state.detail))
-        elif state.name != "running":
-            released.append(key)
-    if outcomes or released:
-        desk.ask("looked", outcomes, released)
 
 
 def fitting(asked: Shape, nodes: Sequence[NodeResources], tasks: int) -> Shape:

@@ -7,8 +7,6 @@ import argparse
 from assay.commands.common import add_out, key_in, store_of
 from assay.store import records
 
-LOG = "log.txt"
-
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """The flags of the command."""
@@ -20,7 +18,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print notes, warnings and tracebacks."""
     store = store_of(arguments)
     key = key_in(store, arguments.key)
-    said = (store.read(key, LOG) or b"").decode("utf-8", errors="replace")
+    said = (store.read(key, records.LOG) or b"").decode("utf-8", errors="replace")
     print(said or f"nothing was said about {key}", end="" if said else "\n")
     for failure in records.failures(store, key):
         rank = f" on rank {failure['rank']}" if failure.get("rank") else ""

@@ -88,7 +88,7 @@ class StudyFiles:
 
     def panel(self, key: str) -> Panel | None:
         """The validation images that the key's training left, with their predictions."""
-        data = self.store.read(key, "panel.npz")
+        data = self.store.read(key, records.PANEL)
         result = records.read_json(self.store, key, records.RESULT)
         if data is None or result is None:
             return None

@@ -16,7 +16,6 @@ from assay.store import records
 from assay.store.claims import Observer
 from assay.store.store import Store
 
-SESSIONS = "sessions.json"
 STATUS = {
     "absent": "waiting",
     "interrupted": "waiting",

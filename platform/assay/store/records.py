@@ -16,6 +16,8 @@ EXPERIMENT = "experiment.json"  # the experiment, resolved, and what it was run 
 METRICS = "metrics.jsonl"  # one line per logged step
 RESULT = "result.json"  # the final numbers; where it is, the experiment is done
 FAILURES = "failures.jsonl"  # one line per failed attempt, and one per decision to try again after a final one
+LOG = "log.txt"  # what was said while a study trained it: notes, warnings, tracebacks
+PANEL = "panel.npz"  # the first validation images with their truth and prediction
 ATTEMPTS = "attempts.jsonl"  # one line per begun attempt, written before it trains
 _ERROR_OF_RANK = re.compile(r"error-rank\d+\.json")
 

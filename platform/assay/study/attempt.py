@@ -15,11 +15,10 @@ from assay.errors import AssayError, LostClaim, OutOfMemory, UserError
 from assay.experiment import Experiment, Runtime
 from assay.places import Places
 from assay.resolve import Resolver
+from assay.store import records
 from assay.store.claims import ClaimedElsewhere, Observer
 from assay.store.store import Log, Store, StoreError
 from assay.study.schedule import Kind, Outcome
-
-LOG = "log.txt"  # what was said while an experiment was trained: notes, warnings, tracebacks; `assay log` prints it
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -146,7 +145,9 @@ class KeyLog:
             return
         with contextlib.suppress(StoreError):
             if self._log is None:
-                self._log = self._store.open_log(self._key, LOG, self._store.read(self._key, LOG) or b"")
+                self._log = self._store.open_log(
+                    self._key, records.LOG, self._store.read(self._key, records.LOG) or b""
+                )
             self._log.append((text.rstrip("\n") + "\n").encode("utf-8", errors="backslashreplace"))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from assay.experiment import Experiment
@@ -33,8 +33,12 @@ def run_here(
             if schedule.is_over:
                 return
             held = schedule.keys("held")
-            look_at_held(schedule, worker.store, worker.observer)
-            if schedule.keys("held") == held:
+            outcomes, released = look_at_held(held, worker.store, worker.observer)
+            for outcome in outcomes:
+                schedule.report(outcome)
+            for key in released:
+                schedule.released(key)
+            if not outcomes and not released:
                 time.sleep(LOOK_EVERY)
         else:
             key = task.key
@@ -45,13 +49,16 @@ def run_here(
         idle()
 
 
-def look_at_held(schedule: Schedule, store: Store, observer: Observer) -> None:
-    """What became of the experiments that other processes hold: finished, failed, or free again."""
-    for key in schedule.keys("held"):
+def look_at_held(keys: Iterable[str], store: Store, observer: Observer) -> tuple[list[Outcome], list[str]]:
+    """What became of the experiments that other processes hold: finished or failed, and those that are free again."""
+    outcomes: list[Outcome] = []
+    released: list[str] = []
+    for key in keys:
         state = records.state(store, key, observer=observer)
         if state.name == "done":
-            schedule.report(Outcome(key=key, kind="done"))
+            outcomes.append(Outcome(key=key, kind="done"))
         elif state.name == "failed":
-            schedule.report(Outcome(key=key, kind="failed", error=state.detail))
+            outcomes.append(Outcome(key=key, kind="failed", error=state.detail))
         elif state.name != "running":
-            schedule.released(key)
+            released.append(key)
+    return outcomes, released

@@ -8,12 +8,10 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch.distributed as dist
-
 from assay.errors import AssayError
 from assay.experiment import Runtime
 from assay.places import Places
-from assay.ranks import rank, world_size
+from assay.ranks import agreed, rank
 from assay.resolve import Resolved
 from assay.store import checkpoints, records
 from assay.store.claims import STALE_AFTER, Claim, Observer, acquire
@@ -26,7 +24,6 @@ from assay.training.outcome import WEIGHTS, panel_of, result_of, weights_of
 from assay.training.progress import Progress
 
 SESSIONS = "sessions.json"  # where the experiment was trained, session by session
-PANEL = "panel.npz"  # the first validation images with their truth and prediction
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,16 +54,16 @@ def train(
     """
     manners = manners or Manners()
     key = resolved.key
-    done: dict[str, Any] | None = _agreed(lambda: records.read_json(store, key, records.RESULT))
+    done: dict[str, Any] | None = agreed(lambda: records.read_json(store, key, records.RESULT))
     if done is not None:
         return done
     training = _built(resolved, store, places, runtime)
-    new = _agreed(lambda: not store.names(key))
+    new = agreed(lambda: not store.names(key))
     claim = _agreed_claim(store, key, manners)
     problem: Exception | None = None
     try:
         # Another process may have finished it while this one was building.
-        done = _agreed(lambda: records.read_json(store, key, records.RESULT))
+        done = agreed(lambda: records.read_json(store, key, records.RESULT))
         if done is not None:
             return done
         return _train(training, store, claim, stop=stop, manners=manners)
@@ -101,14 +98,6 @@ def _built(resolved: Resolved, store: Store, places: Places, runtime: Runtime) -
         raise problem from error
 
 
-def _agreed(read: Callable[[], Any]) -> Any:
-    """What rank 0 reads, on all ranks: two ranks that look at a shared folder may see different moments."""
-    found = [read() if rank() == 0 else None]
-    if world_size() > 1:
-        dist.broadcast_object_list(found, src=0)
-    return found[0]
-
-
 def _agreed_claim(store: Store, key: str, manners: Manners) -> Claim | None:
     """Rank 0's claim; where it is refused, every rank is told why instead of waiting."""
     claim, refusal = None, None
@@ -124,7 +113,7 @@ def _agreed_claim(store: Store, key: str, manners: Manners) -> Claim | None:
             )
         except Exception as error:
             refusal = error
-    refusal = _agreed(lambda: refusal)
+    refusal = agreed(lambda: refusal)
     if refusal is not None:
         raise refusal
     return claim
@@ -135,7 +124,7 @@ def _train(
 ) -> dict[str, Any] | None:
     resolved, runtime = training.resolved, training.runtime
     key = resolved.key
-    loaded: checkpoints.Loaded = _agreed(lambda: checkpoints.load(store, key))
+    loaded: checkpoints.Loaded = agreed(lambda: checkpoints.load(store, key))
     if loaded.payload is not None:
         training.load_state(loaded.payload)
     sessions = _sessions(store, key, training, runtime)
@@ -182,7 +171,7 @@ def _finish(training: Training, store: Store, claim: Claim, result: dict[str, An
     key = training.resolved.key
     weights = weights_of(training)
     claim.check()
-    store.write(key, PANEL, panel_of(training))
+    store.write(key, records.PANEL, panel_of(training))
     store.write(key, WEIGHTS, weights)
     result["weights_sha256"] = hashlib.sha256(weights).hexdigest()
     result["finished"] = now()
@@ -224,7 +213,7 @@ class StoreRecorder:
 def _sessions(store: Store, key: str, training: Training, runtime: Runtime) -> list[dict[str, Any]]:
     """The sessions so far, and this one; those whose steps were lost are left out."""
     here = environment.describe(runtime, training.device)
-    stored = _agreed(lambda: records.read_json(store, key, SESSIONS)) or {"sessions": []}
+    stored = agreed(lambda: records.read_json(store, key, SESSIONS)) or {"sessions": []}
     before = [each for each in stored["sessions"] if each["from_step"] < training.step]
     changed = environment.changes(before[-1], here) if before else []
     return [*before, here | {"from_step": training.step, "changed": changed, "started": now()}]
