@@ -6,8 +6,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 
@@ -15,6 +15,10 @@ class Stopped(threading.Event):
     """Set by the first signal."""
 
     signal = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_once: list[Callable[[], None]] = []  # what must still be done before the second one ends the process
 
 
 @contextmanager
@@ -24,14 +28,14 @@ def stop_on_signals() -> Iterator[Stopped]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stopped.is_set():
+            for each in stopped.at_once:
+                with suppress(Exception):
+                    each()
             os._exit(128 + number)
         stopped.signal = number
         stopped.set()
-        print(
-            "stopping at the next step with a checkpoint; once more stops at once",
-            file=sys.stderr,
-            flush=True,
-        )
+        with suppress(OSError, ValueError):  # nobody may be reading any more
+            print("stopping at the next step with a checkpoint; once more stops at once", file=sys.stderr, flush=True)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

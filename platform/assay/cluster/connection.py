@@ -13,25 +13,20 @@ import os
 import secrets
 import signal
 import socket
-import tempfile
 import textwrap
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from assay.cluster.jobs import CODE_PATH, checkout, code_copy
+from assay.cluster.processes import await_end, kill, own_folder, processes_of
 from assay.cluster.proofs import packages
 from assay.errors import UserError
 
 OBJECT_STORE = 200 * 2**20  # bytes; results go through the store on disk, so that little passes through Ray's memory
 _IN_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it for a job's driver
-_LONGEST_TEMP = 28  # characters; Ray's sockets lie some 79 below, and the path of a socket ends at 107
-_END = 10.0  # seconds in which Ray's processes must have ended, else they are killed
-_PROC = Path("/proc")
-_START = 19  # place of the start among what _stat returns
 # Under `uv run` Ray would send the whole working folder along and start every worker through uv.
 _NO_UV: dict[str, str | None] = {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
 
@@ -52,6 +47,12 @@ class Connection:
 
     is_own: bool  # started by this process, and ended with the connection
     address: str
+    folder: str = ""  # of a Ray of our own
+
+    def kill(self) -> None:
+        """End a Ray of our own without asking, where this process is about to end in the same way."""
+        if self.is_own:
+            kill(processes_of(self.folder))
 
     def describe(self) -> str:
         """Where trainings run, for the first line of a run."""
@@ -157,7 +158,7 @@ def cluster_address(address: str | None, environment: Mapping[str, str]) -> str 
 def _own(*, cpus: int | None, dashboard: bool, quiet: bool) -> Iterator[Connection]:
     ray = _free_ray()
     with (
-        tempfile.TemporaryDirectory(prefix="assay-", dir=_temp_folder(), ignore_cleanup_errors=True) as folder,
+        own_folder() as folder,
         _environment(_own_environment()),
         _handlers_kept(),
     ):
@@ -171,11 +172,11 @@ def _own(*, cpus: int | None, dashboard: bool, quiet: bool) -> Iterator[Connecti
                 include_dashboard=dashboard,
                 _temp_dir=folder,
             )
-            yield Connection(is_own=True, address=context.address_info["gcs_address"])
+            yield Connection(is_own=True, address=context.address_info["gcs_address"], folder=folder)
         finally:
-            processes = _processes_of(folder)
+            processes = processes_of(folder)
             ray.shutdown(wait_for_processes=True)
-            _await_end(processes)
+            await_end(processes)
 
 
 def _own_environment() -> dict[str, str | None]:
@@ -206,61 +207,6 @@ def _cpus() -> int:
     # Ray knows the quota of a container, and not which CPUs a batch system left to this process.
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else math.inf
     return int(min(get_num_cpus(), allowed))
-
-
-def _temp_folder() -> str:
-    folder = tempfile.gettempdir()
-    return folder if len(folder) <= _LONGEST_TEMP or not os.access("/tmp", os.W_OK) else "/tmp"
-
-
-def _processes_of(folder: str) -> dict[int, str]:
-    """The processes of the Ray in `folder`, by number with their start: this one's children, and all below them."""
-    below: dict[int, list[int]] = {}
-    starts: dict[int, str] = {}
-    for path in _PROC.iterdir() if _PROC.is_dir() else ():
-        stat = _stat(path.name) if path.name.isdecimal() else None
-        if stat is not None:
-            below.setdefault(int(stat[1]), []).append(int(path.name))
-            starts[int(path.name)] = stat[_START]
-    # Children that are not Ray's, such as a loader's workers, do not have the folder in their command.
-    found = [pid for pid in below.get(os.getpid(), []) if folder in _command(pid)]
-    for pid in found:
-        found += below.get(pid, [])
-    return {pid: starts[pid] for pid in found}
-
-
-def _await_end(processes: Mapping[int, str]) -> None:
-    """Wait for the end of processes; those that go on are killed."""
-    # Ray waits for those that it started itself; those of the dashboard take two seconds more.
-    deadline = time.monotonic() + _END
-    while left := [pid for pid, start in processes.items() if _runs(pid, start)]:
-        if time.monotonic() > deadline:
-            for pid in left:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            return
-        time.sleep(0.05)
-
-
-def _runs(pid: int, start: str) -> bool:
-    stat = _stat(str(pid))
-    return stat is not None and stat[_START] == start and stat[0] not in "ZX"
-
-
-def _stat(pid: str) -> list[str] | None:
-    """What the kernel says of a process from its state on, or None once it has gone."""
-    try:
-        # The field before is the program's name in brackets, which may hold spaces and brackets itself.
-        return (_PROC / pid / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return None
-
-
-def _command(pid: int) -> str:
-    try:
-        return (_PROC / str(pid) / "cmdline").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 # --- a cluster that is there --------------------------------------------------------------------------------------

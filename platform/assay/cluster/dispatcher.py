@@ -12,7 +12,11 @@ import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from assay.study.runner import news_of
 from assay.study.schedule import Outcome, Schedule, Task
+
+_GENERATIONS = 1_000_000  # more groups than one gang starts under one dispatcher
+_SILENCE = 30.0  # seconds after which a group that asks twice a second is taken for gone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,32 +29,69 @@ class Assignment:
     incarnation: str = ""  # of the dispatcher
 
 
+@dataclasses.dataclass(frozen=True)
+class Standing:
+    """How the run stands, for the driver."""
+
+    remaining: int  # experiments that are neither done nor failed nor blocked
+    present: frozenset[str]  # gangs with workers that were heard of lately and have not been told to end
+    halted: str  # why nothing can be written any more; empty while all is well
+
+
 class Dispatcher:
     """A schedule that several gangs draw from. Calls come one at a time."""
 
     def __init__(
-        self, tasks: list[Task], done: list[str], failed: Mapping[str, str], experiments: Mapping[str, Any]
+        self,
+        tasks: list[Task],
+        done: list[str],
+        failed: Mapping[str, str],
+        lost: Mapping[str, int],
+        experiments: Mapping[str, Any],
+        *,
+        number: int = 0,
     ) -> None:
-        self._schedule = Schedule(tasks, done=done, failed=failed)
+        """number: of dispatchers that this run had before."""
+        self._schedule = Schedule(tasks, done=done, failed=failed, lost=lost)
         self._experiments = experiments
         self._incarnation = secrets.token_hex(4)
+        self._first_generation = number * _GENERATIONS
         self._given: dict[tuple[str, int, int], Assignment] = {}  # by gang, generation, number
         self._generation: dict[str, int] = {}
         self._working: dict[str, str] = {}  # gang → the key that it trains
+        self._reported: set[str] = set()
+        self._furthest: dict[str, int] = {}  # key → the last step that was heard of
+        self._heard: dict[str, float] = {}  # gang → when
         self._events: list[tuple[str, dict[str, Any]]] = []
         self._stopping = False
+        self._halted = ""
         self._taken: dict[str, int] = {}  # gang → experiments that it took
+        self._bundles: dict[str, list[Any]] = {}  # gang → the placement groups that it had
 
-    def hello(self, gang: str) -> int:
+    def hello(self, gang: str, bundle: Any = None) -> int:
         """A group of workers of this gang has started: its generation. What the one before it held is lost."""
-        self._generation[gang] = self._generation.get(gang, 0) + 1
+        self._heard[gang] = time.monotonic()
+        self._generation[gang] = self._generation.get(gang, self._first_generation) + 1
+        self._bundles.setdefault(gang, []).append(bundle)
         key = self._working.pop(gang, None)
         if key is not None:
-            self._take_in(Outcome(key=key, kind="lost", error="its worker ended"))
+            self._take_in(Outcome(key=key, kind="lost", error="its worker ended", step=self._furthest.get(key, 0)))
         return self._generation[gang]
+
+    def here(self, gang: str, generation: int, key: str) -> bool:
+        """A group lives, and trains `key` if it trains any; whether it is to stop.
+
+        A dispatcher that took another one's place learns so who trains what.
+        """
+        self._heard[gang] = time.monotonic()
+        if key and gang not in self._generation and key not in self._reported and self._schedule.adopt(key):
+            self._generation[gang], self._working[gang] = generation, key
+            self._events.append((key, {"state": "running"}))
+        return self._stopping
 
     def assignment(self, gang: str, generation: int, number: int) -> Assignment:
         """The number-th thing that this group has to do; to wait is no answer that is kept."""
+        self._heard[gang] = time.monotonic()
         place = (gang, generation, number)
         if place in self._given:
             return self._given[place]
@@ -63,6 +104,7 @@ class Dispatcher:
 
     def _next(self, gang: str) -> Assignment:
         if self._stopping or not self._schedule.keys("waiting", "held"):
+            self._heard.pop(gang, None)
             return Assignment("end", incarnation=self._incarnation)
         task = self._schedule.take()
         if task is None:
@@ -74,23 +116,23 @@ class Dispatcher:
 
     def report(self, gang: str, outcome: Outcome) -> None:
         """What came of an attempt; that it was lost is heard once, however many ranks say so."""
+        self._reported.add(outcome.key)
         holds = self._working.get(gang) == outcome.key
         if outcome.kind == "lost" and not holds:
             return
         if holds:
             del self._working[gang]
-        self._take_in(outcome)
+        if outcome.kind == "halted":
+            self._halted = self._halted or outcome.error
+            self._stopping = True
+        self._take_in(dataclasses.replace(outcome, step=self._furthest.get(outcome.key, 0)))
 
     def _take_in(self, outcome: Outcome) -> None:
-        before = {key: self._schedule.state(key) for key in self._schedule.keys("waiting", "held", "running")}
-        self._schedule.report(outcome)
-        for key, state in before.items():
-            now = self._schedule.state(key)
-            if now != state:
-                self._events.append((key, {"state": now, "error": self._schedule.error(key)}))
+        self._events += [(change.key, news_of(change)) for change in self._schedule.report(outcome)]
 
     def told(self, gang: str, key: str, news: dict[str, Any]) -> None:
         """How far a gang is with an experiment."""
+        self._furthest[key] = max(self._furthest.get(key, 0), news.get("step", 0))
         if self._working.get(gang) == key:
             self._events.append((key, news | {"time": time.time()}))
 
@@ -114,14 +156,19 @@ class Dispatcher:
         """Let every gang stop at its next step."""
         self._stopping = True
 
-    def stopping(self) -> bool:
-        """Whether gangs are to stop."""
-        return self._stopping
+    def standing(self) -> Standing:
+        """How the run stands."""
+        lately = time.monotonic() - _SILENCE
+        return Standing(
+            remaining=len(self._schedule.keys("waiting", "held", "running")),
+            present=frozenset(gang for gang, when in self._heard.items() if when > lately),
+            halted=self._halted,
+        )
 
     def taken(self, gang: str) -> int:
         """How many experiments a gang took so far."""
         return self._taken.get(gang, 0)
 
-    def remaining(self) -> int:
-        """How many experiments are neither done nor failed nor blocked."""
-        return len(self._schedule.keys("waiting", "held", "running"))
+    def bundles(self, gang: str) -> list[Any]:
+        """The placement groups that the groups of a gang had; told once."""
+        return [each for each in self._bundles.pop(gang, []) if each is not None]

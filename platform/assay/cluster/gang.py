@@ -6,11 +6,12 @@ numbered assignment.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ NAMESPACE = "assay"
 _POLL = (0.05, 0.1, 0.2, 0.5)  # seconds between two questions, rising to the last
 _TOLD_EVERY = 0.5  # seconds between two messages on progress
 _DISPATCHER_GONE = 60.0  # seconds in which another dispatcher may appear
+_LONG = 3600.0  # seconds of one experiment after which the next one gets a new process
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,21 +69,27 @@ def work(config: Mapping[str, Any]) -> None:
         is_first_rank=rank() == 0,
     )
     number = 0
-    with _StopWatch(line) as stop:
+    with _Watch(line, generation) as watch:
         while (given := line.next(generation, number)) is not None:
             key, experiment = given
-            outcome = worker.attempt(key, Experiment.from_json(experiment), stop=stop, told=line.telling(key, rank()))
-            if rank() == 0 or outcome.kind in ("failed", "lost"):
+            began = time.monotonic()
+            with watch.training(key):
+                outcome = worker.attempt(
+                    key, Experiment.from_json(experiment), stop=watch.stop.is_set, told=line.telling(key, rank())
+                )
+            if rank() == 0 or outcome.kind in ("failed", "lost", "halted"):
                 line.report(outcome)
-            _restart_if_needed(outcome, world_size())
+            _restart_if_needed(outcome, world_size(), time.monotonic() - began)
             number += 1
 
 
-def _restart_if_needed(outcome: Outcome, ranks: int) -> None:
+def _restart_if_needed(outcome: Outcome, ranks: int, seconds: float) -> None:
     """A process whose memory or device may be spoilt is replaced; so is a group in which one rank may stand alone."""
-    alone = ranks > 1 and outcome.kind == "failed" and not outcome.error.startswith("NotFinite")
+    alone = ranks > 1 and outcome.kind in ("failed", "halted") and not outcome.error.startswith("NotFinite")
     if restarts_worker(outcome) or alone:
         raise Restart(f"{outcome.key}: {outcome.error}")
+    if seconds > _LONG:
+        raise Restart("a new process after a long experiment")
 
 
 class Line:
@@ -111,8 +119,14 @@ class Line:
 
     def hello(self) -> int:
         """This group's generation."""
-        generation: int = self._ask("hello", self._orders.gang)
+        from ray.util import get_current_placement_group
+
+        generation: int = self._ask("hello", self._orders.gang, get_current_placement_group())
         return generation
+
+    def here(self, generation: int, key: str) -> bool:
+        """Say that this group lives and what it trains, and hear whether it is to stop."""
+        return bool(self._ask("here", self._orders.gang, generation, key))
 
     def next(self, generation: int, number: int) -> tuple[str, Any] | None:
         """The number-th experiment of this group, or None at the end."""
@@ -136,10 +150,6 @@ class Line:
         """Tell what came of an attempt."""
         self._ask("report", self._orders.gang, outcome)
 
-    def stopping(self) -> bool:
-        """Whether the run is to stop."""
-        return bool(self._ask("stopping"))
-
     def telling(self, key: str, rank: int) -> Callable[[Mapping[str, Any]], None]:
         """What passes progress on, now and then, without waiting for an answer."""
 
@@ -153,27 +163,37 @@ class Line:
         return told
 
 
-class _StopWatch:
-    """Asks in a thread of its own whether the run is to stop, so that a step never waits for an answer."""
+class _Watch:
+    """Keeps in touch in a thread of its own, so that a step never waits for an answer."""
 
-    def __init__(self, line: Line) -> None:
-        self._line = Line(line._orders)
-        self._stop, self._over = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="stop watch", daemon=True)
+    def __init__(self, line: Line, generation: int) -> None:
+        self._line, self._generation = Line(line._orders), generation
+        self._key = ""
+        self.stop, self._over = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="in touch", daemon=True)
 
-    def _watch(self) -> None:
+    def _run(self) -> None:
         while not self._over.wait(_POLL[-1]):
             try:
-                if self._line.stopping():
-                    self._stop.set()
+                if self._line.here(self._generation, self._key):
+                    self.stop.set()
             except Restart:
                 return
             except Exception:
                 return  # Ray is going down, and this process with it
 
-    def __enter__(self) -> Callable[[], bool]:
+    @contextlib.contextmanager
+    def training(self, key: str) -> Iterator[None]:
+        """For as long as this group trains `key`."""
+        self._key = key
+        try:
+            yield
+        finally:
+            self._key = ""
+
+    def __enter__(self) -> _Watch:
         self._thread.start()
-        return self._stop.is_set
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 import tempfile
@@ -15,7 +16,7 @@ from typing import Any
 
 from assay.cluster.connection import NodeResources, connect, is_in_job
 from assay.cluster.gang import NAMESPACE, Orders, work
-from assay.cluster.proofs import Expectation, code_hash, remove_nonce, require_absolute, write_nonce
+from assay.cluster.proofs import Expectation, code_hash, keep_nonce, remove_nonce, require_absolute, write_nonce
 from assay.errors import AssayError, UserError
 from assay.experiment import Runtime
 from assay.places import Places
@@ -34,6 +35,7 @@ _TRAIN = {
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a relative path means in a worker what it means in the driver
 }
+_END_OF_A_FIT = 20.0  # seconds that a fit may take to end after its workers have
 _IDLE_FITS = 1  # fits in a row that may end without an experiment having been taken
 
 
@@ -73,23 +75,30 @@ def run_gangs(
     """Work a plan off with gangs; returns when nothing is left, or when all have stopped."""
     os.environ.update({name: value for name, value in _TRAIN.items() if name not in os.environ})
     with connect(run.address, quiet=not os.environ.get("ASSAY_RAY_LOGS")) as connection:
+        stop.at_once.append(connection.kill)
         nodes = connection.resources()
         require_absolute(run.written_out, multi_node=len(nodes) > 1, in_job=is_in_job())
         shape = fitting(run.shape, nodes, len(run.plan.to_run))
         say(f"{shape.gangs} gangs of {shape.workers} workers on {connection.describe()}")
         if not fits_now(shape, nodes):
             say(f"waiting for resources that others hold now. {connection.who_holds()}")
-        with _expected(run) as expected, tempfile.TemporaryDirectory(prefix="assay-train-") as folder:
+        # Several nodes need a folder that all see; what Ray Train keeps there is a few lines.
+        above = run.out if len(nodes) > 1 else None
+        with _expected(run) as expected, tempfile.TemporaryDirectory(prefix=".gangs-", dir=above) as folder:
             desk = Desk(run)
-            # Several nodes need a folder that all see; what Ray Train keeps there is a few lines.
-            shared = run.out / ".gangs" if len(nodes) > 1 else Path(folder)
             gangs = [
-                GangThread(f"{run.name}-{index}", run, shape, desk, expected, shared) for index in range(shape.gangs)
+                GangThread(f"{run.name}-{index}", run, shape, desk, expected, Path(folder))
+                for index in range(shape.gangs)
             ]
             for gang in gangs if not stop.is_set() else ():
                 gang.start()
-            _watch(run, desk, gangs, stop, told, idle)
+            _watch(run, desk, gangs, stop, told, functools.partial(_all_idle, idle, expected))
             desk.close(told)
+
+
+def _all_idle(idle: Callable[[], None], expected: Expectation) -> None:
+    idle()
+    keep_nonce(expected)
 
 
 @contextlib.contextmanager
@@ -127,9 +136,22 @@ def _watch(
         outcomes, released = look_at_held(desk.ask("held"), run.store, observer)
         if outcomes or released:
             desk.ask("looked", outcomes, released)
+        standing = desk.ask("standing")
+        for gang in gangs:
+            gang.has_worked = gang.has_worked or gang.name in standing.present
+        # A gang that still waits for its place ends only with the connection.
+        if not standing.present and (stop.is_set() or standing.halted or not standing.remaining):
+            break
         idle()
+    deadline = time.monotonic() + _END_OF_A_FIT
+    for gang in gangs:
+        if gang.has_worked and gang.is_alive():
+            gang.join(max(0.0, deadline - time.monotonic()))
+    standing = desk.ask("standing")
+    if standing.halted:
+        raise AssayError(standing.halted)
     errors = [gang.error for gang in gangs if gang.error]
-    if errors and desk.ask("remaining") and not stop.is_set():
+    if errors and standing.remaining and not stop.is_set():
         raise AssayError(f"the gangs could not go on: {errors[0]}")
 
 
@@ -166,6 +188,8 @@ class Desk:
     def __init__(self, run: Run) -> None:
         self._run = run
         self.name = f"dispatcher-{run.name}"
+        self._number = 0  # of dispatchers so far
+        self._stopping = False
         self._actor = self._started(run.plan)
         self._lock = threading.Lock()
 
@@ -185,10 +209,13 @@ class Desk:
                 plan.tasks(),
                 schedule.keys("done"),
                 {key: schedule.error(key) for key in schedule.keys("failed")},
+                plan.lost(),
                 {key: node.resolved.experiment.to_json() for key, node in plan.nodes.items()},
+                number=self._number,
             )
         )
-        ray.get(actor.stopping.remote())
+        ray.get(actor.standing.remote())
+        self._number += 1
         return actor
 
     def ask(self, method: str, *arguments: Any) -> Any:
@@ -196,11 +223,20 @@ class Desk:
         import ray
 
         with self._lock:
+            self._stopping = self._stopping or method == "stop"
             try:
                 return ray.get(getattr(self._actor, method).remote(*arguments))
             except ray.exceptions.RayActorError:
-                self._actor = self._started(make_plan_again(self._run.plan, self._run.store))
-                return ray.get(getattr(self._actor, method).remote(*arguments))
+                stopping = self._stopping
+                try:
+                    self._actor = self._started(make_plan_again(self._run.plan, self._run.store))
+                    if stopping:
+                        ray.get(self._actor.stop.remote())
+                    return ray.get(getattr(self._actor, method).remote(*arguments))
+                except (ray.exceptions.RayError, ConnectionError, RuntimeError) as problem:
+                    raise _ray_is_gone(problem) from None
+            except (ray.exceptions.RayError, ConnectionError) as problem:
+                raise _ray_is_gone(problem) from None
 
     def pass_on(self, told: Callable[[str, Mapping[str, Any]], None]) -> None:
         """Tell what happened since the last time."""
@@ -213,6 +249,12 @@ class Desk:
 
         self.pass_on(told)
         ray.kill(self._actor)
+
+
+def _ray_is_gone(problem: BaseException) -> AssayError:
+    return AssayError(
+        f"Ray ended while the study ran ({_first_cause(problem)}); what was trained is kept: start the study again."
+    )
 
 
 class GangThread(threading.Thread):
@@ -239,19 +281,32 @@ class GangThread(threading.Thread):
             expected=expected,
         )
         self.error = ""
+        self.has_worked = False  # whether it had workers
 
     def run(self) -> None:
         idle, fits = 0, 0
-        while idle <= _IDLE_FITS:
-            before = self._desk.ask("taken", self.name)
-            try:
-                with _quiet():
-                    self._trainer(fits).fit()
-                return
-            except Exception as error:
-                self.error = _first_cause(error)
-                fits += 1
-                idle = 0 if self._desk.ask("taken", self.name) > before else idle + 1
+        try:
+            while idle <= _IDLE_FITS:
+                before = self._desk.ask("taken", self.name)
+                try:
+                    with _quiet():
+                        self._trainer(fits).fit()
+                    return
+                except Exception as error:
+                    self.error = _first_cause(error)
+                    fits += 1
+                    self._give_back()
+                    idle = 0 if self._desk.ask("taken", self.name) > before else idle + 1
+        except AssayError as error:
+            self.error = str(error)
+
+    def _give_back(self) -> None:
+        """Free what former groups held, which Ray does not where the controller of a group was killed."""
+        import ray
+
+        for group in self._desk.ask("bundles", self.name):
+            with contextlib.suppress(Exception):
+                ray.util.remove_placement_group(group)
 
     def _trainer(self, fits: int) -> Any:
         from ray.train import FailureConfig, RunConfig, ScalingConfig

@@ -8,11 +8,14 @@ import logging
 import os
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from assay.errors import AssayError, UserError
@@ -46,7 +49,8 @@ def submit(address: str, argv: Sequence[str], *, root: Path, say: Callable[[str]
         job = _start(client, command, folder)
     say(f"job {job} runs on {address}: {command}")
     try:
-        details = _follow(client, job, address)
+        with _interrupts() as interrupted:
+            details = _follow(client, job, address, interrupted)
     except KeyboardInterrupt:
         say(
             f"job {job} goes on. Follow it: ray job logs --follow --address {address} {job}\n"
@@ -123,13 +127,37 @@ def _start(client: JobSubmissionClient, command: str, folder: Path) -> str:
         raise AssayError(f"the cluster refused the job: {_first_line(problem)}") from problem
 
 
-def _follow(client: JobSubmissionClient, job: str, address: str) -> JobDetails:
+@contextlib.contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Ctrl-C as an exception and, since what reads a log over a network may swallow that, as a mark too.
+
+    asyncio's own handler, which cancels a task instead, stays away where there is another than Python's.
+    """
+    mark = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        mark.set()
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield mark
+        return
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield mark
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _follow(client: JobSubmissionClient, job: str, address: str, interrupted: threading.Event) -> JobDetails:
     """Print the job's log until it ends; a connection that breaks is taken up again."""
     import requests
 
     printed = 0
     while True:
         printed = asyncio.run(_print_log(client, job, printed))
+        if interrupted.is_set():
+            raise KeyboardInterrupt
         try:
             details = client.get_job_info(job)
         except (RuntimeError, requests.RequestException) as problem:

@@ -6,6 +6,7 @@ method under the same key; neither shows by itself.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -22,6 +23,8 @@ from assay.errors import UserError
 PACKAGES = ("assay", "methods", "studies")
 PATIENCE = 5.0  # seconds; a network's file system may show a file of another node that much later
 _PAUSE = 0.25
+_NONCE = ".seen-by-all-nodes-"
+_ABANDONED_AFTER = 86400.0  # seconds for which no living run leaves its nonce untouched
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
@@ -47,18 +50,35 @@ class Expectation:
 def write_nonce(out: Path) -> Nonce:
     """Leave a new random value in OUT, which is made if it is not there."""
     # A name that was never used before: a network's file system may remember for a minute that a name is missing.
-    nonce = Nonce(name=f".seen-by-all-nodes-{secrets.token_hex(8)}", value=secrets.token_hex(16))
+    nonce = Nonce(name=f"{_NONCE}{secrets.token_hex(8)}", value=secrets.token_hex(16))
     try:
         out.mkdir(parents=True, exist_ok=True)
         with (out / nonce.name).open("x", encoding="ascii") as file:
             file.write(nonce.value)
             file.flush()
             os.fsync(file.fileno())
+            _sweep(out, now=os.fstat(file.fileno()).st_mtime)
     except OSError as problem:
         raise UserError(
             f"cannot write to {out} ({problem.strerror}): OUT must be a folder that you may write to."
         ) from None
     return nonce
+
+
+def _sweep(out: Path, *, now: float) -> None:
+    """Remove the nonces of runs that were killed; `now` is the file server's time, as theirs are."""
+    for each in out.glob(f"{_NONCE}*"):
+        with contextlib.suppress(OSError):
+            if now - each.stat().st_mtime > _ABANDONED_AFTER:
+                each.unlink()
+
+
+def keep_nonce(expectation: Expectation) -> None:
+    """Show now and then that the run still lasts, so that nobody sweeps its nonce away."""
+    path = expectation.out / expectation.nonce_name
+    with contextlib.suppress(OSError):
+        if time.time() - path.stat().st_mtime > _ABANDONED_AFTER / 24:
+            os.utime(path)
 
 
 def remove_nonce(out: Path, nonce: Nonce) -> None:

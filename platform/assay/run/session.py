@@ -233,8 +233,8 @@ class _Heard:
         self._store, self._display = store, display
 
     def __call__(self, key: str, news: Mapping[str, Any]) -> None:
-        # Where a process ended three times without a word, nobody was left to write it down.
-        if news.get("state") == "failed" and records.state(self._store, key).name not in ("failed", "done"):
+        # Where a process ended again and again without a word, nobody was left to write it down.
+        if news.get("given_up") and records.state(self._store, key).name not in ("failed", "done"):
             failure = {"error": news.get("error", ""), "traceback": ""}
             records.add_failure(self._store, key, failure, final=True)
         self._display.told(key, news)

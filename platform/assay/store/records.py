@@ -18,7 +18,8 @@ RESULT = "result.json"  # the final numbers; where it is, the experiment is done
 FAILURES = "failures.jsonl"  # one line per failed attempt, and one per decision to try again after a final one
 LOG = "log.txt"  # what was said while a study trained it: notes, warnings, tracebacks
 PANEL = "panel.npz"  # the first validation images with their truth and prediction
-ATTEMPTS = "attempts.jsonl"  # one line per begun attempt, written before it trains
+HISTORY = "attempts.jsonl"  # one line per begun attempt, written before it trains, and one per end that was seen
+ATTEMPTS = 5  # from one step, after which an experiment whose process ends without a word each time is given up
 _ERROR_OF_RANK = re.compile(r"error-rank\d+\.json")
 
 
@@ -28,6 +29,7 @@ class State:
 
     name: Literal["absent", "done", "failed", "running", "interrupted"]
     detail: str = ""
+    silent_ends: int = 0  # of an interrupted one: see `silent_ends`
 
 
 def write_experiment(store: Store, key: str, document: Mapping[str, Any]) -> None:
@@ -64,18 +66,40 @@ def add_failure(store: Store, key: str, document: Mapping[str, Any], *, final: b
 
 def begin_attempt(store: Store, key: str, document: Mapping[str, Any]) -> None:
     """Write down that an attempt begins, before it can end in any way."""
-    _add_to_history(store, key, document, name=ATTEMPTS)
+    _add_to_history(store, key, document, name=HISTORY)
+
+
+def end_attempt(store: Store, key: str, how: str) -> None:
+    """Write down that the last attempt ended, and was there to say so."""
+    _add_to_history(store, key, {"ended": how}, name=HISTORY)
 
 
 def attempts(store: Store, key: str) -> list[dict[str, Any]]:
     """The attempts that were begun, oldest first."""
-    return [document for _, document in _lines(store, key, ATTEMPTS)]
+    return [document for _, document in _lines(store, key, HISTORY) if "ended" not in document]
+
+
+def silent_ends(store: Store, key: str) -> int:
+    """How many attempts in a row began at the step of the last one and ended without a word: by a kill, a crash."""
+    count, step = 0, None
+    for _, document in reversed(_lines(store, key, HISTORY)):
+        if "ended" in document or (step is not None and document["from_step"] != step):
+            break
+        step = document["from_step"]
+        count += 1
+    return count
+
+
+def given_up(last: str) -> str:
+    """The error of an experiment that was tried often enough, after the error of the last time."""
+    return f"tried {ATTEMPTS} times: {last}"
 
 
 def retry(store: Store, key: str) -> None:
     """Let a failed key be tried again; its history stays."""
     if _final_failure(store, key) is not None:
         clear_errors_of_ranks(store, key)
+        end_attempt(store, key, "given another try")
         _add_to_history(store, key, {"retry": True})
 
 
@@ -124,12 +148,18 @@ def state(store: Store, key: str, *, observer: Observer | None = None, stale_aft
     if failure is not None:
         return State("failed", str(failure.get("error", "")))
     reached = checkpoints.steps(names)
-    return State("interrupted", f"at step {reached[-1]}" if reached else "before its first checkpoint")
+    where = f"at step {reached[-1]}" if reached else "before its first checkpoint"
+    return State("interrupted", where, silent_ends(store, key))
 
 
 def _final_failure(store: Store, key: str) -> dict[str, Any] | None:
     recent = failures(store, key, all_times=False)
-    return recent[-1] if recent and recent[-1].get("final") else None
+    if recent and recent[-1].get("final"):
+        return recent[-1]
+    if silent_ends(store, key) >= ATTEMPTS:
+        step = attempts(store, key)[-1]["from_step"]
+        return {"error": given_up(f"its process ended without a word after step {step}")}
+    return None
 
 
 def _add_to_history(store: Store, key: str, document: Mapping[str, Any], *, name: str = FAILURES) -> None:

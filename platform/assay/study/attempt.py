@@ -47,20 +47,20 @@ class Worker:
         stop: Callable[[], bool],
         told: Callable[[Mapping[str, Any]], None],
     ) -> Outcome:
-        """Train an experiment to its end, or say why not; a store that cannot be written is raised."""
+        """Train an experiment to its end, or say why not."""
         with KeyLog(self.store, key if self.is_first_rank else None) as log:
             try:
                 kind, error = self._train(key, experiment, stop, told, log), ""
             except (ClaimedElsewhere, LostClaim) as problem:
                 kind, error = "held", str(problem)
-            except StoreError:
-                raise  # nobody's failed experiment
+            except StoreError as problem:
+                kind, error = "halted", str(problem)
             except AssayError as problem:
                 log.write(f"error: {problem}")
                 kind, error = "failed", f"{type(problem).__name__}: {problem}"
             except Exception as problem:
                 log.write(traceback.format_exc())
-                kind, error = "lost", f"{type(problem).__name__}: {problem}"
+                kind, error = _kind_of(problem), f"{type(problem).__name__}: {problem}"
             finally:
                 _tidy()
         return Outcome(key=key, kind=kind, error=error)
@@ -92,6 +92,12 @@ class Worker:
         with _heard(log):
             result = train(resolved, self.store, places=self.places, runtime=self.runtime, stop=stop, manners=manners)
         return "stopped" if result is None else "done"
+
+
+def _kind_of(problem: Exception) -> Kind:
+    from assay.training.failures import may_pass
+
+    return "lost" if may_pass(problem) else "failed"
 
 
 def _telling(told: Callable[[Mapping[str, Any]], None]) -> Any:

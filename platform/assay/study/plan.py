@@ -60,7 +60,12 @@ class Plan:
             self.tasks(),
             done=[node.key for node in self.in_state("done")],
             failed={node.key: node.state.detail for node in self.in_state("failed")},
+            lost=self.lost(),
         )
+
+    def lost(self) -> dict[str, int]:
+        """How often in a row the process of an unfinished experiment ended without a word."""
+        return {node.key: node.state.silent_ends for node in self.nodes.values() if node.state.silent_ends}
 
 
 def make_plan(cells: Sequence[Cell], store: Store, places: Places) -> Plan:

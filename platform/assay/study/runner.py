@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from assay.errors import AssayError
 from assay.experiment import Experiment
 from assay.store import records
 from assay.store.claims import Observer
 from assay.store.store import Store
 from assay.study.attempt import Worker
-from assay.study.schedule import Outcome, Schedule
+from assay.study.schedule import Change, Outcome, Schedule
 
 LOOK_EVERY = 1.0  # seconds between two looks at what another process holds
 
@@ -26,27 +27,40 @@ def run_here(
     told: Callable[[str, Mapping[str, Any]], None],
     idle: Callable[[], None],
 ) -> None:
-    """Work a schedule off. `told` hears of every step by key, `idle` is called between experiments."""
+    """Work a schedule off.
+
+    told: hears of every step and of every change of state, by key
+    idle: called between experiments and while what other processes hold is waited for
+    """
+
+    def take_in(outcome: Outcome) -> None:
+        if outcome.kind == "halted":
+            raise AssayError(outcome.error)
+        for change in schedule.report(outcome):
+            told(change.key, news_of(change))
+
     while not stop():
         task = schedule.take()
         if task is None:
             if schedule.is_over:
                 return
-            held = schedule.keys("held")
-            outcomes, released = look_at_held(held, worker.store, worker.observer)
+            outcomes, released = look_at_held(schedule.keys("held"), worker.store, worker.observer)
             for outcome in outcomes:
-                schedule.report(outcome)
+                take_in(outcome)
             for key in released:
                 schedule.released(key)
             if not outcomes and not released:
                 time.sleep(LOOK_EVERY)
         else:
-            key = task.key
-            told(key, {"state": "running"})
-            outcome = worker.attempt(key, experiments[key], stop=stop, told=functools.partial(told, key))
-            schedule.report(outcome)
-            told(key, {"state": schedule.state(key), "error": schedule.error(key)})
+            told(task.key, {"state": "running"})
+            hears = functools.partial(told, task.key)
+            take_in(worker.attempt(task.key, experiments[task.key], stop=stop, told=hears))
         idle()
+
+
+def news_of(change: Change) -> dict[str, Any]:
+    """A change of state as those who watch a run hear of it."""
+    return {"state": change.state, "error": change.error, "given_up": change.given_up}
 
 
 def look_at_held(keys: Iterable[str], store: Store, observer: Observer) -> tuple[list[Outcome], list[str]]:

@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
+from assay.store.records import ATTEMPTS, given_up
+
 State = Literal["waiting", "running", "done", "failed", "blocked", "held"]
-Kind = Literal["done", "failed", "lost", "stopped", "held"]
-ATTEMPTS = 3  # of one experiment in one run, where its process ended without a word
+Kind = Literal["done", "failed", "lost", "stopped", "held", "halted"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,24 +25,41 @@ class Outcome:
     """What came of an attempt.
 
     done; failed for good; lost (its process ended, trying again may help); stopped on request; held by another
-    process, which will finish it or go away.
+    process, which will finish it or go away; halted (nobody's failed experiment: nothing can be written any more).
     """
 
     key: str
     kind: Kind
     error: str = ""
+    step: int = 0  # the furthest that was heard of
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Change:
+    """What an outcome made of a task: its own, or one that needs it."""
+
+    key: str
+    state: State
+    error: str = ""
+    given_up: bool = False  # after the last attempt ended without a word, so that nobody wrote it down
 
 
 class Schedule:
     """Hands out tasks, each to one taker at a time."""
 
     def __init__(
-        self, tasks: Iterable[Task], *, done: Iterable[str] = (), failed: Mapping[str, str] | None = None
+        self,
+        tasks: Iterable[Task],
+        *,
+        done: Iterable[str] = (),
+        failed: Mapping[str, str] | None = None,
+        lost: Mapping[str, int] | None = None,
     ) -> None:
         self._tasks = {task.key: task for task in tasks}
         self._state: dict[str, State] = dict.fromkeys(self._tasks, "waiting")
         self._errors: dict[str, str] = dict(failed or {})
-        self._lost: dict[str, int] = {}
+        self._lost: dict[str, int] = dict(lost or {})  # attempts in a row that ended without a word
+        self._furthest: dict[str, int] = {}
         self._state |= dict.fromkeys(done, "done")
         self._state |= dict.fromkeys(self._errors, "failed")
         self._block()
@@ -54,26 +72,37 @@ class Schedule:
                 return task
         return None
 
-    def report(self, outcome: Outcome) -> None:
-        """Take in what came of an attempt; what is already known to be done stays done."""
+    def report(self, outcome: Outcome) -> list[Change]:
+        """Take in what came of an attempt, and say what changed; what is known to be done stays done."""
         if self._state.get(outcome.key) in ("done", None):
-            return
-        if outcome.kind == "lost":
-            self._lost[outcome.key] = self._lost.get(outcome.key, 0) + 1
-            if self._lost[outcome.key] >= ATTEMPTS:
-                said = f"its process ended {ATTEMPTS} times ({outcome.error})"
-                outcome = dataclasses.replace(outcome, kind="failed", error=said)
-        states: dict[str, State] = {
-            "done": "done",
-            "failed": "failed",
-            "lost": "waiting",
-            "stopped": "waiting",
-            "held": "held",
-        }
-        self._state[outcome.key] = states[outcome.kind]
-        if outcome.kind == "failed":
-            self._errors[outcome.key] = outcome.error
+            return []
+        before = dict(self._state)
+        tried_enough = outcome.kind == "lost" and self._count_lost(outcome) >= ATTEMPTS
+        states: dict[Kind, State] = {"done": "done", "failed": "failed", "held": "held"}
+        self._state[outcome.key] = "failed" if tried_enough else states.get(outcome.kind, "waiting")
+        if self._state[outcome.key] == "failed":
+            self._errors[outcome.key] = given_up(outcome.error) if tried_enough else outcome.error
             self._block()
+        return [
+            Change(key=key, state=state, error=self.error(key), given_up=tried_enough and key == outcome.key)
+            for key, state in self._state.items()
+            if state != before[key]
+        ]
+
+    def _count_lost(self, outcome: Outcome) -> int:
+        """Count a lost attempt; one that went further than the one before begins the count anew."""
+        furthest = self._furthest.get(outcome.key)
+        went_on = furthest is not None and outcome.step > furthest
+        self._furthest[outcome.key] = max(outcome.step, furthest or 0)
+        self._lost[outcome.key] = 1 if went_on else self._lost.get(outcome.key, 0) + 1
+        return self._lost[outcome.key]
+
+    def adopt(self, key: str) -> bool:
+        """A group trains this already, on the word of a dispatcher that is gone; False if it is not waiting."""
+        if self._state.get(key) != "waiting":
+            return False
+        self._state[key] = "running"
+        return True
 
     def released(self, key: str) -> None:
         """A held task is free again."""

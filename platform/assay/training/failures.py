@@ -22,12 +22,14 @@ _WAIT_FOR_OTHER_RANKS = 5.0  # seconds in which the rank that failed first write
 def remember(problem: Exception, store: Store, key: str, claim: Claim | None, *, keeps_mistakes: bool) -> None:
     """Keep the error with the experiment, if it is the experiment's; a full disk or a lost claim is not.
 
-    An error on purpose would come again, so the experiment is failed; any other may pass, so it is interrupted. A
-    user's mistake (a broken image) is the user's to mend, so it ends the experiment only where `keeps_mistakes`.
+    An error on purpose would come again, so the experiment is failed. A user's mistake (a broken image) is the user's
+    to mend, and so may be any other error (a method being written): they end the experiment only where
+    `keeps_mistakes`.
     """
     if isinstance(problem, (LostClaim, StoreError)):
         return
-    final = isinstance(problem, AssayError) and (keeps_mistakes or not isinstance(problem, UserError))
+    on_purpose = isinstance(problem, AssayError) and not isinstance(problem, UserError)
+    final = on_purpose or (keeps_mistakes and not may_pass(problem))
     with contextlib.suppress(StoreError, LostClaim):
         failure = _failure(problem) | {"final": final}
         if rank() != 0:
@@ -39,6 +41,15 @@ def remember(problem: Exception, store: Store, key: str, claim: Claim | None, *,
             # What rank 0 sees is a connection that broke; the rank that broke it knows more.
             failure = _error_of_another_rank(store, key) or failure
         records.add_failure(store, key, failure, final=failure["final"])
+
+
+def may_pass(problem: Exception) -> bool:
+    """Whether another try can help: a device, a connection or a disk failed, and not what was to be computed."""
+    if isinstance(problem, AssayError):
+        return False
+    # What a broken connection between ranks raises is a plain RuntimeError.
+    between_ranks = world_size() > 1 and isinstance(problem, RuntimeError)
+    return between_ranks or isinstance(problem, (torch.AcceleratorError, torch.distributed.DistError, OSError))
 
 
 def _error_of_another_rank(store: Store, key: str) -> dict[str, Any] | None:

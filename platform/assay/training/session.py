@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from assay.errors import AssayError
+from assay.errors import AssayError, LostClaim
 from assay.experiment import Runtime
 from assay.places import Places
 from assay.ranks import agreed, rank
@@ -16,7 +17,7 @@ from assay.resolve import Resolved
 from assay.store import checkpoints, records
 from assay.store.claims import STALE_AFTER, Claim, Observer, acquire
 from assay.store.documents import line as json_line
-from assay.store.store import Log, Store
+from assay.store.store import Log, Store, StoreError
 from assay.training import environment
 from assay.training.failures import explained, forget, remember
 from assay.training.loop import Training
@@ -57,7 +58,9 @@ def train(
     done: dict[str, Any] | None = agreed(lambda: records.read_json(store, key, records.RESULT))
     if done is not None:
         return done
-    training = _built(resolved, store, places, runtime)
+    # Built before anything is claimed or written: a person's mistake leaves the store as it was. In a study the claim
+    # comes first: many processes look at the same keys, and what cannot be built is the experiment's failure.
+    training = None if manners.keeps_mistakes else _built(resolved, store, places, runtime)
     new = agreed(lambda: not store.names(key))
     claim = _agreed_claim(store, key, manners)
     problem: Exception | None = None
@@ -66,6 +69,7 @@ def train(
         done = agreed(lambda: records.read_json(store, key, records.RESULT))
         if done is not None:
             return done
+        training = training or _built(resolved, store, places, runtime)
         return _train(training, store, claim, stop=stop, manners=manners)
     except Exception as error:
         problem = explained(error, resolved)
@@ -81,7 +85,7 @@ def train(
 
 
 def _built(resolved: Resolved, store: Store, places: Places, runtime: Runtime) -> Training:
-    """Built before anything is claimed or written: what cannot be built leaves the store as it was."""
+    """The training, with its data read and its networks made."""
 
     def read_weights(key: str) -> bytes:
         found = store.read(key, WEIGHTS)
@@ -137,9 +141,13 @@ def _train(
         recorder = StoreRecorder(store, key, claim, progress, training.step)
         try:
             finished = training.run(recorder, stop=stop)
+        except Exception as error:
+            _end_attempt(store, key, claim, type(error).__name__)
+            raise
         finally:
             recorder.close()
     if not finished:
+        _end_attempt(store, key, claim, "stopped")
         return None
     result = result_of(training, sessions)
     if claim is not None:
@@ -165,6 +173,14 @@ def _begin(
     attempt = {"run": manners.run, "claim": claim.generation, "from_step": training.step, "at": now()}
     records.begin_attempt(store, key, attempt)
     store.write(key, SESSIONS, json_line({"sessions": sessions}))
+
+
+def _end_attempt(store: Store, key: str, claim: Claim | None, how: str) -> None:
+    """An attempt that ends without this is one whose process was killed, or crashed."""
+    with contextlib.suppress(StoreError, LostClaim):
+        if claim is not None:
+            claim.check()
+            records.end_attempt(store, key, how)
 
 
 def _finish(training: Training, store: Store, claim: Claim, result: dict[str, Any]) -> None:
