@@ -178,3 +178,29 @@ def test_a_claim_whose_owner_cannot_be_asked_runs_until_an_observer_saw_it_stand
         now += 10
     assert seen == ["running"] * 4 + ["interrupted"] * 2
     assert records.state(store, "key").name == "running"
+
+
+def begun(store: LocalStore, *steps: int) -> None:
+    for step in steps:
+        records.begin_attempt(store, "key", {"run": "r", "claim": 1, "from_step": step, "at": "now"})
+
+
+def test_attempts_in_a_row_that_end_without_a_word_after_the_same_step_are_given_up(store: LocalStore) -> None:
+    begun(store, 0, *[10] * (records.ATTEMPTS - 1))
+    state = records.state(store, "key")
+    assert (state.name, state.silent_ends) == ("interrupted", records.ATTEMPTS - 1)
+    begun(store, 10)
+    state = records.state(store, "key")
+    assert state.name == "failed" and "without a word after step 10" in state.detail
+    records.retry(store, "key")
+    assert records.state(store, "key").name == "interrupted"
+    assert len(records.attempts(store, "key")) == records.ATTEMPTS + 1, "the history stays"
+
+
+def test_an_attempt_that_says_how_it_ended_or_gets_further_begins_the_count_anew(store: LocalStore) -> None:
+    begun(store, 0, 0, 0)
+    assert records.silent_ends(store, "key") == 3
+    records.end_attempt(store, "key", "stopped")
+    assert records.silent_ends(store, "key") == 0
+    begun(store, 0, 0, 20)
+    assert records.silent_ends(store, "key") == 1

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from helpers import QUIET, small
 
+from assay.errors import AssayError
 from assay.experiment import Experiment
 from assay.places import Places
 from assay.resolve import Resolver, resolve
@@ -177,3 +178,39 @@ def test_what_another_process_ended_is_taken_over_as_it_ended(
     assert schedule.state(key) == ("failed" if failed else "done")
     assert schedule.error(key) == ("NotFinite: elsewhere" if failed else "")
     assert records.attempts(store, key) == []
+
+
+def test_a_store_that_cannot_be_written_ends_the_run_and_is_nobodys_failure(store: LocalStore, places: Places) -> None:
+    work = Work(store, places, small(recipe__steps=4), small(recipe__steps=4, seed=1))
+    store.root.mkdir(parents=True, exist_ok=True)
+    (store.root / work.keys[0]).write_text("a file where a folder must be")
+    with pytest.raises(AssayError, match="a file stands where a folder must be"):
+        work.run()
+    assert records.state(store, work.keys[1]).name == "absent", "nothing else was tried"
+    (store.root / work.keys[0]).unlink()
+    work.run()
+    assert work.states() == ["done", "done"]
+
+
+def test_what_blocks_is_told_with_what_it_blocks(store: LocalStore, places: Places) -> None:
+    hot = small(**HOT)
+    work = Work(store, places, kd(hot))
+    work.run()
+    assert {key: news["state"] for key, news in work.heard if "state" in news} == {
+        resolve(hot, places).key: "failed",
+        work.keys[0]: "blocked",
+    }
+
+
+def test_an_experiment_that_cannot_be_built_is_failed_with_its_error(store: LocalStore, places: Places) -> None:
+    teacher, other = small(recipe__steps=4), small(recipe__steps=4, seed=3)
+    student = kd(teacher)
+    work = Work(store, places, student, other)
+    key = resolve(teacher, places).key
+    work.run()
+    store.delete(key, "weights.pt")
+    again = Work(store, places, kd(teacher, method__temperature=2.0))
+    schedule = again.run()
+    assert schedule.state(again.keys[0]) == "failed" and "weights.pt" in schedule.error(again.keys[0])
+    state = records.state(store, again.keys[0])
+    assert state.name == "failed" and "weights.pt" in state.detail

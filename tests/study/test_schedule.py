@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from assay.study.schedule import ATTEMPTS, Outcome, Schedule, Task
+from assay.store.records import ATTEMPTS
+from assay.study.schedule import Outcome, Schedule, Task
 
 
 def chain() -> Schedule:
@@ -97,3 +98,15 @@ def test_whatever_happens_everything_ends_and_nothing_is_taken_too_early_or_twic
     for key in needs:
         bad = any(schedule.state(each) in ("failed", "blocked") for each in needs[key])
         assert schedule.state(key) in (("blocked",) if bad else ("done", "failed"))
+
+
+def test_what_an_outcome_changes_is_told_with_what_needs_it() -> None:
+    schedule = chain()
+    schedule.take()
+    changes = schedule.report(Outcome(key="teacher", kind="failed", error="NotFinite: so"))
+    assert [(each.key, each.state) for each in changes] == [
+        ("stage3", "blocked"),
+        ("stage2", "blocked"),
+        ("teacher", "failed"),
+    ]
+    assert schedule.report(Outcome(key="unknown", kind="done")) == []
