@@ -8,4 +8,5 @@ METHODS: dict[str, str] = {
     "cutmix_seg": "methods.cutmix_seg:CutMixSeg",
     "cps": "methods.cps:CPS",
     "kd": "methods.kd:KD",
+    "pseudo_label": "methods.pseudo_label:PseudoLabel",
 }

@@ -17,7 +17,7 @@ RANKS = (
     ("assay.values", "assay.places", "assay.ranks", "assay.catalogue", "assay.signals"),
     ("assay.data.draws", "assay.data.views", "assay.data.source", "assay.data.sources", "assay.data.lists"),
     ("assay.data.splits", "assay.recipe", "assay.data.normalize", "assay.data.batch"),
-    ("assay.data.geometry", "assay.data.photometric", "assay.data.boxes"),
+    ("assay.data.geometry", "assay.data.photometric", "assay.data.boxes", "assay.data.stored"),
     ("assay.nets",),
     ("assay.experiment",),
     ("assay.identity", "assay.overrides", "assay.presets", "assay.method"),

@@ -42,6 +42,10 @@ class Views:
     unlabeled: int = 0  # independent streams of unlabelled images
     strong: int = 0  # strong views of each unlabelled image
     boxes: Boxes | None = None  # CutMix boxes, one set per unlabelled image
+    # Fields that hold an experiment whose masks of the unlabelled images are wanted (``pseudo``, ``stages.0``); it
+    # says with `products` what its masks are, and others than those named "masks" are asked for as ``pseudo:other``.
+    stored: tuple[str, ...] = ()
+    labeled_stored: bool = False  # also its masks of the labelled images
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -132,3 +136,7 @@ class Method(MethodValue):
     def predictors(self, nets: nn.ModuleDict) -> Predictors:
         """What is evaluated, by name; the first is the official one."""
         raise NotImplementedError
+
+    def products(self, nets: nn.ModuleDict) -> Predictors:
+        """What predicts the masks that later stages may ask for, by name. They are made when a stage asks."""
+        return {"masks": next(iter(self.predictors(nets).values()))}

@@ -56,6 +56,7 @@ VARIANTS: dict[str, dict[str, dict[str, object]]] = {
         "cutmix": {"cutmix": "boxes", "on_labeled": False},
     },
     "kd": {"plain": {"teachers": (TEACHER,)}, "two teachers": {"teachers": (TEACHER, TEACHER.replace(seed=1))}},
+    "pseudo_label": {"weak": {"pseudo": TEACHER}, "strong": {"pseudo": TEACHER, "strong": True}},
 }
 OTHER: dict[str, dict[str, object]] = {
     "supervised": {},
@@ -69,11 +70,13 @@ OTHER: dict[str, dict[str, object]] = {
     },
     "cps": {"weight": 7.0, "cutmix": "boxes", "on_labeled": False},
     "kd": {"teachers": (TEACHER.replace(seed=1),), "weight": 7.0, "temperature": 3.0, "on_unlabeled": False},
+    "pseudo_label": {"pseudo": TEACHER.replace(seed=2), "weight": 7.0, "strong": True},
 }
 # A fresh teacher gives every class about 1/6: here half of its pixels are confident.
 BASE: dict[str, dict[str, object]] = {
     "cutmix_seg": {"threshold": confidence_of_a_fresh_network(0.5)},
     "kd": {"teachers": (TEACHER,)},
+    "pseudo_label": {"pseudo": TEACHER},
 }
 CASES = [(name, variant) for name in METHODS for variant in VARIANTS[name]]
 
@@ -85,7 +88,9 @@ def experiment(name: str, changes: dict[str, object]) -> Experiment:
 
 def training(made: Experiment) -> Training:
     resolved = resolve(made, Places())
-    return Training(resolved, places=Places(), runtime=Runtime(device="cpu"), read_weights=fresh_weights(resolved))
+    of = Training(resolved, places=Places(), runtime=Runtime(device="cpu"), read_weights=fresh_weights(resolved))
+    of.fetch_masks()
+    return of
 
 
 def method_of(of: Training) -> Method:

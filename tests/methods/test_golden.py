@@ -22,6 +22,7 @@ from methods import METHODS
 GOLDEN = Path(__file__).with_name("golden.json")
 VARIANTS: dict[str, tuple[str, dict[str, object]]] = {name: (name, {}) for name in METHODS} | {
     "kd": ("kd", {"method__teachers": (small("supervised", seed=5),), "method__temperature": 2.0}),
+    "pseudo_label": ("pseudo_label", {"method__pseudo": small("supervised", seed=5)}),
     "cps + cutmix": ("cps", {"method__cutmix": "boxes"}),
     "cutmix_seg, confident": ("cutmix_seg", {"method__threshold": 0.18}),
 }

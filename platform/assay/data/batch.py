@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import torch
 
@@ -18,6 +19,7 @@ class Labeled:
     label: torch.Tensor  # B x H x W, int64, IGNORE outside the image and where nobody knows
     valid: torch.Tensor  # B x H x W, bool: False on padding
     strong: torch.Tensor | None = None
+    stored: Mapping[str, torch.Tensor] = dataclasses.field(default_factory=dict)  # as in Unlabeled
 
     def without_padding(self, pseudo_label: torch.Tensor) -> torch.Tensor:
         """A pseudo-label (B x H x W) with IGNORE on padding."""
@@ -32,6 +34,8 @@ class Unlabeled:
     strong: tuple[torch.Tensor, ...]  # as many strong views as the method asked for
     valid: torch.Tensor  # B x H x W, bool: False on padding
     truth: torch.Tensor  # B x H x W, int64, IGNORE where unknown
+    # By the name in `Views.stored`: an earlier experiment's masks, B x H x W, int64, IGNORE on padding.
+    stored: Mapping[str, torch.Tensor] = dataclasses.field(default_factory=dict)
 
     def without_padding(self, pseudo_label: torch.Tensor) -> torch.Tensor:
         """A pseudo-label (B x H x W) with IGNORE on padding."""

@@ -80,15 +80,20 @@ def apply_geometry(
     IGNORE and False.
     """
     shown = _shown(image, geometry, InterpolationMode.BILINEAR)
-    # Plain "nearest", as torchvision resizes masks, picks each cell's corner: half a pixel off the image.
-    labels = _shown(mask[..., None], geometry, InterpolationMode.NEAREST_EXACT)
     valid = torch.ones(shown.shape[-2:], dtype=torch.bool)
     colour = torch.tensor(MEAN_COLOUR, dtype=torch.uint8)
     return (
         _padded(shown, colour.view(3, 1, 1).expand(3, *crop)),
-        _padded(labels[0], torch.tensor(IGNORE, dtype=torch.uint8).expand(crop)),
+        apply_to_mask(mask, geometry, crop),
         _padded(valid, torch.tensor(False).expand(crop)),
     )
+
+
+def apply_to_mask(mask: np.ndarray, geometry: Geometry, crop: tuple[int, int]) -> torch.Tensor:
+    """The crop of a mask (H x W, uint8) alone, as h x w, uint8, with IGNORE where the image does not fill it."""
+    # Plain "nearest", as torchvision resizes masks, picks each cell's corner: half a pixel off the image.
+    labels = _shown(mask[..., None], geometry, InterpolationMode.NEAREST_EXACT)
+    return _padded(labels[0], torch.tensor(IGNORE, dtype=torch.uint8).expand(crop))
 
 
 def _shown(pixels: np.ndarray, geometry: Geometry, interpolation: InterpolationMode) -> torch.Tensor:

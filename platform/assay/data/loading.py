@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import resource_tracker
 
 import numpy as np
@@ -19,11 +19,12 @@ from torch.utils.data import DataLoader, Dataset
 from assay.data.batch import Batch, BoxMaps, Labeled, Unlabeled
 from assay.data.boxes import draw_boxes, paint
 from assay.data.draws import generator, order
-from assay.data.geometry import apply_geometry, draw_geometry
+from assay.data.geometry import apply_geometry, apply_to_mask, draw_geometry
 from assay.data.normalize import normalize
 from assay.data.photometric import StrongDraw, apply_strong, draw_strong
 from assay.data.source import Source
 from assay.data.splits import SplitResult
+from assay.data.stored import StoredMasks
 from assay.data.views import Augment, Boxes
 from assay.errors import AssayError, UserError
 from assay.method import Views
@@ -67,6 +68,7 @@ class Crops:
     valid: torch.Tensor  # B x H x W, bool
     strong: tuple[tuple[StrongDraw, ...], ...]  # by strong view, by image
     ids: tuple[str, ...]
+    stored: Mapping[str, torch.Tensor]  # B x H x W, uint8, by name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,6 +93,7 @@ class Plan:
     seed: int
     rank: int
     world_size: int
+    stored: Mapping[str, StoredMasks] = dataclasses.field(default_factory=dict)  # by the name in `views.stored`
 
     @classmethod
     def make(
@@ -133,6 +136,22 @@ class Plan:
             world_size=world_size,
         )
 
+    def images_with_stored(self) -> tuple[str, ...]:
+        """The images whose stored masks the method wants."""
+        streams = (*self.unlabeled, *((self.labeled,) if self.views.labeled_stored else ()))
+        return tuple(sorted({each for stream in streams for each in stream.ids})) if self.views.stored else ()
+
+    @property
+    def lacks_stored(self) -> bool:
+        """Whether masks must still be handed over, by `with_stored`, before there can be batches."""
+        return set(self.stored) != set(self.views.stored)
+
+    def with_stored(self, stored: Mapping[str, StoredMasks]) -> Plan:
+        """This plan with the masks that `views.stored` names; refused where an image has none."""
+        for masks in stored.values():
+            masks.require(self.images_with_stored())
+        return dataclasses.replace(self, stored=stored)
+
     def micro_batch(self, step: int, part: int) -> RawBatch:
         """This rank's share of the part-th micro-batch of a step."""
         labeled = self._positions(step, part, self.recipe.labeled_batch)
@@ -159,23 +178,30 @@ class Plan:
     def _crops(self, stream: Stream, positions: range, *, num_strong: int) -> Crops:
         ids = tuple(stream.image_id(position) for position in positions)
         augment = self.recipe.augment
-        cut = [self._crop(stream, each, at, augment) for each, at in zip(ids, positions, strict=True)]
-        images, labels, valid = (torch.stack(parts) for parts in zip(*cut, strict=True))
+        names = self.views.stored if stream is not self.labeled or self.views.labeled_stored else ()
+        cut = [self._crop(stream, each, at, augment, names) for each, at in zip(ids, positions, strict=True)]
+        images, labels, valid, *stored = (torch.stack(parts) for parts in zip(*cut, strict=True))
         strong = tuple(
             tuple(
                 draw_strong(generator(self.seed, "strong", stream.name, view, at), augment.strong) for at in positions
             )
             for view in range(num_strong)
         )
-        return Crops(images=images, labels=labels, valid=valid, strong=strong, ids=ids)
+        masks = dict(zip(names, stored, strict=True))
+        return Crops(images=images, labels=labels, valid=valid, strong=strong, ids=ids, stored=masks)
 
     def _crop(
-        self, stream: Stream, image_id: str, position: int, augment: Augment
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        self, stream: Stream, image_id: str, position: int, augment: Augment, names: tuple[str, ...]
+    ) -> tuple[torch.Tensor, ...]:
+        """Image, labels, where they are an image's, and the stored masks of these names."""
         image, mask = self.source.read(image_id, self.places)
         rng = generator(self.seed, "crop", stream.name, position)
         geometry = draw_geometry(rng, mask.shape[0], mask.shape[1], augment)
-        return apply_geometry(image, mask, geometry, augment.crop)
+        stored = [self.stored[name].read(image_id, mask.shape) for name in names]
+        return (
+            *apply_geometry(image, mask, geometry, augment.crop),
+            *(apply_to_mask(each, geometry, augment.crop) for each in stored),
+        )
 
     def _boxes(self, boxes: Boxes, positions: range) -> torch.Tensor:
         height, width = self.recipe.augment.crop
@@ -254,6 +280,7 @@ def on_device(
             label=labeled.labels.to(device, non_blocking=True).long(),
             valid=labeled.valid.to(device, non_blocking=True),
             strong=finished(apply_strong(images, labeled.strong[0])) if labeled.strong else None,
+            stored=_stored(labeled, device=device),
         ),
         unlabeled=tuple(_unlabeled(each, finished, device=device) for each in raw.unlabeled),
         boxes=None if raw.boxes is None else _painted(raw.boxes, views, augment, device=device),
@@ -267,7 +294,12 @@ def _unlabeled(crops: Crops, finished: Callable[[torch.Tensor], torch.Tensor], *
         strong=tuple(finished(apply_strong(images, draws)) for draws in crops.strong),
         valid=crops.valid.to(device, non_blocking=True),
         truth=crops.labels.to(device, non_blocking=True).long(),
+        stored=_stored(crops, device=device),
     )
+
+
+def _stored(crops: Crops, *, device: torch.device) -> dict[str, torch.Tensor]:
+    return {name: masks.to(device, non_blocking=True).long() for name, masks in crops.stored.items()}
 
 
 def _painted(boxes: torch.Tensor, views: Views, augment: Augment, *, device: torch.device) -> BoxMaps:

@@ -86,6 +86,7 @@ PROMISED = (
     "log_every",
     "compile",
     "channels_last",
+    "stored_masks",
 )
 
 

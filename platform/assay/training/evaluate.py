@@ -78,7 +78,7 @@ def evaluate(
     matrices = {name: ConfusionMatrix(source.num_classes(), device=device) for name in predictors}
     mine = ids[rank() :: world_size()]
     with torch.no_grad():
-        for images, targets in _batches(source, mine, batch, places):
+        for images, targets in image_batches(source, mine, batch, places):
             pixels = normalize(images.to(device), dtype=dtype)
             labels = targets.to(device)
             for name, predictor in predictors.items():
@@ -90,7 +90,7 @@ def _score(matrix: ConfusionMatrix) -> Score:
     return Score(miou=matrix.miou(), pixel_accuracy=matrix.pixel_accuracy(), iou=tuple(matrix.iou()))
 
 
-def _batches(
+def image_batches(
     source: Source, ids: Iterable[str], size: int | None, places: Places
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Images (B x 3 x H x W, uint8) and masks (B x H x W); neighbours of equal size go together."""

@@ -13,11 +13,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from assay.data.draws import torch_seed
 from assay.data.loading import Plan, RawBatch, batches, on_device
+from assay.data.stored import StoredMasks
 from assay.experiment import Runtime
 from assay.method import Losses, Method, Predictors, Step
 from assay.places import Places
 from assay.ranks import rank, world_size
 from assay.resolve import Resolved
+from assay.store.store import Store
 from assay.training.environment import pick_device
 from assay.training.evaluate import evaluate
 from assay.training.journal import Journal
@@ -34,6 +36,7 @@ from assay.training.model import (
     wrapped,
 )
 from assay.training.optimizer import make_optimizer, set_rate
+from assay.training.products import Maker, wanted_masks
 
 
 class Recorder(Protocol):
@@ -63,7 +66,7 @@ class Training:
         experiment = resolved.experiment
         assert isinstance(experiment.method, Method)
         reset_torch(runtime)
-        self.resolved, self.places, self.runtime = resolved, places, runtime
+        self.resolved, self.places, self.runtime, self._read_weights = resolved, places, runtime, read_weights
         self.method, self.recipe, self.seed = experiment.method, experiment.recipe, experiment.seed
         self.device = pick_device(runtime.device)
         self.dtype = DTYPES[self.recipe.precision]
@@ -77,6 +80,8 @@ class Training:
             rank=rank(),
             world_size=world_size(),
         )
+        for wanted in wanted_masks(resolved, self.plan).values():
+            read_weights(wanted.key)  # what was not trained yet shows now, and not when masks are asked for
         self.nets = build_networks(resolved, places, read_weights).to(self.device, self.dtype)
         if runtime.channels_last:
             self.nets = self.nets.to(memory_format=torch.channels_last)
@@ -87,10 +92,39 @@ class Training:
         self._unread: Measured | None = None
         self._stopping = False
 
+    # --- stored masks ----------------------------------------------------------------------------------------
+
+    def fetch_masks(
+        self,
+        store: Store | None = None,
+        *,
+        say: Callable[[str], None] = lambda text: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Read the masks that the method's views name, or predict them; False if stopped before they were there.
+
+        Apart from building, since thousands of images may have to be predicted. Nothing is done a second time.
+        """
+        if not self.plan.lacks_stored:
+            return True
+        maker = Maker(
+            runtime=self.runtime, device=self.device, read_weights=self._read_weights, store=store, say=say, stop=stop
+        )
+        found: dict[str, StoredMasks] = {}
+        for name, wanted in wanted_masks(self.resolved, self.plan).items():
+            masks = maker.masks(wanted)
+            if masks is None:
+                return False
+            found[name] = masks
+        self.plan = self.plan.with_stored(found)
+        return True
+
     # --- steps -----------------------------------------------------------------------------------------------
 
     def run(self, recorder: Recorder, *, stop: Callable[[], bool] = lambda: False) -> bool:
         """Train to the end, or until all ranks have agreed to stop; True at the end. Both leave a checkpoint."""
+        if not self.fetch_masks(stop=stop):
+            return False  # nothing to keep: not even the first batch could be made
         with contextlib.closing(self._stream()) as stream:
             for raw in stream:
                 self._one_step(raw, recorder, wants_stop=stop())

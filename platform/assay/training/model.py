@@ -66,18 +66,10 @@ class _Maker:
         )
 
     def trained(self, field: str) -> Network:
-        inner = self.resolved.inputs[f"method.{field}"]
+        inner = input_of(self.resolved, field)
         method = inner.experiment.method
         assert isinstance(method, Method)
-        mine, theirs = (each.experiment.data.source.classes() for each in (self.resolved, inner))
-        if mine != theirs:
-            raise UserError(
-                f"method.{field} was trained on {len(theirs)} classes ({', '.join(theirs[:4])}, …) and this experiment"
-                f" has {len(mine)} ({', '.join(mine[:4])}, …); give it data with the same classes."
-            )
-        nets = build_networks(inner, self.places, self.read_weights)
-        weights = torch.load(io.BytesIO(self.read_weights(inner.key)), map_location="cpu", weights_only=True)
-        load_own_state(nets, weights)
+        nets = trained_networks(inner, self.places, self.read_weights)
         official = next(iter(method.predictors(nets).values()))
         assert isinstance(official, Network)
         official.requires_grad_(False)
@@ -90,6 +82,26 @@ def build_networks(resolved: Resolved, places: Places, read_weights: ReadWeights
     method = resolved.experiment.method
     assert isinstance(method, Method)
     return method.networks(_Maker(resolved, places, read_weights))
+
+
+def input_of(resolved: Resolved, field: str) -> Resolved:
+    """The experiment in a field of the method; it must tell the same classes apart as the one around it."""
+    inner = resolved.inputs[f"method.{field}"]
+    mine, theirs = (each.experiment.data.source.classes() for each in (resolved, inner))
+    if mine != theirs:
+        raise UserError(
+            f"method.{field} was trained on {len(theirs)} classes ({', '.join(theirs[:4])}, …) and this experiment"
+            f" has {len(mine)} ({', '.join(mine[:4])}, …); give it data with the same classes."
+        )
+    return inner
+
+
+def trained_networks(resolved: Resolved, places: Places, read_weights: ReadWeights) -> nn.ModuleDict:
+    """The networks of a finished experiment, as its last step left them."""
+    nets = build_networks(resolved, places, read_weights)
+    weights = torch.load(io.BytesIO(read_weights(resolved.key)), map_location="cpu", weights_only=True)
+    load_own_state(nets, weights)
+    return nets
 
 
 def own_state(nets: nn.ModuleDict) -> dict[str, torch.Tensor]:

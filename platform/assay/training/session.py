@@ -131,9 +131,14 @@ def _train(
     loaded: checkpoints.Loaded = agreed(lambda: checkpoints.load(store, key))
     if loaded.payload is not None:
         training.load_state(loaded.payload)
+    if claim is not None:
+        _begin(training, store, claim, manners, notes=loaded.notes)
+    # Under the claim: two processes that begin one experiment must not both predict for it.
+    if not training.fetch_masks(store, say=manners.say, stop=stop):
+        return None
     sessions = _sessions(store, key, training, runtime)
     if claim is not None:
-        _begin(training, store, claim, sessions, manners, notes=loaded.notes)
+        store.write(key, SESSIONS, json_line({"sessions": sessions}))
     progress = manners.progress or Progress.of(
         runtime, total=training.recipe.steps, start=training.step, say=manners.say
     )
@@ -155,15 +160,7 @@ def _train(
     return result
 
 
-def _begin(
-    training: Training,
-    store: Store,
-    claim: Claim,
-    sessions: list[dict[str, Any]],
-    manners: Manners,
-    *,
-    notes: tuple[str, ...],
-) -> None:
+def _begin(training: Training, store: Store, claim: Claim, manners: Manners, *, notes: tuple[str, ...]) -> None:
     """Say what is odd, and write down what is about to be trained, where and by whom."""
     resolved, key = training.resolved, training.resolved.key
     for note in (*resolved.images.notes, *notes):
@@ -172,7 +169,6 @@ def _begin(
     records.clear_errors_of_ranks(store, key)
     attempt = {"run": manners.run, "claim": claim.generation, "from_step": training.step, "at": now()}
     records.begin_attempt(store, key, attempt)
-    store.write(key, SESSIONS, json_line({"sessions": sessions}))
 
 
 def _end_attempt(store: Store, key: str, claim: Claim | None, how: str) -> None:
@@ -229,6 +225,8 @@ class StoreRecorder:
 def _sessions(store: Store, key: str, training: Training, runtime: Runtime) -> list[dict[str, Any]]:
     """The sessions so far, and this one; those whose steps were lost are left out."""
     here = environment.describe(runtime, training.device)
+    if training.plan.stored:
+        here["stored_masks"] = {name: masks.digest for name, masks in training.plan.stored.items()}
     stored = agreed(lambda: records.read_json(store, key, SESSIONS)) or {"sessions": []}
     before = [each for each in stored["sessions"] if each["from_step"] < training.step]
     changed = environment.changes(before[-1], here) if before else []

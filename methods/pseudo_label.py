@@ -1,0 +1,54 @@
+"""Self-training in two stages with pseudo-labels that stay as they are (after Lee 2013)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from assay.data.batch import Batch
+from assay.errors import UserError
+from assay.experiment import Experiment
+from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term, Views
+from assay.values import param
+from methods.losses import agreement, pixel_ce, supervised_ce
+
+
+class PseudoLabel(Method):
+    """L = CE(f(x_l), y) + w · CE(f(x_u), ŷ_u), ŷ_u = argmax g(u) of an experiment g that was trained before.
+
+    g predicts every unlabelled image u once, whole and at its own size; the mask is then cut as its image is. x_u is
+    the weak view of u, or with `strong` its strong view. Lee takes ŷ from f itself, and w rises as f learns; here
+    ŷ does not change and w is constant.
+    """
+
+    name = "pseudo_label"
+    version = 1
+
+    pseudo: Experiment | None = param(default=None, help="the experiment g whose official network predicts the masks")
+    weight: float = param(default=1.0, low=0, help="weight w of the pseudo-labels")
+    strong: bool = param(default=False, help="learn the pseudo-labels on strong views")
+
+    def views(self) -> Views:
+        if not self.weight:
+            return Views()
+        return Views(unlabeled=1, strong=int(self.strong), stored=("pseudo",))
+
+    def networks(self, make: MakeNetwork) -> nn.ModuleDict:
+        if self.pseudo is None:
+            raise UserError("method.pseudo must be an experiment that predicts the masks; a study's rows name it.")
+        return nn.ModuleDict({"student": make()})
+
+    def loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Losses:
+        logits = nets["student"](batch.labeled.weak)
+        terms = {"supervised": Term(supervised_ce(logits, batch.labeled.label, step.ohem))}
+        if not self.weight:
+            return Losses(terms=terms)
+        (unlabeled,) = batch.unlabeled
+        target = unlabeled.stored["pseudo"]
+        images: torch.Tensor = unlabeled.strong[0] if self.strong else unlabeled.weak
+        terms["pseudo"] = Term(pixel_ce(nets["student"](images), target), self.weight)
+        right, judged = agreement(target, unlabeled.truth)
+        return Losses(terms=terms, shares={"pseudo_accuracy": Share(right, judged)})
+
+    def predictors(self, nets: nn.ModuleDict) -> Predictors:
+        return {"student": nets["student"]}
