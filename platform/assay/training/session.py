@@ -126,13 +126,26 @@ def _agreed_claim(store: Store, key: str, manners: Manners) -> Claim | None:
 def _train(
     training: Training, store: Store, claim: Claim | None, *, stop: Callable[[], bool], manners: Manners
 ) -> dict[str, Any] | None:
-    resolved, runtime = training.resolved, training.runtime
-    key = resolved.key
+    key = training.resolved.key
     loaded: checkpoints.Loaded = agreed(lambda: checkpoints.load(store, key))
     if loaded.payload is not None:
         training.load_state(loaded.payload)
     if claim is not None:
         _begin(training, store, claim, manners, notes=loaded.notes)
+    try:
+        result = _to_the_end(training, store, claim, stop=stop, manners=manners)
+    except Exception as error:
+        _end_attempt(store, key, claim, type(error).__name__)
+        raise
+    if result is None:
+        _end_attempt(store, key, claim, "stopped")
+    return result
+
+
+def _to_the_end(
+    training: Training, store: Store, claim: Claim | None, *, stop: Callable[[], bool], manners: Manners
+) -> dict[str, Any] | None:
+    key, runtime = training.resolved.key, training.runtime
     # Under the claim: two processes that begin one experiment must not both predict for it.
     if not training.fetch_masks(store, say=manners.say, stop=stop):
         return None
@@ -146,13 +159,9 @@ def _train(
         recorder = StoreRecorder(store, key, claim, progress, training.step)
         try:
             finished = training.run(recorder, stop=stop)
-        except Exception as error:
-            _end_attempt(store, key, claim, type(error).__name__)
-            raise
         finally:
             recorder.close()
     if not finished:
-        _end_attempt(store, key, claim, "stopped")
         return None
     result = result_of(training, sessions)
     if claim is not None:
