@@ -13,9 +13,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # a checkout works without being installed
 
+from assay.terminal import interrupt_in_one_line  # noqa: E402
+
+interrupt_in_one_line()  # from here on, imports included
+
 from assay.presets import camvid, quick, voc  # noqa: E402
 from assay.run import main  # noqa: E402
-from assay.study import Profile, Row, Study, Table  # noqa: E402
+from assay.study import Profile, Row, Study, Table, by_column  # noqa: E402
 
 CUTMIX = {"method": "cps", "method.cutmix": "boxes", "method.weight": 1.0, "method.on_labeled": False}
 
@@ -82,7 +86,7 @@ def many_labels(column: str) -> dict[str, object]:
     return {"data.split.labeled": listed, "data.split.unlabeled": "rest", "net.encoder.arch": ENCODERS[net]}
 
 
-ON_ANY_DATA = {column: drawn(column) for table in (TABLE1, TABLE2) for column in table.columns}
+ON_ANY_DATA = by_column(TABLE1, drawn) | by_column(TABLE2, drawn)
 
 STUDY = Study(
     name="baseline_benchmark",
@@ -112,8 +116,7 @@ STUDY = Study(
             note="PASCAL VOC 2012 with ImageNet weights and the paper's lists, for four A100s a training",
             start=voc,
             runtime={"loader_workers": 4},
-            columns={f"{TABLE1.name}/{column}": few_labels(column) for column in TABLE1.columns}
-            | {f"{TABLE2.name}/{column}": many_labels(column) for column in TABLE2.columns},
+            columns=by_column(TABLE1, few_labels) | by_column(TABLE2, many_labels),
         ),
     ),
 )

@@ -14,9 +14,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # a checkout works without being installed
 
+from assay.terminal import interrupt_in_one_line  # noqa: E402
+
+interrupt_in_one_line()  # from here on, imports included
+
 from assay.presets import quick, voc  # noqa: E402
 from assay.run import main  # noqa: E402
-from assay.study import Like, Profile, Row, Study, Table  # noqa: E402
+from assay.study import Like, Profile, Row, Study, Table, by_column  # noqa: E402
 
 CUTMIX = {"method": "cps", "method.cutmix": "boxes", "method.weight": 1.0, "method.on_labeled": False}
 
@@ -59,6 +63,18 @@ VOC18 = Table(
     reference="Supervised",
 )
 
+
+def drawn(column: str) -> dict[str, object]:
+    """The same share of the drawn images."""
+    return {"data.split.labeled": column.partition("(")[0]}
+
+
+def listed(column: str) -> dict[str, object]:
+    """The CPS authors' lists of the 10582 images."""
+    share = column.partition("(")[0].replace("/", "-")
+    return {"data.split.labeled": f"cps/voc/train_aug_labeled_{share}.txt"}
+
+
 STUDY = Study(
     name="kd_benchmark",
     title="Knowledge distillation (rows of MGD's table 1)",
@@ -68,7 +84,7 @@ STUDY = Study(
             name="quick",
             note="drawn shapes of 32 x 32 pixels and very small networks; nothing here repeats the paper's numbers",
             start=quick,
-            columns={f"{SMALL.name}/{column}": {"data.split.labeled": column.partition("(")[0]} for column in COLUMNS},
+            columns=by_column(SMALL, drawn),
             seeds=(0, 1),
             tables=(SMALL.name,),
             shown=("1/16(662)",),
@@ -79,12 +95,7 @@ STUDY = Study(
             note="PASCAL VOC 2012 with ImageNet weights and the CPS authors' lists",
             start=voc,
             runtime={"loader_workers": 4},
-            columns={
-                f"{VOC18.name}/{column}": {
-                    "data.split.labeled": f"cps/voc/train_aug_labeled_{column.partition('(')[0].replace('/', '-')}.txt"
-                }
-                for column in COLUMNS
-            },
+            columns=by_column(VOC18, listed),
             tables=(VOC18.name,),
         ),
     ),

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # From the bottom up; a room may import itself and what stands before it.
 RANKS = (
-    ("assay.errors", "assay"),
+    ("assay.errors", "assay", "assay.terminal"),
     ("assay.values", "assay.places", "assay.ranks", "assay.catalogue", "assay.signals"),
     ("assay.data.draws", "assay.data.views", "assay.data.source", "assay.data.sources", "assay.data.lists"),
     ("assay.data.splits", "assay.recipe", "assay.data.normalize", "assay.data.batch"),

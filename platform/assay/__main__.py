@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from assay.commands import run
+from assay.terminal import interrupt_in_one_line
 
 
 def main() -> None:
     """The command line's entry."""
+    interrupt_in_one_line()
+    from assay.commands import run
+
     sys.exit(run(sys.argv[1:]))
 
 

@@ -21,6 +21,7 @@ from assay.resolve import resolve
 from assay.store import records
 from assay.store.local import LocalStore
 from assay.store.store import StoreError
+from assay.study.plan import meaning
 from assay.training.session import train
 
 PLACES = Places()
@@ -64,6 +65,7 @@ def cell(experiment: Experiment, row: str = "a", **changes: Any) -> dict[str, An
         "paper_miou": None,
         "differs": "",
         "key": resolved.key,
+        "meaning": meaning(resolved),
         "depends": [each.key for each in resolved.inputs.values()],
         "experiment": json.dumps(experiment.to_json()),
         **changes,
@@ -95,6 +97,30 @@ def test_a_cell_that_is_planned_again_has_the_key_of_the_last_time(files: StudyF
     files.plan([cell(small(), key="0" * 16)])
     files.plan([cell(small())])
     assert list(files.rebuild((), report=False)["key"]) == [resolve(small(), PLACES).key]
+
+
+def test_a_list_that_was_edited_takes_the_place_of_all_seeds_though_no_value_changed(files: StudyFiles) -> None:
+    files.plan([cell(small(seed=seed)) for seed in (0, 1)])
+    edited = [cell(small(seed=seed), key=str(seed) * 16, meaning="another list") for seed in (1, 2)]
+    files.plan(edited[:1])
+    files.plan(edited[1:])
+    frame = files.rebuild((), report=False)
+    assert list(zip(frame["seed"], frame["key"], strict=True)) == [(1, "1" * 16), (2, "2" * 16)]
+
+
+def test_cells_of_a_version_that_wrote_no_meaning_down_are_replaced(files: StudyFiles) -> None:
+    old = [{name: value for name, value in cell(small(seed=seed)).items() if name != "meaning"} for seed in (0, 1)]
+    files.plan(old)
+    files.plan([cell(small(seed=1))])
+    assert planned(files) == [("a", 1)]
+
+
+def test_while_a_study_runs_tables_are_written_as_text_and_nothing_is_drawn(files: StudyFiles) -> None:
+    files.plan([cell(small())])
+    files.rebuild((), report=False)
+    assert {path.name for path in files.folder.rglob("*.*") if path.suffix in (".md", ".svg", ".html")} == {
+        "mkd.table1.md"
+    }
 
 
 def test_a_cell_with_other_changes_takes_the_place_of_all_its_seeds(files: StudyFiles) -> None:

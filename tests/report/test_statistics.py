@@ -24,7 +24,6 @@ from assay.report.statistics import (
     detectable,
     holm,
     paired,
-    sentence,
     summary,
 )
 
@@ -276,7 +275,6 @@ def test_nothing_is_ever_not_a_number_and_nothing_warns(pairs: list[tuple[float,
     numbers = (found.mean, found.sd, found.low, found.high, found.p, found.smallest_p, found.t_p, gap)
     assert all(math.isfinite(number) for number in numbers if number is not None)
     assert found.smallest_p <= found.p <= 1
-    assert "nan" not in sentence(found)
 
 
 # --- many comparisons -----------------------------------------------------------------------------------------
@@ -364,46 +362,6 @@ def test_the_gap_grows_with_the_power_asked_for(level: float) -> None:
 
 def test_a_power_below_the_rate_of_false_alarms_needs_no_gap() -> None:
     assert detectable(1.0, 3, power=0.05) == 0.0
-
-
-# --- in words -------------------------------------------------------------------------------------------------
-
-
-def test_the_sentence_says_what_so_many_seeds_can_see() -> None:
-    found = of_differences([1.0, 1.48, 2.04])
-    assert sentence(found) == (
-        "With 3 seeds (sd of the differences 0.52) this comparison can see gaps from 1.7 mIoU on (80 % power); "
-        "smallest p reachable 0.25."
-    )
-
-
-def test_the_sentence_follows_unit_and_power() -> None:
-    assert "from 2 points on (90 % power)" in sentence(of_differences([1.0, 1.48, 2.04]), unit="points", power=0.9)
-
-
-def test_the_sentence_follows_the_level_of_the_comparison() -> None:
-    at = [paired({0: 0.0, 1: 0.0, 2: 0.0}, {0: 1.0, 1: 1.5, 2: 2.0}, level=level) for level in (0.9, 0.99)]
-    assert sentence(at[0]) != sentence(at[1])
-
-
-def test_the_sentence_for_one_seed_gives_no_verdict() -> None:
-    assert sentence(of_differences([3.0])) == "One seed: no spread is known, no verdict."
-
-
-def test_the_sentence_for_no_common_seed_says_so() -> None:
-    assert sentence(None) == "No seed is common to both: nothing is compared."
-
-
-def test_the_sentence_promises_nothing_from_equal_differences() -> None:
-    assert sentence(of_differences([1.0, 1.0])) == (
-        "With 2 seeds all differences are equal, so what gaps can be seen is not known; smallest p reachable 0.5."
-    )
-
-
-def test_the_sentence_says_when_flips_were_drawn() -> None:
-    assert "smallest p reachable 0.00005 (20000 drawn sign flips)" in sentence(
-        of_differences(list(map(float, range(30))))
-    )
 
 
 def test_the_module_loads_nothing_heavy() -> None:

@@ -11,7 +11,7 @@ LABELS = {"a": ("first", 100), "b": ("second", 100), "c": ("third", 100)}
 
 def test_lines_tell_what_is_done_and_what_failed_with_its_reason() -> None:
     said: list[str] = []
-    with Display(LABELS, done=frozenset({"a"}), say=said.append) as display:
+    with Display(LABELS, ended={"a": "done"}, say=said.append) as display:
         display.told("b", {"state": "running"})
         display.told("b", {"step": 1, "loss": 2.0})
         display.told("b", {"step": 100, "miou": 0.5})
@@ -24,7 +24,7 @@ def test_lines_tell_what_is_done_and_what_failed_with_its_reason() -> None:
 
 
 def test_the_time_left_is_that_of_the_open_steps_at_the_rate_so_far() -> None:
-    display = Display(LABELS, done=frozenset({"a"}), say=print)
+    display = Display(LABELS, ended={"a": "done"}, say=print)
     assert display._left() == "time left unknown"
     display.told("b", {"state": "running"})
     display.told("b", {"step": 1, "loss": 2.0})

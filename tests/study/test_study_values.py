@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import time
@@ -14,8 +15,8 @@ from assay.overrides import Override
 from assay.places import Places
 from assay.presets import quick
 from assay.store.local import LocalStore
-from assay.study import Like, Profile, Row, Study, Table, grid, leave_one_out, one_at_a_time, paper
-from assay.study.cells import Choice, cells_of, layout_of, profile_of
+from assay.study import Like, PaperRow, Profile, Row, Study, Table, grid, leave_one_out, one_at_a_time, paper
+from assay.study.cells import Choice, cells_of, layout_of, paper_number, profile_of
 from assay.study.plan import make_plan
 
 STUDIES = [
@@ -26,11 +27,12 @@ STUDIES = [
 
 
 def study(*rows: Row, columns: tuple[str, ...] = ("1/16(92)", "1/8(183)"), **profile: object) -> Study:
+    data = {"1/16(92)": {"data.split.labeled": "1/16"}, "1/8(183)": {"data.split.labeled": "1/8"}}
     made = {
         "name": "quick",
         "note": "drawn",
         "start": quick,
-        "columns": {"1/16(92)": {"data.split.labeled": "1/16"}, "1/8(183)": {"data.split.labeled": "1/8"}},
+        "columns": {column: changes for column, changes in data.items() if column in columns},
         "seeds": (0, 1),
         **profile,
     }
@@ -51,8 +53,7 @@ def test_every_row_and_column_of_every_study_stands_in_its_paper(of: Study) -> N
     for table in of.tables:
         for row in table.rows:
             for column in table.columns:
-                if row.paper is not None:
-                    paper.number(table.paper, row.paper, column)
+                paper_number(table, row, column)
         assert table.reference in [row.label for row in table.rows]
 
 
@@ -79,6 +80,66 @@ def test_a_number_is_found_by_table_row_and_column_and_a_slip_offers_the_nearest
     ):
         with pytest.raises(UserError, match="did you mean"):
             paper.number(name, row, column)
+
+
+def printed_numbers() -> list[tuple[str, str, dict, str, float | None]]:
+    """Every number of every table, read off the file itself."""
+    papers = json.loads((Path(paper.__file__).parent / "papers.json").read_text(encoding="utf-8"))
+    return [
+        (f"{name}.{number}", row["label"], row.get("factors", {}), column, value)
+        for name, tables in papers.items()
+        if name != "_meta"
+        for number, table in tables.items()
+        for row in table["rows"]
+        for column, value in row["values"].items()
+    ]
+
+
+def test_every_number_of_the_papers_is_reached_by_its_table_row_and_column() -> None:
+    every = printed_numbers()
+    assert len(every) > 500
+    for name, label, factors, column, value in every:
+        assert paper.number(name, label, column, factors) == value, (name, label, factors, column)
+
+
+def test_rows_of_one_label_and_column_are_told_apart_by_their_marks_or_refused() -> None:
+    marks = {"mscoco_pretraining": True}
+    assert paper.number("three_stage.table2", "Ours", "1/8", marks) == 72.95
+    assert paper.number("three_stage.table2", "Ours", "1/8", {"mscoco_pretraining": False}) == 69.36
+    with pytest.raises(UserError, match=r"2 rows 'Ours'.*mscoco_pretraining"):
+        paper.number("three_stage.table2", "Ours", "1/8")
+    with pytest.raises(UserError, match="no row 'Ours'.*has the marks"):
+        paper.number("three_stage.table2", "Ours", "1/8", {"mscoco": True})
+    row = Row("with COCO", {"method": "supervised"}, paper=PaperRow("Ours", marks))
+    table = Table(name="three_stage.table2", rows=(row,), columns=("1/8",))
+    assert paper_number(table, row, "1/8") == 72.95
+
+
+def test_a_profile_with_a_misspelt_column_is_refused() -> None:
+    of = study(SUPERVISED, seeds=(0,))
+    profile = dataclasses.replace(of.profiles[0], columns={"1/16(93)": {}})
+    with pytest.raises(UserError, match=r"profile quick, columns: there is no '1/16\(93\)'; did you mean '1/16\(92\)'"):
+        dataclasses.replace(of, profiles=(profile,)).check()
+
+
+def test_a_teacher_that_one_method_names_twice_is_needed_once(tmp_path: Path) -> None:
+    teacher = Like({"method": "supervised"}, seed=7)
+    of = study(Row("twice", {"method": "kd", "method.teachers": (teacher, teacher)}), seeds=(0,))
+    plan = make_plan(cells(of, columns=("1/8(183)",)), LocalStore(tmp_path), Places())
+    assert [node.needed_by for node in plan.nodes.values()] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("method.wieght=1", r"none of the chosen rows' methods \(supervised, cps\).*did you mean 'weight'"),
+        ("method.weight=1", r"rows 'Supervised' \(supervised\) have no field 'weight'.*--rows CPS"),
+    ],
+)
+def test_a_change_that_not_every_method_has_names_the_methods_and_the_rows_that_have_it(text: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        cells(study(SUPERVISED, CPS), overrides=(Override.parse(text),))
+    assert cells(study(SUPERVISED, CPS), rows=("CPS",), overrides=(Override.parse("method.weight=1"),))
 
 
 def test_what_stands_later_wins_and_the_command_line_last() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
 from assay.errors import AssayError
+from assay.terminal import INTERRUPTED, lasting_output, say_interrupted
 
 COMMANDS = {
     "train": "train one experiment, or continue it",
@@ -36,17 +36,14 @@ def parser() -> argparse.ArgumentParser:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command; 0 when all is well, 2 for a user's mistake, 1 for a failure, 130 or 143 after a signal."""
-    try:
-        chosen = parser().parse_args(arguments)
-        code: int = importlib.import_module(f"assay.commands.{chosen.command}").run(chosen)
-        return code
-    except AssayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        # The reader (head, less) has gone; closing stdout again at exit must not complain either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        print("stopped at once", file=sys.stderr)
-        return 130
+    with lasting_output():
+        try:
+            chosen = parser().parse_args(arguments)
+            code: int = importlib.import_module(f"assay.commands.{chosen.command}").run(chosen)
+            return code
+        except AssayError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return error.exit_code
+        except KeyboardInterrupt:
+            say_interrupted()
+            return INTERRUPTED

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from assay.report.frame import results_frame
 from assay.report.layout import StudyLayout
 from assay.report.panels import IGNORE, Panel
-from assay.report.write import write_report
+from assay.report.write import write_report, write_texts
 from assay.store import records
 from assay.store.local import explain
 from assay.store.store import Store
@@ -48,9 +48,9 @@ class StudyFiles:
     def plan(self, cells: Sequence[Mapping[str, Any]]) -> None:
         """Add cells to those ever planned here.
 
-        A cell that is planned with other changes (--set, an edited script) than before replaces what it was, with all
-        its seeds: a mean is never taken over different experiments. What was trained stays in the store, and comes
-        back the same way.
+        A cell that means something else than before (--set, an edited script or list, a method's new version) replaces
+        what it was, with all its seeds: a mean is never taken over different experiments. What was trained stays in
+        the store, and comes back the same way.
         """
         new = pd.DataFrame(list(cells))
         path = self.folder / CELLS
@@ -64,7 +64,7 @@ class StudyFiles:
             self._write(LAYOUT, (json.dumps(self.layout.to_json(), indent=2) + "\n").encode())
 
     def rebuild(self, quoted: Iterable[Mapping[str, Any]], *, report: bool = True) -> pd.DataFrame:
-        """Write results, histories and, where asked for, the report; returns the results."""
+        """Write results, histories, tables as text and, where asked for, figures and page; returns the results."""
         cells = pd.read_parquet(self.folder / CELLS)
         planned = set(zip(cells["table"], cells["row"], cells["column"], strict=True))
         only_quoted = [each for each in quoted if (each["table"], each["row"], each["column"]) not in planned]
@@ -73,11 +73,13 @@ class StudyFiles:
         known = frame.dropna(subset=["key"]).drop_duplicates("key")
         for key, finished in zip(known["key"], known["finished"], strict=True):
             self._write_history(key, None if pd.isna(finished) else finished)
-        if report:
-            try:
+        try:
+            if report:
                 write_report(frame, self.layout, history=self.history, panel=self.panel, folder=self.folder)
-            except OSError as problem:
-                raise explain(problem, "write", self.folder) from problem
+            else:
+                write_texts(frame, self.layout, folder=self.folder)
+        except OSError as problem:
+            raise explain(problem, "write", self.folder) from problem
         return frame
 
     def history(self, keys: Sequence[str]) -> pd.DataFrame:
@@ -155,19 +157,9 @@ class StudyFiles:
 
 
 def _meaning(cells: pd.DataFrame) -> pd.Series:
-    """By cell, what it trains: its experiment, whatever the seed."""
-    meant = [json.dumps(_without_seeds(json.loads(each)), sort_keys=True) for each in cells["experiment"]]
-    return pd.Series(meant, index=pd.MultiIndex.from_frame(cells[_CELL])) + cells["overrides"].to_numpy()
-
-
-def _without_seeds(content: Any) -> Any:
-    """An experiment's JSON without its seed and those of the experiments inside it."""
-    if isinstance(content, list):
-        return [_without_seeds(each) for each in content]
-    if not isinstance(content, dict):
-        return content
-    left_out = "seed" if {"method", "data", "net", "recipe"} <= content.keys() else None
-    return {name: _without_seeds(each) for name, each in content.items() if name != left_out}
+    """By cell, what it trains whatever the seed, and with what changes."""
+    meant = cells["meaning"] if "meaning" in cells else pd.Series("", index=cells.index)  # of an older version
+    return pd.Series((meant + cells["overrides"]).to_numpy(), index=pd.MultiIndex.from_frame(cells[_CELL]))
 
 
 def _stacked(arrays: Sequence[np.ndarray], *, fill: int) -> np.ndarray:

@@ -147,6 +147,8 @@ def _cell(cell: Cell) -> Iterable[Markup]:
     delta = None if cell.delta is None else element("small", f"Δ {said.delta}")
     yield _pair("paper", said.paper, delta, class_="pair")
     chip = element("span", said.verdict.text, class_=f"chip {said.verdict.kind.replace(' ', '-')}")
+    if said.verdict.kind == "empty":
+        return
     yield element("div", chip, element("span", progress(cell), class_="seeds") if cell.planned else None, class_="foot")
 
 

@@ -108,23 +108,6 @@ def detectable(sd: float, n: int, *, level: float = LEVEL, power: float = POWER)
     return None if n < 2 else _noncentrality(n, level, power) * sd / math.sqrt(n)
 
 
-def sentence(pair: Paired | None, *, unit: str = "mIoU", power: float = POWER) -> str:
-    """What a comparison is able to see, in words."""
-    if pair is None:
-        return "No seed is common to both: nothing is compared."
-    gap = None if pair.sd is None else detectable(pair.sd, pair.n, level=pair.level, power=power)
-    if pair.sd is None or gap is None:
-        return "One seed: no spread is known, no verdict."
-    least = f"smallest p reachable {_digits(pair.smallest_p)}"
-    least += "" if pair.exact else f" ({DRAWN_FLIPS} drawn sign flips)"
-    if pair.sd == 0:
-        return f"With {pair.n} seeds all differences are equal, so what gaps can be seen is not known; {least}."
-    return (
-        f"With {pair.n} seeds (sd of the differences {_digits(pair.sd)}) this comparison can see gaps "
-        f"from {_digits(gap)} {unit} on ({_digits(100 * power)} % power); {least}."
-    )
-
-
 def _finite(values: Iterable[float]) -> Floats:
     sample = np.fromiter(values, dtype=np.float64)
     if not np.isfinite(sample).all():
@@ -219,8 +202,3 @@ def _noncentrality(n: int, level: float, power: float) -> float:
     while excess(high) < 0:
         high *= 2
     return float(optimize.brentq(excess, 0.0, high))
-
-
-def _digits(value: float) -> str:
-    """Two significant digits, never with an exponent."""
-    return np.format_float_positional(value, precision=2, fractional=False, trim="-")

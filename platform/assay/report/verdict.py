@@ -9,7 +9,7 @@ from assay.report.cells import Cell
 
 Kind = Literal[
     "reproduced", "above", "below", "one seed", "not comparable", "unpublished",
-    "failed", "blocked", "running", "waiting", "quoted",
+    "failed", "blocked", "running", "waiting", "quoted", "empty",
 ]  # fmt: skip
 
 

@@ -34,10 +34,19 @@ def write_report(
     sections = [_section(fill(frame, each), history, panel) for each in layout.tables]
     files = {"report.html": page(layout, sections, gather(frame, layout))}
     for section in sections:
-        table = section.table
-        files |= {f"tables/{table.layout.name}.{suffix}": write(table) for suffix, write in WRITERS.items()}
+        files |= _texts(section.table)
         files |= {f"figures/{figure.name}.svg": figure.svg for figure in section.figures}
     return [_replace(folder / name, text) for name, text in files.items()]
+
+
+def write_texts(frame: pd.DataFrame, layout: StudyLayout, *, folder: Path) -> list[Path]:
+    """Write each table as text and nothing else: figures and the page take seconds."""
+    files = {name: text for each in layout.tables for name, text in _texts(fill(frame, each)).items()}
+    return [_replace(folder / name, text) for name, text in files.items()]
+
+
+def _texts(table: FilledTable) -> dict[str, str]:
+    return {f"tables/{table.layout.name}.{suffix}": write(table) for suffix, write in WRITERS.items()}
 
 
 def _section(table: FilledTable, history: History, panel: Callable[[str], Panel | None]) -> Section:

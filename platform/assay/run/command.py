@@ -8,60 +8,49 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from assay.cluster.connection import cluster_address
+from assay.cluster.connection import cluster_address, is_in_job
+from assay.cluster.proofs import require_absolute
 from assay.errors import AssayError, UserError
-from assay.run.flags import check, parser
+from assay.run.flags import check, parser, takes_jobs
+from assay.run.forget import check_rows, keys_of_rows
 from assay.run.session import Session, say
-from assay.store import records
-from assay.study.cells import cells_of
-from assay.study.plan import make_plan
+from assay.study.cells import Cell, cells_of
+from assay.study.plan import Plan, as_if_forgotten, make_plan
 from assay.study.printed import print_plan
 from assay.study.tables import Study
+from assay.terminal import INTERRUPTED, lasting_output, say_interrupted
 
 
 def main(study: Study, arguments: Sequence[str] | None = None) -> int:
     """Run a study: 0 when every chosen cell is done, 1 when some failed, 2 for a user's mistake, 130/143 stopped."""
-    try:
-        return _run(study, parser(study).parse_args(arguments))
-    except AssayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("stopped at once", file=sys.stderr)
-        return 130
+    with lasting_output():
+        try:
+            return _run(study, parser(study).parse_args(arguments))
+        except AssayError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return error.exit_code
+        except KeyboardInterrupt:
+            say_interrupted()
+            return INTERRUPTED
 
 
 def _run(study: Study, asked: argparse.Namespace) -> int:
     check(asked)
+    _check_places(asked)
     session = Session.of(study, asked)
-    if asked.address and asked.address.startswith(("http://", "https://")):
+    cells = cells_of(study, session.profile, session.choice)
+    check_rows(asked.force_row, cells)
+    if takes_jobs(asked.address):
         from assay.cluster.jobs import submit
 
         return submit(asked.address, _without_address(sys.argv), root=_root(), say=say)
-    if asked.address:
-        cluster_address(asked.address, os.environ)  # what cannot be joined is refused before anything is planned
     if asked.report_only:
         return session.finish()
-    cells = cells_of(study, session.profile, session.choice)
-    plan = make_plan(cells, session.store, session.places)
-    if asked.retry_failed and not asked.plan:
-        for node in plan.in_state("failed"):
-            records.retry(session.store, node.key)
-        plan = make_plan(cells, session.store, session.places)
-    gangs = session.gangs(plan)
+    plan = _planned(session, cells)
+    where = session.where(plan, ask=asked.plan or bool(asked.force_row))
     costs = session.probe(plan) if asked.probe else {}
     real = next((each.name for each in study.profiles if not each.differs), None)
-    print_plan(
-        plan,
-        cells,
-        session.profile,
-        session.store,
-        gangs=None if gangs and asked.gangs is None else gangs,
-        workers=asked.workers,
-        probed=costs,
-        real=real,
-        say=say,
-    )
+    print_plan(plan, cells, session.profile, session.store, where=where, probed=costs, real=real, say=say)
     if asked.plan:
         return 0
     if plan.unresolved:
@@ -69,11 +58,32 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
             f"{next(iter(plan.unresolved))} A run needs what its cells name where it is started: on a cluster, send it"
             " as a job, with --address http://HEAD:8265."
         )
-    if asked.force_row:
-        session.forget(asked.force_row, cells)
-        plan = make_plan(cells, session.store, session.places)
     session.write_plan(cells, plan)
-    return session.train(plan, gangs)
+    if asked.retry_failed or asked.force_row:  # now that nothing can refuse any more
+        session.try_again(plan, cells)
+        plan = make_plan(cells, session.store, session.places)
+    return session.train(plan, where.gangs)
+
+
+def _planned(session: Session, cells: Sequence[Cell]) -> Plan:
+    """The plan as it is once what is to be trained again has been forgotten."""
+    plan = make_plan(cells, session.store, session.places)
+    again = [node.key for node in plan.in_state("failed")] if session.asked.retry_failed else []
+    return as_if_forgotten(plan, [*again, *keys_of_rows(session.asked.force_row, cells, plan)])
+
+
+def _check_places(asked: argparse.Namespace) -> None:
+    """Refuse before anything is planned what can be neither written to nor joined."""
+    in_job = is_in_job()
+    submits = takes_jobs(asked.address)
+    if submits and in_job:
+        raise UserError(
+            f"--address {asked.address}: this is a job of a cluster already, and submits no other one; leave --address"
+            " out, and it runs on that cluster."
+        )
+    require_absolute(asked.out, multi_node=False, in_job=in_job or submits)
+    if asked.address and not submits:
+        cluster_address(asked.address, os.environ)
 
 
 def _without_address(argv: Sequence[str]) -> list[str]:

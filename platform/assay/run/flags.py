@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 from assay.errors import UserError
 from assay.study.tables import Study
@@ -62,12 +63,39 @@ def parser(study: Study) -> argparse.ArgumentParser:
 
 
 def check(asked: argparse.Namespace) -> None:
-    """Refuse flags that contradict each other."""
+    """Refuse flags that mean nothing, or contradict each other."""
     if asked.gangs is not None and asked.gangs < 0:
         raise UserError(f"--gangs must be 0 or more, got {asked.gangs}.")
     if asked.workers < 1:
         raise UserError(f"--workers must be 1 or more, got {asked.workers}.")
-    if asked.workers > 1 and asked.gangs == 0:
-        raise UserError("--workers above 1 needs gangs: --gangs 0 trains in this one process; use --gangs 1.")
+    if asked.gpus_per_worker is not None:
+        _check_gpus(asked.gpus_per_worker)
+    if asked.gangs == 0 and not takes_jobs(asked.address):
+        _check_without_gangs(asked)
     if asked.probe and not asked.plan:
         raise UserError("--probe measures for --plan; give both.")
+    if asked.report_only:
+        others = [name for name in ("plan", "retry_failed", "force_row") if getattr(asked, name)]
+        if others:
+            flag = others[0].replace("_", "-")
+            raise UserError(f"--report-only trains nothing, so --{flag} has no meaning beside it; give one of them.")
+
+
+def _check_gpus(number: float) -> None:
+    if not math.isfinite(number) or number < 0 or (number > 1 and number != int(number)):
+        raise UserError(f"--gpus-per-worker must be 0, a share of one GPU or a whole number of them, got {number:g}.")
+
+
+def _check_without_gangs(asked: argparse.Namespace) -> None:
+    if asked.workers > 1:
+        raise UserError("--workers above 1 needs gangs: --gangs 0 trains in this one process; use --gangs 1.")
+    for flag, value in (("--gpus-per-worker", asked.gpus_per_worker), ("--address", asked.address)):
+        if value is not None:
+            raise UserError(
+                f"{flag} {value} is for gangs: --gangs 0 trains in this one process; leave one of them out."
+            )
+
+
+def takes_jobs(address: str | None) -> bool:
+    """Whether scripts are submitted to this address, rather than run on it."""
+    return address is not None and address.startswith(("http://", "https://"))

@@ -8,30 +8,32 @@ import json
 import secrets
 import shutil
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assay.errors import UserError
 from assay.experiment import Experiment, Runtime
 from assay.overrides import Override, apply, overrides_of
 from assay.places import Places
 from assay.resolve import Resolved, Resolver
+from assay.run.forget import forget, keys_of_rows
+from assay.run.news import REBUILD_EVERY, News, NowAndThen
 from assay.signals import Stopped, stop_on_signals
 from assay.store import records
 from assay.store.claims import Observer
 from assay.store.local import LocalStore
-from assay.store.store import StoreError
 from assay.study.attempt import Worker
 from assay.study.cells import Cell, Choice, layout_of, paper_number, profile_of
 from assay.study.display import Display
-from assay.study.plan import Plan, make_plan
+from assay.study.plan import Plan, meaning
+from assay.study.printed import Where
 from assay.study.runner import run_here
 from assay.study.tables import Like, Profile, Study
 from assay.values import Value, to_json
 
-REBUILD_EVERY = 30.0  # seconds between two rebuilds of the results while a study runs
+if TYPE_CHECKING:
+    from assay.cluster.gangs import Shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,15 +83,37 @@ class Session:
 
         return StudyFiles(self.folder, self.store, layout_of(self.study, self.profile))
 
-    def gangs(self, plan: Plan) -> int:
-        """How many gangs: as asked; else none on one machine without a GPU, where the process itself is faster."""
+    def where(self, plan: Plan, *, ask: bool) -> Where:
+        """Where the plan is worked off: as asked; else in this process, the faster one on a machine without a GPU.
+
+        ask: whether to find out how many gangs there are room for, and refuse what can never fit
+        """
+        gangs = self._gangs()
+        if not gangs or not ask or not plan.to_run:
+            return Where(gangs=gangs, workers=self.asked.workers, as_many_as_fit=self.asked.gangs is None)
+        from assay.cluster.preview import preview
+
+        shape, on = preview(self._shape(gangs), len(plan.to_run), address=self.asked.address)
+        return Where(gangs=shape.gangs, workers=shape.workers, on=on)
+
+    def _gangs(self) -> int:
         if self.asked.gangs is not None:
             return int(self.asked.gangs)
-        if self.asked.workers > 1 or self.asked.address:
+        if self.asked.workers > 1 or self.asked.address or self.asked.gpus_per_worker is not None:
             return 1
         from assay.cluster.where import gangs_by_default
 
         return gangs_by_default()
+
+    def _shape(self, gangs: int) -> Shape:
+        from assay.cluster.gangs import Shape
+
+        return Shape(
+            gangs=gangs,
+            workers=self.asked.workers,
+            gpus_per_worker=self.asked.gpus_per_worker,
+            widen=self.asked.gangs is None,
+        )
 
     def probe(self, plan: Plan) -> dict[str, float]:
         """Seconds per step of every kind of experiment, measured here."""
@@ -97,21 +121,12 @@ class Session:
 
         return probe(plan, self.places, self.runtime, store=self.store)
 
-    def forget(self, rows: Sequence[str], cells: Sequence[Cell]) -> None:
-        """Delete what the rows' own experiments left; what they share as input stays."""
-        labels = {cell.row for cell in cells}
-        for row in rows:
-            if row not in labels:
-                raise UserError(f"--force-row: no chosen row is called {row!r}; there is: {', '.join(sorted(labels))}.")
-        chosen = [cell for cell in cells if cell.row in rows]
-        plan = make_plan(chosen, self.store, self.places)
-        own = {key for key in plan.keys if key is not None}
-        running = [node.key for node in plan.in_state("running") if node.key in own]
-        if running:
-            raise UserError(f"--force-row: {running[0]} is being trained now; stop that first.")
-        for key in own:
-            for name in self.store.names(key):
-                self.store.delete(key, name)
+    def try_again(self, plan: Plan, cells: Sequence[Cell]) -> None:
+        """Forget what the flags say is to be trained once more."""
+        forget(keys_of_rows(self.asked.force_row, cells, plan), self.store)
+        if self.asked.retry_failed:
+            for key in plan.nodes:
+                records.retry(self.store, key)
 
     def write_plan(self, cells: Sequence[Cell], plan: Plan) -> None:
         """Write down what was planned, with its keys."""
@@ -128,6 +143,7 @@ class Session:
                     "paper_miou": cell.paper,
                     "differs": cell.differs,
                     "key": key,
+                    "meaning": meaning(plan.nodes[key].resolved) if key else "",
                     "depends": depends,
                     "experiment": json.dumps(cell.experiment.to_json()),
                 }
@@ -147,24 +163,34 @@ class Session:
     def train(self, plan: Plan, gangs: int) -> int:
         """Work the plan off, and write down what came of it."""
         run = f"{self.study.name}-{secrets.token_hex(4)}"
-        labels = {node.key: _label(node.resolved.experiment) for node in plan.nodes.values()}
-        finished = frozenset(node.key for node in plan.in_state("done"))
-        display = Display(labels, done=finished, say=say)
-        heard = _Heard(self.store, display)
-        with stop_on_signals() as stopped, display:
-            if plan.to_run:
-                rebuild = _Rebuild(self)
-                if gangs:
-                    self._train_in_gangs(plan, gangs, run, stopped, heard, rebuild)
-                else:
-                    self._train_here(plan, run, stopped, heard, rebuild)
+        news = self._news(plan)
+        try:
+            with stop_on_signals() as stopped, news.display:
+                if plan.to_run and gangs:
+                    self._train_in_gangs(plan, gangs, run, stopped, news)
+                elif plan.to_run:
+                    self._train_here(plan, run, stopped, news)
+        except Exception:  # its tables show how far the run came, before the error is told
+            self._finish_anyway(set(plan.nodes))
+            raise
         code = self.finish(set(plan.nodes))
         if stopped.is_set():
             say(f"stopped, with checkpoints. The same command continues: {_command()}")
             return 128 + stopped.signal
         return code
 
-    def _train_here(self, plan: Plan, run: str, stopped: Stopped, heard: _Heard, rebuild: _Rebuild) -> None:
+    def _news(self, plan: Plan) -> News:
+        ended = {node.key: node.state.name for node in plan.in_state("done", "failed")}
+        display = Display(
+            {node.key: _label(node.resolved.experiment) for node in plan.nodes.values()},
+            ended=ended | {node.key: "blocked" for node in plan.blocked},
+            holder=lambda key: records.state(self.store, key).detail,
+            say=say,
+        )
+        rebuild = NowAndThen(lambda: self.files().rebuild(self.quoted(), report=False), every=REBUILD_EVERY, say=say)
+        return News(self.store, display, rebuild)
+
+    def _train_here(self, plan: Plan, run: str, stopped: Stopped, news: News) -> None:
         worker = Worker(
             store=self.store,
             resolver=Resolver(self.places),
@@ -174,20 +200,11 @@ class Session:
             observer=Observer(),
         )
         experiments = {key: node.resolved.experiment for key, node in plan.nodes.items()}
-        run_here(plan.schedule(), experiments, worker, stop=stopped.is_set, told=heard, idle=rebuild)
+        run_here(plan.schedule(), experiments, worker, stop=stopped.is_set, told=news, idle=news.idle)
 
-    def _train_in_gangs(
-        self, plan: Plan, gangs: int, run: str, stopped: Stopped, heard: _Heard, rebuild: _Rebuild
-    ) -> None:
+    def _train_in_gangs(self, plan: Plan, gangs: int, run: str, stopped: Stopped, news: News) -> None:
         from assay.cluster import gangs as cluster
 
-        asked = self.asked
-        shape = cluster.Shape(
-            gangs=gangs,
-            workers=asked.workers,
-            gpus_per_worker=asked.gpus_per_worker,
-            widen=asked.gangs is None,
-        )
         work = cluster.Run(
             plan=plan,
             store=self.store,
@@ -195,11 +212,18 @@ class Session:
             places=self.places,
             runtime=self.runtime,
             name=run,
-            address=asked.address,
-            shape=shape,
-            written_out=asked.out,
+            address=self.asked.address,
+            shape=self._shape(gangs),
+            written_out=self.asked.out,
         )
-        cluster.run_gangs(work, stop=stopped, told=heard, idle=rebuild, say=say)
+        cluster.run_gangs(work, stop=stopped, told=news, idle=news.idle, say=say)
+
+    def _finish_anyway(self, keys: set[str]) -> None:
+        """Rebuild and print after an error, which alone is told if this fails too."""
+        try:
+            self.finish(keys)
+        except Exception as problem:
+            say(f"note: the tables could not be rebuilt: {problem}")
 
     def finish(self, keys: set[str] | None = None) -> int:
         """Rebuild everything, print the tables; 1 where one of `keys` is not done, or, of no keys, any failed."""
@@ -224,36 +248,6 @@ class Session:
         chosen = frame if keys is None else frame[frame["key"].isin(keys)]
         bad = chosen["status"].isin(["failed", "blocked"]) if keys is None else chosen["status"] != "done"
         return 1 if bad.any() else 0
-
-
-class _Heard:
-    """Shows what happens, and sees to it that what failed for good is failed in the store, too."""
-
-    def __init__(self, store: LocalStore, display: Display) -> None:
-        self._store, self._display = store, display
-
-    def __call__(self, key: str, news: Mapping[str, Any]) -> None:
-        # Where a process ended again and again without a word, nobody was left to write it down.
-        if news.get("given_up") and records.state(self._store, key).name not in ("failed", "done"):
-            failure = {"error": news.get("error", ""), "traceback": ""}
-            records.add_failure(self._store, key, failure, final=True)
-        self._display.told(key, news)
-
-
-class _Rebuild:
-    """Rebuilds the tables now and then, so that a study can be looked at while it runs."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._last = time.monotonic()
-
-    def __call__(self) -> None:
-        if time.monotonic() - self._last >= REBUILD_EVERY:
-            self._last = time.monotonic()
-            try:
-                self._session.files().rebuild(self._session.quoted())
-            except StoreError as error:
-                say(f"note: the tables could not be rebuilt now: {error}")
 
 
 def _needed(resolved: Resolved) -> list[str]:

@@ -11,7 +11,8 @@ from assay.experiment import Experiment
 from assay.overrides import Override, apply, overrides_of
 from assay.report.layout import ColumnLayout, RowLayout, StudyLayout, TableLayout
 from assay.study import paper
-from assay.study.tables import Like, Profile, Row, Study, Table
+from assay.study.reach import check_reach
+from assay.study.tables import Like, PaperRow, Profile, Row, Study, Table
 from assay.values import nearest, to_json
 
 
@@ -56,12 +57,14 @@ def cells_of(study: Study, profile: Profile, choice: Choice) -> list[Cell]:
     tables = _chosen_tables(study, profile, choice)
     _check_names("--rows", choice.rows, [row.label for table in tables for row in table.rows])
     _check_names("--columns", choice.columns, [column for table in tables for column in table.columns])
+    chosen = [(table, row) for table in tables for row in table.rows if not choice.rows or row.label in choice.rows]
+    check_reach(choice.overrides, chosen)
     start = _start(profile)
     cells = [cell for table in tables for cell in _cells_of_table(table, profile, choice, start)]
     if not cells:
-        chosen = ", ".join(table.name for table in tables)
+        names = ", ".join(table.name for table in tables)
         raise UserError(
-            f"nothing of {chosen} is left to train: the profile {profile.name} only quotes these columns, or none of"
+            f"nothing of {names} is left to train: the profile {profile.name} only quotes these columns, or none of"
             " these tables has both the rows and the columns that were chosen; --help names profiles and tables."
         )
     return cells
@@ -170,7 +173,11 @@ def _changes(table: Table, row: Row, column: str, profile: Profile) -> dict[str,
 
 def paper_number(table: Table, row: Row, column: str) -> float | None:
     """The paper's number for a cell, where it printed one."""
-    return None if row.paper is None else paper.number(table.paper, row.paper, column)
+    if row.paper is None:
+        return None
+    if isinstance(row.paper, PaperRow):
+        return paper.number(table.paper, row.paper.label, column, row.paper.factors)
+    return paper.number(table.paper, row.paper, column)
 
 
 def _differs(profile: Profile, choice: Choice) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import sys
 import time
@@ -10,6 +11,8 @@ from types import TracebackType
 from typing import Any, Self
 
 SECONDS_BETWEEN_LINES = 15.0
+ENDS = ("done", "failed", "blocked")
+SHOWN = 3  # experiments of others that are named
 
 
 @dataclasses.dataclass
@@ -35,12 +38,22 @@ class Display:
     """Counts what is done, and shows what is running."""
 
     def __init__(
-        self, labels: Mapping[str, tuple[str, int]], *, done: frozenset[str], say: Callable[[str], None]
+        self,
+        labels: Mapping[str, tuple[str, int]],
+        *,
+        ended: Mapping[str, str],
+        say: Callable[[str], None],
+        holder: Callable[[str], str] = lambda key: "",
     ) -> None:
-        self._labels, self._say = labels, say
+        """What is shown of experiments, by key with their labels and steps.
+
+        ended: those that are done, failed or blocked before this run begins
+        holder: says who holds an experiment that another process trains
+        """
+        self._labels, self._say, self._holder = labels, say, holder
         self._running: dict[str, Seen] = {}
-        self._ended: dict[str, str] = {}
-        self._found = done  # finished before this run
+        self._ended = dict(ended)
+        self._held: dict[str, str] = {}  # those that another process trains, and who
         self._said = time.monotonic()
         self._steps_made = 0
         self._first_step: float | None = None  # when it was heard of
@@ -77,17 +90,23 @@ class Display:
                 self._steps_made += news["step"] - seen.step
             seen.step, seen.loss = news["step"], news["loss"]
         seen.miou = news.get("miou", seen.miou)
+        self.idle()
+
+    def idle(self) -> None:
+        """Time passes: say how things stand if nothing was said for long."""
         if self._live is None and time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
             self._said = time.monotonic()
             self._say(self._line())
 
     def _state_is(self, key: str, state: str, error: str) -> None:
         label, steps = self._labels[key]
+        self._held.pop(key, None)
+        seen = self._running.pop(key, None)
         if state == "running":
             self._running[key] = Seen(label=label, steps=steps)
-            return
-        seen = self._running.pop(key, None)
-        if state in ("done", "failed", "blocked"):
+        elif state == "held":
+            self._held[key] = self._holder(key)
+        elif state in ENDS and self._ended.get(key) != state:
             self._ended[key] = state
             score = f"  mIoU {100 * seen.miou:.2f}" if state == "done" and seen and seen.miou is not None else ""
             self._note(f"{state:7} {self._count()}  {key}  {label}{score}{f'  {error}' if error else ''}")
@@ -99,15 +118,21 @@ class Display:
             self._say(text)
 
     def _count(self) -> str:
-        return f"{len(self._found) + len(self._ended)}/{len(self._labels)}"
+        return f"{len(self._ended)}/{len(self._labels)}"
+
+    def _counts(self) -> str:
+        """Every experiment, in one state each."""
+        counts = collections.Counter(self._ended.values())
+        waiting = len(self._labels) - len(self._ended) - len(self._running)
+        ends = ", ".join(f"{counts[state]} {state}" for state in ENDS if counts[state] or state == "done")
+        return f"{ends} of {len(self._labels)}, {len(self._running)} running, {waiting} waiting; {self._left()}"
 
     def _left(self) -> str:
         """The time left at the rate so far; unknown before there is one."""
         if not self._steps_made or self._first_step is None:
             return "time left unknown"
         gone = time.monotonic() - self._first_step
-        ended = self._found | set(self._ended)
-        open_steps = sum(steps for key, (_, steps) in self._labels.items() if key not in ended)
+        open_steps = sum(steps for key, (_, steps) in self._labels.items() if key not in self._ended)
         open_steps -= sum(seen.step for seen in self._running.values())
         return f"about {duration(open_steps * gone / self._steps_made)} left"
 
@@ -119,21 +144,23 @@ class Display:
             + (f" {seen.rate(now):.1f} steps/s" if seen.rate(now) else "")
             for seen in self._running.values()
         ]
-        return f"{self._count()} done; {self._left()}; running: " + ("; ".join(parts) or "nothing")
+        return "; ".join([self._counts(), *parts, *([] if parts else self._waited_for())])
+
+    def _waited_for(self) -> list[str]:
+        """What others train, where nothing is trained here."""
+        held = list(self._held.items())  # at once: a terminal's table is drawn in another thread
+        said = [f"waiting for {key}" + (f", held by {who}" if who else "") for key, who in held[:SHOWN]]
+        return said + ([f"and for {len(held) - SHOWN} more"] if held[SHOWN:] else [])
 
     def _table(self) -> Any:
         from rich.table import Table
 
-        failed = sum(state == "failed" for state in self._ended.values())
-        waiting = len(self._labels) - len(self._found) - len(self._ended) - len(self._running)
-        title = (
-            f"{self._count()} done, {failed} failed, {len(self._running)} running, {waiting} waiting; {self._left()}"
-        )
+        title = "; ".join([self._counts(), *([] if self._running else self._waited_for())])
         table = Table(title=title, title_justify="left", expand=True)
         for name in ("running", "step", "loss", "last mIoU", "steps/s", "left"):
             table.add_column(name, justify="left" if name == "running" else "right")
         now = time.monotonic()
-        for seen in self._running.values():
+        for seen in list(self._running.values()):
             rate = seen.rate(now)
             table.add_row(
                 seen.label,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from assay.errors import UserError
@@ -30,15 +31,35 @@ def table(name: str) -> dict[str, Any]:
     return content
 
 
-def number(name: str, row: str, column: str) -> float | None:
-    """What the paper printed; None for a dash. A row or column that the table lacks is a mistake in the study."""
-    rows = [each for each in table(name)["rows"] if each["label"] == row]
-    if not rows:
-        raise UserError(f"{name} has no row {row!r}{nearest(row, [each['label'] for each in table(name)['rows']])}.")
+def number(name: str, row: str, column: str, factors: Mapping[str, Any] | None = None) -> float | None:
+    """What the paper printed; None for a dash. A row or column that the table lacks is a mistake in the study.
+
+    factors: the check marks that tell rows of one label apart
+    """
+    rows = _rows(name, row, factors or {})
     # Two data sets may have rows of one label, each with its own columns.
-    for each in rows:
-        if column in each["values"]:
-            value = each["values"][column]
-            return None if value is None else float(value)
-    columns = sorted({known for each in rows for known in each["values"]})
-    raise UserError(f"the row {row!r} of {name} has no column {column!r}{nearest(column, columns)}.")
+    found = [each for each in rows if column in each["values"]]
+    if not found:
+        columns = sorted({known for each in rows for known in each["values"]})
+        raise UserError(f"the row {row!r} of {name} has no column {column!r}{nearest(column, columns)}.")
+    if len(found) > 1:
+        marks = "; ".join(str(each.get("factors", {})) for each in found)
+        raise UserError(
+            f"{name} has {len(found)} rows {row!r} with a column {column!r}; say which by its marks, PaperRow({row!r},"
+            f" {{...}}): {marks}."
+        )
+    value = found[0]["values"][column]
+    return None if value is None else float(value)
+
+
+def _rows(name: str, label: str, factors: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of that label and those marks."""
+    there = table(name)["rows"]
+    labelled = [each for each in there if each["label"] == label]
+    if not labelled:
+        raise UserError(f"{name} has no row {label!r}{nearest(label, dict.fromkeys(each['label'] for each in there))}.")
+    found = [each for each in labelled if dict(factors).items() <= each.get("factors", {}).items()]
+    if not found:
+        marks = "; ".join(str(each.get("factors", {})) for each in labelled)
+        raise UserError(f"no row {label!r} of {name} has the marks {dict(factors)}; there is: {marks}.")
+    return found

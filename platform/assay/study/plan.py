@@ -7,9 +7,10 @@ node of its own.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from assay.errors import UserError
+from assay.identity import identity_of, key_of
 from assay.places import Places
 from assay.resolve import Resolved, Resolver
 from assay.store import records
@@ -43,9 +44,19 @@ class Plan:
         return [node for node in self.nodes.values() if node.state.name in names]
 
     @property
+    def blocked(self) -> list[Node]:
+        """What cannot be trained, since something that it needs failed."""
+        return [self.nodes[key] for key in self.schedule().keys("blocked")]
+
+    @property
     def to_run(self) -> list[Node]:
-        """What is not finished; failed ones are left alone."""
-        return [node for node in self.nodes.values() if node.state.name not in ("done", "failed")]
+        """What is not finished; failed ones are left alone, and so is what they block."""
+        blocked = {node.key for node in self.blocked}
+        return [
+            node
+            for node in self.nodes.values()
+            if node.state.name not in ("done", "failed") and node.key not in blocked
+        ]
 
     def tasks(self) -> list[Task]:
         """All experiments as tasks, inputs before what needs them."""
@@ -94,10 +105,26 @@ def _state(store: Store, stored: set[str], key: str, observer: Observer) -> reco
 def _add(plan: Plan, resolved: Resolved, state: Callable[[str], records.State]) -> None:
     if resolved.key in plan.nodes:
         return
-    for inner in resolved.inputs.values():
+    for inner in {each.key: each for each in resolved.inputs.values()}.values():  # a teacher may be named twice
         _add(plan, inner, state)
         plan.nodes[inner.key].needed_by += 1
     plan.nodes[resolved.key] = Node(key=resolved.key, resolved=resolved, state=state(resolved.key))
+
+
+def as_if_forgotten(plan: Plan, keys: Iterable[str]) -> Plan:
+    """The plan as it would be once nothing was left under the keys; what is being trained now stays."""
+    chosen = {key for key in keys if plan.nodes[key].state.name != "running"}
+    absent = records.State("absent")
+    nodes = {
+        key: dataclasses.replace(node, state=absent) if key in chosen else node for key, node in plan.nodes.items()
+    }
+    return dataclasses.replace(plan, nodes=nodes)
+
+
+def meaning(resolved: Resolved) -> str:
+    """What an experiment trains, whatever its seed and those of the experiments inside it: equal for a cell's seeds."""
+    identity = identity_of(resolved.experiment, resolved.facts, lambda path: meaning(resolved.inputs[path]))
+    return key_of({name: content for name, content in identity.items() if name != "seed"})
 
 
 def make_plan_again(plan: Plan, store: Store) -> Plan:

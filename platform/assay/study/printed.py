@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from assay.store import records
 from assay.store.store import Store
 from assay.study.cells import Cell
+from assay.study.costs import Cost, costs_in, shape
 from assay.study.display import duration
-from assay.study.plan import Node, Plan
+from assay.study.plan import Plan
 from assay.study.tables import Profile
 
 SHOWN = 12  # experiments that are listed one by one
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Where:
+    """Where a plan is worked off."""
+
+    gangs: int  # 0: in this process
+    workers: int
+    on: str = ""  # the machine or cluster, where it was asked
+    as_many_as_fit: bool = False  # whether `gangs` stands for as many as there is room for
+
+    def describe(self) -> str:
+        """In words."""
+        if not self.gangs:
+            return "this process"
+        gangs = "as many gangs as fit" if self.as_many_as_fit else _count(self.gangs, "gang")
+        return f"{gangs} of {_count(self.workers, 'worker')}" + (f" on {self.on}" if self.on else "")
 
 
 def print_plan(
@@ -20,8 +38,7 @@ def print_plan(
     profile: Profile,
     store: Store,
     *,
-    gangs: int | None,
-    workers: int,
+    where: Where,
     probed: Mapping[str, float],
     real: str | None,
     say: Callable[[str], None],
@@ -36,20 +53,25 @@ def print_plan(
         f"{len(cells)} cells are {len(plan.nodes)} experiments ({shared} shared by several cells, {inputs} only trained"
         f" for others), in {store.describe()}"
     )
-    counts = {name: len(plan.in_state(name)) for name in ("done", "running", "interrupted", "failed", "absent")}
-    words = {"absent": "to train", "interrupted": "to continue", "running": "running elsewhere"}
-    if plan.nodes:
-        say("  " + ", ".join(f"{count} {words.get(name, name)}" for name, count in counts.items() if count))
-    blocked = plan.schedule().keys("blocked")
-    if blocked:
-        say(f"  {len(blocked)} blocked, since what they need failed; --retry-failed trains that again")
+    _print_states(plan, say)
     for why, count in plan.unresolved.items():
-        say(f"  {count} cells unresolved here: {why}")
+        say(f"  {_count(count, 'cell')} unresolved here: {why}")
     _print_nodes(plan, say)
     if plan.to_run:
-        at_once = gangs or 1
-        where = "this process" if gangs == 0 else f"{gangs or 'as many as fit:'} gangs of {workers} workers"
-        say(f"runs in {where}; {_cost(plan, store, at_once, workers, probed)}")
+        say(f"runs in {where.describe()}; {_cost(plan, store, where, probed)}")
+
+
+def _print_states(plan: Plan, say: Callable[[str], None]) -> None:
+    """How many experiments are in which state; each is counted once."""
+    blocked = {node.key for node in plan.blocked}
+    names = ("done", "running", "interrupted", "failed", "absent")
+    counts = {name: sum(node.key not in blocked for node in plan.in_state(name)) for name in names}
+    words = {"absent": "to train", "interrupted": "to continue", "running": "running elsewhere"}
+    said = [f"{count} {words.get(name, name)}" for name, count in (counts | {"blocked": len(blocked)}).items() if count]
+    if said:
+        say("  " + ", ".join(said))
+    if blocked:
+        say("  blocked are those that need what failed; --retry-failed trains that again")
 
 
 def _print_nodes(plan: Plan, say: Callable[[str], None]) -> None:
@@ -59,45 +81,29 @@ def _print_nodes(plan: Plan, say: Callable[[str], None]) -> None:
         needs = [each.key for each in node.resolved.inputs.values()]
         say(
             f"  {node.key}  {experiment.method.name:14} seed {experiment.seed}  {experiment.recipe.steps} steps"
-            f"  {node.cells} cells" + (f"  after {', '.join(needs)}" if needs else "")
+            f"  {_count(node.cells, 'cell')}" + (f"  after {', '.join(needs)}" if needs else "")
         )
     if len(todo) > SHOWN:
         say(f"  and {len(todo) - SHOWN} more")
 
 
-def shape(node: Node) -> tuple[object, ...]:
-    """What decides how long a step takes and how much a checkpoint weighs; seeds and weights do not."""
-    experiment = node.resolved.experiment
-    recipe = experiment.recipe
-    return (
-        experiment.method.name,
-        experiment.net,
-        recipe.augment.crop,
-        recipe.labeled_batch,
-        recipe.unlabeled_batch,
-        recipe.precision,
-    )
-
-
-def _cost(plan: Plan, store: Store, at_once: int, workers: int, probed: Mapping[str, float]) -> str:
-    """Time and disk, from finished experiments of the same shape or from a probe; unknown where there is neither."""
-    speed: dict[tuple[object, ...], float] = {}
-    size: dict[tuple[object, ...], int] = {}
-    for node in plan.in_state("done"):
-        if shape(node) in speed:
-            continue
-        result = records.read_json(store, node.key, records.RESULT)
-        if result is not None:
-            speed[shape(node)] = result["seconds"] / max(result["steps"], 1)
-            size[shape(node)] = sum(len(store.read(node.key, name) or b"") for name in store.names(node.key))
-    per_step = [probed.get(node.key, speed.get(shape(node))) for node in plan.to_run]
-    steps = [node.resolved.experiment.recipe.steps for node in plan.to_run]
+def _cost(plan: Plan, store: Store, where: Where, probed: Mapping[str, float]) -> str:
+    """Time and disk, from a probe or from finished experiments of the same shape; unknown where there is neither."""
+    todo = plan.to_run
+    found = costs_in(store, {shape(node.resolved.experiment) for node in todo})
+    costs = [found.get(shape(node.resolved.experiment), Cost()) for node in todo]
+    per_step = [probed.get(node.key, cost.seconds_per_step) for node, cost in zip(todo, costs, strict=True)]
+    steps = [node.resolved.experiment.recipe.steps for node in todo]
     known = [each * count for each, count in zip(per_step, steps, strict=True) if each is not None]
     if not known:
         return "time unknown (nothing of this shape was trained yet; --plan --probe measures)"
-    said = f"about {duration(sum(known) / at_once)}, {duration(sum(known) * workers)} of device time"
-    disk = [size[shape(node)] for node in plan.to_run if shape(node) in size]
+    said = f"about {duration(sum(known) / max(where.gangs, 1))}, {duration(sum(known) * where.workers)} of device time"
+    disk = [cost.bytes_kept for cost in costs if cost.bytes_kept is not None]
     if disk:
         said += f", {sum(disk) / 2**20:.0f} MB to keep"
-    unknown = len(plan.to_run) - len(known)
-    return said + (f"; {unknown} experiments of unknown length beside these" if unknown else "")
+    unknown = len(todo) - len(known)
+    return said + (f"; {_count(unknown, 'experiment')} of unknown length beside these" if unknown else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -10,8 +10,8 @@ from assay.errors import AssayError
 from assay.experiment import Runtime
 from assay.places import Places
 from assay.store.store import Store
+from assay.study.costs import Shape, shape
 from assay.study.plan import Node, Plan
-from assay.study.printed import shape
 
 WARM_UP, MEASURED = 2, 5  # steps
 
@@ -28,10 +28,10 @@ class _Nothing:
 
 def probe(plan: Plan, places: Places, runtime: Runtime, *, store: Store) -> dict[str, float]:
     """Seconds per step by key; what needs a network that is not trained yet is left out. Nothing is written."""
-    measured: dict[tuple[object, ...], float | None] = {}
+    measured: dict[Shape, float | None] = {}
     found: dict[str, float] = {}
     for node in plan.to_run:
-        kind = shape(node)
+        kind = shape(node.resolved.experiment)
         if kind not in measured:
             measured[kind] = _seconds_per_step(node, places, runtime, store)
         seconds = measured[kind]
@@ -42,16 +42,10 @@ def probe(plan: Plan, places: Places, runtime: Runtime, *, store: Store) -> dict
 
 def _seconds_per_step(node: Node, places: Places, runtime: Runtime, store: Store) -> float | None:
     from assay.training.loop import Training
-    from assay.training.outcome import WEIGHTS
-
-    def read_weights(key: str) -> bytes:
-        data = store.read(key, WEIGHTS)
-        if data is None:
-            raise AssayError(f"{key} is not trained yet")
-        return data
+    from assay.training.outcome import stored_weights
 
     try:
-        training = Training(node.resolved, places=places, runtime=runtime, read_weights=read_weights)
+        training = Training(node.resolved, places=places, runtime=runtime, read_weights=stored_weights(store))
     except AssayError:
         return None
     began = 0.0

@@ -41,12 +41,20 @@ class Like:
 
 
 @dataclasses.dataclass(frozen=True)
+class PaperRow:
+    """A row of the paper's table whose label stands there more than once, told apart by its check marks."""
+
+    label: str
+    factors: Changes  # as papers.json names them
+
+
+@dataclasses.dataclass(frozen=True)
 class Row:
     """One line of a table."""
 
     label: str
     changes: Changes = dataclasses.field(default_factory=dict)
-    paper: str | None = None  # the paper's label, where its numbers are looked up; no number where none
+    paper: str | PaperRow | None = None  # the paper's label, where its numbers are looked up; no number where none
     by_column: Mapping[str, Changes] = dataclasses.field(default_factory=dict)  # more changes, by column
     notes: tuple[str, ...] = ()
 
@@ -118,7 +126,9 @@ class Study:
         columns = [column for table in self.tables for column in table.columns]
         for table in self.tables:
             table.check()
+        places = [*columns, *(f"{table.name}/{column}" for table in self.tables for column in table.columns)]
         for profile in self.profiles:
+            _check_known(profile.columns, places, f"profile {profile.name}, columns: there is no")
             _check_known(profile.tables, tables, f"profile {profile.name}, tables: there is no")
             _check_known(profile.shown, columns, f"profile {profile.name}, shown: there is no column")
 
@@ -134,6 +144,11 @@ def _check_known(names: Iterable[str], known: Iterable[str], what: str) -> None:
     for name in names:
         if name not in there:
             raise UserError(f"{what} {name!r}{nearest(name, there)}.")
+
+
+def by_column(table: Table, data: Callable[[str], Changes]) -> dict[str, Changes]:
+    """A profile's columns: where the data of each column of a table are, by the column's name."""
+    return {f"{table.name}/{column}": data(column) for column in table.columns}
 
 
 def leave_one_out(parts: Mapping[str, Changes], *, base: Changes = NONE, full: str = "all") -> tuple[Row, ...]:

@@ -9,12 +9,14 @@ import numpy as np
 import torch
 
 from assay.data.normalize import normalize
+from assay.errors import AssayError
 from assay.nets.count import multiply_adds, parameters
 from assay.nets.network import Network
 from assay.ranks import world_size
+from assay.store.store import Store
 from assay.training.evaluate import predict
 from assay.training.loop import Training
-from assay.training.model import autocast, own_state, random_parameters
+from assay.training.model import ReadWeights, autocast, own_state, random_parameters
 
 WEIGHTS = "weights.pt"  # the networks after the last step
 PANEL_IMAGES = 4
@@ -71,6 +73,18 @@ def _cost(training: Training) -> dict[str, dict[str, int]]:
 def _peak_memory(device: torch.device) -> int | None:
     """Bytes on the accelerator; None where there is none."""
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+
+
+def stored_weights(store: Store) -> ReadWeights:
+    """Reads the networks that an experiment of this store trained."""
+
+    def read(key: str) -> bytes:
+        found = store.read(key, WEIGHTS)
+        if found is None:
+            raise AssayError(f"{store.place(key)} holds no {WEIGHTS}: experiment {key} must be trained first.")
+        return found
+
+    return read
 
 
 def weights_of(training: Training) -> bytes:

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from assay.errors import AssayError, LostClaim
+from assay.errors import LostClaim
 from assay.experiment import Runtime
 from assay.places import Places
 from assay.ranks import agreed, rank
@@ -21,7 +21,7 @@ from assay.store.store import Log, Store, StoreError
 from assay.training import environment
 from assay.training.failures import explained, forget, remember
 from assay.training.loop import Training
-from assay.training.outcome import WEIGHTS, panel_of, result_of, weights_of
+from assay.training.outcome import WEIGHTS, panel_of, result_of, stored_weights, weights_of
 from assay.training.progress import Progress
 
 SESSIONS = "sessions.json"  # where the experiment was trained, session by session
@@ -86,15 +86,8 @@ def train(
 
 def _built(resolved: Resolved, store: Store, places: Places, runtime: Runtime) -> Training:
     """The training, with its data read and its networks made."""
-
-    def read_weights(key: str) -> bytes:
-        found = store.read(key, WEIGHTS)
-        if found is None:
-            raise AssayError(f"{store.place(key)} holds no {WEIGHTS}: experiment {key} must be trained first.")
-        return found
-
     try:
-        return Training(resolved, places=places, runtime=runtime, read_weights=read_weights)
+        return Training(resolved, places=places, runtime=runtime, read_weights=stored_weights(store))
     except Exception as error:
         problem = explained(error, resolved)
         if problem is error:
