@@ -57,20 +57,24 @@ class _Lasting(io.FileIO):
     """A file in which what cannot be written is lost without a word."""
 
     def write(self, data: Any) -> int:
-        try:
-            return super().write(data)
-        except OSError:  # the reader has gone, the terminal was closed, the disk of a log is full
-            return memoryview(data).nbytes
+        rest = memoryview(data).cast("B")
+        size = rest.nbytes
+        with contextlib.suppress(OSError):  # the reader has gone, the terminal was closed, the disk of a log is full
+            while rest and (written := super().write(rest)):
+                rest = rest[written:]
+        return size
 
 
 def _lasting(stream: TextIO | None) -> TextIO:
     if stream is None:  # closed by the shell (>&-)
         return Path(os.devnull).open("w", encoding="utf-8")
-    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    buffer = getattr(stream, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)  # with PYTHONUNBUFFERED there is nothing between the two
     if not isinstance(stream, io.TextIOWrapper) or not isinstance(raw, io.FileIO):
         return stream  # a notebook's, or a test's
     with contextlib.suppress(OSError):
         stream.flush()
     # A descriptor of its own, so that the stream that was there before can be used again afterwards.
-    file = io.BufferedWriter(_Lasting(raw.fileno(), "w", closefd=False))
+    file: Any = _Lasting(raw.fileno(), "w", closefd=False)
+    # Without a buffer between them, which would write a line again where Ctrl-C came right after it was written.
     return io.TextIOWrapper(file, encoding=stream.encoding, errors="replace", line_buffering=True)

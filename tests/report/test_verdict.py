@@ -59,3 +59,8 @@ def test_of_several_things_in_the_way_the_worst_is_named() -> None:
 def test_a_cell_that_is_never_trained_is_quoted() -> None:
     lines = [line("t", "r", "a", None, paper_miou=57.6)]
     assert verdict(next(fill(frame_of(lines), LAYOUT).cells())).kind == "quoted"
+
+
+def test_a_cell_with_neither_a_training_nor_a_number_says_nothing() -> None:
+    nothing = next(fill(frame_of([line("t", "other", "a", None, paper_miou=57.6)]), LAYOUT).cells())
+    assert (verdict(nothing).kind, str(verdict(nothing))) == ("empty", "")

@@ -108,7 +108,7 @@ def test_rows_of_one_label_and_column_are_told_apart_by_their_marks_or_refused()
     assert paper.number("three_stage.table2", "Ours", "1/8", {"mscoco_pretraining": False}) == 69.36
     with pytest.raises(UserError, match=r"2 rows 'Ours'.*mscoco_pretraining"):
         paper.number("three_stage.table2", "Ours", "1/8")
-    with pytest.raises(UserError, match="no row 'Ours'.*has the marks"):
+    with pytest.raises(UserError, match=r"no row 'Ours'.*has the marks"):
         paper.number("three_stage.table2", "Ours", "1/8", {"mscoco": True})
     row = Row("with COCO", {"method": "supervised"}, paper=PaperRow("Ours", marks))
     table = Table(name="three_stage.table2", rows=(row,), columns=("1/8",))

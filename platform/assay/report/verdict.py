@@ -31,7 +31,7 @@ def verdict(cell: Cell) -> Verdict:
     A seed that failed may be one that would have scored low, so the mean of the others is no verdict.
     """
     if not cell.planned:
-        return Verdict(kind="quoted", text="quoted")
+        return Verdict(kind="empty", text="") if cell.paper is None else Verdict(kind="quoted", text="quoted")
     for state in ("failed", "blocked", "running", "waiting"):
         if cell.count(state):
             return Verdict(kind=state, text=state)

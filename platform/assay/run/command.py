@@ -11,7 +11,7 @@ from pathlib import Path
 from assay.cluster.connection import cluster_address, is_in_job
 from assay.cluster.proofs import require_absolute
 from assay.errors import AssayError, UserError
-from assay.run.flags import check, parser, takes_jobs
+from assay.run.flags import check, check_beside_report, parser, takes_jobs
 from assay.run.forget import check_rows, keys_of_rows
 from assay.run.session import Session, say
 from assay.study.cells import Cell, cells_of
@@ -40,6 +40,7 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
     session = Session.of(study, asked)
     cells = cells_of(study, session.profile, session.choice)
     check_rows(asked.force_row, cells)
+    check_beside_report(asked)
     if takes_jobs(asked.address):
         from assay.cluster.jobs import submit
 

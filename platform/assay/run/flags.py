@@ -74,11 +74,17 @@ def check(asked: argparse.Namespace) -> None:
         _check_without_gangs(asked)
     if asked.probe and not asked.plan:
         raise UserError("--probe measures for --plan; give both.")
-    if asked.report_only:
-        others = [name for name in ("plan", "retry_failed", "force_row") if getattr(asked, name)]
-        if others:
-            flag = others[0].replace("_", "-")
-            raise UserError(f"--report-only trains nothing, so --{flag} has no meaning beside it; give one of them.")
+    for seed in asked.seeds:
+        if seed < 0:
+            raise UserError(f"--seeds must be 0 or more, got {seed}.")
+
+
+def check_beside_report(asked: argparse.Namespace) -> None:
+    """Refuse what has no meaning beside --report-only."""
+    for name in ("plan", "retry_failed", "force_row"):
+        if asked.report_only and getattr(asked, name):
+            flag = f"--{name.replace('_', '-')}"
+            raise UserError(f"--report-only trains nothing, so {flag} has no meaning beside it; leave one of them out.")
 
 
 def _check_gpus(number: float) -> None:
