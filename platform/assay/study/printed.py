@@ -9,7 +9,7 @@ from assay.store.store import Store
 from assay.study.cells import Cell
 from assay.study.costs import Cost, costs_in, shape
 from assay.study.display import duration
-from assay.study.plan import Plan
+from assay.study.plan import Node, Plan
 from assay.study.tables import Profile
 
 SHOWN = 12  # experiments that are listed one by one
@@ -56,9 +56,10 @@ def print_plan(
     _print_states(plan, say)
     for why, count in plan.unresolved.items():
         say(f"  {_count(count, 'cell')} unresolved here: {why}")
-    _print_nodes(plan, say)
-    if plan.to_run:
-        say(f"runs in {where.describe()}; {_cost(plan, store, where, probed)}")
+    todo = plan.to_run
+    _print_nodes(todo, say)
+    if todo:
+        say(f"runs in {where.describe()}; {_cost(todo, store, where, probed)}")
 
 
 def _print_states(plan: Plan, say: Callable[[str], None]) -> None:
@@ -74,8 +75,7 @@ def _print_states(plan: Plan, say: Callable[[str], None]) -> None:
         say("  blocked are those that need what failed; --retry-failed trains that again")
 
 
-def _print_nodes(plan: Plan, say: Callable[[str], None]) -> None:
-    todo = plan.to_run
+def _print_nodes(todo: Sequence[Node], say: Callable[[str], None]) -> None:
     for node in todo[:SHOWN]:
         experiment = node.resolved.experiment
         needs = [each.key for each in node.resolved.inputs.values()]
@@ -87,11 +87,11 @@ def _print_nodes(plan: Plan, say: Callable[[str], None]) -> None:
         say(f"  and {len(todo) - SHOWN} more")
 
 
-def _cost(plan: Plan, store: Store, where: Where, probed: Mapping[str, float]) -> str:
+def _cost(todo: Sequence[Node], store: Store, where: Where, probed: Mapping[str, float]) -> str:
     """Time and disk, from a probe or from finished experiments of the same shape; unknown where there is neither."""
-    todo = plan.to_run
-    found = costs_in(store, {shape(node.resolved.experiment) for node in todo})
-    costs = [found.get(shape(node.resolved.experiment), Cost()) for node in todo]
+    kinds = [shape(node.resolved.experiment) for node in todo]
+    found = costs_in(store, set(kinds))
+    costs = [found.get(kind, Cost()) for kind in kinds]
     per_step = [probed.get(node.key, cost.seconds_per_step) for node, cost in zip(todo, costs, strict=True)]
     steps = [node.resolved.experiment.recipe.steps for node in todo]
     known = [each * count for each, count in zip(per_step, steps, strict=True) if each is not None]

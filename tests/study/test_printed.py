@@ -1,0 +1,115 @@
+"""What --plan says: states counted once, and time and disk from whatever was trained before."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from helpers import small
+
+from assay.places import Places
+from assay.presets import quick
+from assay.resolve import resolve
+from assay.store import records
+from assay.store.local import LocalStore
+from assay.study import Like, Profile, Row, Study, Table
+from assay.study.cells import Cell, Choice, cells_of
+from assay.study.costs import costs_in, shape
+from assay.study.plan import make_plan
+from assay.study.printed import Where, print_plan
+
+KD = {"method": "kd", "method.teachers": (Like({"method": "supervised"}, seed=7),)}
+HERE = Where(gangs=0, workers=1)
+
+
+def study(*rows: Row, seeds: tuple[int, ...] = (0,)) -> Study:
+    table = Table(name="mkd.table1", rows=rows, columns=("1/16(92)",))
+    profile = Profile(name="quick", note="drawn", start=quick, columns={"1/16(92)": {}}, seeds=seeds)
+    return Study(name="s", title="S", tables=(table,), profiles=(profile,))
+
+
+def cells(of: Study) -> list[Cell]:
+    return cells_of(of, of.profiles[0], Choice())
+
+
+def printed(of: Study, store: LocalStore, where: Where = HERE) -> str:
+    said: list[str] = []
+    chosen = cells(of)
+    plan = make_plan(chosen, store, Places())
+    print_plan(plan, chosen, of.profiles[0], store, where=where, probed={}, real=None, say=said.append)
+    return "\n".join(said)
+
+
+def finish(store: LocalStore, experiment: object, *, seconds: float = 100.0) -> None:
+    """Leave what a finished training leaves, as far as costs are concerned."""
+    resolved = resolve(experiment, Places())
+    records.write_experiment(store, resolved.key, resolved.document())
+    store.write(resolved.key, "weights.pt", bytes(2**20))
+    records.write_result(store, resolved.key, {"steps": 10, "seconds": seconds})
+
+
+def test_time_and_disk_come_from_what_any_study_trained_of_the_same_shape(store: LocalStore) -> None:
+    of = study(Row("CPS", {"method": "cps"}), seeds=(0, 1))
+    assert "time unknown" in printed(of, store)
+    finish(store, small("cps"))  # smaller networks and crops tell nothing
+    assert "time unknown" in printed(of, store)
+    (experiment, _) = (cell.experiment for cell in cells(of))
+    finish(store, experiment.replace(seed=99))
+    assert f"about {2 * experiment.recipe.steps * 10 / 3600:.1f} h" in printed(of, store)
+    assert "2 MB to keep" in printed(of, store)
+    half = printed(of, store, Where(gangs=2, workers=3, on="a cluster"))
+    assert "runs in 2 gangs of 3 workers on a cluster" in half
+    assert f"about {experiment.recipe.steps * 10 / 3600:.1f} h" in half
+
+
+def test_a_shape_is_read_from_the_store_as_it_is_made_of_the_experiment(store: LocalStore) -> None:
+    for method in ("supervised", "cps", "mean_teacher"):
+        finish(store, small(method))
+    wanted = {shape(small(method, seed=5)) for method in ("supervised", "cps")}
+    found = costs_in(store, wanted)
+    assert set(found) == wanted and {cost.seconds_per_step for cost in found.values()} == {10.0}
+
+
+def test_a_damaged_record_costs_nothing_but_itself(store: LocalStore) -> None:
+    finish(store, small("cps"))
+    store.write("0" * 16, records.EXPERIMENT, b"{")
+    store.write("1" * 16, records.EXPERIMENT, b"{}")
+    assert len(costs_in(store, {shape(small("cps"))})) == 1
+
+
+def test_what_a_failed_teacher_blocks_is_counted_as_blocked_and_not_as_to_train(store: LocalStore) -> None:
+    of = study(Row("Supervised", {"method": "supervised"}), Row("KD", KD), seeds=(0, 1))
+    plan = make_plan(cells(of), store, Places())
+    (teacher,) = (node.key for node in plan.nodes.values() if node.resolved.experiment.seed == 7)
+    records.add_failure(store, teacher, {"error": "NotFinite: so"}, final=True)
+    said = printed(of, store)
+    assert "1 failed, 2 to train, 2 blocked" in said
+    again = make_plan(cells(of), store, Places())
+    assert {node.resolved.experiment.method.name for node in again.to_run} == {"supervised"}
+
+
+def test_a_plan_of_which_all_is_blocked_has_nothing_to_run(store: LocalStore) -> None:
+    of = study(Row("KD", KD))
+    plan = make_plan(cells(of), store, Places())
+    records.add_failure(store, next(iter(plan.nodes)), {"error": "NotFinite: so"}, final=True)
+    assert make_plan(cells(of), store, Places()).to_run == []
+    assert "runs in" not in printed(of, store)
+
+
+@pytest.mark.parametrize("stored", [0, 2000])
+def test_ten_thousand_cells_are_printed_in_seconds(tmp_path: Path, stored: int) -> None:
+    store = LocalStore(tmp_path)
+    document = json.dumps(resolve(small("mean_teacher"), Places()).document()).encode()
+    for number in range(stored):
+        folder = tmp_path / f"{number:016d}"
+        folder.mkdir()
+        (folder / records.EXPERIMENT).write_bytes(document)
+    of = study(*(Row(f"w{n}", {"method": "cps", "method.weight": 0.01 * n}) for n in range(1000)), seeds=(*range(10),))
+    chosen = cells(of)
+    plan = make_plan(chosen, store, Places())
+    began = time.process_time()
+    print_plan(plan, chosen, of.profiles[0], store, where=HERE, probed={}, real=None, say=lambda text: None)
+    took = time.process_time() - began
+    assert took < 3, f"{took:.1f} s"
