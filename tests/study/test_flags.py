@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,17 @@ def test_gangs_that_can_never_fit_are_refused_by_the_plan_too(
     assert "999 CPU" in capsys.readouterr().err
     assert main(STUDY, ["--plan", "--gangs", "1", "--out", str(tmp_path)]) == 0
     assert "runs in 1 gang of 1 worker on this machine (" in capsys.readouterr().out
+
+
+def test_names_are_checked_before_a_job_is_sent_and_no_torch_is_needed_for_it() -> None:
+    code = (
+        f"import sys; sys.path[:0] = {sys.path!r}\n"
+        "from studies.baseline_benchmark import STUDY\nfrom assay.run import main\n"
+        "base = ['--address', 'http://head:8265', '--out', '/tmp/out']\n"
+        "assert main(STUDY, [*base, '--rows', 'CSP']) == 2\n"
+        "assert main(STUDY, ['--report-only', '--out', '/tmp/nothing', '--rows', 'CSP']) == 2\n"
+        "assert not {'torch', 'ray', 'pandas'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("did you mean 'CPS'") == 2

@@ -8,9 +8,8 @@ import pytest
 from tiny_study import STUDY
 
 from assay.errors import UserError
-from assay.run import forget as module
-from assay.run import main
-from assay.run.forget import forget
+from assay.run import main, session
+from assay.run.forget import _delete, forget
 from assay.store import checkpoints, records
 from assay.store.claims import acquire
 from assay.store.local import LocalStore
@@ -59,7 +58,7 @@ def test_an_end_after_any_deletion_leaves_a_key_that_is_done_whole_or_continues_
         seen.append((records.RESULT in names, bool(checkpoints.steps(names)), records.METRICS in names))
 
     monkeypatch.setattr(LocalStore, "delete", watched)
-    module._delete(finished, key)
+    _delete(finished, key)
     assert not any(result for result, _, _ in seen)
     assert all(log for _, checkpoint, log in seen if checkpoint)
     assert len(seen) >= 6
@@ -90,3 +89,11 @@ def test_nothing_is_forgotten_where_the_run_is_refused(
     layout.mkdir()
     assert main(STUDY, [*base, "--gangs", "0", "--force-row", "Supervised"]) != 0
     assert result.exists()
+
+
+@pytest.mark.parametrize("flags", [["--force-row", "CPS", "KD, T = 4"], ["--force-row=CPS"]])
+def test_the_command_that_continues_a_stopped_run_does_not_forget_again_and_can_be_pasted(
+    flags: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["study.py", "--columns", "1/8(183)", *flags, "--gangs", "0"])
+    assert session._command() == "python study.py --columns '1/8(183)' --gangs 0"

@@ -14,7 +14,7 @@ from assay.errors import AssayError, UserError
 from assay.run.flags import check, check_beside_report, parser, takes_jobs
 from assay.run.forget import check_rows, keys_of_rows
 from assay.run.session import Session, say
-from assay.study.cells import Cell, cells_of
+from assay.study.cells import Cell, cells_of, chosen_rows
 from assay.study.plan import Plan, as_if_forgotten, make_plan
 from assay.study.printed import print_plan
 from assay.study.tables import Study
@@ -38,8 +38,8 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
     check(asked)
     _check_places(asked)
     session = Session.of(study, asked)
-    cells = cells_of(study, session.profile, session.choice)
-    check_rows(asked.force_row, cells)
+    rows = chosen_rows(study, session.profile, session.choice)
+    check_rows(asked.force_row, (row.label for _, row in rows))
     check_beside_report(asked)
     if takes_jobs(asked.address):
         from assay.cluster.jobs import submit
@@ -47,6 +47,7 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
         return submit(asked.address, _without_address(sys.argv), root=_root(), say=say)
     if asked.report_only:
         return session.finish()
+    cells = cells_of(study, session.profile, session.choice)
     plan = _planned(session, cells)
     where = session.where(plan, ask=asked.plan or bool(asked.force_row))
     costs = session.probe(plan) if asked.probe else {}

@@ -17,9 +17,9 @@ from assay.values import nearest
 _CLAIM = re.compile(r"claim-\d+\.json")
 
 
-def check_rows(rows: Sequence[str], cells: Sequence[Cell]) -> None:
+def check_rows(rows: Sequence[str], chosen: Iterable[str]) -> None:
     """Refuse a row that is not among the chosen ones."""
-    labels = dict.fromkeys(cell.row for cell in cells)
+    labels = dict.fromkeys(chosen)
     for row in rows:
         if row not in labels:
             raise UserError(f"--force-row: no chosen row is called {row!r}{nearest(row, labels)}.")

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import secrets
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -275,7 +276,14 @@ def _plain(value: Any) -> Any:
 
 
 def _command() -> str:
-    return " ".join(["python", *sys.argv])
+    """What continues a stopped run: the same again, without forgetting the same rows again."""
+    kept: list[str] = []
+    forgetting = False
+    for each in sys.argv:
+        forgetting = each.split("=")[0] == "--force-row" or (forgetting and not each.startswith("-"))
+        if not forgetting:
+            kept.append(each)
+    return shlex.join(["python", *kept])
 
 
 def say(text: str) -> None:

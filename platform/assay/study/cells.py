@@ -49,20 +49,25 @@ def profile_of(study: Study, name: str | None) -> Profile:
     return study.profiles[0] if name is None else known[name]
 
 
-def cells_of(study: Study, profile: Profile, choice: Choice) -> list[Cell]:
-    """The chosen cells, table by table as the paper lays them out."""
-    if any(each.path == "seed" for each in choice.overrides):
-        raise UserError("--set seed=…: every cell is trained with several seeds; choose them with --seeds.")
+def chosen_rows(study: Study, profile: Profile, choice: Choice) -> list[tuple[Table, Row]]:
+    """The chosen rows with their tables; names that mean nothing are refused, and no method is imported for it."""
     study.check()
     tables = _chosen_tables(study, profile, choice)
     _check_names("--rows", choice.rows, [row.label for table in tables for row in table.rows])
     _check_names("--columns", choice.columns, [column for table in tables for column in table.columns])
-    chosen = [(table, row) for table in tables for row in table.rows if not choice.rows or row.label in choice.rows]
-    check_reach(choice.overrides, chosen)
+    return [(table, row) for table in tables for row in table.rows if not choice.rows or row.label in choice.rows]
+
+
+def cells_of(study: Study, profile: Profile, choice: Choice) -> list[Cell]:
+    """The chosen cells, table by table as the paper lays them out."""
+    if any(each.path == "seed" for each in choice.overrides):
+        raise UserError("--set seed=…: every cell is trained with several seeds; choose them with --seeds.")
+    rows = chosen_rows(study, profile, choice)
+    check_reach(choice.overrides, rows)
     start = _start(profile)
-    cells = [cell for table in tables for cell in _cells_of_table(table, profile, choice, start)]
+    cells = [cell for table, row in rows for cell in _cells_of_row(table, row, profile, choice, start)]
     if not cells:
-        names = ", ".join(table.name for table in tables)
+        names = ", ".join(table.name for table in _chosen_tables(study, profile, choice))
         raise UserError(
             f"nothing of {names} is left to train: the profile {profile.name} only quotes these columns, or none of"
             " these tables has both the rows and the columns that were chosen; --help names profiles and tables."
@@ -93,14 +98,9 @@ def _start(profile: Profile) -> Experiment:
     return apply(start, overrides_of(profile.changes, f"profile {profile.name}"))
 
 
-def _cells_of_table(table: Table, profile: Profile, choice: Choice, start: Experiment) -> list[Cell]:
-    found: list[Cell] = []
-    for row in table.rows:
-        if choice.rows and row.label not in choice.rows:
-            continue
-        for column in _columns_of(table, profile, choice):
-            found += _seeds(table, row, column, profile, choice, start)
-    return found
+def _cells_of_row(table: Table, row: Row, profile: Profile, choice: Choice, start: Experiment) -> Iterator[Cell]:
+    for column in _columns_of(table, profile, choice):
+        yield from _seeds(table, row, column, profile, choice, start)
 
 
 def _seeds(table: Table, row: Row, column: str, profile: Profile, choice: Choice, start: Experiment) -> Iterator[Cell]:

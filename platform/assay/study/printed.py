@@ -49,9 +49,10 @@ def print_plan(
         say(f"  for the paper's own data and schedule: --profile {real}")
     shared = sum(node.cells > 1 for node in plan.nodes.values())
     inputs = sum(node.cells == 0 for node in plan.nodes.values())
+    are = "is" if len(cells) == 1 else "are"
     say(
-        f"{len(cells)} cells are {len(plan.nodes)} experiments ({shared} shared by several cells, {inputs} only trained"
-        f" for others), in {store.describe()}"
+        f"{_count(len(cells), 'cell')} {are} {_count(len(plan.nodes), 'experiment')} ({shared} shared by several cells,"
+        f" {inputs} only trained for others), in {store.describe()}"
     )
     _print_states(plan, say)
     for why, count in plan.unresolved.items():
