@@ -19,11 +19,18 @@ class FDA(Value):
     """Feature augmentation of unlimited size, in closed form: the added term of Eq. 4 (after ISDA).
 
     An estimator per network collects what its classifier sees, class by class; labelled pixels under their labels,
-    unlabelled ones under pseudo-labels. It changes the logits of the unlabelled losses alone, has no gradient of its
-    own, and is 0 for the pixel's own class and positive for the others. Pseudo-labels are taken after it, and their
-    confidence before it (both as the code does). Eq. 4 has a matrix Σ for each class, and so has `full`; the code
-    keeps its diagonal. The class of an unlabelled pixel is its "pseudo_label" (paper: the one that teaches the
-    student, the teacher's or without teachers the other student's), or the network's "own" argmax (code).
+    unlabelled ones under pseudo-labels. The term is 0 for the pixel's own class and positive for the others, and
+    changes the logits of the unlabelled losses alone. Pseudo-labels are taken after it, and their confidence before
+    it (both as the code does).
+
+    Where paper and code differ:
+    - Eq. 4 has a matrix Σ for each class (`full`); the code keeps its diagonal (default).
+    - Eq. 4 as a loss trains the classifier's weight through the term too, as ISDA does (`train_weight`); in the code
+      the term is a constant (default). A constant term grows with the square of the weights that it makes grow: with
+      `full` that ran away within 100 steps of the contract suite's memorising training, and did not with
+      `train_weight`. Set both or neither.
+    - the class of an unlabelled pixel is its "pseudo_label" (paper, default: the one that teaches the student, the
+      teacher's or without teachers the other student's), or the network's "own" argmax (code).
     """
 
     name = "fda"
@@ -31,6 +38,7 @@ class FDA(Value):
     strength: float = param(default=1.5, above=0, help="λ of Eq. 4 at the end of the training")
     schedule: Literal["cosine", "linear"] = param(default="cosine", help="how λ rises from 0")
     full: bool = param(default=False, help="whole covariance matrices rather than variances")
+    train_weight: bool = param(default=False, help="the term trains the classifier's weight, too")
     classes: Literal["pseudo_label", "own"] = param(default="pseudo_label", help="the class of an unlabelled pixel")
 
     def strength_at(self, progress: float) -> float:
@@ -57,7 +65,8 @@ class FDA(Value):
     ) -> torch.Tensor:
         """Eq. 4's logits (B x C x H x W) at pixels of these classes (B x H x W, nothing is added at IGNORE)."""
         weight = cast(torch.Tensor, cast(Network, network).classifier.weight).flatten(1)
-        return augmented_logits(logits, classes, weight, estimator.covariance, self.strength_at(progress))
+        strength = self.strength_at(progress)
+        return augmented_logits(logits, classes, weight, estimator.covariance, strength, train_weight=self.train_weight)
 
 
 @torch.no_grad()

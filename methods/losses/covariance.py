@@ -108,17 +108,24 @@ class ClassCovariance(nn.Module):
 
 
 def augmented_logits(
-    logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor, covariance: torch.Tensor, strength: float
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    weight: torch.Tensor,
+    covariance: torch.Tensor,
+    strength: float,
+    *,
+    train_weight: bool = False,
 ) -> torch.Tensor:
     """logits (B x C x H x W) plus strength/2 · vᵀ Σ_y v with v = w_j - w_y, for class j at a pixel of class y.
 
     labels: B x H x W; nothing is added where they are IGNORE. weight: C x A, the classifier's. covariance: C x A
-    (diagonals) or C x A x A. What is added is a constant: it has no gradient of its own.
+    (diagonals) or C x A x A. What is added is a constant; with `train_weight` it has a gradient to the weight.
     """
-    with torch.no_grad(), torch.autocast(logits.device.type, enabled=False):
-        # The term knows only two classes: a C x C table holds all there is.
+    weight = weight if train_weight else weight.detach()
+    with torch.autocast(logits.device.type, enabled=False):
         dtype = torch.promote_types(weight.dtype, covariance.dtype)
-        table = _terms(weight.to(dtype), covariance.to(dtype)) * (strength / 2)
+        # The term knows only two classes: a C x C table holds all there is.
+        table = _terms(weight.to(dtype), covariance.detach().to(dtype)) * (strength / 2)
         table = torch.cat([table, torch.zeros_like(table[:1])]).to(logits.dtype)
         slots = torch.where(labels == IGNORE, logits.shape[1], labels.long())
         added = table[slots].movedim(-1, 1)
@@ -129,5 +136,5 @@ def _terms(weight: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:
     """vᵀ Σ_y v by (y, j)."""
     apart = weight.unsqueeze(0) - weight.unsqueeze(1)  # (y, j): w_j - w_y
     if covariance.dim() == 3:
-        return (apart @ covariance).mul_(apart).sum(dim=2)
-    return (apart.square_() @ covariance.unsqueeze(2)).squeeze(2)
+        return (apart @ covariance * apart).sum(dim=2)
+    return (apart.square() @ covariance.unsqueeze(2)).squeeze(2)

@@ -134,7 +134,7 @@ def plainly_augmented(
             continue
         sigma = spread[of] if spread.dim() == 3 else spread[of].diag()
         for j in range(CLASSES):
-            v = (weight[j] - weight[of]).detach()
+            v = weight[j] - weight[of]
             added[b, j, h, w] = strength / 2 * (v @ sigma @ v)
     return logits + added
 
@@ -143,7 +143,7 @@ def plainly_augmented(
 def test_augmented_logits_are_the_quadratic_form_in_value_and_gradient(full: bool) -> None:
     logits, labels, weight, spread = example(full=full)
     fast = augmented_logits(logits, labels, weight, spread, 1.5)
-    slow = plainly_augmented(logits, labels, weight, spread, 1.5)
+    slow = plainly_augmented(logits, labels, weight.detach(), spread, 1.5)
     assert fast.dtype == torch.float64
     torch.testing.assert_close(fast, slow, rtol=1e-12, atol=1e-12)
     gradients = [torch.autograd.grad(each.logsumexp(1).sum(), logits)[0] for each in (fast, slow)]
@@ -154,6 +154,17 @@ def test_the_added_term_gives_no_gradient_to_the_classifier() -> None:
     logits, labels, weight, spread = example(full=False)
     with pytest.raises(RuntimeError, match="not have been used"):
         torch.autograd.grad(augmented_logits(logits, labels, weight, spread, 1.0).sum(), weight)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_where_asked_the_added_term_trains_the_classifier_and_never_the_covariance(full: bool) -> None:
+    logits, labels, weight, spread = example(full=full)
+    fast = augmented_logits(logits, labels, weight, spread.requires_grad_(), 1.5, train_weight=True)
+    slow = plainly_augmented(logits, labels, weight, spread.detach(), 1.5)
+    gradients = [torch.autograd.grad(each.logsumexp(1).sum(), weight, retain_graph=True)[0] for each in (fast, slow)]
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-10, atol=1e-12)
+    with pytest.raises(RuntimeError, match="not have been used"):
+        torch.autograd.grad(fast.sum(), spread)
 
 
 @pytest.mark.parametrize("full", [False, True])

@@ -98,6 +98,17 @@ def two_ranks(method: str, changes: dict[str, object], folder: Path):
             {"recipe__steps": 5, "recipe__precision": "float64", "method__threshold": 0.2},
             1e-8,
         ),
+        (
+            "mkd",
+            {
+                "recipe__steps": 5,
+                "recipe__precision": "float64",
+                "method__threshold_teachers": 0.2,
+                "method__fda": "fda",
+                "method__fda_teachers": True,
+            },
+            1e-8,
+        ),
     ],
 )
 def test_two_ranks_agree_with_one(method: str, changes: dict[str, object], tolerance: float, tmp_path: Path) -> None:
