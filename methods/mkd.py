@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, cast
 
 import torch
@@ -65,6 +66,7 @@ class MKD(Method):
     teachers' logits mixed by the same mask. `teaching` = "plain" gives each student its own teacher (the paper finds
     it unstable), "none" is co-training. The defaults are the paper's main rows: mutual teachers, SDA, selection on
     L_st, no FDA. The paper gives no α, β, γ and λ: theirs are the authors' code's.
+    Student 1 is what is reported, as in the code.
 
     Where paper and code differ, the default first:
     - confidence: of the network that gives the pseudo-label (prose, code), or of the other student (Eq. 3 as printed).
@@ -214,17 +216,15 @@ class MKD(Method):
         terms: dict[str, Term] = {}
         shares: dict[str, Share] = {}
         if self.taught:
-            targets = [
-                self._target(scene, raw, logits, self._teacher_of(student), self.threshold_teachers, judge)
-                for student, judge in zip(STUDENTS, self._judges(), strict=True)
-            ]
+            by = [self._teacher_of(student) for student in STUDENTS]
+            judges = by if self.confidence == "target" else [_other(student) for student in STUDENTS]
+            targets = self._targets(scene, raw, logits, by, judges, self.threshold_teachers)
             value = _cross_entropies(logits, targets)  # Eq. 2; with selected targets Eq. 3
             terms["teachers"] = Term(value, self.weight_teachers)
             shares |= _quality("teacher", targets[0], scene, self.threshold_teachers)
         if self.weight_students:
-            targets = [
-                self._target(scene, raw, logits, other, self.threshold_students, other) for other in reversed(STUDENTS)
-            ]
+            by = [_other(student) for student in STUDENTS]
+            targets = self._targets(scene, raw, logits, by, by, self.threshold_students)
             terms["students"] = Term(_cross_entropies(logits, targets), self.weight_students)  # Eq. 7
             shares |= _quality("student", targets[0], scene, self.threshold_students)
         return Losses(terms=terms, shares=shares)
@@ -234,26 +234,21 @@ class MKD(Method):
         at = STUDENTS.index(student)
         return TEACHERS[1 - at if self.teaching == "mutual" else at]
 
-    def _judges(self) -> list[str]:
-        """For each student: whose confidence decides what it learns from its teacher."""
-        if self.confidence == "student":
-            return list(reversed(STUDENTS))
-        return [self._teacher_of(student) for student in STUDENTS]
-
-    def _target(
+    def _targets(
         self,
         scene: Scene,
         raw: dict[str, torch.Tensor],
         logits: dict[str, torch.Tensor],
-        of: str,
+        by: Sequence[str],
+        judges: Sequence[str],
         threshold: float,
-        judge: str,
-    ) -> torch.Tensor:
-        """The pseudo-labels of one network, where a judge is confident."""
-        label = scene.without_padding(pseudo_label(logits[of]))
+    ) -> list[torch.Tensor]:
+        """For each student the pseudo-labels of another network, where a judge is confident."""
+        labels = [scene.without_padding(pseudo_label(logits[name])) for name in by]
         if not threshold:
-            return label
-        return torch.where(confident(raw[judge], threshold=threshold), label, IGNORE)  # Eq. 3
+            return labels
+        sure = [confident(raw[judge], threshold=threshold) for judge in judges]
+        return [torch.where(kept, label, IGNORE) for kept, label in zip(sure, labels, strict=True)]  # Eq. 3
 
     def _augmented(
         self,
@@ -265,7 +260,7 @@ class MKD(Method):
         raw: dict[str, torch.Tensor],
         step: Step,
     ) -> dict[str, torch.Tensor]:
-        """The logits of Eq. 4, by network; what was said enters the estimators first."""
+        """The logits of Eq. 4 by network; what was said enters the estimators first."""
         found = {}
         for name in (each for each in said if f"{each}_scatter" in nets):
             estimator, seen = cast(ClassCovariance, nets[f"{name}_scatter"]), said[name]
@@ -282,10 +277,14 @@ class MKD(Method):
         """Whose argmax says which class an unlabelled pixel of this network is."""
         if fda.classes == "own" or name in TEACHERS:
             return name
-        return self._teacher_of(name) if self.taught else STUDENTS[1 - STUDENTS.index(name)]
+        return self._teacher_of(name) if self.taught else _other(name)
 
     def predictors(self, nets: nn.ModuleDict) -> Predictors:
         return {name: nets[name] for name in (*STUDENTS, *TEACHERS) if name in nets}
+
+
+def _other(student: str) -> str:
+    return STUDENTS[1 - STUDENTS.index(student)]
 
 
 def _cross_entropies(logits: dict[str, torch.Tensor], targets: list[torch.Tensor]) -> torch.Tensor:
