@@ -65,8 +65,7 @@ class MKD(Method):
     x are unlabelled images: weak views for the teachers, strong ones mixed by CutMix for the students (`sda`), the
     teachers' logits mixed by the same mask. `teaching` = "plain" gives each student its own teacher (the paper finds
     it unstable), "none" is co-training. The defaults are the paper's main rows: mutual teachers, SDA, selection on
-    L_st, no FDA. The paper gives no α, β, γ and λ: theirs are the authors' code's.
-    Student 1 is what is reported, as in the code.
+    L_st, no FDA. The paper gives no α, β, γ and λ: these are the code's. Student 1 is reported, as in the code.
 
     Where paper and code differ, the default first:
     - confidence: of the network that gives the pseudo-label (prose, code), or of the other student (Eq. 3 as printed).
@@ -80,7 +79,8 @@ class MKD(Method):
     - the paper's weak views are geometric, and so are all here; the code's have photometric distortion too, which is
       not available.
     Teachers stay in train mode, normalise by their batch and keep running statistics of their own (code; the paper
-    says nothing); in eval mode they need the students' statistics.
+    says nothing); in eval mode they need the students'. Those mix weak labelled and strong unlabelled views, as in the
+    code: where the two differ much (drawn shapes), students predict worse than teachers of nearly the same weights.
     """
 
     name = "mkd"
