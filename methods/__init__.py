@@ -9,4 +9,5 @@ METHODS: dict[str, str] = {
     "cps": "methods.cps:CPS",
     "kd": "methods.kd:KD",
     "pseudo_label": "methods.pseudo_label:PseudoLabel",
+    "mkd": "methods.mkd:MKD",
 }

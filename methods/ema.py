@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import nn
@@ -34,6 +34,24 @@ def ema_update(teacher: nn.Module, student: nn.Module, momentum: float, *, buffe
     for mine, theirs in pairs:
         if not mine.is_floating_point():
             mine.copy_(theirs)
+
+
+@torch.no_grad()
+def copy_buffers(teacher: nn.Module, student: nn.Module) -> None:
+    """The student's buffers (batch norm's running statistics) in place of the teacher's."""
+    for mine, theirs in zip(teacher.buffers(), student.buffers(), strict=True):
+        mine.copy_(theirs)
+
+
+def warmed_up(momentum: float, update: int, how: Literal["none", "min", "scaled"]) -> float:
+    """The momentum of the `update`-th update, counted from 1: constant, min(1 - 1/t, momentum), or (1 - 1/t) times it.
+
+    With either warm-up the first update makes the teacher equal to the student.
+    """
+    if how == "none":
+        return momentum
+    rise = 1 - 1 / update
+    return min(rise, momentum) if how == "min" else rise * momentum
 
 
 def _blend(mine: list[torch.Tensor], theirs: list[torch.Tensor], momentum: float) -> None:

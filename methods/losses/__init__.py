@@ -4,14 +4,20 @@ Means are over the pixels of the *global* batch: with several ranks, sums and co
 """
 
 from methods.losses.consistency import probability_distance
+from methods.losses.covariance import ClassCovariance, augmented_logits
 from methods.losses.cross_entropy import pixel_ce, pixel_ce_ohem, supervised_ce
 from methods.losses.distillation import kd
+from methods.losses.grids import bilinear, nearest
 from methods.losses.pseudo_labels import agreement, confident, pseudo_label
 
 __all__ = [
+    "ClassCovariance",
     "agreement",
+    "augmented_logits",
+    "bilinear",
     "confident",
     "kd",
+    "nearest",
     "pixel_ce",
     "pixel_ce_ohem",
     "probability_distance",

@@ -15,6 +15,7 @@ from assay.data.views import Boxes
 from assay.errors import FieldError
 from assay.experiment import Experiment, Runtime
 from assay.method import Losses, Method, Step
+from assay.nets.spec import PSPNet
 from assay.overrides import apply, overrides_of
 from assay.places import Places
 from assay.presets import starting_point
@@ -22,6 +23,8 @@ from assay.resolve import resolve
 from assay.training.loop import Training
 from assay.values import Value, fields
 from methods import METHODS
+from methods.fda import FDA
+from methods.mkd import SDA
 
 SIZES = {
     "recipe.labeled_batch": 4,
@@ -55,6 +58,19 @@ VARIANTS: dict[str, dict[str, dict[str, object]]] = {
         "plain": {},
         "cutmix": {"cutmix": "boxes", "on_labeled": False},
     },
+    "mkd": {
+        "plain": {},
+        "everything on": {
+            "fda": FDA(full=True, train_weight=True, classes="own"),
+            "fda_teachers": True,
+            "on_labeled": True,
+            "threshold_students": 0.5,
+            "teacher_mode": "eval",
+            "teacher_buffers": "averaged",
+        },
+        "heterogeneous": {"second_head": PSPNet(channels=12), "fda": FDA()},
+        "co-training": {"teaching": "none", "sda": None, "resolution": "image"},
+    },
     "kd": {"plain": {"teachers": (TEACHER,)}, "two teachers": {"teachers": (TEACHER, TEACHER.replace(seed=1))}},
     "pseudo_label": {"weak": {"pseudo": TEACHER}, "strong": {"pseudo": TEACHER, "strong": True}},
 }
@@ -69,6 +85,24 @@ OTHER: dict[str, dict[str, object]] = {
         "boxes": Boxes(num_boxes=3),
     },
     "cps": {"weight": 7.0, "cutmix": "boxes", "on_labeled": False},
+    "mkd": {
+        "teaching": "plain",
+        "weight_teachers": 7.0,
+        "weight_students": 7.0,
+        "momentum": 0.3,
+        "warmup": "none",
+        "teacher_mode": "train",
+        "teacher_buffers": "averaged",
+        "threshold_teachers": 0.0,
+        "threshold_students": confidence_of_a_fresh_network(0.5),
+        "confidence": "student",
+        "sda": SDA(cutmix=None),
+        "fda": None,
+        "fda_teachers": True,
+        "on_labeled": True,
+        "resolution": "image",
+        "second_head": PSPNet(channels=12),
+    },
     "kd": {"teachers": (TEACHER.replace(seed=1),), "weight": 7.0, "temperature": 3.0, "on_unlabeled": False},
     "pseudo_label": {"pseudo": TEACHER.replace(seed=2), "weight": 7.0, "strong": True},
 }
@@ -77,6 +111,12 @@ BASE: dict[str, dict[str, object]] = {
     "cutmix_seg": {"threshold": confidence_of_a_fresh_network(0.5)},
     "kd": {"teachers": (TEACHER,)},
     "pseudo_label": {"pseudo": TEACHER},
+    "mkd": {
+        "threshold_teachers": confidence_of_a_fresh_network(0.5),
+        "teacher_mode": "eval",
+        "teacher_buffers": "copied",
+        "fda": FDA(strength=1e5),  # running statistics of a fresh network leave its features hardly any spread
+    },
 }
 CASES = [(name, variant) for name in METHODS for variant in VARIANTS[name]]
 

@@ -24,6 +24,17 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {name: (name, {}) for name 
     "kd": ("kd", {"method__teachers": (small("supervised", seed=5),), "method__temperature": 2.0}),
     "pseudo_label": ("pseudo_label", {"method__pseudo": small("supervised", seed=5)}),
     "cps + cutmix": ("cps", {"method__cutmix": "boxes"}),
+    "mkd, everything on": (
+        "mkd",
+        {
+            "method__fda": "fda",
+            "method__fda_teachers": True,
+            "method__on_labeled": True,
+            "method__threshold_teachers": 0.2,
+            "method__threshold_students": 0.2,
+        },
+    ),
+    "mkd, heterogeneous": ("mkd", {"method__second_head": "pspnet", "method__threshold_teachers": 0.0}),
     "cutmix_seg, confident": ("cutmix_seg", {"method__threshold": 0.18}),
 }
 

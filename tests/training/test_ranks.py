@@ -20,6 +20,7 @@ from assay.store import records
 from assay.store.local import LocalStore
 from assay.training.loop import Training
 from assay.training.session import Manners, train
+from methods.fda import FDA
 
 
 class Keep:
@@ -96,6 +97,27 @@ def two_ranks(method: str, changes: dict[str, object], folder: Path):
         (
             "cutmix_seg",
             {"recipe__steps": 5, "recipe__precision": "float64", "method__threshold": 0.2},
+            1e-8,
+        ),
+        (
+            "mkd",
+            {
+                "recipe__steps": 5,
+                "recipe__precision": "float64",
+                "method__threshold_teachers": 0.2,
+                "method__fda": "fda",
+                "method__fda_teachers": True,
+            },
+            1e-8,
+        ),
+        (
+            "mkd",
+            {
+                "recipe__steps": 3,
+                "recipe__precision": "float64",
+                "method__threshold_teachers": 0.2,
+                "method__fda": FDA(full=True, train_weight=True),
+            },
             1e-8,
         ),
     ],

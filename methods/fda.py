@@ -1,0 +1,78 @@
+"""Feature augmentation of unlimited size in closed form, after ISDA (Wang et al., NeurIPS 2019)."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, cast
+
+import torch
+from torch import nn
+
+from assay.errors import UserError
+from assay.nets.network import Network
+from assay.values import Value, param
+from methods.losses import ClassCovariance, augmented_logits, bilinear, nearest
+from methods.losses.grids import Size
+
+
+class FDA(Value):
+    """Feature augmentation of unlimited size, in closed form: the added term of Eq. 4 (after ISDA).
+
+    An estimator per network collects what its classifier sees, class by class; labelled pixels under their labels,
+    unlabelled ones under pseudo-labels. The term is 0 for the pixel's own class and positive for the others, and
+    changes the logits of the unlabelled losses alone. Pseudo-labels are taken after it, and their confidence before
+    it (both as the code does).
+
+    Where paper and code differ:
+    - Eq. 4 has a matrix Σ for each class (`full`); the code keeps its diagonal (default).
+    - Eq. 4 as a loss trains the classifier's weight through the term too, as ISDA does (`train_weight`); in the code
+      the term is a constant (default). A constant term grows with the square of the weights that it makes grow: with
+      `full` that ran away within 100 steps of the contract suite's memorising training, and did not with
+      `train_weight`. Set both or neither.
+    - the class of an unlabelled pixel is its "pseudo_label" (paper, default: the one that teaches the student, the
+      teacher's or without teachers the other student's), or the network's "own" argmax (code).
+    """
+
+    name = "fda"
+
+    strength: float = param(default=1.5, above=0, help="λ of Eq. 4 at the end of the training")
+    schedule: Literal["cosine", "linear"] = param(default="cosine", help="how λ rises from 0")
+    full: bool = param(default=False, help="whole covariance matrices rather than variances")
+    train_weight: bool = param(default=False, help="the term trains the classifier's weight, too")
+    classes: Literal["pseudo_label", "own"] = param(default="pseudo_label", help="the class of an unlabelled pixel")
+
+    def strength_at(self, progress: float) -> float:
+        """λ when this share of the training is over."""
+        return self.strength * (progress if self.schedule == "linear" else (1 - math.cos(math.pi * progress)) / 2)
+
+    def estimator_of(self, network: Network) -> ClassCovariance:
+        """What collects a network's features; Eq. 4 needs one weight vector for each class."""
+        classifier = network.classifier
+        if not isinstance(classifier, nn.Conv2d) or classifier.kernel_size != (1, 1):
+            raise UserError(
+                f"method.fda needs a head that ends in one 1x1 convolution, got {network.spec.head.name}; choose"
+                " net.head=deeplabv3plus or net.head=pspnet, or method.fda=none."
+            )
+        return ClassCovariance(network.num_classes, network.feature_channels, full=self.full)
+
+    def augmented(
+        self,
+        logits: torch.Tensor,
+        classes: torch.Tensor,
+        network: nn.Module,
+        estimator: ClassCovariance,
+        progress: float,
+    ) -> torch.Tensor:
+        """Eq. 4's logits (B x C x H x W) at pixels of these classes (B x H x W, nothing is added at IGNORE)."""
+        weight = cast(torch.Tensor, cast(Network, network).classifier.weight).flatten(1)
+        strength = self.strength_at(progress)
+        return augmented_logits(logits, classes, weight, estimator.covariance, strength, train_weight=self.train_weight)
+
+
+@torch.no_grad()
+def collect(estimator: ClassCovariance, features: torch.Tensor, labels: torch.Tensor, grid: Size) -> None:
+    """Features (B x A x h x w) of labels (B x H x W) into an estimator, on the coarser one of their grid and `grid`."""
+    if features.shape[2] > grid[0]:
+        features = bilinear(features, grid)
+    labels = nearest(labels, (features.shape[2], features.shape[3]))
+    estimator.update(features.movedim(1, -1).flatten(0, 2), labels.flatten())

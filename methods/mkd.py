@@ -1,0 +1,300 @@
+"""Mutual Knowledge Distillation (Yuan et al., ACM MM 2023): two students, two mean teachers, crossed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, cast
+
+import torch
+from torch import nn
+
+from assay.data.batch import Batch
+from assay.data.source import IGNORE
+from assay.errors import FieldError
+from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term, Views
+from assay.nets.network import Network
+from assay.nets.spec import DeepLabV2, DeepLabV3Plus, PSPNet
+from assay.values import Value, param
+from methods.cps import ThreeBoxes
+from methods.ema import copy_buffers, ema_update, teacher_of, warmed_up
+from methods.fda import FDA, collect
+from methods.losses import (
+    ClassCovariance,
+    agreement,
+    bilinear,
+    confident,
+    nearest,
+    pixel_ce,
+    pseudo_label,
+    supervised_ce,
+)
+from methods.scene import Said, Scene, see
+
+STUDENTS = ("student1", "student2")
+TEACHERS = ("teacher1", "teacher2")
+
+
+class SDA(Value):
+    """Strong augmentation of what the students see: one photometric operator for each image, and CutMix.
+
+    Each image is mixed with the next one of the batch. The authors' code shows the partner *outside* three boxes that
+    toggle; here it shows inside, which over a batch is the same draw with the two images' roles exchanged.
+    """
+
+    name = "sda"
+
+    photometric: bool = param(default=True, help="one of the operators of recipe.augment.strong for each image")
+    cutmix: ThreeBoxes | None = param(factory=ThreeBoxes, help="mix with the next image by boxes; none: do not")
+
+    def check(self) -> None:
+        if not self.photometric and self.cutmix is None:
+            raise FieldError("sda must do something: set photometric or cutmix, or the whole of sda to none")
+
+
+class MKD(Method):
+    """Each of two students learns from the other student and from the other's mean teacher.
+
+    Eq. 1  θ_ti ← γ θ_ti + (1 - γ) θ_si, first thing in every step (Algorithm 1)
+    Eq. 2  L_st = CE(s1(x), argmax t2(x)) + CE(s2(x), argmax t1(x))
+    Eq. 3  L_st over the pixels whose confidence reaches T ("knowledge selection")
+    Eq. 4  logits z_j + λ/2 · (w_j - w_y)ᵀ Σ_y (w_j - w_y) at a pixel of class y (`fda`)
+    Eq. 5  L = L_s + α L_st + β L_ss
+    Eq. 6  L_s = CE(s1(x_l), y) + CE(s2(x_l), y)
+    Eq. 7  L_ss = CE(s1(x), argmax s2(x)) + CE(s2(x), argmax s1(x))
+
+    x are unlabelled images: weak views for the teachers, strong ones mixed by CutMix for the students (`sda`), the
+    teachers' logits mixed by the same mask. `teaching` = "plain" gives each student its own teacher (the paper finds
+    it unstable), "none" is co-training. The defaults are the paper's main rows: mutual teachers, SDA, selection on
+    L_st, no FDA. The paper gives no α, β, γ and λ: these are the code's. Student 1 is reported, as in the code.
+
+    Where paper and code differ, the default first:
+    - confidence: of the network that gives the pseudo-label (prose, code), or of the other student (Eq. 3 as printed).
+      The released configuration selects nothing (`threshold_teachers` = 0).
+    - L_st and L_ss on unlabelled images alone (paper), or on labelled ones too (code: `on_labeled`).
+    - FDA off (the paper's best rows), or on (released configuration); see FDA for its own differences, and
+      `fda_teachers`: students alone (paper), or the teachers' logits too (code).
+    - γ warms up as min(1 - 1/t, γ) (code; "scaled" is its other mode), or is constant (Eq. 1: "none").
+    - the losses are taken at half the decoder's resolution (code; the paper says nothing), at the decoder's, or at
+      the images' as CPS does.
+    - the paper's weak views are geometric, and so are all here; the code's have photometric distortion too, which is
+      not available.
+    Teachers stay in train mode, normalise by their batch and keep running statistics of their own (code; the paper
+    says nothing); in eval mode they need the students'. Those mix weak labelled and strong unlabelled views, as in the
+    code: where the two differ much (drawn shapes), students predict worse than teachers of nearly the same weights.
+    """
+
+    name = "mkd"
+    version = 1
+
+    teaching: Literal["mutual", "plain", "none"] = param(
+        default="mutual", help="who learns from a teacher: the other student, its own one, nobody"
+    )
+    weight_teachers: float = param(default=1.5, low=0, help="weight α of L_st")
+    weight_students: float = param(default=1.0, low=0, help="weight β of L_ss")
+    momentum: float = param(default=0.6, low=0, below=1, help="γ: share that a teacher keeps at each step")
+    warmup: Literal["min", "scaled", "none"] = param(default="min", help="γ at step t: min(1-1/t, γ), (1-1/t)γ, γ")
+    teacher_mode: Literal["train", "eval"] = param(default="train", help="batch statistics, or running ones")
+    teacher_buffers: Literal["own", "copied", "averaged"] = param(
+        default="own", help="the teachers' running statistics: their own, their student's, or the moving average of it"
+    )
+    threshold_teachers: float = param(default=0.95, low=0, below=1, help="T for L_st; 0: every pixel teaches")
+    threshold_students: float = param(default=0.0, low=0, below=1, help="T for L_ss; 0: every pixel teaches")
+    confidence: Literal["target", "student"] = param(
+        default="target", help="whose confidence selects for L_st: the target's own, or the other student's"
+    )
+    sda: SDA | None = param(factory=SDA, help="strong views for the students; none: they see the weak ones")
+    fda: FDA | None = param(default=None, help="feature augmentation; none: off")
+    fda_teachers: bool = param(default=False, help="augment the teachers' logits too")
+    on_labeled: bool = param(default=False, help="L_st and L_ss on the labelled images too")
+    resolution: Literal["image", "features", "half"] = param(
+        default="half", help="of L_st and L_ss: the images', the first network's features', half of these"
+    )
+    second_head: DeepLabV3Plus | PSPNet | DeepLabV2 | None = param(
+        default=None, help="head of the second branch; none: as the first (paper's HN: pspnet)"
+    )
+
+    def check(self) -> None:
+        if self.teacher_mode == "eval" and self.teacher_buffers == "own":
+            raise FieldError(
+                "teacher_buffers must be copied or averaged where teacher_mode is eval, got 'own': a teacher that"
+                " never trains would keep the statistics that it was made with"
+            )
+
+    def unused(self) -> frozenset[str]:
+        names: set[str] = set()
+        if not self.taught:
+            names |= {"teaching", "weight_teachers", "momentum", "warmup", "teacher_mode", "teacher_buffers"}
+            names |= {"threshold_teachers", "fda_teachers"}
+        if not self.weight_students:
+            names |= {"threshold_students"}
+        if not self.threshold_teachers or not self.taught:
+            names |= {"confidence"}
+        if not self.fda:
+            names |= {"fda_teachers"}
+        if not self.distils:
+            names |= {"sda", "fda", "fda_teachers", "on_labeled", "resolution"}
+        return frozenset(names)
+
+    @property
+    def taught(self) -> bool:
+        """Whether there are teachers at all."""
+        return self.teaching != "none" and self.weight_teachers > 0
+
+    @property
+    def distils(self) -> bool:
+        """Whether there is any loss beside the supervised one."""
+        return self.taught or self.weight_students > 0
+
+    def views(self) -> Views:
+        if not self.distils:
+            return Views()
+        sda = self.sda
+        return Views(unlabeled=1, strong=int(sda is not None and sda.photometric), boxes=sda.cutmix if sda else None)
+
+    def networks(self, make: MakeNetwork) -> nn.ModuleDict:
+        first = make()
+        second = make(first.spec.replace(head=self.second_head)) if self.second_head else make()
+        nets: dict[str, nn.Module] = dict(zip(STUDENTS, (first, second), strict=True))
+        if self.taught:
+            nets |= {name: teacher_of(each) for name, each in zip(TEACHERS, (first, second), strict=True)}
+        if self.fda and self.distils:
+            augmented = [name for name in nets if name in STUDENTS or self.fda_teachers]
+            nets |= {f"{name}_scatter": self.fda.estimator_of(cast(Network, nets[name])) for name in augmented}
+        return nn.ModuleDict(nets)
+
+    def before_step(self, nets: nn.ModuleDict, step: Step) -> None:
+        if not self.taught:
+            return
+        momentum = warmed_up(self.momentum, step.index + 1, self.warmup)
+        for teacher, student in zip(TEACHERS, STUDENTS, strict=True):
+            ema_update(nets[teacher], nets[student], momentum, buffers=self.teacher_buffers == "averaged")  # Eq. 1
+            if self.teacher_buffers == "copied":
+                copy_buffers(nets[teacher], nets[student])
+
+    def loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Losses:
+        labeled = batch.labeled
+        # Labelled and unlabelled images go through a student apart, so that each kind is normalised by statistics of
+        # its own, as in the authors' code: mixed strong views scatter differently.
+        known = [see(nets[name], labeled.weak) for name in STUDENTS]
+        size = (labeled.label.shape[1], labeled.label.shape[2])
+        terms: dict[str, Term] = {
+            f"supervised{number}": Term(supervised_ce(bilinear(each.logits, size), labeled.label, step.ohem))
+            for number, each in enumerate(known, start=1)
+        }  # Eq. 6
+        if not self.distils:
+            return Losses(terms=terms)
+        scene = Scene.of(
+            batch,
+            strong=self.views().strong > 0,
+            with_labeled=self.on_labeled,
+            resolution=self.resolution,
+            features=(known[0].logits.shape[2], known[0].logits.shape[3]),
+        )
+        said = {
+            name: Said(labeled=each, unlabeled=see(nets[name], scene.images))
+            for name, each in zip(STUDENTS, known, strict=True)
+        }
+        if self.taught:
+            said |= {name: self._teach(nets[name], batch, scene) for name in TEACHERS}
+        raw = {name: scene.logits(each) for name, each in said.items()}
+        logits = (
+            raw if self.fda is None else raw | self._augmented(self.fda, nets, labeled.label, scene, said, raw, step)
+        )
+        losses = self._distillation(scene, raw, logits)
+        return Losses(terms={**terms, **losses.terms}, shares=losses.shares)  # Eq. 5
+
+    @torch.no_grad()
+    def _teach(self, teacher: nn.Module, batch: Batch, scene: Scene) -> Said:
+        """A teacher's word on the weak views, mixed as the students' images are."""
+        teacher.train(self.teacher_mode == "train")
+        labeled = see(teacher, batch.labeled.weak) if self.on_labeled else None
+        unlabeled = see(teacher, batch.unlabeled[0].weak)
+        collects = self.fda is not None and self.fda_teachers
+        return Said(labeled=labeled, unlabeled=scene.mixed(unlabeled, features=collects))
+
+    def _distillation(self, scene: Scene, raw: dict[str, torch.Tensor], logits: dict[str, torch.Tensor]) -> Losses:
+        terms: dict[str, Term] = {}
+        shares: dict[str, Share] = {}
+        if self.taught:
+            by = [self._teacher_of(student) for student in STUDENTS]
+            judges = by if self.confidence == "target" else [_other(student) for student in STUDENTS]
+            targets = self._targets(scene, raw, logits, by, judges, self.threshold_teachers)
+            value = _cross_entropies(logits, targets)  # Eq. 2; with selected targets Eq. 3
+            terms["teachers"] = Term(value, self.weight_teachers)
+            shares |= _quality("teacher", targets[0], scene, self.threshold_teachers)
+        if self.weight_students:
+            by = [_other(student) for student in STUDENTS]
+            targets = self._targets(scene, raw, logits, by, by, self.threshold_students)
+            terms["students"] = Term(_cross_entropies(logits, targets), self.weight_students)  # Eq. 7
+            shares |= _quality("student", targets[0], scene, self.threshold_students)
+        return Losses(terms=terms, shares=shares)
+
+    def _teacher_of(self, student: str) -> str:
+        """Who teaches a student: crossed in mutual distillation."""
+        at = STUDENTS.index(student)
+        return TEACHERS[1 - at if self.teaching == "mutual" else at]
+
+    def _targets(
+        self,
+        scene: Scene,
+        raw: dict[str, torch.Tensor],
+        logits: dict[str, torch.Tensor],
+        by: Sequence[str],
+        judges: Sequence[str],
+        threshold: float,
+    ) -> list[torch.Tensor]:
+        """For each student the pseudo-labels of another network, where a judge is confident."""
+        labels = [scene.without_padding(pseudo_label(logits[name])) for name in by]
+        if not threshold:
+            return labels
+        sure = [confident(raw[judge], threshold=threshold) for judge in judges]
+        return [torch.where(kept, label, IGNORE) for kept, label in zip(sure, labels, strict=True)]  # Eq. 3
+
+    def _augmented(
+        self,
+        fda: FDA,
+        nets: nn.ModuleDict,
+        label: torch.Tensor,
+        scene: Scene,
+        said: dict[str, Said],
+        raw: dict[str, torch.Tensor],
+        step: Step,
+    ) -> dict[str, torch.Tensor]:
+        """The logits of Eq. 4 by network; what was said enters the estimators first."""
+        found = {}
+        for name in (each for each in said if f"{each}_scatter" in nets):
+            estimator, seen = cast(ClassCovariance, nets[f"{name}_scatter"]), said[name]
+            classes = scene.without_padding(raw[self._class_source(name, fda)].argmax(dim=1))
+            of_unlabeled = classes[-len(scene.images) :]
+            if seen.labeled is not None:
+                collect(estimator, seen.labeled.features, label, scene.grid)
+            collect(estimator, seen.unlabeled.features, of_unlabeled, scene.grid)
+            classes = torch.cat([nearest(label, scene.grid), of_unlabeled]) if self.on_labeled else of_unlabeled
+            found[name] = fda.augmented(raw[name], classes, nets[name], estimator, step.progress)  # Eq. 4
+        return found
+
+    def _class_source(self, name: str, fda: FDA) -> str:
+        """Whose argmax says which class an unlabelled pixel of this network is."""
+        if fda.classes == "own" or name in TEACHERS:
+            return name
+        return self._teacher_of(name) if self.taught else _other(name)
+
+    def predictors(self, nets: nn.ModuleDict) -> Predictors:
+        return {name: nets[name] for name in (*STUDENTS, *TEACHERS) if name in nets}
+
+
+def _other(student: str) -> str:
+    return STUDENTS[1 - STUDENTS.index(student)]
+
+
+def _cross_entropies(logits: dict[str, torch.Tensor], targets: list[torch.Tensor]) -> torch.Tensor:
+    """Both students' cross entropies, added."""
+    first, second = (pixel_ce(logits[student], target) for student, target in zip(STUDENTS, targets, strict=True))
+    return first + second
+
+
+def _quality(of: str, target: torch.Tensor, scene: Scene, threshold: float) -> dict[str, Share]:
+    """Of the first student's targets: how many of those kept are right, and how many a threshold keeps."""
+    right, judged = agreement(target, scene.truth)
+    kept = {f"{of}_kept": Share((target != IGNORE).sum(), scene.valid.sum())} if threshold else {}
+    return {f"{of}_accuracy": Share(right, judged), **kept}

@@ -1,0 +1,241 @@
+"""MKD by hand: networks that say what their images hold, two by two pixels, one switch at a time."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from assay.data.batch import Batch, BoxMaps, Labeled, Unlabeled
+from assay.method import Losses, Step
+from methods.ema import warmed_up
+from methods.fda import FDA
+from methods.losses import ClassCovariance
+from methods.mkd import MKD, SDA
+
+IGNORE = 255
+PLAIN = {"sda": None, "threshold_teachers": 0.0, "resolution": "features"}
+NAMES = ("student1", "student2", "teacher1", "teacher2")
+LABEL = [[[0, 1], [1, IGNORE]]]
+# The logit of class 0 (that of class 1 is 0) which each network finds in a labelled, a weak and a strong image: one
+# channel each, so that an image can tell every network something else.
+KNOWN = [[[1.0, -2.0], [3.0, 0.0]], [[-1.0, 2.0], [0.5, 1.0]], [[2.0, 2.0], [-3.0, 1.0]], [[-4.0, 1.0], [1.0, -1.0]]]
+WEAK = [[[0.5, 1.0], [-2.0, 3.0]], [[1.5, -1.0], [2.0, -3.0]], [[4.0, -4.0], [1.0, -1.0]], [[-4.0, 1.0], [4.0, -0.5]]]
+STRONG = [[[2.0, -1.0], [0.5, -3.0]], [[-1.0, 2.0], [3.0, 1.0]], [[9.0, 9.0], [9.0, 9.0]], [[9.0, 9.0], [9.0, 9.0]]]
+
+
+class Looks(nn.Module):
+    """A network whose features are the images themselves; class 0's logit is one channel of them, class 1's is 0."""
+
+    def __init__(self, channel: int) -> None:
+        super().__init__()
+        self.classifier = nn.Conv2d(4, 2, 1, bias=False)
+        with torch.no_grad():
+            self.classifier.weight.zero_()[0, channel] = 1.0
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        return images
+
+    def classify(self, features: torch.Tensor) -> torch.Tensor:
+        return self.classifier(features)
+
+
+def networks(method: MKD) -> nn.ModuleDict:
+    nets = {name: Looks(channel) for channel, name in enumerate(NAMES)}
+    if method.fda:
+        augmented = NAMES if method.fda_teachers else NAMES[:2]
+        nets |= {f"{name}_scatter": ClassCovariance(2, 4, full=method.fda.full) for name in augmented}
+    return nn.ModuleDict(nets).double()
+
+
+def images(*each: list[list[list[float]]]) -> torch.Tensor:
+    return torch.tensor(each, dtype=torch.float64)
+
+
+def batch(*, weak=(WEAK,), strong=(STRONG,), valid=None, mask=None) -> Batch:
+    everywhere = torch.ones(len(weak), 2, 2, dtype=torch.bool)
+    return Batch(
+        labeled=Labeled(weak=images(KNOWN), label=torch.tensor(LABEL), valid=everywhere[:1]),
+        unlabeled=(
+            Unlabeled(
+                weak=images(*weak),
+                strong=(images(*strong),),
+                valid=everywhere if valid is None else torch.tensor(valid),
+                truth=torch.zeros(len(weak), 2, 2, dtype=torch.int64),
+            ),
+        ),
+        boxes=None if mask is None else BoxMaps(mask=torch.tensor(mask), owner=torch.zeros(len(weak), 2, 2)),
+    )
+
+
+def losses(given: Batch | None = None, *, index: int = 0, **changes: object) -> Losses:
+    method = MKD(**(PLAIN | changes))
+    return method.loss(networks(method), given or batch(), Step(index=index, total=4))
+
+
+def term(found: Losses, name: str) -> float:
+    return found.terms[name].value.item()
+
+
+def ce(*pixels: tuple[float, int]) -> float:
+    """The mean cross entropy of pixels, each the logit of class 0 (class 1's is 0) and the label."""
+    return sum(math.log1p(math.exp(-logit if label == 0 else logit)) for logit, label in pixels) / len(pixels)
+
+
+def test_supervised_losses_of_both_students_are_eq_6() -> None:
+    found = losses()
+    assert term(found, "supervised1") == pytest.approx(ce((1, 0), (-2, 1), (3, 1)))
+    assert term(found, "supervised2") == pytest.approx(ce((-1, 0), (2, 1), (0.5, 1)))
+
+
+def test_mutual_teachers_teach_the_other_student_by_eq_2() -> None:
+    from_second = ce((0.5, 1), (1, 0), (-2, 0), (3, 1))
+    from_first = ce((1.5, 0), (-1, 1), (2, 0), (-3, 1))
+    assert term(losses(), "teachers") == pytest.approx(from_second + from_first)
+
+
+def test_plain_teachers_teach_their_own_student() -> None:
+    from_first = ce((0.5, 0), (1, 1), (-2, 0), (3, 1))
+    from_second = ce((1.5, 1), (-1, 0), (2, 0), (-3, 1))
+    assert term(losses(teaching="plain"), "teachers") == pytest.approx(from_first + from_second)
+
+
+def test_students_teach_each_other_by_eq_7() -> None:
+    first = ce((0.5, 0), (1, 1), (-2, 0), (3, 1))
+    second = ce((1.5, 0), (-1, 0), (2, 1), (-3, 0))
+    assert term(losses(), "students") == pytest.approx(first + second)
+
+
+def test_selection_keeps_the_pixels_whose_own_teacher_is_confident() -> None:
+    # sigmoid(4) = 0.98, sigmoid(1) = 0.73: two pixels of each teacher reach 0.9.
+    found = losses(threshold_teachers=0.9)
+    assert term(found, "teachers") == pytest.approx(ce((0.5, 1), (-2, 0)) + ce((1.5, 0), (-1, 1)))
+    assert term(found, "students") == term(losses(), "students")
+    assert (int(found.shares["teacher_kept"].part), int(found.shares["teacher_kept"].whole)) == (2, 4)
+
+
+def test_eq_3_as_printed_selects_by_the_other_students_confidence() -> None:
+    # Student 2 reaches 0.85 = sigmoid(1.73) at 2 and -3, student 1 at -2 and 3.
+    found = losses(threshold_teachers=0.85, confidence="student")
+    assert term(found, "teachers") == pytest.approx(ce((-2, 0), (3, 1)) + ce((2, 0), (-3, 1)))
+
+
+def test_selection_among_students_is_by_the_one_that_teaches() -> None:
+    found = losses(threshold_students=0.85)
+    assert term(found, "students") == pytest.approx(ce((-2, 0), (3, 1)) + ce((2, 1), (-3, 0)))
+    assert term(found, "teachers") == term(losses(), "teachers")
+
+
+def test_strong_views_are_for_the_students_and_weak_ones_for_the_teachers() -> None:
+    found = losses(sda=SDA(cutmix=None))
+    assert term(found, "teachers") == pytest.approx(
+        ce((2, 1), (-1, 0), (0.5, 0), (-3, 1)) + ce((-1, 0), (2, 1), (3, 0), (1, 1))
+    )
+    assert term(found, "students") == pytest.approx(
+        ce((2, 1), (-1, 0), (0.5, 0), (-3, 0)) + ce((-1, 0), (2, 1), (3, 0), (1, 1))
+    )
+
+
+ZERO = [[[0.0, 0.0], [0.0, 0.0]]] * 2
+SURE = [*ZERO, [[5.0, -5.0], [5.0, 5.0]], [[-5.0, -5.0], [5.0, 5.0]]]  # teachers find 5 and -5, students 0
+MASK = [[[True, False], [False, True]], [[False, False], [True, False]]]
+
+
+def test_cutmix_mixes_the_students_images_and_the_teachers_logits_by_one_mask() -> None:
+    given = batch(weak=(WEAK, SURE), strong=(STRONG, SURE), mask=MASK)
+    found = losses(given, sda=SDA())
+    # Image 1: STRONG with SURE's students (0) at (0, 0) and (1, 1). Image 2: SURE with STRONG at (1, 0).
+    first = ce((0, 1), (-1, 0), (0.5, 0), (0, 0), (0, 1), (0, 1), (0.5, 0), (0, 0))
+    second = ce((0, 0), (2, 1), (3, 0), (0, 0), (0, 0), (0, 1), (3, 0), (0, 0))
+    assert term(found, "teachers") == pytest.approx(first + second)
+
+
+def test_without_photometric_operators_the_weak_views_are_mixed() -> None:
+    given = batch(weak=(WEAK, SURE), strong=(STRONG, SURE), mask=MASK)
+    found = losses(given, sda=SDA(photometric=False))
+    first = ce((0, 1), (1, 0), (-2, 0), (0, 0), (0, 1), (0, 1), (-2, 0), (0, 0))
+    second = ce((0, 0), (-1, 1), (2, 0), (0, 0), (0, 0), (0, 1), (2, 0), (0, 0))
+    assert term(found, "teachers") == pytest.approx(first + second)
+
+
+def test_padded_pixels_are_never_trained_on_and_move_with_the_mask() -> None:
+    valid = [[[True, False], [True, True]], [[True, True], [True, False]]]
+    found = losses(batch(weak=(WEAK, SURE), strong=(STRONG, SURE), mask=MASK, valid=valid), sda=SDA())
+    first = ce((0, 1), (0.5, 0), (0, 1), (0, 1), (0.5, 0))
+    second = ce((0, 0), (3, 0), (0, 0), (0, 1), (3, 0))
+    assert term(found, "teachers") == pytest.approx(first + second)
+
+
+def test_on_labeled_adds_the_pixels_of_the_labelled_images() -> None:
+    found = losses(on_labeled=True)
+    first = ce((1, 1), (-2, 0), (3, 0), (0, 1), (0.5, 1), (1, 0), (-2, 0), (3, 1))
+    second = ce((-1, 0), (2, 0), (0.5, 1), (1, 0), (1.5, 0), (-1, 1), (2, 0), (-3, 1))
+    assert term(found, "teachers") == pytest.approx(first + second)
+
+
+def test_half_resolution_takes_the_mean_of_two_by_two_logits() -> None:
+    # Means of the four logits: students 0.625 and -0.125, teachers 0 (class 0 of two equal ones) and 0.125.
+    found = losses(resolution="half")
+    assert term(found, "teachers") == pytest.approx(ce((0.625, 0)) + ce((-0.125, 0)))
+
+
+def variance(values: list[float]) -> float:
+    mean = sum(values) / len(values)
+    return sum((value - mean) ** 2 for value in values) / len(values)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_fda_adds_half_lambda_times_the_variance_of_the_pixels_class(full: bool) -> None:
+    # w_0 - w_1 picks a student's own channel, so the added term is λ/2 times its variance within the class. Student 1
+    # has class 0 at labels 0 and where teacher 2 says 0, student 2 where teacher 1 does.
+    found = losses(fda=FDA(strength=2.0, schedule="linear", full=full), index=2)  # λ/2 = 0.5
+    first0, first1 = variance([1, 1, -2]) / 2, variance([-2, 3, 0.5, 3]) / 2
+    second0, second1 = variance([-1, 1.5, 2]) / 2, variance([2, 0.5, -1, -3]) / 2
+    # At class 0 the logit of class 1 rises, at class 1 that of class 0.
+    first = [0.5 + first1, 1 - first0, -2 - first0, 3 + first1]
+    second = [1.5 - second0, -1 + second1, 2 - second0, -3 + second1]
+    expected = ce(*zip(first, (1, 0, 0, 1), strict=True)) + ce(*zip(second, (0, 1, 0, 1), strict=True))
+    assert term(found, "teachers") == pytest.approx(expected)
+    students = [[int(value < 0) for value in each] for each in (second, first)]
+    expected = ce(*zip(first, students[0], strict=True)) + ce(*zip(second, students[1], strict=True))
+    assert term(found, "students") == pytest.approx(expected)
+
+
+def test_fda_by_the_networks_own_classes() -> None:
+    found = losses(fda=FDA(strength=2.0, schedule="linear", classes="own"), index=2)
+    first0, first1 = variance([1, 0.5, 1, 3]) / 2, variance([-2, 3, -2]) / 2
+    second0, second1 = variance([-1, 1.5, 2]) / 2, variance([2, 0.5, -1, -3]) / 2
+    first = [0.5 - first0, 1 - first0, -2 + first1, 3 - first0]
+    second = [1.5 - second0, -1 + second1, 2 - second0, -3 + second1]
+    expected = ce(*zip(first, (1, 0, 0, 1), strict=True)) + ce(*zip(second, (0, 1, 0, 1), strict=True))
+    assert term(found, "teachers") == pytest.approx(expected)
+
+
+def test_fda_of_the_teachers_can_turn_their_pseudo_labels_but_not_their_confidence() -> None:
+    # Teacher 1 says class 0 at 4 and 1 (variance 2.25), class 1 at -4 and -1: with λ/2 = 1 only its 4 and -4 stay.
+    fda = FDA(strength=2.0, schedule="linear")
+    method = MKD(**(PLAIN | {"fda": fda, "fda_teachers": True, "weight_students": 0.0}))
+    nets = networks(method)
+    for name in NAMES[:2]:  # only the teachers' estimators are looked at here
+        nets[name].classifier.weight.data.zero_()
+    found = method.loss(nets, batch(), Step(index=4, total=4))
+    turned = found.shares["teacher_accuracy"]  # of teacher 2: 0 at 1 and 4 (variance 2.25), 1 at -4 and -0.5
+    assert (int(turned.part), int(turned.whole)) == (2, 4)
+    assert term(found, "teachers") == pytest.approx(2 * math.log(2))
+    selected = MKD(**(PLAIN | {"fda": fda, "fda_teachers": True, "threshold_teachers": 0.7, "weight_students": 0.0}))
+    kept = selected.loss(networks(selected), batch(), Step(index=4, total=4)).shares["teacher_kept"]
+    assert int(kept.part) == 3  # the confidences of -4, 1 and 4
+
+
+def test_lambda_rises_from_0_as_a_cosine_or_a_line() -> None:
+    quarters = [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert [FDA().strength_at(at) for at in quarters] == pytest.approx([0, 0.22, 0.75, 1.28, 1.5], abs=0.005)
+    assert [FDA(schedule="linear").strength_at(at) for at in quarters] == pytest.approx([0, 0.375, 0.75, 1.125, 1.5])
+
+
+def test_gamma_rises_from_0_to_its_value_or_stays() -> None:
+    assert [warmed_up(0.6, t, "min") for t in (1, 2, 3, 100)] == pytest.approx([0, 0.5, 0.6, 0.6])
+    assert [warmed_up(0.6, t, "scaled") for t in (1, 2, 3, 100)] == pytest.approx([0, 0.3, 0.4, 0.594])
+    assert [warmed_up(0.6, t, "none") for t in (1, 2)] == [0.6, 0.6]
