@@ -84,7 +84,7 @@ def in_gangs(count: int, out: Path) -> float:
     store = LocalStore(out / "store")
     run_gangs(
         Run(
-            plan=Plan(nodes=nodes, keys=list(nodes), unresolved={}),
+            plan=Plan(nodes=nodes, keys=list(nodes), problems=[""] * len(nodes)),
             store=store,
             out=out,
             places=Places(),

@@ -85,11 +85,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_gang_gives_the_same_bits_as_one_process_and_leaves_nothing(whole: Path, tmp_path: Path) -> None:
     said = finished(tmp_path, "--gangs", "2")
-    assert "2 gangs of 1 workers" in said
+    assert "2 gangs of 1 worker " in said
     pd.testing.assert_frame_equal(results(tmp_path), results(whole), check_exact=True)
     wait_until_nothing_is_left(str(tmp_path))
     again = finished(tmp_path, "--gangs", "2")
-    assert "9 done" in again and "gangs of 1 workers on" not in again, "nothing is left to train: Ray is not started"
+    assert "9 done" in again and "gangs of 1 worker on" not in again, "nothing is left to train: Ray is not started"
 
 
 def test_two_workers_agree_with_one_to_rounding(whole: Path, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_column_that_the_profile_does_not_map_is_laid_out_as_quoted_and_not_ru
     of = study(Row("row", {"method": "cps"}))
     assert ALL not in {cell.column for cell in cells(of)}
     columns = {each.label: each.note for each in layout_of(of, of.profiles[0]).tables[0].columns}
-    assert columns[ALL] == "quoted, not trained in this profile" and "quoted" not in columns[FEW]
+    assert columns[ALL] == "quoted: not trained in this profile" and "quoted" not in columns[FEW]
     assert f"the same training as {MORE}" in columns[FEW]
 
 

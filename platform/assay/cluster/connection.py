@@ -60,7 +60,7 @@ class Connection:
         totals = Counter[str]()
         for node in nodes:
             totals.update(node.total)
-        machines = "this machine" if self.is_own else f"the Ray cluster at {self.address}, {_count(len(nodes), 'node')}"
+        machines = "this machine" if self.is_own else f"the Ray cluster at {self.address}, {count(len(nodes), 'node')}"
         return f"{machines}: {_amounts(totals) or 'no CPU'}"
 
     def resources(self) -> list[NodeResources]:
@@ -167,7 +167,7 @@ def _own(*, cpus: int | None, dashboard: bool, quiet: bool) -> Iterator[Connecti
                 ray,
                 quiet=quiet,
                 address="local",
-                num_cpus=cpus or _cpus(),
+                num_cpus=cpus or cpus_here(),
                 object_store_memory=OBJECT_STORE,
                 include_dashboard=dashboard,
                 _temp_dir=folder,
@@ -201,8 +201,8 @@ def _own_environment() -> dict[str, str | None]:
     }
 
 
-def _cpus() -> int:
-    from ray._private.utils import get_num_cpus
+def cpus_here() -> int:
+    """How many CPUs a Ray of our own takes by default."""
 
     # Ray knows the quota of a container, and not which CPUs a batch system left to this process.
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else math.inf
@@ -356,8 +356,9 @@ def _held_by_job(address: str) -> tuple[dict[str, Counter[str]], dict[str, str]]
 
 def _amounts(resources: Mapping[str, float]) -> str:
     """The processors among resources, in words."""
-    return ", ".join(_count(resources[kind], kind) for kind in ("CPU", "GPU") if resources.get(kind))
+    return ", ".join(count(resources[kind], kind) for kind in ("CPU", "GPU") if resources.get(kind))
 
 
-def _count(number: float, noun: str) -> str:
+def count(number: float, noun: str) -> str:
+    """1 gang, 2 gangs."""
     return f"{number:g} {noun}{'' if number == 1 else 's'}"

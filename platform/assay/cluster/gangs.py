@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from assay.cluster.connection import NodeResources, connect, is_in_job
+from assay.cluster.connection import NodeResources, connect, count, is_in_job
 from assay.cluster.gang import NAMESPACE, Orders, work
 from assay.cluster.proofs import Expectation, code_hash, keep_nonce, remove_nonce, require_absolute, write_nonce
 from assay.errors import AssayError, UserError
@@ -79,7 +79,7 @@ def run_gangs(
         nodes = connection.resources()
         require_absolute(run.written_out, multi_node=len(nodes) > 1, in_job=is_in_job())
         shape = fitting(run.shape, nodes, len(run.plan.to_run))
-        say(f"{shape.gangs} gangs of {shape.workers} workers on {connection.describe()}")
+        say(f"{count(shape.gangs, 'gang')} of {count(shape.workers, 'worker')} on {connection.describe()}")
         if not fits_now(shape, nodes):
             say(f"waiting for resources that others hold now. {connection.who_holds()}")
         # Several nodes need a folder that all see; what Ray Train keeps there is a few lines.

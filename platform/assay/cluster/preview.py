@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from assay.cluster.connection import NodeResources, _cpus, cluster_address, connect
+from assay.cluster.connection import NodeResources, cluster_address, connect, cpus_here
 from assay.cluster.gangs import Shape, fitting
 
 
@@ -28,7 +28,7 @@ def _this_machine() -> NodeResources:
     found = manager.get_current_node_num_accelerators() if manager is not None else 0
     chosen = manager.get_current_process_visible_accelerator_ids() if manager is not None else None
     gpus = found if chosen is None else min(found, len(chosen))
-    total = {"CPU": float(_cpus())} | ({"GPU": float(gpus)} if gpus else {})
+    total = {"CPU": float(cpus_here())} | ({"GPU": float(gpus)} if gpus else {})
     return NodeResources(node_id="", name="", total=total, free=dict(total))
 
 

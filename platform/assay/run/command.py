@@ -55,7 +55,7 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
     print_plan(plan, cells, session.profile, session.store, where=where, probed=costs, real=real, say=say)
     if asked.plan:
         return 0
-    if plan.unresolved:
+    if plan.unresolved and not plan.nodes:
         raise UserError(
             f"{next(iter(plan.unresolved))} A run needs what its cells name where it is started: on a cluster, send it"
             " as a job, with --address http://HEAD:8265."

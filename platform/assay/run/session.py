@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import UserError
-from assay.experiment import Experiment, Runtime
+from assay.experiment import Runtime
 from assay.overrides import Override, apply, overrides_of
 from assay.places import Places
 from assay.resolve import Resolved, Resolver
@@ -132,7 +132,7 @@ class Session:
     def write_plan(self, cells: Sequence[Cell], plan: Plan) -> None:
         """Write down what was planned, with its keys."""
         planned = []
-        for cell, key in zip(cells, plan.keys, strict=True):
+        for cell, key, problem in zip(cells, plan.keys, plan.problems, strict=True):
             depends = _needed(plan.nodes[key].resolved) if key else []
             planned.append(
                 {
@@ -144,6 +144,7 @@ class Session:
                     "paper_miou": cell.paper,
                     "differs": cell.differs,
                     "key": key,
+                    "problem": problem,
                     "meaning": meaning(plan.nodes[key].resolved) if key else "",
                     "depends": depends,
                     "experiment": json.dumps(cell.experiment.to_json()),
@@ -178,12 +179,12 @@ class Session:
         if stopped.is_set():
             say(f"stopped, with checkpoints. The same command continues: {_command()}")
             return 128 + stopped.signal
-        return code
+        return 1 if plan.unresolved else code
 
     def _news(self, plan: Plan) -> News:
         ended = {node.key: node.state.name for node in plan.in_state("done", "failed")}
         display = Display(
-            {node.key: _label(node.resolved.experiment) for node in plan.nodes.values()},
+            {node.key: (node.called, node.resolved.experiment.recipe.steps) for node in plan.nodes.values()},
             ended=ended | {node.key: "blocked" for node in plan.blocked},
             holder=lambda key: records.state(self.store, key).detail,
             say=say,
@@ -255,13 +256,6 @@ def _needed(resolved: Resolved) -> list[str]:
     """The keys of everything that must be trained before, however far below."""
     direct = list(resolved.inputs.values())
     return list(dict.fromkeys(key for each in direct for key in [*_needed(each), each.key]))
-
-
-def _label(experiment: Experiment) -> tuple[str, int]:
-    """What an experiment is called while it runs, and its steps."""
-    data = experiment.data
-    called = f"{experiment.method.name} {data.source.name} {data.split.labeled} seed {experiment.seed}"
-    return called, experiment.recipe.steps
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Ablation tables as values, and the work that they mean."""
 
 from assay.study.tables import (
+    Changes,
     Like,
     PaperRow,
     Profile,
@@ -14,6 +15,7 @@ from assay.study.tables import (
 )
 
 __all__ = [
+    "Changes",
     "Like",
     "PaperRow",
     "Profile",

@@ -99,7 +99,7 @@ def _start(profile: Profile) -> Experiment:
 
 
 def _cells_of_row(table: Table, row: Row, profile: Profile, choice: Choice, start: Experiment) -> Iterator[Cell]:
-    for column in _columns_of(table, profile, choice):
+    for column in _columns_of(table, profile, choice) if not row.quoted else ():
         yield from _seeds(table, row, column, profile, choice, start)
 
 
@@ -167,6 +167,7 @@ def _changes(table: Table, row: Row, column: str, profile: Profile) -> dict[str,
         **table.changes,
         **(profile.column(table.name, column) or {}),
         **row.changes,
+        **profile.row(table.name, row.label),
         **row.by_column.get(column, {}),
     }
 
@@ -212,7 +213,7 @@ def _note(table: Table, column: str, profile: Profile) -> str:
     """What a column was trained on here, and which other columns are trained on the same."""
     changes = profile.column(table.name, column)
     if changes is None:
-        return "quoted, not trained in this profile"
+        return f"quoted: {profile.why_quoted(table.name, column)}"
     same = [each for each in table.columns if each != column and profile.column(table.name, each) == changes]
     said = ", ".join(f"{path.removeprefix('data.')} = {to_json(value)}" for path, value in changes.items())
     return said + (f" (the same training as {', '.join(same)})" if same else "")

@@ -7,6 +7,7 @@ node of its own.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from assay.errors import UserError
@@ -29,6 +30,16 @@ class Node:
     state: records.State
     cells: int = 0  # how many cells show it
     needed_by: int = 0  # how many experiments of the plan need it
+    shown_in: str = ""  # row, column and seed of the first cell that shows it
+
+    @property
+    def called(self) -> str:
+        """What a person knows it by: its place in the tables, or what it is where it is only somebody's input."""
+        experiment = self.resolved.experiment
+        data = experiment.data
+        return self.shown_in or (
+            f"{experiment.method.name} {data.source.name} {data.split.labeled} seed {experiment.seed}"
+        )
 
 
 @dataclasses.dataclass
@@ -37,7 +48,12 @@ class Plan:
 
     nodes: dict[str, Node]
     keys: list[str | None]  # of each cell, None where it could not be resolved here
-    unresolved: dict[str, int]  # why, and how many cells
+    problems: list[str]  # of each cell, why it could not be resolved; empty where it could
+
+    @property
+    def unresolved(self) -> Counter[str]:
+        """Why cells could not be resolved here, and how many."""
+        return Counter(filter(None, self.problems))
 
     def in_state(self, *names: str) -> list[Node]:
         """The nodes in one of these states."""
@@ -84,17 +100,20 @@ def make_plan(cells: Sequence[Cell], store: Store, places: Places) -> Plan:
     resolver = Resolver(places)
     stored = set(store.keys())
     observer = Observer()
-    plan = Plan(nodes={}, keys=[], unresolved={})
+    plan = Plan(nodes={}, keys=[], problems=[])
     for cell in cells:
         try:
             resolved = resolver.resolve(cell.experiment)
         except UserError as error:  # data, lists or weights that are not here, or not what they should be
-            plan.unresolved[str(error)] = plan.unresolved.get(str(error), 0) + 1
+            plan.problems.append(str(error))
             plan.keys.append(None)
             continue
         _add(plan, resolved, lambda key: _state(store, stored, key, observer))
-        plan.nodes[resolved.key].cells += 1
+        node = plan.nodes[resolved.key]
+        node.cells += 1
+        node.shown_in = node.shown_in or f"{cell.row} | {cell.column} | seed {cell.seed}"
         plan.keys.append(resolved.key)
+        plan.problems.append("")
     return plan
 
 

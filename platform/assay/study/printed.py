@@ -77,12 +77,13 @@ def _print_states(plan: Plan, say: Callable[[str], None]) -> None:
 
 
 def _print_nodes(todo: Sequence[Node], say: Callable[[str], None]) -> None:
+    width = max((len(node.called) for node in todo[:SHOWN]), default=0)
     for node in todo[:SHOWN]:
         experiment = node.resolved.experiment
         needs = [each.key for each in node.resolved.inputs.values()]
         say(
-            f"  {node.key}  {experiment.method.name:14} seed {experiment.seed}  {experiment.recipe.steps} steps"
-            f"  {_count(node.cells, 'cell')}" + (f"  after {', '.join(needs)}" if needs else "")
+            f"  {node.key}  {node.called:{width}}  {experiment.recipe.steps} steps  {_count(node.cells, 'cell')}"
+            + (f"  after {', '.join(needs)}" if needs else "")
         )
     if len(todo) > SHOWN:
         say(f"  and {len(todo) - SHOWN} more")

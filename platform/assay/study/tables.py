@@ -57,6 +57,7 @@ class Row:
     paper: str | PaperRow | None = None  # the paper's label, where its numbers are looked up; no number where none
     by_column: Mapping[str, Changes] = dataclasses.field(default_factory=dict)  # more changes, by column
     notes: tuple[str, ...] = ()
+    quoted: bool = False  # only the paper's numbers are shown; nothing here trains it
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,6 +99,8 @@ class Profile:
     start: Callable[[], tuple[Data, Net, Recipe]]
     columns: Mapping[str, Changes]  # by "table/column" or by column: where the column's data are
     changes: Changes = dataclasses.field(default_factory=dict)  # of everything in this profile
+    rows: Mapping[str, Changes] = dataclasses.field(default_factory=dict)  # more changes, by "table/row" or by row
+    lacks: Mapping[str, str] = dataclasses.field(default_factory=dict)  # why a column is only quoted, as `columns`
     seeds: tuple[int, ...] = (0, 1, 2)
     tables: tuple[str, ...] = ()  # run when none are chosen; all if empty
     shown: tuple[str, ...] = ()  # columns that are run when none are chosen; all if empty
@@ -107,6 +110,14 @@ class Profile:
     def column(self, table: str, column: str) -> Changes | None:
         """The changes that a column of a table means here, or None where it is only quoted."""
         return self.columns.get(f"{table}/{column}", self.columns.get(column))
+
+    def row(self, table: str, row: str) -> Changes:
+        """What a row changes in this profile beside what it changes in all: the network that its label names."""
+        return self.rows.get(f"{table}/{row}", self.rows.get(row, NONE))
+
+    def why_quoted(self, table: str, column: str) -> str:
+        """Why a column is not trained here."""
+        return self.lacks.get(f"{table}/{column}", self.lacks.get(column, "not trained in this profile"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
