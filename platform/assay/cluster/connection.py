@@ -203,6 +203,7 @@ def _own_environment() -> dict[str, str | None]:
 
 def cpus_here() -> int:
     """How many CPUs a Ray of our own takes by default."""
+    from ray._private.utils import get_num_cpus
 
     # Ray knows the quota of a container, and not which CPUs a batch system left to this process.
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else math.inf

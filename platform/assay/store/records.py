@@ -83,9 +83,9 @@ def silent_ends(store: Store, key: str) -> int:
     """How many attempts in a row began at the step of the last one and ended without a word: by a kill, a crash."""
     count, step = 0, None
     for _, document in reversed(_lines(store, key, HISTORY)):
-        if "ended" in document or (step is not None and document["from_step"] != step):
+        if "ended" in document or (step is not None and document.get("from_step") != step):
             break
-        step = document["from_step"]
+        step = document.get("from_step")
         count += 1
     return count
 
@@ -157,7 +157,7 @@ def _final_failure(store: Store, key: str) -> dict[str, Any] | None:
     if recent and recent[-1].get("final"):
         return recent[-1]
     if silent_ends(store, key) >= ATTEMPTS:
-        step = attempts(store, key)[-1]["from_step"]
+        step = attempts(store, key)[-1].get("from_step")
         return {"error": given_up(f"its process ended without a word after step {step}")}
     return None
 
