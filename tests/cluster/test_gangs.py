@@ -194,3 +194,26 @@ def test_a_failing_experiment_fails_alone(tmp_path: Path) -> None:
     assert "failed" in said
     attempts = [json.loads(line) for path in tmp_path.glob("store/*/attempts.jsonl") for line in path.open()]
     assert sum("from_step" in each for each in attempts) == 2, "what cannot get better is not tried again"
+
+
+def test_a_store_that_cannot_be_written_ends_the_run_and_fails_nobody(tmp_path: Path) -> None:
+    flags = ["--gangs", "1", "--rows", "Supervised", "CPS"]
+    planned = [line.split()[0] for line in finished(tmp_path, *flags, "--plan").splitlines() if "steps" in line]
+    assert len(planned) == 4
+    (tmp_path / "store").mkdir(parents=True)
+    obstacle = tmp_path / "store" / planned[1]
+    obstacle.write_text("a file where a folder must be")
+    done = subprocess.run(
+        command(tmp_path, *flags),
+        env=environment(str(tmp_path)),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1 and "a file stands where a folder must be" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+    obstacle.unlink()
+    states = pd.read_parquet(tmp_path / "tiny" / "quick" / "results.parquet").set_index("key")["status"]
+    assert states[planned[0]] == "done" and set(states[planned[1:]]) == {"waiting"}
+    wait_until_nothing_is_left(str(tmp_path))

@@ -382,3 +382,23 @@ def test_a_study_gives_as_a_job_what_it_gives_in_one_process(head: Head, tmp_pat
     assert len(tables["alone"]) == 2
     pd.testing.assert_frame_equal(tables["address"], tables["alone"], check_exact=True)
     pd.testing.assert_frame_equal(tables["submit"], tables["alone"], check_exact=True)
+
+
+def test_ctrl_c_ends_a_run_that_waits_for_what_others_hold(head: Head, tmp_path: Path) -> None:
+    script = [sys.executable, str(ROOT / "studies" / "baseline_benchmark.py"), "--address", head.address]
+    flags = ["--gangs", "1", "--rows", "Supervised", "--seeds", "0", "--out", str(tmp_path)]
+    environment = head.environment | {"PYTHONUNBUFFERED": "1"}
+    hold = HOLD.format(address=head.address).replace('"CPU": 1', '"CPU": 2')
+    with head.start(hold) as other:
+        read_until(other, "holding")
+        with subprocess.Popen(
+            [*script, *flags], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as run:
+            said = read_until(run, "waiting for resources that others hold now")
+            assert "2 CPUs" in said
+            time.sleep(2)
+            run.send_signal(signal.SIGINT)
+            rest, _ = run.communicate(timeout=60)
+        other.kill()
+    assert run.returncode == 130 and "The same command continues" in rest, rest
+    assert "Traceback" not in rest

@@ -138,8 +138,12 @@ class Study:
         for table in self.tables:
             table.check()
         places = [*columns, *(f"{table.name}/{column}" for table in self.tables for column in table.columns)]
+        labels = [(table.name, row.label) for table in self.tables for row in table.rows]
+        rows = [*(label for _, label in labels), *(f"{table}/{label}" for table, label in labels)]
         for profile in self.profiles:
             _check_known(profile.columns, places, f"profile {profile.name}, columns: there is no")
+            _check_known(profile.lacks, places, f"profile {profile.name}, lacks: there is no")
+            _check_known(profile.rows, rows, f"profile {profile.name}, rows: there is no")
             _check_known(profile.tables, tables, f"profile {profile.name}, tables: there is no")
             _check_known(profile.shown, columns, f"profile {profile.name}, shown: there is no column")
 

@@ -1,0 +1,207 @@
+"""The comparisons of Mutual Knowledge Distillation (Yuan et al., ACM MM 2023): tables 1, 2 and 3 of the paper.
+
+    python studies/mkd_benchmark.py                              table 1 on drawn shapes, minutes on two cores
+    python studies/mkd_benchmark.py --profile paper --workers 4  PASCAL VOC, as the paper trains
+    python studies/mkd_benchmark.py --profile paper --plan       what is trained, quoted, and missing
+
+Rows whose methods this project has are trained, all with one recipe; the other rows are the paper's numbers alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # a checkout works without being installed
+
+from assay.terminal import interrupt_in_one_line  # noqa: E402
+
+interrupt_in_one_line()  # from here on, imports included
+
+from assay.presets import quick, voc  # noqa: E402
+from assay.run import main  # noqa: E402
+from assay.study import Changes, Profile, Row, Study, Table, by_column  # noqa: E402
+from studies.baseline_benchmark import CUTMIX  # noqa: E402
+from studies.mkd_ablation import (  # noqa: E402
+    FEW_LABELS,
+    PAPER,
+    SHARES,
+    few_labels,
+    few_labels_of_all,
+    many_labels,
+    share_of,
+)
+
+SUPERVISED: Changes = {"method": "supervised"}
+MEAN_TEACHER: Changes = {"method": "mean_teacher"}
+CUTMIX_SEG: Changes = {"method": "cutmix_seg"}
+CPS: Changes = {"method": "cps"}
+OURS: Changes = {"method": "mkd"}  # table 4's last row
+WITHOUT_KS: Changes = {**OURS, "method.threshold_teachers": 0.0}
+
+
+def quoted(*labels: str) -> tuple[Row, ...]:
+    """Rows of methods that this project does not have."""
+    return tuple(Row(label, paper=label, quoted=True) for label in labels)
+
+
+TABLE1 = Table(
+    name="mkd.table1",
+    title="PASCAL VOC, few labels",
+    columns=FEW_LABELS,
+    rows=(
+        Row("SupOnly-R50", SUPERVISED, paper="SupOnly-R50"),
+        Row("SupOnly-R101", SUPERVISED, paper="SupOnly-R101"),
+        *quoted("CCT-R50 [28]"),
+        Row("MT-R101", MEAN_TEACHER, paper="MT-R101 [31]"),
+        *quoted("AdvSemSeg-R101 [19]", "VAT-R101 [26]"),
+        Row("CutMix-Seg-R101", CUTMIX_SEG, paper="CutMix-Seg-R101 [42]"),
+        *quoted("PC 2 Seg-R101 [46]", "GCT-R101 [20]", "PseudoSeg-R101 [48]"),
+        Row("CPS-R101", CUTMIX, paper="CPS-R101 [5]", notes=("with CutMix",)),
+        *quoted("SimpleBaseline-R101 [41]"),
+        Row("Ours-R50", WITHOUT_KS, paper="Ours-R50"),
+        Row(
+            "Ours-R101",
+            WITHOUT_KS,
+            paper="Ours-R101",
+            notes=("which parts it has is not stated: those of the row marked *, but for knowledge selection",),
+        ),
+    ),
+    reference="SupOnly-R101",
+)
+# The same labels; all of the 10582 images that have none of these are unlabelled.
+TABLE1_ALL = Table(
+    name="mkd.table1.dagger",
+    title="PASCAL VOC, few labels, all 10582 images",
+    columns=FEW_LABELS,
+    rows=(
+        *quoted("PS-MT-R101 [24] †", "ST++-R101 [39] †", "U2PL-R101 [35] †"),
+        Row("Ours-R101 †", WITHOUT_KS, paper="Ours-R101 †"),
+        Row("Ours-R101 † *", OURS, paper="Ours-R101 † *", notes=("* = knowledge selection at T = 0.95 (section 4.2)",)),
+    ),
+    reference="Ours-R101 †",
+)
+LABELS = ("1/16(662)", "1/8(1323)", "1/4(2646)", "1/2(5291)")
+ENCODERS = {"R50": "resnet50", "R101": "resnet101"}
+TABLE2 = Table(
+    name="mkd.table2",
+    title="PASCAL VOC with augmented labels",
+    columns=tuple(f"{net} {share}" for net in ENCODERS for share in LABELS),
+    rows=(
+        Row("SupOnly", SUPERVISED, paper="SupOnly"),
+        Row("MT", MEAN_TEACHER, paper="MT [31]"),
+        *quoted("CCT [28]"),
+        Row("CutMix-Seg", CUTMIX_SEG, paper="CutMix-Seg [42]"),
+        *quoted("GCT [20]"),
+        Row("CPS", CPS, paper="CPS [5]"),
+        Row("CPS w/ CutMix", CUTMIX, paper="CPS w/ CutMix [5]"),
+        *quoted("PS-MT [24]", "ST++ [39]"),
+        Row("Ours", OURS, paper="Ours"),
+    ),
+    reference="SupOnly",
+)
+TABLE2_U2PL = Table(
+    name="mkd.table2.u2pl",
+    title="PASCAL VOC with augmented labels, U2PL's lists",
+    columns=tuple(f"R101 {share}" for share in LABELS),
+    rows=(
+        Row("SupOnly ‡", SUPERVISED, paper="SupOnly ‡"),
+        *quoted("U2PL ‡ [35]"),
+        Row("Ours ‡", OURS, paper="Ours ‡"),
+    ),
+    reference="SupOnly ‡",
+)
+CITYSCAPES = ("1/16(186)", "1/8(372)", "1/4(744)", "1/2(1488)")
+TABLE2_CITYSCAPES = Table(
+    name="mkd.table2.cityscapes",
+    title="Cityscapes",
+    columns=tuple(f"{net} {share}" for net in ENCODERS for share in CITYSCAPES),
+    rows=(
+        Row("SupOnly", SUPERVISED, paper="SupOnly"),
+        *quoted("SupOnly ‡"),
+        Row("MT", MEAN_TEACHER, paper="MT [31]"),
+        *quoted("CCT [28]"),
+        Row("CutMix-Seg", CUTMIX_SEG, paper="CutMix-Seg [11]"),
+        *quoted("GCT [20]"),
+        Row("CPS", CPS, paper="CPS [5]"),
+        Row("CPS w/ CutMix", CUTMIX, paper="CPS w/ CutMix [5]"),
+        *quoted("CPS ‡★ [5]", "SimpleBaseline [41]", "PS-MT [24]", "U2PL ‡ [35]"),
+        Row("Ours", OURS, paper="Ours"),
+        *quoted("Ours ‡"),
+    ),
+    reference="SupOnly",
+)
+TABLE3 = Table(
+    name="mkd.table3",
+    title="COCO, Xception-65",
+    columns=("1/512(232)", "1/256(463)", "1/128(925)", "1/64(1849)", "1/32(3697)"),
+    rows=(
+        Row("SupOnly", SUPERVISED, paper="SupOnly"),
+        *quoted("PseudoSeg [48]", "PC2Seg [46]"),
+        Row("Ours", OURS, paper="Ours"),
+    ),
+    reference="SupOnly",
+)
+TABLES = (TABLE1, TABLE1_ALL, TABLE2, TABLE2_U2PL, TABLE2_CITYSCAPES, TABLE3)
+
+
+def drawn(column: str) -> Changes:
+    """The same share of whatever data the profile has; the network is the profile's too."""
+    return {"data.split.labeled": SHARES[share_of(column.split()[-1])]}
+
+
+def by_encoder(column: str) -> Changes:
+    """Table 2's columns name their network."""
+    net, share = column.split()
+    return {**many_labels(share), "net.encoder.arch": ENCODERS[net]}
+
+
+def lists_of_u2pl(column: str) -> Changes:
+    """U2PL's own lists, which must be fetched from its authors: they label the 1464 fine masks first."""
+    _, share = column.split()
+    listed = f"u2pl/pascal/{share_of(share).replace('/', '_')}/labeled.txt"
+    return {**by_encoder(column), "data.split.labeled": listed}
+
+
+ON_SHAPES = by_column(TABLE1, drawn) | by_column(TABLE1_ALL, drawn) | by_column(TABLE2, drawn)
+NOT_SUPPORTED = {
+    f"{table.name}/{column}": f"{name} is not among this project's data sets yet"
+    for table, name in ((TABLE2_CITYSCAPES, "Cityscapes"), (TABLE3, "COCO"))
+    for column in table.columns
+}
+
+STUDY = Study(
+    name="mkd_benchmark",
+    title="Mutual Knowledge Distillation: comparisons (tables 1, 2 and 3)",
+    tables=TABLES,
+    profiles=(
+        Profile(
+            name="quick",
+            note="drawn shapes of 32 x 32 pixels and a very small network; nothing here repeats the paper's numbers",
+            start=quick,
+            columns=ON_SHAPES,
+            lacks=NOT_SUPPORTED,
+            seeds=(0,),
+            tables=(TABLE1.name,),
+            shown=("1/16(92)",),
+            differs="trained on drawn shapes",
+        ),
+        Profile(
+            name="paper",
+            note="PASCAL VOC 2012 with ImageNet weights and the paper's lists, for four A100s a training",
+            start=voc,
+            changes=PAPER,
+            rows={row.label: {"net.encoder.arch": "resnet50"} for row in TABLE1.rows if row.label.endswith("-R50")},
+            runtime={"loader_workers": 4},
+            columns=by_column(TABLE1, few_labels)
+            | by_column(TABLE1_ALL, few_labels_of_all)
+            | by_column(TABLE2, by_encoder)
+            | by_column(TABLE2_U2PL, lists_of_u2pl),
+            lacks=NOT_SUPPORTED,
+        ),
+    ),
+)
+
+if __name__ == "__main__":
+    sys.exit(main(STUDY))

@@ -1,0 +1,219 @@
+"""What MKD's studies train: every value of the paper's profile with its source, and which parts each row has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from assay.study.cells import Cell, Choice, cells_of, paper_number, profile_of
+from assay.study.tables import Study
+from studies import mkd_ablation, mkd_benchmark
+
+# path | value | source: the paper (section), the authors' code where the paper is silent, ours where both are.
+PAPER = """
+method.name | "mkd" | 3
+method.teaching | "mutual" | 3.2, table 4
+method.weight_teachers | 1.5 | code
+method.weight_students | 1.0 | code
+method.momentum | 0.6 | code
+method.warmup | "min" | code
+method.teacher_mode | "train" | code
+method.teacher_buffers | "own" | code
+method.threshold_teachers | 0.95 | 3.2
+method.threshold_students | 0.0 | 3.2: worse where it is applied to the other student
+method.confidence | "target" | 3.2 in words, code; Eq. 3 prints the student's
+method.sda.name | "sda" | 3.3
+method.sda.photometric | true | 3.3
+method.sda.cutmix.name | "boxes" | code
+method.sda.cutmix.num_boxes | 3 | code
+method.sda.cutmix.area | [0.25, 0.5] | code
+method.sda.cutmix.rule | "toggle" | code
+method.fda | null | table 4: its last row has none
+method.fda_teachers | false | not used without FDA
+method.on_labeled | false | Eq. 2 and 7; the code takes labelled images too
+method.resolution | "half" | code
+method.second_head | null | table 6: same network
+data.source.name | "voc" | 4.1
+data.source.masks | "aug" | 4.1
+data.split.labeled | "cps/voc/train_aug_labeled_1-16.txt" | table 2: CPS's lists
+data.split.unlabeled | "rest" | table 1: the remaining images
+data.split.labeled_pool | "train_aug" | 4.1
+data.split.seed | 0 | not used with a list
+data.split.keep_repeated | false | ours
+net.encoder.arch | "resnet101" | table 4
+net.encoder.output_stride | 16 | code
+net.encoder.stem | "deep" | code
+net.encoder.stem_width | 32 | ours: that of the ImageNet weights with a deep stem
+net.encoder.multi_grid | [] | code: none
+net.encoder.width | 16 | not used by ResNets
+net.encoder.weights | "imagenet" | 4.1
+net.head.name | "deeplabv3plus" | 4.1
+net.head.channels | 256 | code
+net.head.low_level_channels | 48 | code
+net.head.atrous_rates | [6, 12, 18] | code
+net.head.separable | true | 4.1
+net.head.dropout | 0.0 | code
+net.batch_norm.momentum | 0.001 | code
+net.batch_norm.eps | null | ours: torch's
+net.batch_norm.frozen | false | code
+recipe.steps | 30000 | code
+recipe.labeled_batch | 16 | 4.1; code: 4 pairs on each of 4 GPUs
+recipe.unlabeled_batch | 16 | 4.1; code: 4 pairs on each of 4 GPUs
+recipe.accumulate | 1 | code
+recipe.optimizer.name | "sgd" | 4.1
+recipe.optimizer.lr | 0.0025 | 4.1
+recipe.optimizer.head_lr | null | code: no multiplier
+recipe.optimizer.momentum | 0.9 | 4.1
+recipe.optimizer.nesterov | false | ours
+recipe.optimizer.weight_decay | 0.0005 | 4.1
+recipe.optimizer.decay_norm_and_bias | false | ours
+recipe.schedule.power | 0.9 | 4.1
+recipe.schedule.warmup_steps | 0 | 4.1: poly alone
+recipe.ohem | null | code: plain cross entropy
+recipe.augment.crop | [512, 512] | 4.1
+recipe.augment.fit | 512 | code
+recipe.augment.scales | [0.5, 2.0] | code
+recipe.augment.scale_draw | "range" | code
+recipe.augment.flip | 0.5 | code
+recipe.augment.strong.jitter | 0.3 | code
+recipe.augment.strong.blur | 0.5 | code
+recipe.augment.strong.grey | 0.5 | code
+recipe.augment.strong.equalize | 0.1 | code
+recipe.augment.strong.solarize | 0.1 | code
+recipe.augment.strong.brightness | 0.5 | code
+recipe.augment.strong.contrast | 0.5 | code
+recipe.augment.strong.saturation | 0.5 | code
+recipe.augment.strong.hue | 0.25 | code
+recipe.augment.strong.blur_sigma | [0.1, 2.0] | code
+recipe.augment.strong.blur_kernels | [3, 5, 7] | code
+recipe.evaluation.every | 2000 | code
+recipe.evaluation.mode | "whole" | code; at the images' own size here
+recipe.evaluation.window | [512, 512] | not used
+recipe.evaluation.stride_share | 0.6666666666666666 | not used
+recipe.evaluation.scales | [1.0] | 4.2: single scale
+recipe.evaluation.flip | false | code
+recipe.precision | "bf16" | ours: the code's fp16 is not available
+"""
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for name, content in value.items():
+            yield from leaves(content, f"{path}.{name}" if path else name)
+    else:
+        yield path, value
+
+
+def cells(study: Study, profile: str, **choice: Any) -> list[Cell]:
+    return cells_of(study, profile_of(study, profile), Choice(seeds=(0,), **choice))
+
+
+def row(study: Study, profile: str, table: str, label: str, column: str) -> Cell:
+    (found,) = cells(study, profile, tables=(table,), rows=(label,), columns=(column,))
+    return found
+
+
+def test_every_value_of_the_papers_profile_has_a_source() -> None:
+    last = row(mkd_ablation.STUDY, "paper", "mkd.table4", "+ Mutual MT + SDA + KS", "1/16(662)")
+    told = dict(line.split(" | ")[:2] for line in PAPER.strip().splitlines())
+    found = {path: value for path, value in leaves(last.experiment.to_json()) if path not in ("name", "seed")}
+    assert found == {path: json.loads(value) for path, value in told.items()}
+
+
+PARTS = {  # of table 4's rows: who teaches, SDA, T on L_st, FDA
+    "Co-training": ("none", False, 0.0, False),
+    "+ Mutual MT": ("mutual", False, 0.0, False),
+    "+ Mutual MT + FDA": ("mutual", False, 0.0, True),
+    "+ SDA": ("none", True, 0.0, False),
+    "+ Mutual MT + SDA": ("mutual", True, 0.0, False),
+    "+ Mutual MT + SDA + KS": ("mutual", True, 0.95, False),
+    "+ plain MT": ("plain", False, 0.0, False),
+}
+
+
+@pytest.mark.parametrize("profile", ["quick", "camvid", "paper"])
+def test_each_row_of_table_4_has_the_parts_that_it_names(profile: str) -> None:
+    found = {}
+    for cell in cells(mkd_ablation.STUDY, profile, tables=("mkd.table4",), columns=("1/16(662)",)):
+        method: Any = cell.experiment.method
+        found[cell.row] = (
+            method.teaching,
+            method.sda is not None,
+            method.threshold_teachers,
+            method.fda is not None,
+        )
+    assert found == PARTS
+
+
+def test_tables_5_and_6_vary_the_selection_and_the_second_branch_of_table_4s_last_row() -> None:
+    base: Any = row(mkd_ablation.STUDY, "paper", "mkd.table4", "+ Mutual MT + SDA + KS", "1/16(662)").experiment.method
+    five = {
+        cell.row: cell.experiment.method
+        for cell in cells(mkd_ablation.STUDY, "paper", tables=("mkd.table5",), columns=("1/16(92)",))
+    }
+    assert five == {
+        "KS on L_st": base,
+        "KS on L_ss": base.replace(threshold_teachers=0.0, threshold_students=0.95),
+        "KS on L_st and L_ss": base.replace(threshold_students=0.95),
+    }
+    six: Any = {
+        cell.row: cell.experiment
+        for cell in cells(mkd_ablation.STUDY, "paper", tables=("mkd.table6",), columns=("1/16(92)",))
+    }
+    assert six["SN"].method == base and six["HN"].method.second_head.name == "pspnet"
+    assert six["HN"].net.head.name == "deeplabv3plus"
+    last = row(mkd_benchmark.STUDY, "paper", "mkd.table1.dagger", "Ours-R101 † *", "1/16(92)")
+    assert six["SN"] == last.experiment, "table 6's SN is table 1's last row"
+
+
+def test_full_leaves_no_unlabelled_image_of_1464_and_so_the_labelled_ones_serve() -> None:
+    full = row(mkd_ablation.STUDY, "paper", "mkd.table5", "KS on L_st", "Full(1464)").experiment.data.split
+    assert (full.labeled, full.unlabeled) == ("cps/voc/train.txt", "train")
+    larger = row(mkd_ablation.STUDY, "paper", "mkd.table6", "SN", "Full(1464)").experiment.data.split
+    assert (larger.labeled_pool, larger.unlabeled) == ("train_aug", "rest")
+
+
+@pytest.mark.parametrize("study", [mkd_ablation.STUDY, mkd_benchmark.STUDY], ids=lambda study: study.name)
+def test_every_number_of_the_papers_tables_is_shown(study: Study) -> None:
+    from assay.study import paper
+
+    shown: dict[str, set[tuple[str, str]]] = {}
+    for table in study.tables:
+        for each in table.rows:
+            for column in table.columns:
+                if paper_number(table, each, column) is not None:
+                    shown.setdefault(table.paper, set()).add((str(each.paper), column))
+    for name, found in shown.items():
+        printed = {
+            (each["label"], column)
+            for each in paper.table(name)["rows"]
+            for column, value in each["values"].items()
+            if value is not None
+        }
+        assert printed - found <= U2PL_R50, name
+
+
+# The paper's ‡ rows have numbers for ResNet-50 in "Ours ‡" alone, and only ResNet-101's are trained here.
+U2PL_R50 = {("Ours ‡", f"R50 {share}") for share in mkd_benchmark.LABELS}
+
+
+def test_rows_that_name_a_network_have_it_in_the_papers_profile_and_are_one_training_on_shapes() -> None:
+    encoders = {
+        cell.row: cell.experiment.net.encoder.arch
+        for cell in cells(mkd_benchmark.STUDY, "paper", tables=("mkd.table1",), columns=("1/16(92)",))
+    }
+    assert encoders["SupOnly-R50"] == encoders["Ours-R50"] == "resnet50"
+    assert {arch for label, arch in encoders.items() if label.endswith("R101")} == {"resnet101"}
+    quick = {
+        cell.row: cell.experiment
+        for cell in cells(mkd_benchmark.STUDY, "quick", tables=("mkd.table1",), columns=("1/16(92)",))
+    }
+    assert quick["Ours-R50"] == quick["Ours-R101"]
+
+
+def test_the_papers_profile_of_table_2_is_the_ablations_last_row() -> None:
+    ours = row(mkd_benchmark.STUDY, "paper", "mkd.table2", "Ours", "R101 1/16(662)").experiment
+    assert ours == row(mkd_ablation.STUDY, "paper", "mkd.table4", "+ Mutual MT + SDA + KS", "1/16(662)").experiment
