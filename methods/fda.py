@@ -28,7 +28,7 @@ class FDA(Value):
     - Eq. 4 as a loss trains the classifier's weight through the term too, as ISDA does (`train_weight`); in the code
       the term is a constant (default). A constant term grows with the square of the weights that it makes grow, and
       that may run away: on drawn shapes it did, with `full` in the contract suite's memorising training and without it
-      at step 524 of 800 (λ = 1.5, no SDA). With `train_weight` both kinds of training ended well.
+      at step 524 of 800 (λ = 1.5, no SDA). With `full` and `train_weight` both stayed finite.
     - the class of an unlabelled pixel is its "pseudo_label" (paper, default: the one that teaches the student, the
       teacher's or without teachers the other student's), or the network's "own" argmax (code).
     """
