@@ -28,10 +28,13 @@ class Resolved:
     images: SplitResult  # the labelled, unlabelled and validation images by id
     facts: Mapping[str, Mapping[str, Any]]  # by path: what stands in the key for lists and files
     inputs: Mapping[str, Resolved]  # by path: the experiments that must be trained before
+    like: Resolved | None = None  # one that differs in its seed alone, whose identity spares this one's work
 
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
         """What the key is the hash of."""
+        if self.like is not None:
+            return {**self.like.identity, "seed": self.experiment.seed}
         return identity_of(self.experiment, self.facts, lambda path: self.inputs[path].key)
 
     @functools.cached_property
@@ -63,9 +66,17 @@ class Resolver:
         self._images: dict[Data, SplitResult | UserError] = {}
         self._data_facts: dict[Data, dict[str, Any]] = {}
         self._encoder_facts: dict[Encoder, dict[str, Any]] = {}
+        self._but_for_seed: dict[tuple[Value, ...], Resolved] = {}
 
     def resolve(self, experiment: Experiment) -> Resolved:
         """See `resolve`."""
+        rest = (experiment.method, experiment.data, experiment.net, experiment.recipe)
+        if rest not in self._but_for_seed:
+            self._but_for_seed[rest] = self._resolved(experiment)
+        like = self._but_for_seed[rest]
+        return like if like.experiment == experiment else dataclasses.replace(like, experiment=experiment, like=like)
+
+    def _resolved(self, experiment: Experiment) -> Resolved:
         data, images = experiment.data, self._split(experiment.data)
         inputs: dict[str, Resolved] = {}
         facts: dict[str, Mapping[str, Any]] = {}

@@ -1,11 +1,13 @@
-"""Encoders: timm's, as low-level features (stride 4) and last features."""
+"""Encoders: timm's, as low-level features (stride 4) and last features.
+
+timm is imported where a network is made: a plan of thousands of trainings, which makes none, is printed seconds sooner.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from torch import nn
 
@@ -38,6 +40,8 @@ def build_encoder(spec: Encoder) -> nn.Module:
 
 def _create(spec: Encoder) -> Any:
     """timm's network; what timm refuses is the user's to know."""
+    import timm
+
     if not timm.is_model(spec.arch):
         raise UserError(f"net.encoder.arch: timm has no {spec.arch!r}{_nearest_arch(spec.arch)}.")
     options = {"stem_type": "deep", "stem_width": spec.stem_width} if spec.stem == "deep" else {}
@@ -60,6 +64,8 @@ def _create(spec: Encoder) -> Any:
 
 
 def _nearest_arch(arch: str) -> str:
+    import timm
+
     return nearest(arch, timm.list_models(f"{arch[:4]}*")[:12])
 
 
