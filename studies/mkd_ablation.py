@@ -48,7 +48,19 @@ TABLE4 = Table(
         Row("+ SDA", SDA, paper="Co-training + SDA", notes=(f"{QUOTED}: CutMix alone, which is not the same SDA",)),
         Row("+ Mutual MT + SDA", {**MUTUAL_MT, **SDA}, paper="Co-training + Mutual MT + SDA"),
         Row("+ Mutual MT + SDA + KS", {**MUTUAL_MT, **SDA, **KS}, paper="Co-training + Mutual MT + SDA + KS"),
-        Row("+ plain MT", PLAIN_MT, notes=("the text alone: no gain, and unstable",)),
+    ),
+    reference="Co-training",
+)
+# A row of ours: section 4.3 tells of it in words, and prints no number.
+TABLE4_PLAIN = Table(
+    name="mkd.table4.plain",
+    title="Plain mean teachers",
+    columns=TABLE4.columns,
+    changes=CO_TRAINING,
+    rows=(
+        Row("Co-training"),
+        Row("+ plain MT", PLAIN_MT, notes=("each student's own teacher; the paper: no gain, and unstable",)),
+        Row("+ Mutual MT", MUTUAL_MT),
     ),
     reference="Co-training",
 )
@@ -144,21 +156,26 @@ PAPER: Changes = {
     "recipe.precision": "bf16",
 }
 
-ON_ANY_DATA = by_column(TABLE4, drawn) | by_column(TABLE5, drawn) | by_column(TABLE6, drawn)
+TABLES = (TABLE4, TABLE4_PLAIN, TABLE5, TABLE6)
+ON_ANY_DATA = {name: changes for table in TABLES for name, changes in by_column(table, drawn).items()}
+
+# The paper gives no α and β. The authors' 1.5 and 1.0 are for networks that start from ImageNet weights; from random
+# ones, cross supervision of 2.5 in all breaks a training on shapes (studies/LOG.md): here it is CPS's 1.5 in all.
+FROM_SCRATCH: Changes = {"method.weight_teachers": 0.9, "method.weight_students": 0.6}
+SMALL_SECOND_BRANCH: Changes = {"method.second_head.channels": 16, "method.second_head.dropout": 0.0}
 
 STUDY = Study(
     name="mkd_ablation",
     title="Mutual Knowledge Distillation: ablations (tables 4, 5 and 6)",
-    tables=(TABLE4, TABLE5, TABLE6),
+    tables=TABLES,
     profiles=(
         Profile(
             name="quick",
             note="drawn shapes of 32 x 32 pixels and a very small network; nothing here repeats the paper's numbers",
             start=quick,
             columns=ON_ANY_DATA,
-            rows={
-                "HN": {"method.second_head.channels": 16, "method.second_head.dropout": 0.0}
-            },  # as small as the other
+            rows={row.label: FROM_SCRATCH for table in TABLES for row in table.rows}
+            | {"HN": {**FROM_SCRATCH, **SMALL_SECOND_BRANCH}},
             seeds=(0,),
             tables=(TABLE4.name,),
             shown=("1/16(662)", "1/16(92)"),
@@ -169,6 +186,7 @@ STUDY = Study(
             note="CamVid street scenes of 480 x 360, for one GPU or a patient CPU; not the paper's data",
             start=camvid,
             columns=ON_ANY_DATA,
+            rows={row.label: FROM_SCRATCH for table in TABLES for row in table.rows},
             tables=(TABLE4.name,),
             differs="trained on CamVid",
         ),
@@ -179,6 +197,7 @@ STUDY = Study(
             changes=PAPER,
             runtime={"loader_workers": 4},
             columns=by_column(TABLE4, many_labels)
+            | by_column(TABLE4_PLAIN, many_labels)
             | by_column(TABLE5, few_labels)
             | by_column(TABLE6, few_labels_of_all),
         ),

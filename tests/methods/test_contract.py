@@ -61,14 +61,14 @@ VARIANTS: dict[str, dict[str, dict[str, object]]] = {
     "mkd": {
         "plain": {},
         "everything on": {
-            "fda": FDA(full=True, train_weight=True, classes="own"),
+            "fda": FDA(full=True, classes="own"),
             "fda_teachers": True,
             "on_labeled": True,
             "threshold_students": 0.5,
             "teacher_mode": "eval",
             "teacher_buffers": "averaged",
         },
-        "heterogeneous": {"second_head": PSPNet(channels=12), "fda": FDA()},
+        "heterogeneous": {"second_head": PSPNet(channels=12), "fda": FDA(train_weight=False)},
         "co-training": {"teaching": "none", "sda": None, "resolution": "image"},
     },
     "kd": {"plain": {"teachers": (TEACHER,)}, "two teachers": {"teachers": (TEACHER, TEACHER.replace(seed=1))}},

@@ -28,6 +28,7 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {name: (name, {}) for name 
         "mkd",
         {
             "method__fda": "fda",
+            "method__fda__train_weight": False,
             "method__fda_teachers": True,
             "method__on_labeled": True,
             "method__threshold_teachers": 0.2,

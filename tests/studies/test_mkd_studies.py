@@ -130,7 +130,6 @@ PARTS = {  # of table 4's rows: who teaches, SDA, T on L_st, FDA
     "+ SDA": ("none", True, 0.0, False),
     "+ Mutual MT + SDA": ("mutual", True, 0.0, False),
     "+ Mutual MT + SDA + KS": ("mutual", True, 0.95, False),
-    "+ plain MT": ("plain", False, 0.0, False),
 }
 
 
@@ -146,6 +145,19 @@ def test_each_row_of_table_4_has_the_parts_that_it_names(profile: str) -> None:
             method.fda is not None,
         )
     assert found == PARTS
+
+
+def test_plain_mean_teachers_are_two_rows_of_table_4_and_one_more() -> None:
+    plain = {
+        cell.row: cell.experiment
+        for cell in cells(mkd_ablation.STUDY, "quick", tables=("mkd.table4.plain",), columns=("1/16(662)",))
+    }
+    whole = {
+        cell.row: cell.experiment
+        for cell in cells(mkd_ablation.STUDY, "quick", tables=("mkd.table4",), columns=("1/16(662)",))
+    }
+    assert plain.pop("+ plain MT").method.teaching == "plain"
+    assert plain == {label: whole[label] for label in ("Co-training", "+ Mutual MT")}
 
 
 def test_tables_5_and_6_vary_the_selection_and_the_second_branch_of_table_4s_last_row() -> None:
