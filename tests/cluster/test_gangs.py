@@ -159,6 +159,19 @@ def test_the_first_ctrl_c_stops_with_checkpoints_and_the_same_command_goes_on(wh
     wait_until_nothing_is_left(str(tmp_path))
 
 
+def test_sigterm_to_the_whole_process_group_stops_in_order_too(tmp_path: Path) -> None:
+    """As `timeout` and batch systems send it."""
+    with _started(tmp_path, "--gangs", "1", "--set", "recipe.steps=100000") as driver:
+        while driver.poll() is None and not list(tmp_path.glob("store/*/metrics.jsonl")):
+            time.sleep(0.1)
+        time.sleep(1)
+        os.killpg(driver.pid, signal.SIGTERM)
+        said, _ = driver.communicate(timeout=90)
+    assert driver.returncode == 143, said
+    assert "The same command continues" in said and "Traceback" not in said
+    wait_until_nothing_is_left(str(tmp_path))
+
+
 @contextlib.contextmanager
 def _started(out: Path, *flags: str) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.cluster.jobs import CODE_PATH, checkout, code_copy
-from assay.cluster.processes import await_end, kill, own_folder, processes_of
+from assay.cluster.processes import await_end, kill, own_folder, own_groups, processes_of
 from assay.cluster.proofs import packages
 from assay.errors import UserError
 
@@ -163,15 +163,16 @@ def _own(*, cpus: int | None, dashboard: bool, quiet: bool) -> Iterator[Connecti
         _handlers_kept(),
     ):
         try:
-            context = _init(
-                ray,
-                quiet=quiet,
-                address="local",
-                num_cpus=cpus or cpus_here(),
-                object_store_memory=OBJECT_STORE,
-                include_dashboard=dashboard,
-                _temp_dir=folder,
-            )
+            with own_groups():
+                context = _init(
+                    ray,
+                    quiet=quiet,
+                    address="local",
+                    num_cpus=cpus or cpus_here(),
+                    object_store_memory=OBJECT_STORE,
+                    include_dashboard=dashboard,
+                    _temp_dir=folder,
+                )
             yield Connection(is_own=True, address=context.address_info["gcs_address"], folder=folder)
         finally:
             processes = processes_of(folder)

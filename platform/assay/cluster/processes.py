@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import shutil
 import signal
@@ -42,6 +43,26 @@ def _remove_unless_held(lock: Path) -> None:
 def _temp_folder() -> str:
     folder = tempfile.gettempdir()
     return folder if len(folder) <= _LONGEST_TEMP or not os.access("/tmp", os.W_OK) else "/tmp"
+
+
+@contextlib.contextmanager
+def own_groups() -> Iterator[None]:
+    """What Ray starts meanwhile gets process groups of its own.
+
+    `timeout`, batch systems and shells send a signal to all of a group; it is meant for this program, which then
+    needs Ray a little longer to end in order.
+    """
+    from ray._private import services, utils
+
+    if not utils.detect_fate_sharing_support():  # then Ray ends its processes by this program's group
+        yield
+        return
+    popen = services.ConsolePopen
+    services.ConsolePopen = functools.partial(popen, process_group=0)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = popen
 
 
 def processes_of(folder: str) -> dict[int, str]:
