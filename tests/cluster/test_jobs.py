@@ -400,5 +400,13 @@ def test_ctrl_c_ends_a_run_that_waits_for_what_others_hold(head: Head, tmp_path:
             run.send_signal(signal.SIGINT)
             rest, _ = run.communicate(timeout=60)
         other.kill()
+    free = f"""
+from assay.cluster.connection import connect
+import time
+with connect({head.address!r}) as connection:
+    while sum(node.free["CPU"] for node in connection.resources()) < 2:
+        time.sleep(0.5)
+"""
+    assert head.run(free).returncode == 0, "nothing of it is left that holds a CPU"
     assert run.returncode == 130 and "The same command continues" in rest, rest
     assert "Traceback" not in rest

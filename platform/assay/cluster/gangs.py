@@ -143,16 +143,42 @@ def _watch(
         if not standing.present and (stop.is_set() or standing.halted or not standing.remaining):
             break
         idle()
-    deadline = time.monotonic() + _END_OF_A_FIT
-    for gang in gangs:
-        if gang.has_worked and gang.is_alive():
-            gang.join(max(0.0, deadline - time.monotonic()))
+    _end(gangs)
     standing = desk.ask("standing")
     if standing.halted:
         raise AssayError(standing.halted)
     errors = [gang.error for gang in gangs if gang.error]
     if errors and standing.remaining and not stop.is_set():
         raise AssayError(f"the gangs could not go on: {errors[0]}")
+
+
+def _end(gangs: Sequence[GangThread]) -> None:
+    """See the fits to their end; one that waits for a place would go on for ever, and is ended from outside.
+
+    No thread may be left in a call to Ray when the connection ends: the process would crash.
+    """
+    deadline = time.monotonic() + _END_OF_A_FIT
+    for gang in gangs:
+        gang.over.set()
+        if gang.has_worked:
+            gang.join(max(0.0, deadline - time.monotonic()))
+    if any(gang.is_alive() for gang in gangs):
+        _kill_controllers()
+    for gang in gangs:
+        if gang.is_alive():
+            gang.join(_END_OF_A_FIT)
+
+
+def _kill_controllers() -> None:
+    """End the controllers of this program's fits, to which Ray Train gives no handle outside the main thread."""
+    import ray
+    from ray._private import state, worker
+
+    job = ray.JobID.from_hex(ray.get_runtime_context().get_job_id())
+    for actor, facts in state.actors(job_id=job, actor_state_name="ALIVE").items():
+        if "TrainController" in facts["ActorClassName"]:
+            with contextlib.suppress(Exception):
+                worker.global_worker.core_worker.kill_actor(ray.ActorID.from_hex(actor), True)
 
 
 def fitting(asked: Shape, nodes: Sequence[NodeResources], tasks: int) -> Shape:
@@ -282,17 +308,20 @@ class GangThread(threading.Thread):
         )
         self.error = ""
         self.has_worked = False  # whether it had workers
+        self.over = threading.Event()  # no other fit is to follow
 
     def run(self) -> None:
         idle, fits = 0, 0
         try:
-            while idle <= _IDLE_FITS:
+            while idle <= _IDLE_FITS and not self.over.is_set():
                 before = self._desk.ask("taken", self.name)
                 try:
                     with _quiet():
                         self._trainer(fits).fit()
                     return
                 except Exception as error:
+                    if self.over.is_set():
+                        return
                     self.error = _first_cause(error)
                     fits += 1
                     self._give_back()
