@@ -72,7 +72,8 @@ def plain_loop(count: int, out: Path) -> float:
 
 def in_gangs(count: int, out: Path) -> float:
     """Seconds per experiment of a gang with one worker, from the second experiment's start to the last one's end."""
-    from assay.cluster.gangs import Run, Shape, run_gangs
+    from assay.cluster.gangs import Run, run_gangs
+    from assay.cluster.shape import Shape
     from assay.resolve import resolve
     from assay.signals import Stopped
     from assay.store.local import LocalStore

@@ -31,6 +31,9 @@ def stop_on_signals() -> Iterator[Stopped]:
             for each in stopped.at_once:
                 with suppress(Exception):
                     each()
+            with suppress(Exception):
+                if sys.stdout.isatty():
+                    os.write(sys.stdout.fileno(), b"\x1b[?25h")  # the cursor, which a live table hides
             os._exit(128 + number)
         stopped.signal = number
         stopped.set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from assay.cluster.connection import NodeResources, cluster_address, connect, cpus_here
-from assay.cluster.gangs import Shape, fitting
+from assay.cluster.shape import Shape, fitting
 
 
 def preview(asked: Shape, tasks: int, *, address: str | None) -> tuple[Shape, str]:

@@ -34,7 +34,7 @@ from assay.study.tables import Like, Profile, Study
 from assay.values import Value, to_json
 
 if TYPE_CHECKING:
-    from assay.cluster.gangs import Shape
+    from assay.cluster.shape import Shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Session:
         return gangs_by_default()
 
     def _shape(self, gangs: int) -> Shape:
-        from assay.cluster.gangs import Shape
+        from assay.cluster.shape import Shape
 
         return Shape(
             gangs=gangs,

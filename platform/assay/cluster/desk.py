@@ -1,0 +1,95 @@
+"""The driver's side of the dispatcher."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from assay.cluster.gang import NAMESPACE
+from assay.errors import AssayError
+from assay.store.store import Store
+from assay.study.plan import Plan, make_plan_again
+
+
+class Desk:
+    """The driver's side of the dispatcher, which is made anew where it died."""
+
+    def __init__(self, name: str, plan: Plan, store: Store) -> None:
+        self.name = f"dispatcher-{name}"
+        self._plan, self._store = plan, store
+        self._number = 0  # of dispatchers so far
+        self._stopping = False
+        self._actor = self._started(plan)
+        self._lock = threading.Lock()
+
+    def _started(self, plan: Plan) -> Any:
+        import ray
+
+        from assay.cluster.dispatcher import Dispatcher
+
+        schedule = plan.schedule()
+        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=False
+        )
+        actor = (
+            ray.remote(Dispatcher)
+            .options(name=self.name, namespace=NAMESPACE, num_cpus=0, max_restarts=0, scheduling_strategy=here)
+            .remote(
+                plan.tasks(),
+                schedule.keys("done"),
+                {key: schedule.error(key) for key in schedule.keys("failed")},
+                plan.lost(),
+                {key: node.resolved.experiment.to_json() for key, node in plan.nodes.items()},
+                number=self._number,
+            )
+        )
+        ray.get(actor.standing.remote())
+        self._number += 1
+        return actor
+
+    def ask(self, method: str, *arguments: Any) -> Any:
+        """The dispatcher's answer; a dead one is replaced first, from the store as it is then."""
+        import ray
+
+        with self._lock:
+            self._stopping = self._stopping or method == "stop"
+            try:
+                return ray.get(getattr(self._actor, method).remote(*arguments))
+            except ray.exceptions.RayActorError:
+                stopping = self._stopping
+                try:
+                    self._actor = self._started(make_plan_again(self._plan, self._store))
+                    if stopping:
+                        ray.get(self._actor.stop.remote())
+                    return ray.get(getattr(self._actor, method).remote(*arguments))
+                except (ray.exceptions.RayError, ConnectionError, RuntimeError) as problem:
+                    raise _ray_is_gone(problem) from None
+            except (ray.exceptions.RayError, ConnectionError) as problem:
+                raise _ray_is_gone(problem) from None
+
+    def pass_on(self, told: Callable[[str, Mapping[str, Any]], None]) -> None:
+        """Tell what happened since the last time."""
+        for key, news in self.ask("events"):
+            told(key, news)
+
+    def close(self, told: Callable[[str, Mapping[str, Any]], None]) -> None:
+        """Hear the last news, and end the dispatcher."""
+        import ray
+
+        self.pass_on(told)
+        ray.kill(self._actor)
+
+
+def _ray_is_gone(problem: BaseException) -> AssayError:
+    return AssayError(
+        f"Ray ended while the study ran ({first_cause(problem)}); what was trained is kept: start the study again."
+    )
+
+
+def first_cause(error: BaseException) -> str:
+    """The last line of the error that began it, which Ray wraps several times."""
+    text = str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    told = [line for line in lines if "UserError" in line or "Error:" in line]
+    return (told or lines or [type(error).__name__])[-1]

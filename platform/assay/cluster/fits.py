@@ -1,0 +1,114 @@
+"""The fits of Ray Train that gangs are: each in a thread of its own, begun again where that can help."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from assay.cluster.desk import Desk, first_cause
+from assay.cluster.gang import Orders, work
+from assay.cluster.shape import Shape
+from assay.errors import AssayError
+
+_FAILURES_OF_A_FIT = 2  # groups that may end before Ray Train gives up a fit
+_END_OF_A_FIT = 20.0  # seconds that a fit may take to end after its workers have
+_IDLE_FITS = 1  # fits in a row that may end without an experiment having been taken
+
+
+class GangThread(threading.Thread):
+    """One gang: a fit of Ray Train in a thread, since fit() in the main thread takes the signals."""
+
+    def __init__(self, orders: Orders, shape: Shape, desk: Desk, folder: Path) -> None:
+        super().__init__(name=orders.gang, daemon=True)
+        self._orders, self._shape, self._desk, self._folder = orders, shape, desk, folder
+        self.error = ""
+        self.has_worked = False  # whether it had workers
+        self.over = threading.Event()  # no other fit is to follow
+
+    def run(self) -> None:
+        idle, fits = 0, 0
+        try:
+            while idle <= _IDLE_FITS and not self.over.is_set():
+                before = self._desk.ask("taken", self.name)
+                try:
+                    with _quiet():
+                        self._trainer(fits).fit()
+                    return
+                except Exception as error:
+                    if self.over.is_set():
+                        return
+                    self.error = first_cause(error)
+                    fits += 1
+                    self._give_back()
+                    idle = 0 if self._desk.ask("taken", self.name) > before else idle + 1
+        except AssayError as error:
+            self.error = str(error)
+
+    def _give_back(self) -> None:
+        """Free what former groups held, which Ray does not where the controller of a group was killed."""
+        import ray
+
+        for group in self._desk.ask("bundles", self.name):
+            with contextlib.suppress(Exception):
+                ray.util.remove_placement_group(group)
+
+    def _trainer(self, fits: int) -> Any:
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.torch import TorchTrainer
+
+        gpus = self._shape.gpus_per_worker
+        resources = {"CPU": 1.0} | ({"GPU": gpus} if gpus else {})
+        return TorchTrainer(
+            work,
+            train_loop_config={"orders": self._orders},
+            scaling_config=ScalingConfig(
+                num_workers=self._shape.workers, use_gpu=bool(gpus), resources_per_worker=resources
+            ),
+            run_config=RunConfig(
+                name=f"{self.name}-{fits}",
+                storage_path=str(self._folder),
+                failure_config=FailureConfig(max_failures=_FAILURES_OF_A_FIT),
+            ),
+        )
+
+
+def end(gangs: Sequence[GangThread]) -> None:
+    """See the fits to their end; one that waits for a place would go on for ever, and is ended from outside.
+
+    No thread may be left in a call to Ray when the connection ends: the process would crash.
+    """
+    deadline = time.monotonic() + _END_OF_A_FIT
+    for gang in gangs:
+        gang.over.set()
+        if gang.has_worked:
+            gang.join(max(0.0, deadline - time.monotonic()))
+    if any(gang.is_alive() for gang in gangs):
+        _kill_controllers()
+    for gang in gangs:
+        if gang.is_alive():
+            gang.join(_END_OF_A_FIT)
+
+
+def _kill_controllers() -> None:
+    """End the controllers of this program's fits, to which Ray Train gives no handle outside the main thread."""
+    import ray
+    from ray._private import state, worker
+
+    job = ray.JobID.from_hex(ray.get_runtime_context().get_job_id())
+    for actor, facts in state.actors(job_id=job, actor_state_name="ALIVE").items():
+        if "TrainController" in facts["ActorClassName"]:
+            with contextlib.suppress(Exception):
+                worker.global_worker.core_worker.kill_actor(ray.ActorID.from_hex(actor), True)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Ray Train's own log lines stay out of the way."""
+    for name in ("ray", "ray.train", "ray.tune", "ray.data"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    yield
