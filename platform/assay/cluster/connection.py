@@ -192,6 +192,8 @@ def _own_environment() -> dict[str, str | None]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Ray's workers are nice (15) to whatever else runs; beside a busy process they would hardly get on at all.
+        "RAY_worker_niceness": "0",
         # How long Ray's agents look for its servers after a kill -9 of this process; some look on for a minute.
         "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
         "RAY_ADDRESS": None,
