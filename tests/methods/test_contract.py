@@ -115,7 +115,9 @@ BASE: dict[str, dict[str, object]] = {
         "threshold_teachers": confidence_of_a_fresh_network(0.5),
         "teacher_mode": "eval",
         "teacher_buffers": "copied",
-        "fda": FDA(strength=1e5),  # running statistics of a fresh network leave its features hardly any spread
+        "fda": FDA(
+            strength=1e5, train_weight=False
+        ),  # running statistics of a fresh network leave its features hardly any spread
     },
 }
 CASES = [(name, variant) for name in METHODS for variant in VARIANTS[name]]

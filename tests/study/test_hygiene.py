@@ -16,6 +16,7 @@ from helpers import QUIET, small
 from assay.experiment import Experiment
 from assay.places import Places
 from assay.resolve import Resolver, resolve
+from assay.store import records
 from assay.store.claims import Observer
 from assay.store.local import LocalStore
 from assay.study.attempt import Worker
@@ -111,17 +112,28 @@ def test_memory_files_and_threads_after_fifty_experiments_are_as_after_five(tmp_
     assert memory_later - memory < 40, f"{memory_later - memory:.1f} MB more after 45 experiments"
 
 
-def test_an_error_without_a_name_is_lost_and_its_traceback_lies_in_the_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("problem", "kind"),
+    [
+        (ConnectionResetError("a cable fell out"), "lost"),  # trying again may help
+        (ValueError("two shapes do not fit"), "failed"),  # it would come again
+    ],
+)
+def test_an_error_without_a_name_ends_the_attempt_and_its_traceback_lies_in_the_log(
+    tmp_path: Path, problem: Exception, kind: str
+) -> None:
     of = worker(tmp_path)
     experiment = small()
     key = resolve(experiment, Places()).key
 
     def stumbles() -> bool:
-        raise RuntimeError("a cable fell out")
+        raise problem
 
     outcome = of.attempt(key, experiment, stop=stumbles, told=lambda news: None)
-    assert outcome.kind == "lost" and "a cable fell out" in outcome.error
-    assert b"Traceback" in LocalStore(tmp_path).read(key, "log.txt")
+    assert outcome.kind == kind and str(problem) in outcome.error
+    store = LocalStore(tmp_path)
+    assert b"Traceback" in store.read(key, "log.txt")
+    assert records.state(store, key).name == {"lost": "interrupted", "failed": "failed"}[kind]
     assert attempt(of, experiment).kind == "done"
 
 

@@ -51,7 +51,7 @@ def test_every_error_survives_the_way_to_another_process() -> None:
     for module in pkgutil.walk_packages(assay.__path__, "assay."):
         with contextlib.suppress(ImportError):  # rooms that need an extra
             importlib.import_module(module.name)
-    kinds = set(subclasses(AssayError))
+    kinds = {kind for kind in subclasses(AssayError) if kind.__module__.startswith("assay.")}
     assert len(kinds) >= 10
     for error in map(example, kinds):
         again = pickle.loads(pickle.dumps(error))

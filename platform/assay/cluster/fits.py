@@ -17,6 +17,7 @@ from assay.errors import AssayError
 
 _FAILURES_OF_A_FIT = 2  # groups that may end before Ray Train gives up a fit
 _END_OF_A_FIT = 20.0  # seconds that a fit may take to end after its workers have
+_END_FROM_OUTSIDE = 60.0  # seconds, where a fit is still importing when it is ended
 _IDLE_FITS = 1  # fits in a row that may end without an experiment having been taken
 
 
@@ -82,16 +83,16 @@ def end(gangs: Sequence[GangThread]) -> None:
 
     No thread may be left in a call to Ray when the connection ends: the process would crash.
     """
-    deadline = time.monotonic() + _END_OF_A_FIT
     for gang in gangs:
         gang.over.set()
+    deadline = time.monotonic() + _END_OF_A_FIT
+    for gang in gangs:
         if gang.has_worked:
             gang.join(max(0.0, deadline - time.monotonic()))
-    if any(gang.is_alive() for gang in gangs):
-        _kill_controllers()
-    for gang in gangs:
-        if gang.is_alive():
-            gang.join(_END_OF_A_FIT)
+    deadline = time.monotonic() + _END_FROM_OUTSIDE
+    while any(gang.is_alive() for gang in gangs) and time.monotonic() < deadline:
+        _kill_controllers()  # again and again: a fit that is just being begun has none yet
+        time.sleep(0.2)
 
 
 def _kill_controllers() -> None:
@@ -100,8 +101,8 @@ def _kill_controllers() -> None:
     from ray._private import state, worker
 
     job = ray.JobID.from_hex(ray.get_runtime_context().get_job_id())
-    for actor, facts in state.actors(job_id=job, actor_state_name="ALIVE").items():
-        if "TrainController" in facts["ActorClassName"]:
+    for actor, facts in state.actors(job_id=job).items():
+        if "TrainController" in facts["ActorClassName"] and facts["State"] != "DEAD":
             with contextlib.suppress(Exception):
                 worker.global_worker.core_worker.kill_actor(ray.ActorID.from_hex(actor), True)
 
