@@ -147,20 +147,30 @@ def tune_each(count: int, out: Path) -> float:
 
 
 def first_step(*flags: str) -> float:
-    """Seconds from the command to the first line of metrics, which is written after the first steps."""
+    """Seconds from the command to the first line of metrics, which comes after step 20: a little too much."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.time()
         command = [sys.executable, str(BASELINES), "--rows", "Supervised", "--seeds", "0", "--out", folder, *flags]
         process = subprocess.Popen([*command, "--set", "recipe.steps=60"], stdout=subprocess.DEVNULL)
-        attempts: list[Path] = []
-        while process.poll() is None and not attempts:
-            # Written once everything is built, right before the first step.
-            attempts = list(Path(folder).glob("store/*/attempts.jsonl"))
+        while process.poll() is None and not any(
+            path.stat().st_size for path in Path(folder).glob("store/*/metrics.jsonl")
+        ):
             time.sleep(0.01)
         took = time.time() - began
         if process.wait():
             raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
         return took
+
+
+def plan_of_10000() -> float:
+    """Seconds of `--plan` for 10,000 cells, the start of Python and all imports included."""
+    seeds = [str(seed) for seed in range(1000)]
+    command = [sys.executable, str(BASELINES), "--plan", "--columns", "1/16(92)", "1/8(183)", "--seeds", *seeds]
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        said = subprocess.run([*command, "--out", folder], check=True, capture_output=True, text=True).stdout
+        assert "10000 cells are 10000 experiments" in said
+        return time.perf_counter() - began
 
 
 def quick_study(steps: int) -> dict[str, float]:
@@ -217,6 +227,7 @@ def main() -> int:
             tune = measured("Tune function trial each, per slot", lambda: tune_each(12, out / "tune"), raw)
     here = [measured("command to first step, in process", lambda: first_step("--gangs", "0"), raw) for _ in range(3)]
     on_ray = [measured("command to first step, one gang", lambda: first_step("--gangs", "1"), raw) for _ in range(3)]
+    plan = measured("--plan of 10,000 cells", plan_of_10000, raw)
     study = quick_study(asked.steps)
     raw |= {"study": study, "in_process": here, "on_ray": on_ray}
     outside = 1 - study["training"] / study["wall"]
@@ -227,6 +238,7 @@ def main() -> int:
     print(f"  fit() each      {fit - loop:8.3f} s, {_times(fit - loop, gang - loop)}")
     print(f"first step in process {statistics.median(here):.1f} s (< 8: {_met(statistics.median(here) < 8)})", end="")
     print(f", on Ray {statistics.median(on_ray):.1f} s (< 30: {_met(statistics.median(on_ray) < 30)})")
+    print(f"--plan of 10,000 cells {plan:.1f} s (< 5: {_met(plan < 5)})")
     print(f"not training in a quick study {100 * outside:.1f} % (< 10: {_met(outside < 0.1)})")
     if asked.out:
         Path(asked.out).write_text(json.dumps(raw, indent=2) + "\n")
