@@ -81,6 +81,13 @@ class Connection:
             if node["Alive"]
         ]
 
+    def at_most(self) -> dict[str, float] | None:
+        """What a cluster that grows may come to have in all, as its autoscaler was told; None where none was."""
+        from ray._private.state import state
+
+        found = state.get_max_resources_from_cluster_config()
+        return None if found is None else {name: float(amount) for name, amount in found.items()}
+
     @property
     def is_multi_node(self) -> bool:
         """Whether workers may run on another machine than this one."""

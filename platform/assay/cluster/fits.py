@@ -12,7 +12,7 @@ from typing import Any
 
 from assay.cluster.desk import Desk, first_cause
 from assay.cluster.gang import Orders, work
-from assay.cluster.shape import Shape
+from assay.cluster.shape import Shape, worker_needs
 from assay.errors import AssayError
 
 _FAILURES_OF_A_FIT = 2  # groups that may end before Ray Train gives up a fit
@@ -63,12 +63,11 @@ class GangThread(threading.Thread):
         from ray.train.torch import TorchTrainer
 
         gpus = self._shape.gpus_per_worker
-        resources = {"CPU": 1.0} | ({"GPU": gpus} if gpus else {})
         return TorchTrainer(
             work,
             train_loop_config={"orders": self._orders},
             scaling_config=ScalingConfig(
-                num_workers=self._shape.workers, use_gpu=bool(gpus), resources_per_worker=resources
+                num_workers=self._shape.workers, use_gpu=bool(gpus), resources_per_worker=worker_needs(gpus or 0.0)
             ),
             run_config=RunConfig(
                 name=f"{self.name}-{fits}",

@@ -66,10 +66,10 @@ def run_gangs(
         stop.at_once.append(connection.kill)
         nodes = connection.resources()
         require_absolute(run.written_out, multi_node=len(nodes) > 1, in_job=is_in_job())
-        shape = fitting(run.shape, nodes, len(run.plan.to_run))
+        shape = fitting(run.shape, nodes, len(run.plan.to_run), at_most=connection.at_most())
         say(f"{count(shape.gangs, 'gang')} of {count(shape.workers, 'worker')} on {connection.describe()}")
         if not fits_now(shape, nodes):
-            say(f"waiting for resources that others hold now. {connection.who_holds()}")
+            say(f"waiting for resources that others hold now, or for nodes to come. {connection.who_holds()}")
         # Several nodes need a folder that all see; what Ray Train keeps there is a few lines.
         above = run.out if len(nodes) > 1 else None
         with _expected(run) as expected, tempfile.TemporaryDirectory(prefix=".gangs-", dir=above) as folder:

@@ -17,7 +17,8 @@ def preview(asked: Shape, tasks: int, *, address: str | None) -> tuple[Shape, st
         here = _this_machine()
         return fitting(asked, [here], tasks), f"this machine ({_amounts(here.total)})"
     with connect(address) as connection:
-        return fitting(asked, connection.resources(), tasks), connection.describe()
+        shape = fitting(asked, connection.resources(), tasks, at_most=connection.at_most())
+        return shape, connection.describe()
 
 
 def _this_machine() -> NodeResources:

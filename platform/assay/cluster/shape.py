@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from assay.cluster.connection import NodeResources
 from assay.errors import UserError
@@ -19,21 +19,26 @@ class Shape:
     widen: bool  # as many gangs as fit, instead of `gangs`
 
 
-def fitting(asked: Shape, nodes: Sequence[NodeResources], tasks: int) -> Shape:
-    """The gangs that can be placed once nobody else is there; what can never be is refused by name."""
-    has_gpus = any(node.total.get("GPU") for node in nodes)
+def fitting(
+    asked: Shape, nodes: Sequence[NodeResources], tasks: int, *, at_most: Mapping[str, float] | None = None
+) -> Shape:
+    """The gangs that can be placed once nobody else is there; what can never be is refused by name.
+
+    at_most: what a cluster that grows may come to have in all
+    """
+    has_gpus = any(each.get("GPU") for each in (*(node.total for node in nodes), at_most or {}))
     gpus = asked.gpus_per_worker if asked.gpus_per_worker is not None else float(has_gpus)
-    name, each = ("GPU", gpus) if gpus else ("CPU", 1.0)
-    places = sum(int(node.total.get(name, 0.0) / each) for node in nodes)
+    needs = worker_needs(gpus)
+    places = max(sum(_places(node.total, needs) for node in nodes), _places(at_most or {}, needs))
     if places < asked.workers:
         raise UserError(
-            f"a gang of {asked.workers} workers needs {asked.workers * each:g} {name}, and there are places for"
+            f"a gang of {asked.workers} workers needs {_amounts(needs, asked.workers)}, and there are places for"
             f" {places} such workers on {len(nodes)} nodes; lower --workers or --gpus-per-worker."
         )
     most = places // asked.workers
     if not asked.widen and asked.gangs > most:
         raise UserError(
-            f"{asked.gangs} gangs of {asked.workers} workers need {asked.gangs * asked.workers * each:g} {name}, and"
+            f"{asked.gangs} gangs of {asked.workers} workers need {_amounts(needs, asked.gangs * asked.workers)}, and"
             f" there are places for {places} such workers; lower --gangs to {most}."
         )
     wanted = most if asked.widen else asked.gangs
@@ -42,5 +47,19 @@ def fitting(asked: Shape, nodes: Sequence[NodeResources], tasks: int) -> Shape:
 
 def fits_now(shape: Shape, nodes: Sequence[NodeResources]) -> bool:
     """Whether one gang can be placed beside what others hold."""
-    name, each = ("GPU", shape.gpus_per_worker) if shape.gpus_per_worker else ("CPU", 1.0)
-    return sum(int(node.free.get(name, 0.0) / each) for node in nodes) >= shape.workers
+    needs = worker_needs(shape.gpus_per_worker or 0.0)
+    return sum(_places(node.free, needs) for node in nodes) >= shape.workers
+
+
+def worker_needs(gpus: float) -> dict[str, float]:
+    """What Ray sets aside for one worker."""
+    return {"CPU": 1.0} | ({"GPU": gpus} if gpus else {})
+
+
+def _places(there: Mapping[str, float], needs: Mapping[str, float]) -> int:
+    """How many workers have room in this."""
+    return min(int(there.get(name, 0.0) / each) for name, each in needs.items())
+
+
+def _amounts(needs: Mapping[str, float], times: int) -> str:
+    return " and ".join(f"{times * each:g} {name}" for name, each in needs.items())
