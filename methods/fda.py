@@ -18,10 +18,9 @@ from methods.losses.grids import Size
 class FDA(Value):
     """Feature augmentation of unlimited size, in closed form: the added term of Eq. 4 (after ISDA).
 
-    An estimator per network collects what its classifier sees, class by class; labelled pixels under their labels,
-    unlabelled ones under pseudo-labels. The term is 0 for the pixel's own class and positive for the others, and
-    changes the logits of the unlabelled losses alone. Pseudo-labels are taken after it, and their confidence before
-    it (both as the code does).
+    An estimator per network collects what its classifier sees, class by class: a student's labelled pixels under their
+    labels, unlabelled ones under the pseudo-label that teaches it. The term is 0 for the pixel's class and positive for
+    the others, and changes the logits of the unlabelled losses alone. Confidence is judged before it.
 
     Where paper and code differ:
     - Eq. 4 has a matrix Σ for each class (`full`); the code keeps its diagonal (default).
@@ -29,8 +28,9 @@ class FDA(Value):
       the code the term is a constant. A constant term grows with the square of the weights that it makes grow: on
       drawn shapes, from random weights, it ran away to infinity within 600 steps, and with `full` within 100 steps of
       the contract suite's memorising training.
-    - the class of an unlabelled pixel is its "pseudo_label" (paper, default: the one that teaches the student, the
-      teacher's or without teachers the other student's), or the network's "own" argmax (code).
+    - the class y of an unlabelled pixel is the loss's own target (`classes` = "pseudo_label": paper, default), so that
+      the term raises every loss that it enters; or the network's own argmax ("own": code). There the target may be
+      another class, whose logit then rises, and students' pseudo-labels are taken after the term, which may turn them.
     """
 
     name = "fda"

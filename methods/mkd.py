@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, cast
 
 import torch
@@ -30,6 +30,7 @@ from methods.losses import (
 )
 from methods.scene import Said, Scene, see
 
+Augmented = Callable[[str, torch.Tensor | None], torch.Tensor]  # network, targets → logits
 STUDENTS = ("student1", "student2")
 TEACHERS = ("teacher1", "teacher2")
 
@@ -114,7 +115,7 @@ class MKD(Method):
     )
 
     def check(self) -> None:
-        if self.teacher_mode == "eval" and self.teacher_buffers == "own":
+        if self.taught and self.teacher_mode == "eval" and self.teacher_buffers == "own":
             raise FieldError(
                 "teacher_buffers must be copied or averaged where teacher_mode is eval, got 'own': a teacher that"
                 " never trains would keep the statistics that it was made with"
@@ -197,10 +198,10 @@ class MKD(Method):
         if self.taught:
             said |= {name: self._teach(nets[name], batch, scene) for name in TEACHERS}
         raw = {name: scene.logits(each) for name, each in said.items()}
-        logits = (
-            raw if self.fda is None else raw | self._augmented(self.fda, nets, labeled.label, scene, said, raw, step)
-        )
-        losses = self._distillation(scene, raw, logits)
+        if self.fda is not None:
+            self._collect(nets, labeled.label, scene, said, raw)
+        augmented = self._augments(nets, labeled.label, scene, raw, step)
+        losses = self._distillation(scene, raw, augmented)
         return Losses(terms={**terms, **losses.terms}, shares=losses.shares)  # Eq. 5
 
     @torch.no_grad()
@@ -212,72 +213,91 @@ class MKD(Method):
         collects = self.fda is not None and self.fda_teachers
         return Said(labeled=labeled, unlabeled=scene.mixed(unlabeled, features=collects))
 
-    def _distillation(self, scene: Scene, raw: dict[str, torch.Tensor], logits: dict[str, torch.Tensor]) -> Losses:
+    def _distillation(self, scene: Scene, raw: Mapping[str, torch.Tensor], augmented: Augmented) -> Losses:
         terms: dict[str, Term] = {}
         shares: dict[str, Share] = {}
         if self.taught:
             by = [self._teacher_of(student) for student in STUDENTS]
             judges = by if self.confidence == "target" else [_other(student) for student in STUDENTS]
-            targets = self._targets(scene, raw, logits, by, judges, self.threshold_teachers)
-            value = _cross_entropies(logits, targets)  # Eq. 2; with selected targets Eq. 3
+            value, found = self._taught_by(scene, raw, augmented, by, judges, self.threshold_teachers)  # Eq. 2, 3
             terms["teachers"] = Term(value, self.weight_teachers)
-            shares |= _quality("teacher", targets[0], scene, self.threshold_teachers)
+            shares |= _quality("teacher", found, scene, self.threshold_teachers)
         if self.weight_students:
             by = [_other(student) for student in STUDENTS]
-            targets = self._targets(scene, raw, logits, by, by, self.threshold_students)
-            terms["students"] = Term(_cross_entropies(logits, targets), self.weight_students)  # Eq. 7
-            shares |= _quality("student", targets[0], scene, self.threshold_students)
+            value, found = self._taught_by(scene, raw, augmented, by, by, self.threshold_students)  # Eq. 7
+            terms["students"] = Term(value, self.weight_students)
+            shares |= _quality("student", found, scene, self.threshold_students)
         return Losses(terms=terms, shares=shares)
+
+    def _taught_by(
+        self,
+        scene: Scene,
+        raw: Mapping[str, torch.Tensor],
+        augmented: Augmented,
+        by: Sequence[str],
+        judges: Sequence[str],
+        threshold: float,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Both students' cross entropies, added, and the first one's targets.
+
+        by: for each student the network whose pseudo-labels it learns; judges: the network whose confidence selects
+        """
+        value, targets = raw[STUDENTS[0]].new_zeros(()), []
+        for student, name, judge in zip(STUDENTS, by, judges, strict=True):
+            heard = augmented(name, None) if self._hears_augmented(name) else raw[name]
+            label = scene.without_padding(pseudo_label(heard))
+            sure = confident(raw[judge], threshold=threshold) if threshold else torch.ones_like(scene.valid)
+            targets.append(torch.where(sure, label, IGNORE))  # Eq. 3
+            value = value + pixel_ce(augmented(student, label), targets[-1])
+        return value, targets[0]
+
+    def _hears_augmented(self, name: str) -> bool:
+        """Whether pseudo-labels of this network are taken after Eq. 4."""
+        return name in TEACHERS or (self.fda is not None and self.fda.classes == "own")
 
     def _teacher_of(self, student: str) -> str:
         """Who teaches a student: crossed in mutual distillation."""
         at = STUDENTS.index(student)
         return TEACHERS[1 - at if self.teaching == "mutual" else at]
 
-    def _targets(
+    def _collect(
         self,
-        scene: Scene,
-        raw: dict[str, torch.Tensor],
-        logits: dict[str, torch.Tensor],
-        by: Sequence[str],
-        judges: Sequence[str],
-        threshold: float,
-    ) -> list[torch.Tensor]:
-        """For each student the pseudo-labels of another network, where a judge is confident."""
-        labels = [scene.without_padding(pseudo_label(logits[name])) for name in by]
-        if not threshold:
-            return labels
-        sure = [confident(raw[judge], threshold=threshold) for judge in judges]
-        return [torch.where(kept, label, IGNORE) for kept, label in zip(sure, labels, strict=True)]  # Eq. 3
-
-    def _augmented(
-        self,
-        fda: FDA,
         nets: nn.ModuleDict,
         label: torch.Tensor,
         scene: Scene,
-        said: dict[str, Said],
-        raw: dict[str, torch.Tensor],
-        step: Step,
-    ) -> dict[str, torch.Tensor]:
-        """The logits of Eq. 4 by network; what was said enters the estimators first."""
-        found = {}
+        said: Mapping[str, Said],
+        raw: Mapping[str, torch.Tensor],
+    ) -> None:
+        """Let the estimators see what was said in this step."""
         for name in (each for each in said if f"{each}_scatter" in nets):
             estimator, seen = cast(ClassCovariance, nets[f"{name}_scatter"]), said[name]
-            classes = scene.without_padding(raw[self._class_source(name, fda)].argmax(dim=1))
-            of_unlabeled = classes[-len(scene.images) :]
+            classes = scene.without_padding(raw[self._class_source(name)].argmax(dim=1))
             if seen.labeled is not None:
                 collect(estimator, seen.labeled.features, label, scene.grid)
-            collect(estimator, seen.unlabeled.features, of_unlabeled, scene.grid)
-            classes = torch.cat([nearest(label, scene.grid), of_unlabeled]) if self.on_labeled else of_unlabeled
-            found[name] = fda.augmented(raw[name], classes, nets[name], estimator, step.progress)  # Eq. 4
-        return found
+            collect(estimator, seen.unlabeled.features, classes[-len(scene.images) :], scene.grid)
 
-    def _class_source(self, name: str, fda: FDA) -> str:
-        """Whose argmax says which class an unlabelled pixel of this network is."""
-        if fda.classes == "own" or name in TEACHERS:
+    def _class_source(self, name: str) -> str:
+        """Whose argmax says under which class an unlabelled pixel of this network is collected."""
+        if name in TEACHERS or (self.fda is not None and self.fda.classes == "own"):
             return name
         return self._teacher_of(name) if self.taught else _other(name)
+
+    def _augments(
+        self, nets: nn.ModuleDict, label: torch.Tensor, scene: Scene, raw: Mapping[str, torch.Tensor], step: Step
+    ) -> Augmented:
+        """What gives a network's logits of Eq. 4 at pixels whose class is a target's, or its own argmax where none."""
+
+        def augmented(name: str, target: torch.Tensor | None) -> torch.Tensor:
+            if self.fda is None or f"{name}_scatter" not in nets:
+                return raw[name]
+            if target is None or self.fda.classes == "own":
+                target = scene.without_padding(raw[name].argmax(dim=1))
+                if self.on_labeled:
+                    target = torch.cat([nearest(label, scene.grid), target[-len(scene.images) :]])
+            estimator = cast(ClassCovariance, nets[f"{name}_scatter"])
+            return self.fda.augmented(raw[name], target, nets[name], estimator, step.progress)  # Eq. 4
+
+        return augmented
 
     def predictors(self, nets: nn.ModuleDict) -> Predictors:
         return {name: nets[name] for name in (*STUDENTS, *TEACHERS) if name in nets}
@@ -285,12 +305,6 @@ class MKD(Method):
 
 def _other(student: str) -> str:
     return STUDENTS[1 - STUDENTS.index(student)]
-
-
-def _cross_entropies(logits: dict[str, torch.Tensor], targets: list[torch.Tensor]) -> torch.Tensor:
-    """Both students' cross entropies, added."""
-    first, second = (pixel_ce(logits[student], target) for student, target in zip(STUDENTS, targets, strict=True))
-    return first + second
 
 
 def _quality(of: str, target: torch.Tensor, scene: Scene, threshold: float) -> dict[str, Share]:

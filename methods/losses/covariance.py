@@ -38,7 +38,7 @@ class ClassCovariance(nn.Module):
     def update(self, features: torch.Tensor, labels: torch.Tensor) -> None:
         """Take in N x A features of N labels; those labelled IGNORE do not count."""
         # Never below single precision, whatever the features come in.
-        self.to(torch.promote_types(self.mean.dtype, features.dtype))
+        self.to(torch.promote_types(torch.float32, torch.promote_types(self.mean.dtype, features.dtype)))
         with torch.autocast(features.device.type, enabled=False):
             slots = torch.where(labels == IGNORE, len(self.mean), labels.long())
             counts = sum_over_ranks(self._counts(slots)[:-1])

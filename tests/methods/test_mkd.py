@@ -198,9 +198,12 @@ def test_fda_adds_half_lambda_times_the_variance_of_the_pixels_class(full: bool)
     second = [1.5 - second0, -1 + second1, 2 - second0, -3 + second1]
     expected = ce(*zip(first, (1, 0, 0, 1), strict=True)) + ce(*zip(second, (0, 1, 0, 1), strict=True))
     assert term(found, "teachers") == pytest.approx(expected)
-    students = [[int(value < 0) for value in each] for each in (second, first)]
-    expected = ce(*zip(first, students[0], strict=True)) + ce(*zip(second, students[1], strict=True))
+    # In L_ss the class is the other student's, and so is the added term: it never lowers a loss.
+    first = [0.5 - first0, 1 + first1, -2 - first0, 3 + first1]
+    second = [1.5 - second0, -1 - second0, 2 + second1, -3 - second0]
+    expected = ce(*zip(first, (0, 1, 0, 1), strict=True)) + ce(*zip(second, (0, 0, 1, 0), strict=True))
     assert term(found, "students") == pytest.approx(expected)
+    assert term(found, "students") > term(losses(), "students")
 
 
 def test_fda_by_the_networks_own_classes() -> None:
