@@ -83,6 +83,7 @@ TABLE5 = Table(
     caption="What else these rows have is not stated: here table 4's last row. Pool not stated: the 1464 images; at"
     " Full(1464), which leaves none of them, the labelled images serve as unlabelled ones.",
 )
+PSPNET: Changes = {"method.second_head": "pspnet", "method.second_head.dropout": 0.0}
 TABLE6 = Table(
     name="mkd.table6",
     title="Two architectures instead of one",

@@ -70,7 +70,7 @@ TABLE1 = Table(
         ),
     ),
     reference="SupOnly-R101",
-    caption="Pool not stated at Full(1464), which leaves no image of the 1464: the labelled ones serve as unlabelled ones.",
+    caption="Pool not stated at Full(1464), which leaves no image of the 1464: labelled ones serve as unlabelled ones.",
 )
 # The same labels; all of the 10582 images that have none of these are unlabelled.
 TABLE1_ALL = Table(
