@@ -146,6 +146,20 @@ def _victims(victim: str, mark: str, driver: int) -> list[int]:
     return [pid for pid, line in processes_of(mark).items() if name in line and pid != driver]
 
 
+def test_a_run_goes_on_when_its_dispatcher_is_killed(whole: Path, tmp_path: Path) -> None:
+    with _started(tmp_path, "--gangs", "1") as driver:
+        while driver.poll() is None and not list(tmp_path.glob("store/*/metrics.jsonl")):
+            time.sleep(0.05)
+        (dispatcher,) = _victims("dispatcher", str(tmp_path), driver.pid)
+        os.kill(dispatcher, signal.SIGKILL)
+        said, _ = driver.communicate(timeout=200)
+    assert driver.returncode == 0 and "Traceback" not in said, said
+    pd.testing.assert_frame_equal(results(tmp_path), results(whole), check_exact=True)
+    attempts = [len(path.read_text().splitlines()) for path in tmp_path.glob("store/*/attempts.jsonl")]
+    assert attempts == [1] * 9, "what was being trained went on, and nothing was trained twice"
+    wait_until_nothing_is_left(str(tmp_path))
+
+
 def test_the_first_ctrl_c_stops_with_checkpoints_and_the_same_command_goes_on(whole: Path, tmp_path: Path) -> None:
     with _started(tmp_path, "--gangs", "1", "--set", "recipe.steps=100000") as driver:
         while driver.poll() is None and not list(tmp_path.glob("store/*/metrics.jsonl")):

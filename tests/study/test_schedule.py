@@ -6,8 +6,7 @@ import random
 
 import pytest
 
-from assay.store.records import ATTEMPTS
-from assay.study.schedule import Outcome, Schedule, Task
+from assay.study.schedule import ATTEMPTS, Outcome, Schedule, Task
 
 
 def chain() -> Schedule:
@@ -110,3 +109,12 @@ def test_what_an_outcome_changes_is_told_with_what_needs_it() -> None:
         ("teacher", "failed"),
     ]
     assert schedule.report(Outcome(key="unknown", kind="done")) == []
+
+
+def test_what_failed_here_and_is_done_elsewhere_blocks_nothing_any_more() -> None:
+    schedule = chain()
+    schedule.take()
+    schedule.report(Outcome(key="teacher", kind="failed", error="so"))
+    changes = {each.key: each.state for each in schedule.report(Outcome(key="teacher", kind="done"))}
+    assert changes == {"teacher": "done", "stage2": "waiting", "stage3": "waiting"}
+    assert schedule.take().key == "stage2" and schedule.error("stage3") == ""

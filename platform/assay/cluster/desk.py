@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from assay.cluster.gang import NAMESPACE
+from assay.cluster.gang import NAMESPACE, dispatcher_name
 from assay.errors import AssayError
 from assay.store.store import Store
 from assay.study.plan import Plan, make_plan_again
+
+_UNAVAILABLE = 30.0  # seconds in which a dispatcher that does not answer may do so again
 
 
 class Desk:
@@ -34,12 +38,18 @@ class Desk:
         )
         actor = (
             ray.remote(Dispatcher)
-            .options(name=self.name, namespace=NAMESPACE, num_cpus=0, max_restarts=0, scheduling_strategy=here)
+            .options(
+                name=dispatcher_name(self.name, self._number),
+                namespace=NAMESPACE,
+                num_cpus=0,
+                max_restarts=0,
+                scheduling_strategy=here,
+            )
             .remote(
                 plan.tasks(),
                 schedule.keys("done"),
                 {key: schedule.error(key) for key in schedule.keys("failed")},
-                plan.lost(),
+                plan.lost() if self._number else {},  # of this run alone: a driver's own end is no experiment's fault
                 {key: node.resolved.experiment.to_json() for key, node in plan.nodes.items()},
                 number=self._number,
             )
@@ -55,18 +65,37 @@ class Desk:
         with self._lock:
             self._stopping = self._stopping or method == "stop"
             try:
-                return ray.get(getattr(self._actor, method).remote(*arguments))
+                return self._asked(method, *arguments)
             except ray.exceptions.RayActorError:
-                stopping = self._stopping
-                try:
-                    self._actor = self._started(make_plan_again(self._plan, self._store))
-                    if stopping:
-                        ray.get(self._actor.stop.remote())
-                    return ray.get(getattr(self._actor, method).remote(*arguments))
-                except (ray.exceptions.RayError, ConnectionError, RuntimeError) as problem:
-                    raise _ray_is_gone(problem) from None
+                return self._asked_anew(method, *arguments)
             except (ray.exceptions.RayError, ConnectionError) as problem:
                 raise _ray_is_gone(problem) from None
+
+    def _asked(self, method: str, *arguments: Any) -> Any:
+        """An answer of the present dispatcher; one that does not answer for a moment is asked again."""
+        import ray
+
+        deadline = time.monotonic() + _UNAVAILABLE
+        while True:
+            try:
+                return ray.get(getattr(self._actor, method).remote(*arguments))
+            except ray.exceptions.ActorUnavailableError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+
+    def _asked_anew(self, method: str, *arguments: Any) -> Any:
+        import ray
+
+        with contextlib.suppress(Exception):
+            ray.kill(self._actor)
+        try:
+            self._actor = self._started(make_plan_again(self._plan, self._store))
+            if self._stopping:
+                ray.get(self._actor.stop.remote())
+            return ray.get(getattr(self._actor, method).remote(*arguments))
+        except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as problem:
+            raise _ray_is_gone(problem) from None
 
     def pass_on(self, told: Callable[[str, Mapping[str, Any]], None]) -> None:
         """Tell what happened since the last time."""

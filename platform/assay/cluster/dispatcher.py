@@ -68,15 +68,26 @@ class Dispatcher:
         self._taken: dict[str, int] = {}  # gang → experiments that it took
         self._bundles: dict[str, list[Any]] = {}  # gang → the placement groups that it had
 
-    def hello(self, gang: str, bundle: Any = None) -> int:
-        """A group of workers of this gang has started: its generation. What the one before it held is lost."""
+    def hello(self, gang: str, bundle: Any = None) -> tuple[int, str]:
+        """A group of workers of this gang has started: its generation, and which dispatcher this is.
+
+        What the group before it held is lost.
+        """
         self._heard[gang] = time.monotonic()
         self._generation[gang] = self._generation.get(gang, self._first_generation) + 1
         self._bundles.setdefault(gang, []).append(bundle)
+        self._lose(gang, "its worker ended")
+        return self._generation[gang], self._incarnation
+
+    def gone(self, gang: str) -> None:
+        """No group of this gang will come any more."""
+        self._heard.pop(gang, None)
+        self._lose(gang, "its gang ended")
+
+    def _lose(self, gang: str, why: str) -> None:
         key = self._working.pop(gang, None)
         if key is not None:
-            self._take_in(Outcome(key=key, kind="lost", error="its worker ended", step=self._furthest.get(key, 0)))
-        return self._generation[gang]
+            self._take_in(Outcome(key=key, kind="lost", error=why, step=self._furthest.get(key, 0)))
 
     def here(self, gang: str, generation: int, key: str) -> bool:
         """A group lives, and trains `key` if it trains any; whether it is to stop.
@@ -118,7 +129,7 @@ class Dispatcher:
         """What came of an attempt; that it was lost is heard once, however many ranks say so."""
         self._reported.add(outcome.key)
         holds = self._working.get(gang) == outcome.key
-        if outcome.kind == "lost" and not holds:
+        if not holds and (outcome.kind == "lost" or (outcome.kind == "failed" and self._is_taken(outcome.key))):
             return
         if holds:
             del self._working[gang]
@@ -126,6 +137,9 @@ class Dispatcher:
             self._halted = self._halted or outcome.error
             self._stopping = True
         self._take_in(dataclasses.replace(outcome, step=self._furthest.get(outcome.key, 0)))
+
+    def _is_taken(self, key: str) -> bool:
+        return key in self._working.values()
 
     def _take_in(self, outcome: Outcome) -> None:
         self._events += [(change.key, news_of(change)) for change in self._schedule.report(outcome)]

@@ -13,11 +13,12 @@ from typing import Any
 from assay.cluster.desk import Desk, first_cause
 from assay.cluster.gang import Orders, work
 from assay.cluster.shape import Shape, worker_needs
-from assay.errors import AssayError
+from assay.errors import AssayError, UserError
 
 _FAILURES_OF_A_FIT = 2  # groups that may end before Ray Train gives up a fit
 _END_OF_A_FIT = 20.0  # seconds that a fit may take to end after its workers have
 _END_FROM_OUTSIDE = 60.0  # seconds, where a fit is still importing when it is ended
+_USERS = f"{UserError.__name__}: "
 _IDLE_FITS = 1  # fits in a row that may end without an experiment having been taken
 
 
@@ -44,11 +45,16 @@ class GangThread(threading.Thread):
                     if self.over.is_set():
                         return
                     self.error = first_cause(error)
+                    if _USERS in self.error:
+                        return  # a node that does not share OUT, data or code will not do so the next time either
                     fits += 1
                     self._give_back()
                     idle = 0 if self._desk.ask("taken", self.name) > before else idle + 1
         except AssayError as error:
             self.error = str(error)
+        finally:
+            with contextlib.suppress(AssayError):
+                self._desk.ask("gone", self.name)
 
     def _give_back(self) -> None:
         """Free what former groups held, which Ray does not where the controller of a group was killed."""

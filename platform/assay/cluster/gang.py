@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.cluster.proofs import Expectation, check
+from assay.errors import LostClaim
 from assay.experiment import Experiment, Runtime
 from assay.places import Places
 from assay.resolve import Resolver
@@ -28,6 +29,7 @@ NAMESPACE = "assay"
 _POLL = (0.05, 0.1, 0.2, 0.5)  # seconds between two questions, rising to the last
 _TOLD_EVERY = 0.5  # seconds between two messages on progress
 _DISPATCHER_GONE = 60.0  # seconds in which another dispatcher may appear
+_SUCCESSORS = 20  # names that are looked for
 _LONG = 3600.0  # seconds of one experiment after which the next one gets a new process
 
 
@@ -36,12 +38,17 @@ class Orders:
     """What a gang's workers are started with."""
 
     gang: str
-    dispatcher: str  # the actor's name
+    dispatcher: str  # what the actors' names begin with
     out: str
     places: Places
     runtime: dict[str, Any]  # Runtime as JSON
     run: str
     expected: Expectation
+
+
+def dispatcher_name(run: str, number: int) -> str:
+    """The name of a run's number-th dispatcher. Each has its own: Ray goes on finding a dead actor for a while."""
+    return f"{run}-{number}"
 
 
 class Restart(Exception):
@@ -58,7 +65,7 @@ def work(config: Mapping[str, Any]) -> None:
     runtime = Runtime(**orders.runtime)
     reset_torch(runtime)
     line = Line(orders)
-    generation = agreed(line.hello)
+    generation, line.incarnation = agreed(line.hello)
     worker = Worker(
         store=LocalStore(Path(orders.out) / "store"),
         resolver=Resolver(orders.places),
@@ -79,26 +86,29 @@ def work(config: Mapping[str, Any]) -> None:
                 )
             if rank() == 0 or outcome.kind in ("failed", "lost", "halted"):
                 line.report(outcome)
-            _restart_if_needed(outcome, world_size(), time.monotonic() - began)
+            if not watch.stop.is_set():
+                _restart_if_needed(outcome, world_size(), time.monotonic() - began)
             number += 1
 
 
 def _restart_if_needed(outcome: Outcome, ranks: int, seconds: float) -> None:
     """A process whose memory or device may be spoilt is replaced; so is a group in which one rank may stand alone."""
-    alone = ranks > 1 and outcome.kind in ("failed", "halted") and not outcome.error.startswith("NotFinite")
-    if restarts_worker(outcome) or alone:
+    lost_its_claim = outcome.error.startswith(LostClaim.__name__)  # which rank 0 alone has, and finds out about
+    alone = outcome.kind in ("failed", "halted") and not outcome.error.startswith("NotFinite")
+    if restarts_worker(outcome) or (ranks > 1 and (alone or lost_its_claim)):
         raise Restart(f"{outcome.key}: {outcome.error}")
     if seconds > _LONG:
         raise Restart("a new process after a long experiment")
 
 
 class Line:
-    """This worker's line to the dispatcher, whichever actor has the name at present."""
+    """This worker's line to the dispatcher, whichever actor that is at present."""
 
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
         self._actor: Any = None
-        self._incarnation = ""
+        self._number = 0  # of the dispatcher that is asked
+        self.incarnation = ""
         self._said = 0.0
 
     def _ask(self, method: str, *arguments: Any) -> Any:
@@ -109,20 +119,35 @@ class Line:
         while True:
             try:
                 if self._actor is None:
-                    self._actor = ray.get_actor(self._orders.dispatcher, namespace=NAMESPACE)
+                    self._actor = self._found()
                 return ray.get(getattr(self._actor, method).remote(*arguments))
-            except (ray.exceptions.RayActorError, ValueError) as error:
-                self._actor = None
-                if time.monotonic() > end:
-                    raise Restart(f"the dispatcher is gone ({error})") from error
-                time.sleep(_POLL[-1])
+            except ray.exceptions.ActorUnavailableError as error:
+                problem: Exception = error
+            except ray.exceptions.RayActorError as error:
+                self._actor, self._number, problem = None, self._number + 1, error
+            except ValueError as error:  # there is none yet
+                problem = error
+            if time.monotonic() > end:
+                raise Restart(f"the dispatcher is gone ({problem})") from problem
+            time.sleep(_POLL[-1])
 
-    def hello(self) -> int:
-        """This group's generation."""
+    def _found(self) -> Any:
+        """The first living dispatcher from the one asked last on."""
+        import ray
+
+        for number in range(self._number, self._number + _SUCCESSORS):
+            with contextlib.suppress(ValueError):
+                actor = ray.get_actor(dispatcher_name(self._orders.dispatcher, number), namespace=NAMESPACE)
+                self._number = number
+                return actor
+        raise ValueError("no dispatcher has a name")
+
+    def hello(self) -> tuple[int, str]:
+        """This group's generation, and which dispatcher said so."""
         from ray.util import get_current_placement_group
 
-        generation: int = self._ask("hello", self._orders.gang, get_current_placement_group())
-        return generation
+        found: tuple[int, str] = self._ask("hello", self._orders.gang, get_current_placement_group())
+        return found
 
     def here(self, generation: int, key: str) -> bool:
         """Say that this group lives and what it trains, and hear whether it is to stop."""
@@ -135,10 +160,9 @@ class Line:
         tries = 0
         while True:
             given = self._ask("assignment", self._orders.gang, generation, number)
-            if self._incarnation and given.incarnation != self._incarnation and world_size() > 1:
+            if given.incarnation != self.incarnation and world_size() > 1:
                 # Another rank may have its answer from the former dispatcher.
                 raise Restart("the dispatcher was replaced")
-            self._incarnation = given.incarnation
             if given.do == "end":
                 return None
             if given.do == "train":
@@ -167,20 +191,17 @@ class _Watch:
     """Keeps in touch in a thread of its own, so that a step never waits for an answer."""
 
     def __init__(self, line: Line, generation: int) -> None:
-        self._line, self._generation = Line(line._orders), generation
+        # The same line as the training's: what this thread finds of a new dispatcher, its progress goes to as well.
+        self._line, self._generation = line, generation
         self._key = ""
         self.stop, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="in touch", daemon=True)
 
     def _run(self) -> None:
         while not self._over.wait(_POLL[-1]):
-            try:
+            with contextlib.suppress(Exception):  # the next one may be answered
                 if self._line.here(self._generation, self._key):
                     self.stop.set()
-            except Restart:
-                return
-            except Exception:
-                return  # Ray is going down, and this process with it
 
     @contextlib.contextmanager
     def training(self, key: str) -> Iterator[None]:

@@ -18,14 +18,14 @@ from assay.cluster.fits import GangThread, end
 from assay.cluster.gang import Orders
 from assay.cluster.proofs import Expectation, code_hash, keep_nonce, remove_nonce, require_absolute, write_nonce
 from assay.cluster.shape import Shape, fits_now, fitting
-from assay.errors import AssayError
+from assay.errors import AssayError, UserError
 from assay.experiment import Runtime
 from assay.places import Places
 from assay.signals import Stopped
 from assay.store.claims import Observer
-from assay.store.store import Store
+from assay.store.store import Store, StoreError
 from assay.study.plan import Plan
-from assay.study.runner import look_at_held
+from assay.study.runner import LOOK_EVERY, look_at_held
 from assay.values import to_json
 
 _WATCH_EVERY = 0.25  # seconds between two looks of the driver
@@ -72,7 +72,10 @@ def run_gangs(
             say(f"waiting for resources that others hold now, or for nodes to come. {connection.who_holds()}")
         # Several nodes need a folder that all see; what Ray Train keeps there is a few lines.
         above = run.out if len(nodes) > 1 else None
-        with _expected(run) as expected, tempfile.TemporaryDirectory(prefix=".gangs-", dir=above) as folder:
+        with (
+            _expected(run) as expected,
+            tempfile.TemporaryDirectory(prefix=".gangs-", dir=above, ignore_cleanup_errors=True) as folder,
+        ):
             desk = Desk(run.name, run.plan, run.store)
             gangs = [
                 GangThread(_orders(run, f"{run.name}-{index}", desk, expected), shape, desk, Path(folder))
@@ -80,7 +83,14 @@ def run_gangs(
             ]
             for gang in gangs if not stop.is_set() else ():
                 gang.start()
-            _watch(run, desk, gangs, stop, told, functools.partial(_all_idle, idle, expected))
+            try:
+                _watch(run, desk, gangs, stop, told, functools.partial(_all_idle, idle, expected))
+            except BaseException:
+                with contextlib.suppress(AssayError):
+                    desk.ask("stop")  # what is being trained still leaves a checkpoint
+                raise
+            finally:
+                end(gangs)
             desk.close(told)
 
 
@@ -126,16 +136,19 @@ def _watch(
     idle: Callable[[], None],
 ) -> None:
     observer = Observer()
-    asked = False
+    asked, next_look = False, 0.0
     while any(gang.is_alive() for gang in gangs):
         time.sleep(_WATCH_EVERY)
         if stop.is_set() and not asked:
             desk.ask("stop")
             asked = True
         desk.pass_on(told)
-        outcomes, released = look_at_held(desk.ask("held"), run.store, observer)
-        if outcomes or released:
-            desk.ask("looked", outcomes, released)
+        if time.monotonic() >= next_look:
+            next_look = time.monotonic() + LOOK_EVERY
+            with contextlib.suppress(StoreError):  # a network's file system may fail for a moment
+                outcomes, released = look_at_held(desk.ask("held"), run.store, observer)
+                if outcomes or released:
+                    desk.ask("looked", outcomes, released)
         standing = desk.ask("standing")
         for gang in gangs:
             gang.has_worked = gang.has_worked or gang.name in standing.present
@@ -149,4 +162,5 @@ def _watch(
         raise AssayError(standing.halted)
     errors = [gang.error for gang in gangs if gang.error]
     if errors and standing.remaining and not stop.is_set():
-        raise AssayError(f"the gangs could not go on: {errors[0]}")
+        kind = UserError if UserError.__name__ in errors[0] else AssayError
+        raise kind(f"the gangs could not go on: {errors[0]}")

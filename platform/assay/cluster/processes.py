@@ -26,12 +26,16 @@ def own_folder() -> Iterator[str]:
     above = _temp_folder()
     for lock in Path(above).glob(f"{_PREFIX}*/{_LOCK}"):
         _remove_unless_held(lock)
-    with (
-        tempfile.TemporaryDirectory(prefix=_PREFIX, dir=above, ignore_cleanup_errors=True) as folder,
-        (Path(folder) / _LOCK).open("wb") as lock_file,
-    ):
-        fcntl.flock(lock_file, fcntl.LOCK_EX)  # the kernel gives it back however this process ends
-        yield folder
+    while True:
+        with (
+            tempfile.TemporaryDirectory(prefix=_PREFIX, dir=above, ignore_cleanup_errors=True) as folder,
+            (Path(folder) / _LOCK).open("wb") as lock_file,
+        ):
+            fcntl.flock(lock_file, fcntl.LOCK_EX)  # the kernel gives it back however this process ends
+            if not (Path(folder) / _LOCK).exists():
+                continue  # another program swept the folder away before it was locked
+            yield folder
+            return
 
 
 def _remove_unless_held(lock: Path) -> None:

@@ -24,7 +24,7 @@ class News:
 
     def __call__(self, key: str, news: Mapping[str, Any]) -> None:
         # Where a process ended again and again without a word, nobody was left to write it down.
-        if news.get("given_up") and records.state(self._store, key).name not in ("failed", "done"):
+        if news.get("given_up") and records.state(self._store, key).name not in ("failed", "done", "running"):
             failure = {"error": news.get("error", ""), "traceback": ""}
             records.add_failure(self._store, key, failure, final=True)
         self.display.told(key, news)

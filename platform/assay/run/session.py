@@ -176,7 +176,7 @@ class Session:
             self._finish_anyway(set(plan.nodes))
             raise
         code = self.finish(set(plan.nodes))
-        if stopped.is_set():
+        if stopped.is_set() and code:  # else everything had ended already
             say(f"stopped, with checkpoints. The same command continues: {_command()}")
             return 128 + stopped.signal
         return 1 if plan.unresolved else code

@@ -19,7 +19,6 @@ FAILURES = "failures.jsonl"  # one line per failed attempt, and one per decision
 LOG = "log.txt"  # what was said while a study trained it: notes, warnings, tracebacks
 PANEL = "panel.npz"  # the first validation images with their truth and prediction
 HISTORY = "attempts.jsonl"  # one line per begun attempt, written before it trains, and one per end that was seen
-ATTEMPTS = 5  # from one step, after which an experiment whose process ends without a word each time is given up
 _ERROR_OF_RANK = re.compile(r"error-rank\d+\.json")
 
 
@@ -80,19 +79,19 @@ def attempts(store: Store, key: str) -> list[dict[str, Any]]:
 
 
 def silent_ends(store: Store, key: str) -> int:
-    """How many attempts in a row began at the step of the last one and ended without a word: by a kill, a crash."""
+    """How many attempts in a row ended without a word, by a kill or a crash, and without getting further.
+
+    Who ended them is not known: it may have been the experiment, or a person.
+    """
     count, step = 0, None
+    reached = max(checkpoints.steps(store.names(key)), default=0)
     for _, document in reversed(_lines(store, key, HISTORY)):
-        if "ended" in document or (step is not None and document.get("from_step") != step):
+        began = document.get("from_step", 0)
+        if "ended" in document or reached > began or (step is not None and began != step):
             break
-        step = document.get("from_step")
+        step = began
         count += 1
     return count
-
-
-def given_up(last: str) -> str:
-    """The error of an experiment that was tried often enough, after the error of the last time."""
-    return f"tried {ATTEMPTS} times: {last}"
 
 
 def retry(store: Store, key: str) -> None:
@@ -154,12 +153,7 @@ def state(store: Store, key: str, *, observer: Observer | None = None, stale_aft
 
 def _final_failure(store: Store, key: str) -> dict[str, Any] | None:
     recent = failures(store, key, all_times=False)
-    if recent and recent[-1].get("final"):
-        return recent[-1]
-    if silent_ends(store, key) >= ATTEMPTS:
-        step = attempts(store, key)[-1].get("from_step")
-        return {"error": given_up(f"its process ended without a word after step {step}")}
-    return None
+    return recent[-1] if recent and recent[-1].get("final") else None
 
 
 def _add_to_history(store: Store, key: str, document: Mapping[str, Any], *, name: str = FAILURES) -> None:

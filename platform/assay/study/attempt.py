@@ -52,7 +52,7 @@ class Worker:
             try:
                 kind, error = self._train(key, experiment, stop, told, log), ""
             except (ClaimedElsewhere, LostClaim) as problem:
-                kind, error = "held", str(problem)
+                kind, error = "held", f"{type(problem).__name__}: {problem}"
             except StoreError as problem:
                 kind, error = "halted", str(problem)
             except AssayError as problem:

@@ -75,10 +75,10 @@ class Plan:
         ]
 
     def tasks(self) -> list[Task]:
-        """All experiments as tasks, inputs before what needs them."""
+        """All experiments as tasks; those whose process ended without a word come last: they may do it again."""
         return [
             Task(key=key, needs=tuple(each.key for each in node.resolved.inputs.values()))
-            for key, node in self.nodes.items()
+            for key, node in sorted(self.nodes.items(), key=lambda each: each[1].state.silent_ends)
         ]
 
     def schedule(self) -> Schedule:

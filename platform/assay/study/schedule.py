@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from assay.store.records import ATTEMPTS, given_up
-
 State = Literal["waiting", "running", "done", "failed", "blocked", "held"]
+ATTEMPTS = 5  # of one experiment in one run, in a row and without getting further, where its process ends each time
 Kind = Literal["done", "failed", "lost", "stopped", "held", "halted"]
 
 
@@ -80,8 +79,11 @@ class Schedule:
         tried_enough = outcome.kind == "lost" and self._count_lost(outcome) >= ATTEMPTS
         states: dict[Kind, State] = {"done": "done", "failed": "failed", "held": "held"}
         self._state[outcome.key] = "failed" if tried_enough else states.get(outcome.kind, "waiting")
+        if self._state[outcome.key] == "done" and before[outcome.key] == "failed":  # another process got it done
+            self._errors.pop(outcome.key)
+            self._unblock()
         if self._state[outcome.key] == "failed":
-            self._errors[outcome.key] = given_up(outcome.error) if tried_enough else outcome.error
+            self._errors[outcome.key] = f"tried {ATTEMPTS} times: {outcome.error}" if tried_enough else outcome.error
             self._block()
         return [
             Change(key=key, state=state, error=self.error(key), given_up=tried_enough and key == outcome.key)
@@ -119,6 +121,12 @@ class Schedule:
                 if bad and self._state[key] in ("waiting", "held"):
                     self._state[key], self._errors[key] = "blocked", f"needs {bad[0]}, which failed"
                     found = True
+
+    def _unblock(self) -> None:
+        for key in self.keys("blocked"):
+            self._state[key] = "waiting"
+            self._errors.pop(key)
+        self._block()
 
     def keys(self, *states: State) -> list[str]:
         """The keys in one of these states, in the order of the plan."""
