@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Literal, cast
 
 import torch
@@ -72,7 +73,14 @@ class FDA(Value):
 @torch.no_grad()
 def collect(estimator: ClassCovariance, features: torch.Tensor, labels: torch.Tensor, grid: Size) -> None:
     """Features (B x A x h x w) of labels (B x H x W) into an estimator, on the coarser one of their grid and `grid`."""
-    if features.shape[2] > grid[0]:
-        features = bilinear(features, grid)
-    labels = nearest(labels, (features.shape[2], features.shape[3]))
-    estimator.update(features.movedim(1, -1).flatten(0, 2), labels.flatten())
+    own = (features.shape[2], features.shape[3])
+    coarser = min(own, grid)
+    labels = nearest(labels, coarser)
+
+    def image_by_image() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for index in range(len(features)):
+            image = features[index : index + 1]
+            image = image if own == coarser else bilinear(image, coarser)
+            yield image[0].flatten(1).T, labels[index].flatten()  # seen as pixels x channels, without a copy
+
+    estimator.update_in_parts(image_by_image)

@@ -3,7 +3,7 @@ that scatter adds to logits."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import nn
@@ -11,6 +11,7 @@ from torch import nn
 from assay.data.source import IGNORE
 from assay.ranks import sum_over_ranks
 
+Part = tuple[torch.Tensor, torch.Tensor]  # N x A features, N labels or slots
 AT_ONCE = 2**20  # numbers that one temporary holds: all pixels' features at once would be many times as large
 
 
@@ -34,46 +35,57 @@ class ClassCovariance(nn.Module):
         # Whole numbers: a float32 stops counting at 2^24 pixels.
         self.register_buffer("count", torch.zeros(num_classes, dtype=torch.int64))
 
-    @torch.no_grad()
     def update(self, features: torch.Tensor, labels: torch.Tensor) -> None:
         """Take in N x A features of N labels; those labelled IGNORE do not count."""
+        self.update_in_parts(lambda: [(features, labels)])
+
+    @torch.no_grad()
+    def update_in_parts(self, parts: Callable[[], Iterable[Part]]) -> None:
+        """Take in all parts as one: N x A features with N labels each. They are asked for twice, and never held all."""
         # Never below single precision, whatever the features come in.
-        self.to(torch.promote_types(torch.float32, torch.promote_types(self.mean.dtype, features.dtype)))
-        with torch.autocast(features.device.type, enabled=False):
-            slots = torch.where(labels == IGNORE, len(self.mean), labels.long())
-            counts = sum_over_ranks(self._counts(slots)[:-1])
-            mean = sum_over_ranks(self._sums(features, slots)) / counts.clamp(min=1).unsqueeze(1)
-            scatter = self._outer_products(features, slots, mean) if self.full else self._squares(features, slots, mean)
+        given = next(iter(parts()))[0]
+        self.to(torch.promote_types(torch.float32, torch.promote_types(self.mean.dtype, given.dtype)))
+        with torch.autocast(given.device.type, enabled=False):
+            counts, sums = self._counts_and_sums(self._slotted(parts()))
+            counts = sum_over_ranks(counts)
+            mean = sum_over_ranks(sums) / counts.clamp(min=1).unsqueeze(1)
+            scatter = (self._outer_products if self.full else self._squares)(self._slotted(parts()), mean)
             self._merge(counts, mean, sum_over_ranks(scatter))
 
-    def _counts(self, slots: torch.Tensor) -> torch.Tensor:
-        """Pixels by class, and behind them those that are ignored."""
-        return slots.new_zeros(len(self.mean) + 1).index_add_(0, slots, torch.ones_like(slots))
+    def _slotted(self, parts: Iterable[Part]) -> Iterator[Part]:
+        """The parts with a slot for each pixel: its class, or behind the last class where it is ignored."""
+        for features, labels in parts:
+            yield features, torch.where(labels == IGNORE, len(self.mean), labels.long())
 
-    def _sums(self, features: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
-        """C x A: the sum of each class's features."""
+    def _counts_and_sums(self, parts: Iterable[Part]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pixels by class (C), and the sums of each class's features (C x A)."""
+        counts = torch.cat([torch.zeros_like(self.count), self.count.new_zeros(1)])
         sums = self._per_slot()
-        for rows, of in self._pieces(features, slots):
-            sums.index_add_(0, of, rows)
-        return sums[:-1]
+        for features, slots in parts:
+            counts.index_add_(0, slots, torch.ones_like(slots))
+            for rows, of in self._pieces(features, slots):
+                sums.index_add_(0, of, rows)
+        return counts[:-1], sums[:-1]
 
-    def _squares(self, features: torch.Tensor, slots: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    def _squares(self, parts: Iterable[Part], mean: torch.Tensor) -> torch.Tensor:
         """C x A: the sum of squares around the means; differences of sums of squares would lose digits."""
         squares = self._per_slot()
         centres = torch.cat([mean, torch.zeros_like(mean[:1])])
-        for rows, of in self._pieces(features, slots):
-            squares.index_add_(0, of, (rows - centres[of]).square_())
+        for features, slots in parts:
+            for rows, of in self._pieces(features, slots):
+                squares.index_add_(0, of, (rows - centres[of]).square_())
         return squares[:-1]
 
-    def _outer_products(self, features: torch.Tensor, slots: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    def _outer_products(self, parts: Iterable[Part], mean: torch.Tensor) -> torch.Tensor:
         """C x A x A: the sum of x xᵀ over each class's centred features x."""
         products = torch.zeros_like(self.covariance)
-        # Sorted by class, each class is one stretch, and the host learns all lengths at once.
-        lengths = self._counts(slots).tolist()
-        for index, members in enumerate(slots.argsort(stable=True).split(lengths)[:-1]):
-            for some in members.split(self._rows_at_once()):
-                centred = features[some].to(mean.dtype).sub_(mean[index])
-                products[index].addmm_(centred.T, centred)
+        for features, slots in parts:
+            # Sorted by class, each class is one stretch, and the host learns all lengths at once.
+            lengths = slots.bincount(minlength=len(mean) + 1).tolist()
+            for index, members in enumerate(slots.argsort(stable=True).split(lengths)[:-1]):
+                for some in members.split(self._rows_at_once()):
+                    centred = features[some].to(mean.dtype).sub_(mean[index])
+                    products[index].addmm_(centred.T, centred)
         return products
 
     def _merge(self, counts: torch.Tensor, mean: torch.Tensor, scatter: torch.Tensor) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from methods.fda import collect
 from methods.losses import ClassCovariance, augmented_logits, covariance
 
 IGNORE = 255
@@ -217,5 +218,11 @@ def test_a_step_at_full_size_takes_less_than_20_megabytes(full: bool, tmp_path: 
         estimator.update(features, labels)
         return augmented_logits(logits, labels.view(4, 64, 64), weight, estimator.covariance, 1.5)
 
+    maps = features.view(4, 64, 64, 256).movedim(-1, 1).contiguous()
+
+    def in_training() -> None:
+        collect(estimator, maps, labels.view(4, 64, 64), (64, 64))
+
     assert peak(step, tmp_path) < 20 * 10**6
+    assert peak(in_training, tmp_path) < 20 * 10**6
     assert peak(lambda: torch.zeros(6 * 10**6), tmp_path) >= 24 * 10**6, "the measurement sees nothing"

@@ -242,3 +242,23 @@ def test_gamma_rises_from_0_to_its_value_or_stays() -> None:
     assert [warmed_up(0.6, t, "min") for t in (1, 2, 3, 100)] == pytest.approx([0, 0.5, 0.6, 0.6])
     assert [warmed_up(0.6, t, "scaled") for t in (1, 2, 3, 100)] == pytest.approx([0, 0.3, 0.4, 0.594])
     assert [warmed_up(0.6, t, "none") for t in (1, 2)] == [0.6, 0.6]
+
+
+FULL = {"threshold_teachers": 0.7, "threshold_students": 0.7, "fda": FDA(strength=2.0, schedule="linear")}
+
+
+@pytest.mark.parametrize(
+    ("off", "changed"),
+    [
+        ({"threshold_teachers": 0.0}, {"teachers"}),
+        ({"threshold_students": 0.0}, {"students"}),
+        ({"fda": None}, {"teachers", "students"}),
+        ({"weight_teachers": 0.0}, {"teachers", "students"}),  # without teachers FDA takes its classes from students
+        ({"weight_students": 0.0}, {"students"}),
+    ],
+)
+def test_what_is_turned_off_changes_its_own_terms_and_no_other(off: dict[str, object], changed: set[str]) -> None:
+    whole, less = losses(index=2, **FULL), losses(index=2, **(FULL | off))
+    values = {name: each.value.item() for name, each in whole.terms.items()}
+    left = {name: each.value.item() for name, each in less.terms.items()}
+    assert {name for name in values if left.get(name) != values[name]} == changed

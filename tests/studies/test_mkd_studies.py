@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from assay.errors import UserError
 from assay.study.cells import Cell, Choice, cells_of, paper_number, profile_of
 from assay.study.tables import Study
 from studies import mkd_ablation, mkd_benchmark
@@ -230,3 +231,13 @@ def test_rows_that_name_a_network_have_it_in_the_papers_profile_and_are_one_trai
 def test_the_papers_profile_of_table_2_is_the_ablations_last_row() -> None:
     ours = row(mkd_benchmark.STUDY, "paper", "mkd.table2", "Ours", "R101 1/16(662)").experiment
     assert ours == row(mkd_ablation.STUDY, "paper", "mkd.table4", "+ Mutual MT + SDA + KS", "1/16(662)").experiment
+
+
+def test_tables_whose_data_are_not_supported_say_so() -> None:
+    with pytest.raises(UserError, match="COCO is not among this project's data sets yet"):
+        cells(mkd_benchmark.STUDY, "paper", tables=("mkd.table3",))
+
+
+def test_what_a_pool_is_said_to_be_stands_under_the_tables() -> None:
+    for table in (mkd_ablation.TABLE5, mkd_benchmark.TABLE1):
+        assert "Pool not stated" in table.caption and "Full(1464)" in table.caption

@@ -67,12 +67,21 @@ def cells_of(study: Study, profile: Profile, choice: Choice) -> list[Cell]:
     start = _start(profile)
     cells = [cell for table, row in rows for cell in _cells_of_row(table, row, profile, choice, start)]
     if not cells:
-        names = ", ".join(table.name for table in _chosen_tables(study, profile, choice))
+        tables = _chosen_tables(study, profile, choice)
+        names = ", ".join(table.name for table in tables)
         raise UserError(
-            f"nothing of {names} is left to train: the profile {profile.name} only quotes these columns, or none of"
-            " these tables has both the rows and the columns that were chosen; --help names profiles and tables."
+            f"nothing of {names} is left to train: the profile {profile.name} only quotes these columns"
+            f"{_why_quoted(profile, tables)}, or none of these tables has both the rows and the"
+            " columns that were chosen; --help names profiles and tables."
         )
     return cells
+
+
+def _why_quoted(profile: Profile, tables: Sequence[Table]) -> str:
+    """The reasons that the profile gives, in brackets."""
+    columns = {(table.name, column) for table in tables for column in table.columns}
+    known = sorted({profile.why_quoted(*each) for each in columns if profile.column(*each) is None})
+    return f" ({'; '.join(known)})" if known else ""
 
 
 def _chosen_tables(study: Study, profile: Profile, choice: Choice) -> list[Table]:
