@@ -25,7 +25,7 @@ from assay.study import Changes, Profile, Row, Study, Table, by_column  # noqa: 
 from studies.baseline_benchmark import CUTMIX  # noqa: E402
 from studies.mkd_ablation import (  # noqa: E402
     FEW_LABELS,
-    FROM_SCRATCH,
+    ON_SMALL_IMAGES,
     PAPER,
     SHARES,
     few_labels,
@@ -182,7 +182,7 @@ STUDY = Study(
             note="drawn shapes of 32 x 32 pixels and a very small network; nothing here repeats the paper's numbers",
             start=quick,
             columns=ON_SHAPES,
-            rows={row.label: FROM_SCRATCH for table in TABLES for row in table.rows if row.label.startswith("Ours")},
+            rows={row.label: ON_SMALL_IMAGES for table in TABLES for row in table.rows if row.label.startswith("Ours")},
             lacks=NOT_SUPPORTED,
             seeds=(0,),
             tables=(TABLE1.name,),
