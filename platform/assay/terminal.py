@@ -9,10 +9,12 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
+
+from assay.errors import AssayError
 
 INTERRUPTED = 130  # the exit code after Ctrl-C
 
@@ -32,6 +34,19 @@ def lasting_output() -> Iterator[None]:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         sys.stdout, sys.stderr = before
+
+
+def exit_code(run: Callable[[], int]) -> int:
+    """What a command line ends with: its own code, or an error's or a Ctrl-C's after one line about it."""
+    with lasting_output():
+        try:
+            return run()
+        except AssayError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return error.exit_code
+        except KeyboardInterrupt:
+            say_interrupted()
+            return INTERRUPTED
 
 
 def interrupt_in_one_line() -> None:

@@ -91,6 +91,7 @@ def run_gangs(
                 raise
             finally:
                 end(gangs)
+            _check(desk, gangs, stop)
             desk.close(told)
 
 
@@ -156,7 +157,10 @@ def _watch(
         if not standing.present and (stop.is_set() or standing.halted or not standing.remaining):
             break
         idle()
-    end(gangs)
+
+
+def _check(desk: Desk, gangs: list[GangThread], stop: Stopped) -> None:
+    """Refuse an end that leaves work behind and was not asked for."""
     standing = desk.ask("standing")
     if standing.halted:
         raise AssayError(standing.halted)

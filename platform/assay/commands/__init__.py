@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import sys
 from collections.abc import Sequence
 
-from assay.errors import AssayError
-from assay.terminal import INTERRUPTED, lasting_output, say_interrupted
+from assay.terminal import exit_code
 
 COMMANDS = {
     "train": "train one experiment, or continue it",
@@ -36,14 +34,10 @@ def parser() -> argparse.ArgumentParser:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command; 0 when all is well, 2 for a user's mistake, 1 for a failure, 130 or 143 after a signal."""
-    with lasting_output():
-        try:
-            chosen = parser().parse_args(arguments)
-            code: int = importlib.import_module(f"assay.commands.{chosen.command}").run(chosen)
-            return code
-        except AssayError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return error.exit_code
-        except KeyboardInterrupt:
-            say_interrupted()
-            return INTERRUPTED
+
+    def chosen() -> int:
+        asked = parser().parse_args(arguments)
+        code: int = importlib.import_module(f"assay.commands.{asked.command}").run(asked)
+        return code
+
+    return exit_code(chosen)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from assay.cluster.connection import cluster_address, is_in_job
 from assay.cluster.proofs import require_absolute
-from assay.errors import AssayError, UserError
+from assay.errors import UserError
 from assay.run.flags import check, check_beside_report, parser, takes_jobs
 from assay.run.forget import check_rows, keys_of_rows
 from assay.run.session import Session, say
@@ -18,20 +18,12 @@ from assay.study.cells import Cell, cells_of, chosen_rows
 from assay.study.plan import Plan, as_if_forgotten, make_plan
 from assay.study.printed import print_plan
 from assay.study.tables import Study
-from assay.terminal import INTERRUPTED, lasting_output, say_interrupted
+from assay.terminal import exit_code
 
 
 def main(study: Study, arguments: Sequence[str] | None = None) -> int:
     """Run a study: 0 when every chosen cell is done, 1 when some failed, 2 for a user's mistake, 130/143 stopped."""
-    with lasting_output():
-        try:
-            return _run(study, parser(study).parse_args(arguments))
-        except AssayError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return error.exit_code
-        except KeyboardInterrupt:
-            say_interrupted()
-            return INTERRUPTED
+    return exit_code(lambda: _run(study, parser(study).parse_args(arguments)))
 
 
 def _run(study: Study, asked: argparse.Namespace) -> int:
