@@ -129,6 +129,8 @@ class Claim:
             with contextlib.suppress(StoreError):
                 self._beat(last=True)
             self._over.set()
+        # Nobody's thread stays behind; one that waits for a file server may, for it writes nothing any more.
+        self._thread.join(timeout=1.0)
 
     def __enter__(self) -> Self:
         return self
