@@ -94,6 +94,7 @@ def in_gangs(count: int, out: Path) -> float:
             address=None,
             shape=Shape(gangs=1, workers=1, gpus_per_worker=0.0, widen=False),
             written_out=str(out),
+            tasks=count + 1,
         ),
         stop=Stopped(),
         told=lambda key, news: None,

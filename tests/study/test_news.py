@@ -13,7 +13,7 @@ from tiny_study import STUDY
 
 from assay.errors import AssayError
 from assay.report.files import StudyFiles
-from assay.run import main, news, session
+from assay.run import crew, main, news, session
 from assay.run.news import NowAndThen
 from assay.store.store import StoreError
 
@@ -78,7 +78,7 @@ def test_a_run_that_breaks_leaves_its_tables_prints_them_and_then_tells_the_erro
             (tmp_path / "tiny" / "quick" / "results.parquet").mkdir()
         raise Broken("the gangs could not go on: so")
 
-    monkeypatch.setattr(session, "run_here", run_here)
+    monkeypatch.setattr(crew, "run_here", run_here)
     assert main(STUDY, ["--gangs", "0", "--out", str(tmp_path), "--rows", "CPS", "--seeds", "0"]) == 7
     said = capsys.readouterr()
     assert said.err == "error: the gangs could not go on: so\n"

@@ -118,3 +118,27 @@ def test_what_failed_here_and_is_done_elsewhere_blocks_nothing_any_more() -> Non
     changes = {each.key: each.state for each in schedule.report(Outcome(key="teacher", kind="done"))}
     assert changes == {"teacher": "done", "stage2": "waiting", "stage3": "waiting"}
     assert schedule.take().key == "stage2" and schedule.error("stage3") == ""
+
+
+def test_a_task_with_a_step_to_pause_at_goes_on_when_it_is_added_again() -> None:
+    schedule = Schedule([Task(key="a", until=10)])
+    assert schedule.take().until == 10
+    schedule.report(Outcome(key="a", kind="paused", step=10))
+    assert schedule.state("a") == "paused" and schedule.take() is None and schedule.is_over
+    schedule.add([Task(key="a", until=20), Task(key="b")])
+    assert [schedule.take().key, schedule.take().key] == ["a", "b"] and not schedule.is_over
+
+
+def test_a_task_that_was_asked_to_go_further_meanwhile_does_not_pause() -> None:
+    schedule = Schedule([Task(key="a", until=10)])
+    schedule.take()
+    schedule.add([Task(key="a", until=30)])
+    assert schedule.take() is None, "it is being trained"
+    schedule.report(Outcome(key="a", kind="paused", step=10))
+    assert schedule.take() == Task(key="a", until=30)
+
+
+def test_what_is_done_or_failed_is_not_begun_by_adding_it() -> None:
+    schedule = Schedule([Task(key="a"), Task(key="b")], done=["a"], failed={"b": "so"}, paused=["c"])
+    schedule.add([Task(key="a"), Task(key="b"), Task(key="c", needs=("b",))])
+    assert schedule.take() is None and [schedule.state(key) for key in "abc"] == ["done", "failed", "blocked"]

@@ -12,6 +12,7 @@ from assay.cluster.gang import NAMESPACE, dispatcher_name
 from assay.errors import AssayError
 from assay.store.store import Store
 from assay.study.plan import Plan, make_plan_again
+from assay.study.runner import Feed, Nothing
 
 _UNAVAILABLE = 30.0  # seconds in which a dispatcher that does not answer may do so again
 
@@ -19,9 +20,9 @@ _UNAVAILABLE = 30.0  # seconds in which a dispatcher that does not answer may do
 class Desk:
     """The driver's side of the dispatcher, which is made anew where it died."""
 
-    def __init__(self, name: str, plan: Plan, store: Store) -> None:
+    def __init__(self, name: str, plan: Plan, store: Store, feed: Feed | None = None) -> None:
         self.name = f"dispatcher-{name}"
-        self._plan, self._store = plan, store
+        self._plan, self._store, self._feed = plan, store, feed or Nothing()
         self._number = 0  # of dispatchers so far
         self._stopping = False
         self._actor = self._started(plan)
@@ -52,6 +53,8 @@ class Desk:
                 plan.lost() if self._number else {},  # of this run alone: a driver's own end is no experiment's fault
                 {key: node.resolved.experiment.to_json() for key, node in plan.nodes.items()},
                 number=self._number,
+                paused=schedule.keys("paused"),
+                is_open=self._feed.is_open,
             )
         )
         ray.get(actor.standing.remote())
@@ -96,6 +99,14 @@ class Desk:
             return ray.get(getattr(self._actor, method).remote(*arguments))
         except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as problem:
             raise _ray_is_gone(problem) from None
+
+    def feed(self) -> None:
+        """Hand on what the feed adds. What it told of is in the plan too, from which a dispatcher is made anew."""
+        was_open = self._feed.is_open
+        tasks = self._feed.more()
+        if tasks or was_open:
+            experiments = {task.key: self._feed.experiment(task.key).to_json() for task in tasks}
+            self.ask("add", tasks, experiments, self._feed.is_open)
 
     def pass_on(self, told: Callable[[str, Mapping[str, Any]], None]) -> None:
         """Tell what happened since the last time."""

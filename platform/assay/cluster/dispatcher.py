@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from assay.study.runner import news_of
@@ -26,6 +26,7 @@ class Assignment:
     do: Literal["train", "wait", "end"]
     key: str = ""
     experiment: Any = None  # as JSON
+    until: int | None = None  # the step at which it pauses
     incarnation: str = ""  # of the dispatcher
 
 
@@ -33,7 +34,7 @@ class Assignment:
 class Standing:
     """How the run stands, for the driver."""
 
-    remaining: int  # experiments that are neither done nor failed nor blocked
+    remaining: int  # experiments that are neither done nor failed nor blocked, and one where more may come
     present: frozenset[str]  # gangs with workers that were heard of lately and have not been told to end
     halted: str  # why nothing can be written any more; empty while all is well
 
@@ -50,10 +51,13 @@ class Dispatcher:
         experiments: Mapping[str, Any],
         *,
         number: int = 0,
+        paused: Sequence[str] = (),
+        is_open: bool = False,
     ) -> None:
-        """number: of dispatchers that this run had before."""
-        self._schedule = Schedule(tasks, done=done, failed=failed, lost=lost)
-        self._experiments = experiments
+        """number: of dispatchers that this run had before; is_open: more tasks may come."""
+        self._schedule = Schedule(tasks, done=done, failed=failed, lost=lost, paused=paused)
+        self._experiments = dict(experiments)
+        self._is_open = is_open
         self._incarnation = secrets.token_hex(4)
         self._first_generation = number * _GENERATIONS
         self._given: dict[tuple[str, int, int], Assignment] = {}  # by gang, generation, number
@@ -67,6 +71,12 @@ class Dispatcher:
         self._halted = ""
         self._taken: dict[str, int] = {}  # gang → experiments that it took
         self._bundles: dict[str, list[Any]] = {}  # gang → the placement groups that it had
+
+    def add(self, tasks: list[Task], experiments: Mapping[str, Any], is_open: bool) -> None:
+        """More to train; gangs wait for more as long as it `is_open`."""
+        self._experiments.update(experiments)
+        self._schedule.add(tasks)
+        self._is_open = is_open
 
     def hello(self, gang: str, bundle: Any = None) -> tuple[int, str]:
         """A group of workers of this gang has started: its generation, and which dispatcher this is.
@@ -114,7 +124,7 @@ class Dispatcher:
         return found
 
     def _next(self, gang: str) -> Assignment:
-        if self._stopping or not self._schedule.keys("waiting", "held"):
+        if self._stopping or not (self._is_open or self._schedule.keys("waiting", "held")):
             self._heard.pop(gang, None)
             return Assignment("end", incarnation=self._incarnation)
         task = self._schedule.take()
@@ -123,7 +133,7 @@ class Dispatcher:
         self._working[gang] = task.key
         self._taken[gang] = self._taken.get(gang, 0) + 1
         self._events.append((task.key, {"state": "running"}))
-        return Assignment("train", task.key, self._experiments[task.key], self._incarnation)
+        return Assignment("train", task.key, self._experiments[task.key], task.until, self._incarnation)
 
     def report(self, gang: str, outcome: Outcome) -> None:
         """What came of an attempt; that it was lost is heard once, however many ranks say so."""
@@ -136,7 +146,9 @@ class Dispatcher:
         if outcome.kind == "halted":
             self._halted = self._halted or outcome.error
             self._stopping = True
-        self._take_in(dataclasses.replace(outcome, step=self._furthest.get(outcome.key, 0)))
+        if outcome.kind != "paused":
+            outcome = dataclasses.replace(outcome, step=self._furthest.get(outcome.key, 0))
+        self._take_in(outcome)
 
     def _is_taken(self, key: str) -> bool:
         return key in self._working.values()
@@ -174,7 +186,7 @@ class Dispatcher:
         """How the run stands."""
         lately = time.monotonic() - _SILENCE
         return Standing(
-            remaining=len(self._schedule.keys("waiting", "held", "running")),
+            remaining=len(self._schedule.keys("waiting", "held", "running")) + self._is_open,
             present=frozenset(gang for gang, when in self._heard.items() if when > lately),
             halted=self._halted,
         )

@@ -78,11 +78,15 @@ def work(config: Mapping[str, Any]) -> None:
     number = 0
     with _Watch(line, generation) as watch:
         while (given := line.next(generation, number)) is not None:
-            key, experiment = given
+            key, experiment, until = given
             began = time.monotonic()
             with watch.training(key):
                 outcome = worker.attempt(
-                    key, Experiment.from_json(experiment), stop=watch.stop.is_set, told=line.telling(key, rank())
+                    key,
+                    Experiment.from_json(experiment),
+                    stop=watch.stop.is_set,
+                    told=line.telling(key, rank()),
+                    until=until,
                 )
             if rank() == 0 or outcome.kind in ("failed", "lost", "halted"):
                 line.report(outcome)
@@ -153,7 +157,7 @@ class Line:
         """Say that this group lives and what it trains, and hear whether it is to stop."""
         return bool(self._ask("here", self._orders.gang, generation, key))
 
-    def next(self, generation: int, number: int) -> tuple[str, Any] | None:
+    def next(self, generation: int, number: int) -> tuple[str, Any, int | None] | None:
         """The number-th experiment of this group, or None at the end."""
         from assay.ranks import world_size
 
@@ -166,7 +170,7 @@ class Line:
             if given.do == "end":
                 return None
             if given.do == "train":
-                return given.key, given.experiment
+                return given.key, given.experiment, given.until
             time.sleep(_POLL[min(tries, len(_POLL) - 1)])
             tries += 1
 

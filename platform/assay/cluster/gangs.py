@@ -25,7 +25,7 @@ from assay.signals import Stopped
 from assay.store.claims import Observer
 from assay.store.store import Store, StoreError
 from assay.study.plan import Plan
-from assay.study.runner import LOOK_EVERY, look_at_held
+from assay.study.runner import LOOK_EVERY, Feed, Nothing, look_at_held
 from assay.values import to_json
 
 _WATCH_EVERY = 0.25  # seconds between two looks of the driver
@@ -50,6 +50,8 @@ class Run:
     address: str | None
     shape: Shape
     written_out: str  # OUT as the user wrote it
+    feed: Feed = dataclasses.field(default_factory=Nothing)
+    tasks: int  # how many experiments there are to train, at the most
 
 
 def run_gangs(
@@ -66,7 +68,7 @@ def run_gangs(
         stop.at_once.append(connection.kill)
         nodes = connection.resources()
         require_absolute(run.written_out, multi_node=len(nodes) > 1, in_job=is_in_job())
-        shape = fitting(run.shape, nodes, len(run.plan.to_run), at_most=connection.at_most())
+        shape = fitting(run.shape, nodes, run.tasks, at_most=connection.at_most())
         say(f"{count(shape.gangs, 'gang')} of {count(shape.workers, 'worker')} on {connection.describe()}")
         if not fits_now(shape, nodes):
             say(f"waiting for resources that others hold now, or for nodes to come. {connection.who_holds()}")
@@ -76,7 +78,8 @@ def run_gangs(
             _expected(run) as expected,
             tempfile.TemporaryDirectory(prefix=".gangs-", dir=above, ignore_cleanup_errors=True) as folder,
         ):
-            desk = Desk(run.name, run.plan, run.store)
+            run.feed.begin(shape.gangs)
+            desk = Desk(run.name, run.plan, run.store, run.feed)
             gangs = [
                 GangThread(_orders(run, f"{run.name}-{index}", desk, expected), shape, desk, Path(folder))
                 for index in range(shape.gangs)
@@ -144,6 +147,8 @@ def _watch(
             desk.ask("stop")
             asked = True
         desk.pass_on(told)
+        if not stop.is_set():
+            desk.feed()
         if time.monotonic() >= next_look:
             next_look = time.monotonic() + LOOK_EVERY
             with contextlib.suppress(StoreError):  # a network's file system may fail for a moment

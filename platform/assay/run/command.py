@@ -41,7 +41,7 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
         return session.finish()
     cells = cells_of(study, session.profile, session.choice)
     plan = _planned(session, cells)
-    where = session.where(plan, ask=asked.plan or bool(asked.force_row))
+    where = session.crew.where(len(plan.to_run), ask=asked.plan or bool(asked.force_row))
     costs = session.probe(plan) if asked.probe else {}
     real = next((each.name for each in study.profiles if not each.differs), None)
     print_plan(plan, cells, session.profile, session.store, where=where, probed=costs, real=real, say=say)

@@ -11,30 +11,24 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from assay.errors import UserError
 from assay.experiment import Runtime
 from assay.overrides import Override, apply, overrides_of
 from assay.places import Places
-from assay.resolve import Resolved, Resolver
+from assay.resolve import Resolved
+from assay.run.crew import Crew
 from assay.run.forget import forget, keys_of_rows
 from assay.run.news import REBUILD_EVERY, News, NowAndThen
-from assay.signals import Stopped, stop_on_signals
+from assay.signals import stop_on_signals
 from assay.store import records
-from assay.store.claims import Observer
 from assay.store.local import LocalStore
-from assay.study.attempt import Worker
 from assay.study.cells import Cell, Choice, layout_of, paper_number, profile_of
 from assay.study.display import Display
 from assay.study.plan import Plan, meaning
-from assay.study.printed import Where
-from assay.study.runner import run_here
 from assay.study.tables import Like, Profile, Study
 from assay.values import Value, to_json
-
-if TYPE_CHECKING:
-    from assay.cluster.shape import Shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,36 +78,19 @@ class Session:
 
         return StudyFiles(self.folder, self.store, layout_of(self.study, self.profile))
 
-    def where(self, plan: Plan, *, ask: bool) -> Where:
-        """Where the plan is worked off: as asked; else in this process, the faster one on a machine without a GPU.
-
-        ask: whether to find out how many gangs there are room for, and refuse what can never fit
-        """
-        gangs = self._gangs()
-        if not gangs or not ask or not plan.to_run:
-            return Where(gangs=gangs, workers=self.asked.workers, as_many_as_fit=self.asked.gangs is None)
-        from assay.cluster.preview import preview
-
-        shape, on = preview(self._shape(gangs), len(plan.to_run), address=self.asked.address)
-        return Where(gangs=shape.gangs, workers=shape.workers, on=on)
-
-    def _gangs(self) -> int:
-        if self.asked.gangs is not None:
-            return int(self.asked.gangs)
-        if self.asked.workers > 1 or self.asked.address or self.asked.gpus_per_worker is not None:
-            return 1
-        from assay.cluster.where import gangs_by_default
-
-        return gangs_by_default()
-
-    def _shape(self, gangs: int) -> Shape:
-        from assay.cluster.shape import Shape
-
-        return Shape(
-            gangs=gangs,
-            workers=self.asked.workers,
-            gpus_per_worker=self.asked.gpus_per_worker,
-            widen=self.asked.gangs is None,
+    @property
+    def crew(self) -> Crew:
+        """Who trains."""
+        asked = self.asked
+        return Crew(
+            out=self.out,
+            written_out=asked.out,
+            places=self.places,
+            runtime=self.runtime,
+            address=asked.address,
+            gangs=asked.gangs,
+            workers=asked.workers,
+            gpus_per_worker=asked.gpus_per_worker,
         )
 
     def probe(self, plan: Plan) -> dict[str, float]:
@@ -168,10 +145,9 @@ class Session:
         news = self._news(plan)
         try:
             with stop_on_signals() as stopped, news.display:
-                if plan.to_run and gangs:
-                    self._train_in_gangs(plan, gangs, run, stopped, news)
-                elif plan.to_run:
-                    self._train_here(plan, run, stopped, news)
+                if plan.to_run:
+                    tasks = len(plan.to_run)
+                    self.crew.train(plan, gangs, run=run, stopped=stopped, news=news, say=say, tasks=tasks)
         except Exception:  # its tables show how far the run came, before the error is told
             self._finish_anyway(set(plan.nodes))
             raise
@@ -191,34 +167,6 @@ class Session:
         )
         rebuild = NowAndThen(lambda: self.files().rebuild(self.quoted(), report=False), every=REBUILD_EVERY, say=say)
         return News(self.store, display, rebuild)
-
-    def _train_here(self, plan: Plan, run: str, stopped: Stopped, news: News) -> None:
-        worker = Worker(
-            store=self.store,
-            resolver=Resolver(self.places),
-            places=self.places,
-            runtime=self.runtime,
-            run=run,
-            observer=Observer(),
-        )
-        experiments = {key: node.resolved.experiment for key, node in plan.nodes.items()}
-        run_here(plan.schedule(), experiments, worker, stop=stopped.is_set, told=news, idle=news.idle)
-
-    def _train_in_gangs(self, plan: Plan, gangs: int, run: str, stopped: Stopped, news: News) -> None:
-        from assay.cluster import gangs as cluster
-
-        work = cluster.Run(
-            plan=plan,
-            store=self.store,
-            out=self.out,
-            places=self.places,
-            runtime=self.runtime,
-            name=run,
-            address=self.asked.address,
-            shape=self._shape(gangs),
-            written_out=self.asked.out,
-        )
-        cluster.run_gangs(work, stop=stopped, told=news, idle=news.idle, say=say)
 
     def _finish_anyway(self, keys: set[str]) -> None:
         """Rebuild and print after an error, which alone is told if this fails too."""

@@ -53,6 +53,17 @@ def read_metrics(store: Store, key: str) -> list[dict[str, Any]]:
     return [document for _, document in _lines(store, key, METRICS)]
 
 
+def official_miou(line: Mapping[str, Any]) -> float | None:
+    """The mIoU of the first network in a line of an evaluation."""
+    return next((value for name, value in line.items() if name.endswith("/miou")), None)
+
+
+def scores(store: Store, key: str) -> dict[int, float]:
+    """The official network's mIoU by step, as far as the training came."""
+    found = ((line["step"], official_miou(line)) for line in read_metrics(store, key))
+    return {step: miou for step, miou in found if miou is not None}
+
+
 def metrics_up_to(store: Store, key: str, step: int) -> bytes:
     """The log as it was at `step`, byte by byte: what a training that goes on from there keeps."""
     return b"".join(raw for raw, document in _lines(store, key, METRICS) if document["step"] <= step)

@@ -15,7 +15,7 @@ from assay.errors import AssayError, LostClaim, OutOfMemory, UserError
 from assay.experiment import Experiment, Runtime
 from assay.places import Places
 from assay.resolve import Resolver
-from assay.store import records
+from assay.store import checkpoints, records
 from assay.store.claims import ClaimedElsewhere, Observer
 from assay.store.store import Log, Store, StoreError
 from assay.study.schedule import Kind, Outcome
@@ -46,11 +46,12 @@ class Worker:
         *,
         stop: Callable[[], bool],
         told: Callable[[Mapping[str, Any]], None],
+        until: int | None = None,
     ) -> Outcome:
-        """Train an experiment to its end, or say why not."""
+        """Train an experiment to its end or to step `until`, or say why not."""
         with KeyLog(self.store, key if self.is_first_rank else None) as log:
             try:
-                kind, error = self._train(key, experiment, stop, told, log), ""
+                kind, error = self._train(key, experiment, stop, told, log, until), ""
             except (ClaimedElsewhere, LostClaim) as problem:
                 kind, error = "held", f"{type(problem).__name__}: {problem}"
             except StoreError as problem:
@@ -63,7 +64,7 @@ class Worker:
                 kind, error = _kind_of(problem), f"{type(problem).__name__}: {problem}"
             finally:
                 _tidy()
-        return Outcome(key=key, kind=kind, error=error)
+        return Outcome(key=key, kind=kind, error=error, step=(until or 0) if kind == "paused" else 0)
 
     def _train(
         self,
@@ -72,6 +73,7 @@ class Worker:
         stop: Callable[[], bool],
         told: Callable[[Mapping[str, Any]], None],
         log: KeyLog,
+        until: int | None,
     ) -> Kind:
         from assay.training.session import Manners, train
 
@@ -87,11 +89,15 @@ class Worker:
             patience=0.0,
             observer=self.observer,
             run=self.run,
+            until=until,
             keeps_mistakes=True,
         )
         with _heard(log):
             result = train(resolved, self.store, places=self.places, runtime=self.runtime, stop=stop, manners=manners)
-        return "stopped" if result is None else "done"
+        if result is not None:
+            return "done"
+        reached = max(checkpoints.steps(self.store.names(key)), default=0)
+        return "paused" if until is not None and reached >= until else "stopped"
 
 
 def _kind_of(problem: Exception) -> Kind:
@@ -102,14 +108,14 @@ def _kind_of(problem: Exception) -> Kind:
 
 def _telling(told: Callable[[Mapping[str, Any]], None]) -> Any:
     """A progress that passes steps and evaluations on."""
-    from assay.training.progress import Progress, official_miou
+    from assay.training.progress import Progress
 
     class Telling(Progress):
         def step(self, step: int, loss: float) -> None:
             told({"step": step, "loss": loss})
 
         def line(self, line: Mapping[str, Any]) -> None:
-            miou = official_miou(line)
+            miou = records.official_miou(line)
             if miou is not None:
                 told({"step": line["step"], "miou": miou})
 

@@ -50,7 +50,7 @@ class Display:
         ended: those that are done, failed or blocked before this run begins
         holder: says who holds an experiment that another process trains
         """
-        self._labels, self._say, self._holder = labels, say, holder
+        self._labels, self._say, self._holder = dict(labels), say, holder
         self._running: dict[str, Seen] = {}
         self._ended = dict(ended)
         self._held: dict[str, str] = {}  # those that another process trains, and who
@@ -72,6 +72,10 @@ class Display:
     ) -> None:
         if self._live is not None:
             self._live.stop()
+
+    def expect(self, labels: Mapping[str, tuple[str, int]]) -> None:
+        """More experiments, with their labels and steps."""
+        self._labels |= labels
 
     def told(self, key: str, news: Mapping[str, Any]) -> None:
         """Something happened to an experiment."""

@@ -49,6 +49,8 @@ class Plan:
     nodes: dict[str, Node]
     keys: list[str | None]  # of each cell, None where it could not be resolved here
     problems: list[str]  # of each cell, why it could not be resolved; empty where it could
+    until: dict[str, int] = dataclasses.field(default_factory=dict)  # where a node is to pause; to its end if not named
+    paused: set[str] = dataclasses.field(default_factory=set)  # nodes that nobody wants trained any further, for now
 
     @property
     def unresolved(self) -> Counter[str]:
@@ -76,10 +78,12 @@ class Plan:
 
     def tasks(self) -> list[Task]:
         """All experiments as tasks; those whose process ended without a word come last: they may do it again."""
-        return [
-            Task(key=key, needs=tuple(each.key for each in node.resolved.inputs.values()))
-            for key, node in sorted(self.nodes.items(), key=lambda each: each[1].state.silent_ends)
-        ]
+        return [self.task(key) for key, _ in sorted(self.nodes.items(), key=lambda each: each[1].state.silent_ends)]
+
+    def task(self, key: str) -> Task:
+        """One node as a task."""
+        needs = tuple(each.key for each in self.nodes[key].resolved.inputs.values())
+        return Task(key=key, needs=needs, until=self.until.get(key))
 
     def schedule(self) -> Schedule:
         """The work that the plan leaves."""
@@ -88,6 +92,7 @@ class Plan:
             done=[node.key for node in self.in_state("done")],
             failed={node.key: node.state.detail for node in self.in_state("failed")},
             lost=self.lost(),
+            paused=self.paused,
         )
 
     def lost(self) -> dict[str, int]:

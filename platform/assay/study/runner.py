@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from assay.errors import AssayError
 from assay.experiment import Experiment
@@ -13,9 +13,43 @@ from assay.store import records
 from assay.store.claims import Observer
 from assay.store.store import Store
 from assay.study.attempt import Worker
-from assay.study.schedule import Change, Outcome, Schedule
+from assay.study.schedule import Change, Outcome, Schedule, Task
 
 LOOK_EVERY = 1.0  # seconds between two looks at what another process holds
+
+
+class Feed(Protocol):
+    """Where more to train comes from while a run goes on: a search, which decides by what it hears."""
+
+    def begin(self, gangs: int) -> None:
+        """So many experiments are trained at once."""
+
+    def more(self) -> list[Task]:
+        """What is to be trained now, beside what was handed out before."""
+
+    def experiment(self, key: str) -> Experiment:
+        """The experiment behind a task."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more may come."""
+
+
+class Nothing:
+    """The feed of a study, all of whose experiments are known before it begins."""
+
+    is_open = False
+
+    def begin(self, gangs: int) -> None:
+        """Nothing depends on it."""
+
+    def more(self) -> list[Task]:
+        """Nothing."""
+        return []
+
+    def experiment(self, key: str) -> Experiment:
+        """There is none."""
+        raise KeyError(key)
 
 
 def run_here(
@@ -26,12 +60,16 @@ def run_here(
     stop: Callable[[], bool],
     told: Callable[[str, Mapping[str, Any]], None],
     idle: Callable[[], None],
+    feed: Feed | None = None,
 ) -> None:
-    """Work a schedule off.
+    """Work a schedule off, and what the feed adds to it.
 
     told: hears of every step and of every change of state, by key
     idle: called between experiments and while what other processes hold is waited for
     """
+    feed = feed or Nothing()
+    known = dict(experiments)
+    feed.begin(1)
 
     def take_in(outcome: Outcome) -> None:
         if outcome.kind == "halted":
@@ -40,9 +78,12 @@ def run_here(
             told(change.key, news_of(change))
 
     while not stop():
+        added = feed.more()
+        known |= {task.key: feed.experiment(task.key) for task in added}
+        schedule.add(added)
         task = schedule.take()
         if task is None:
-            if schedule.is_over:
+            if schedule.is_over and not feed.is_open:
                 return
             outcomes, released = look_at_held(schedule.keys("held"), worker.store, worker.observer)
             for outcome in outcomes:
@@ -54,7 +95,7 @@ def run_here(
         else:
             told(task.key, {"state": "running"})
             hears = functools.partial(told, task.key)
-            take_in(worker.attempt(task.key, experiments[task.key], stop=stop, told=hears))
+            take_in(worker.attempt(task.key, known[task.key], stop=stop, told=hears, until=task.until))
         idle()
 
 

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-State = Literal["waiting", "running", "done", "failed", "blocked", "held"]
+State = Literal["waiting", "running", "paused", "done", "failed", "blocked", "held"]
 ATTEMPTS = 5  # of one experiment in one run, in a row and without getting further, where its process ends each time
-Kind = Literal["done", "failed", "lost", "stopped", "held", "halted"]
+Kind = Literal["done", "paused", "failed", "lost", "stopped", "held", "halted"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,20 +17,22 @@ class Task:
 
     key: str
     needs: tuple[str, ...] = ()
+    until: int | None = None  # the step at which it pauses; it is trained to its end if none
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What came of an attempt.
 
-    done; failed for good; lost (its process ended, trying again may help); stopped on request; held by another
-    process, which will finish it or go away; halted (nobody's failed experiment: nothing can be written any more).
+    done; paused at the step that its task names; failed for good; lost (its process ended, trying again may help);
+    stopped on request; held by another process, which will finish it or go away; halted (nobody's failed experiment:
+    nothing can be written any more).
     """
 
     key: str
     kind: Kind
     error: str = ""
-    step: int = 0  # the furthest that was heard of
+    step: int = 0  # the furthest that was heard of; where it paused
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,14 +55,24 @@ class Schedule:
         done: Iterable[str] = (),
         failed: Mapping[str, str] | None = None,
         lost: Mapping[str, int] | None = None,
+        paused: Iterable[str] = (),
     ) -> None:
         self._tasks = {task.key: task for task in tasks}
         self._state: dict[str, State] = dict.fromkeys(self._tasks, "waiting")
         self._errors: dict[str, str] = dict(failed or {})
         self._lost: dict[str, int] = dict(lost or {})  # attempts in a row that ended without a word
         self._furthest: dict[str, int] = {}
+        self._state |= dict.fromkeys(paused, "paused")
         self._state |= dict.fromkeys(done, "done")
         self._state |= dict.fromkeys(self._errors, "failed")
+        self._block()
+
+    def add(self, tasks: Iterable[Task]) -> None:
+        """More to train, or a paused task that is to go on; what is done, failed or blocked stays so."""
+        for task in tasks:
+            self._tasks[task.key] = task
+            if self._state.get(task.key, "paused") == "paused":
+                self._state[task.key] = "waiting"
         self._block()
 
     def take(self) -> Task | None:
@@ -76,8 +88,10 @@ class Schedule:
         if self._state.get(outcome.key) in ("done", None):
             return []
         before = dict(self._state)
+        if outcome.kind == "paused" and not self._is_far_enough(outcome):
+            outcome = dataclasses.replace(outcome, kind="stopped")  # it was asked to go further since
         tried_enough = outcome.kind == "lost" and self._count_lost(outcome) >= ATTEMPTS
-        states: dict[Kind, State] = {"done": "done", "failed": "failed", "held": "held"}
+        states: dict[Kind, State] = {"done": "done", "paused": "paused", "failed": "failed", "held": "held"}
         self._state[outcome.key] = "failed" if tried_enough else states.get(outcome.kind, "waiting")
         if self._state[outcome.key] == "done" and before[outcome.key] == "failed":  # another process got it done
             self._errors.pop(outcome.key)
@@ -90,6 +104,10 @@ class Schedule:
             for key, state in self._state.items()
             if state != before[key]
         ]
+
+    def _is_far_enough(self, outcome: Outcome) -> bool:
+        until = self._tasks[outcome.key].until
+        return until is not None and outcome.step >= until
 
     def _count_lost(self, outcome: Outcome) -> int:
         """Count a lost attempt; one that went further than the one before begins the count anew."""
@@ -142,5 +160,5 @@ class Schedule:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing can become available any more."""
+        """Whether nothing can become available any more, unless something is added."""
         return not self.keys("waiting", "running", "held")

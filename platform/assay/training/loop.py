@@ -89,6 +89,7 @@ class Training:
         self.optimizer = make_optimizer(self.nets, self.recipe.optimizer, device=self.device)
         self.journal = Journal()
         self.step = 0  # optimiser steps made
+        self._end = self.recipe.steps  # the step at which this session ends, at the latest
         self._unread: Measured | None = None
         self._stopping = False
 
@@ -121,8 +122,12 @@ class Training:
 
     # --- steps -----------------------------------------------------------------------------------------------
 
-    def run(self, recorder: Recorder, *, stop: Callable[[], bool] = lambda: False) -> bool:
-        """Train to the end, or until all ranks have agreed to stop; True at the end. Both leave a checkpoint."""
+    def run(self, recorder: Recorder, *, stop: Callable[[], bool] = lambda: False, until: int | None = None) -> bool:
+        """Train to the end, to step `until`, or until all ranks have agreed to stop; True at the end.
+
+        Each of them leaves a checkpoint.
+        """
+        self._end = min(self.recipe.steps, until or self.recipe.steps)
         if not self.fetch_masks(stop=stop):
             return False  # nothing to keep: not even the first batch could be made
         with contextlib.closing(self._stream()) as stream:
@@ -135,7 +140,7 @@ class Training:
 
     def _stream(self) -> Generator[list[RawBatch]]:
         # A generator of our own, so that closing it ends the loader's processes at once.
-        yield from batches(self.plan, range(self.step, self.recipe.steps), workers=self.runtime.loader_workers)
+        yield from batches(self.plan, range(self.step, self._end), workers=self.runtime.loader_workers)
 
     def _one_step(self, raw: list[RawBatch], recorder: Recorder, *, wants_stop: bool) -> None:
         step = Step(index=self.step, total=self.recipe.steps, ohem=self.recipe.ohem)
@@ -187,7 +192,7 @@ class Training:
         at_end = self.step == self.recipe.steps
         evaluates = at_end or self.step % self.recipe.evaluation.every == 0
         logs = at_end or self.step % self.runtime.log_every == 0
-        saves = at_end or self.step % self.runtime.checkpoint_every == 0
+        saves = self.step == self._end or self.step % self.runtime.checkpoint_every == 0
         if not (evaluates or logs or saves or self._stopping):
             return
         # Nothing is written before it is known that the step was sound; reading may also bring the wish to stop.

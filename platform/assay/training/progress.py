@@ -14,6 +14,7 @@ from rich.progress import Progress as Bar
 
 from assay.experiment import Runtime
 from assay.ranks import rank
+from assay.store.records import official_miou
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -44,11 +45,6 @@ class Progress:
 
     def line(self, line: Mapping[str, Any]) -> None:
         """A line of metrics was written."""
-
-
-def official_miou(line: Mapping[str, Any]) -> float | None:
-    """The mIoU of the first network in a line of an evaluation."""
-    return next((value for name, value in line.items() if name.endswith("/miou")), None)
 
 
 class _Lines(Progress):

@@ -37,6 +37,7 @@ class Manners:
     stale_after: float = STALE_AFTER  # seconds without a sign after which a claim may be taken over
     observer: Observer | None = None  # who has watched the claims already
     run: str = ""  # which run of which program this attempt belongs to
+    until: int | None = None  # the step at which to stop; another session may go on from there
     keeps_mistakes: bool = False  # a user's mistake that shows in training is the experiment's failure
 
 
@@ -49,7 +50,7 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     manners: Manners | None = None,
 ) -> dict[str, Any] | None:
-    """The experiment's result: read where there is one, else trained; None if it was stopped before the end.
+    """The experiment's result: read where there is one, else trained; None if it ended before, as it was asked to.
 
     With several ranks every rank calls this, and rank 0 alone writes.
     """
@@ -151,7 +152,7 @@ def _to_the_end(
     with progress:
         recorder = StoreRecorder(store, key, claim, progress, training.step)
         try:
-            finished = training.run(recorder, stop=stop)
+            finished = training.run(recorder, stop=stop, until=manners.until)
         finally:
             recorder.close()
     if not finished:
