@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from assay.cluster.connection import cluster_address, is_in_job
-from assay.cluster.proofs import require_absolute
 from assay.errors import UserError
 from assay.run.flags import check, check_beside_report, parser, takes_jobs
 from assay.run.forget import check_rows, keys_of_rows
-from assay.run.session import Session, say
+from assay.run.news import say
+from assay.run.session import Session
+from assay.run.submission import check_places, submit_this
 from assay.study.cells import Cell, cells_of, chosen_rows
 from assay.study.plan import Plan, as_if_forgotten, make_plan
 from assay.study.printed import print_plan
@@ -28,15 +25,13 @@ def main(study: Study, arguments: Sequence[str] | None = None) -> int:
 
 def _run(study: Study, asked: argparse.Namespace) -> int:
     check(asked)
-    _check_places(asked)
+    check_places(asked)
     session = Session.of(study, asked)
     rows = chosen_rows(study, session.profile, session.choice)
     check_rows(asked.force_row, (row.label for _, row in rows))
     check_beside_report(asked)
     if takes_jobs(asked.address):
-        from assay.cluster.jobs import submit
-
-        return submit(asked.address, _without_address(sys.argv), root=_root(), say=say)
+        return submit_this(asked.address)
     if asked.report_only:
         return session.finish()
     cells = cells_of(study, session.profile, session.choice)
@@ -64,33 +59,3 @@ def _planned(session: Session, cells: Sequence[Cell]) -> Plan:
     plan = make_plan(cells, session.store, session.places)
     again = [node.key for node in plan.in_state("failed")] if session.asked.retry_failed else []
     return as_if_forgotten(plan, [*again, *keys_of_rows(session.asked.force_row, cells, plan)])
-
-
-def _check_places(asked: argparse.Namespace) -> None:
-    """Refuse before anything is planned what can be neither written to nor joined."""
-    in_job = is_in_job()
-    submits = takes_jobs(asked.address)
-    if submits and in_job:
-        raise UserError(
-            f"--address {asked.address}: this is a job of a cluster already, and submits no other one; leave --address"
-            " out, and it runs on that cluster."
-        )
-    require_absolute(asked.out, multi_node=False, in_job=in_job or submits)
-    if asked.address and not submits:
-        cluster_address(asked.address, os.environ)
-
-
-def _without_address(argv: Sequence[str]) -> list[str]:
-    kept: list[str] = []
-    skip = False
-    for each in argv:
-        if skip or each == "--address":
-            skip = each == "--address" and not skip
-        elif not each.startswith("--address="):
-            kept.append(each)
-    return kept
-
-
-def _root() -> Path:
-    """The folder that holds the script's own."""
-    return Path(sys.argv[0]).resolve().parent.parent

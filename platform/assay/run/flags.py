@@ -33,21 +33,8 @@ def parser(study: Study) -> argparse.ArgumentParser:
         metavar="PATH=VALUE",
         help="change every experiment, for example recipe.steps=100; its cells are then not comparable",
     )
-    where = top.add_argument_group("where")
-    where.add_argument("--out", default="results", metavar="DIR", help="folder of results (default: results)")
-    where.add_argument("--data-root", metavar="DIR", help="data sets (default: $ASSAY_DATA or data)")
-    where.add_argument("--splits", metavar="DIR", help="published lists (default: $ASSAY_SPLITS or splits)")
-    where.add_argument(
-        "--address", metavar="ADDRESS", help="http://head:8265 submits a job; host:port is a Ray cluster"
-    )
-    how = top.add_argument_group("how")
-    how.add_argument(
-        "--gangs", type=int, metavar="G", help="groups of workers, each trains one experiment; 0: this process"
-    )
-    how.add_argument("--workers", type=int, default=1, metavar="W", help="workers of each gang (default: 1)")
-    how.add_argument(
-        "--gpus-per-worker", type=float, metavar="N", help="GPUs of each worker (default: 1 where there are any)"
-    )
+    add_where(top)
+    add_how(top)
     instead = top.add_argument_group("instead of a run")
     instead.add_argument("--plan", action="store_true", help="print what would be trained, and stop")
     instead.add_argument(
@@ -62,8 +49,38 @@ def parser(study: Study) -> argparse.ArgumentParser:
     return top
 
 
+def add_where(top: argparse.ArgumentParser) -> None:
+    """Where things lie."""
+    where = top.add_argument_group("where")
+    where.add_argument("--out", default="results", metavar="DIR", help="folder of results (default: results)")
+    where.add_argument("--data-root", metavar="DIR", help="data sets (default: $ASSAY_DATA or data)")
+    where.add_argument("--splits", metavar="DIR", help="published lists (default: $ASSAY_SPLITS or splits)")
+    where.add_argument(
+        "--address", metavar="ADDRESS", help="http://head:8265 submits a job; host:port is a Ray cluster"
+    )
+
+
+def add_how(top: argparse.ArgumentParser) -> None:
+    """Who trains."""
+    how = top.add_argument_group("how")
+    how.add_argument(
+        "--gangs", type=int, metavar="G", help="groups of workers, each trains one experiment; 0: this process"
+    )
+    how.add_argument("--workers", type=int, default=1, metavar="W", help="workers of each gang (default: 1)")
+    how.add_argument(
+        "--gpus-per-worker", type=float, metavar="N", help="GPUs of each worker (default: 1 where there are any)"
+    )
+
+
 def check(asked: argparse.Namespace) -> None:
     """Refuse flags that mean nothing, or contradict each other."""
+    check_how(asked)
+    if asked.probe and not asked.plan:
+        raise UserError("--probe measures for --plan; give both.")
+
+
+def check_how(asked: argparse.Namespace) -> None:
+    """The same for the flags that studies and searches share."""
     if asked.gangs is not None and asked.gangs < 0:
         raise UserError(f"--gangs must be 0 or more, got {asked.gangs}.")
     if asked.workers < 1:
@@ -72,8 +89,6 @@ def check(asked: argparse.Namespace) -> None:
         _check_gpus(asked.gpus_per_worker)
     if asked.gangs == 0 and not takes_jobs(asked.address):
         _check_without_gangs(asked)
-    if asked.probe and not asked.plan:
-        raise UserError("--probe measures for --plan; give both.")
     for seed in asked.seeds:
         if seed < 0:
             raise UserError(f"--seeds must be 0 or more, got {seed}.")

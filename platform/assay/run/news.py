@@ -53,3 +53,8 @@ class NowAndThen:
             self._say(f"note: the tables could not be rebuilt now: {error}")
         ended = time.monotonic()
         self._next = ended + max(self._every, (ended - began) / _REBUILD_SHARE)
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal."""
+    print(text, flush=True)

@@ -20,7 +20,7 @@ from assay.places import Places
 from assay.resolve import Resolved
 from assay.run.crew import Crew
 from assay.run.forget import forget, keys_of_rows
-from assay.run.news import REBUILD_EVERY, News, NowAndThen
+from assay.run.news import REBUILD_EVERY, News, NowAndThen, say
 from assay.signals import stop_on_signals
 from assay.store import records
 from assay.store.local import LocalStore
@@ -226,8 +226,3 @@ def _command() -> str:
         if not forgetting:
             kept.append(each)
     return shlex.join(["python", *kept])
-
-
-def say(text: str) -> None:
-    """A line for the person at the terminal."""
-    print(text, flush=True)

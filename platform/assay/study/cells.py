@@ -12,7 +12,7 @@ from assay.overrides import Override, apply, overrides_of
 from assay.report.layout import ColumnLayout, RowLayout, StudyLayout, TableLayout
 from assay.study import paper
 from assay.study.reach import check_reach
-from assay.study.tables import Like, PaperRow, Profile, Row, Study, Table
+from assay.study.tables import Changes, Like, PaperRow, Profile, Row, Study, Table
 from assay.values import nearest, to_json
 
 
@@ -110,6 +110,14 @@ def _start(profile: Profile) -> Experiment:
 def _cells_of_row(table: Table, row: Row, profile: Profile, choice: Choice, start: Experiment) -> Iterator[Cell]:
     for column in _columns_of(table, profile, choice) if not row.quoted else ():
         yield from _seeds(table, row, column, profile, choice, start)
+
+
+def cells_with(
+    table: Table, row: Row, column: str, profile: Profile, choice: Choice, changes: Changes
+) -> list[Cell]:
+    """The cells of a row in one column, one for each seed, with `changes` over everything that they change."""
+    varied = dataclasses.replace(row, by_column={column: {**row.by_column.get(column, {}), **changes}})
+    return list(_seeds(table, varied, column, profile, choice, _start(profile)))
 
 
 def _seeds(table: Table, row: Row, column: str, profile: Profile, choice: Choice, start: Experiment) -> Iterator[Cell]:

@@ -113,7 +113,7 @@ def make_plan(cells: Sequence[Cell], store: Store, places: Places) -> Plan:
             plan.problems.append(str(error))
             plan.keys.append(None)
             continue
-        _add(plan, resolved, lambda key: _state(store, stored, key, observer))
+        grow(plan, resolved, lambda key: _state(store, stored, key, observer))
         node = plan.nodes[resolved.key]
         node.cells += 1
         node.shown_in = node.shown_in or f"{cell.row} | {cell.column} | seed {cell.seed}"
@@ -126,11 +126,12 @@ def _state(store: Store, stored: set[str], key: str, observer: Observer) -> reco
     return records.state(store, key, observer=observer) if key in stored else records.State("absent")
 
 
-def _add(plan: Plan, resolved: Resolved, state: Callable[[str], records.State]) -> None:
+def grow(plan: Plan, resolved: Resolved, state: Callable[[str], records.State]) -> None:
+    """Add an experiment, and before it everything that it needs; what is there already stays."""
     if resolved.key in plan.nodes:
         return
     for inner in {each.key: each for each in resolved.inputs.values()}.values():  # a teacher may be named twice
-        _add(plan, inner, state)
+        grow(plan, inner, state)
         plan.nodes[inner.key].needed_by += 1
     plan.nodes[resolved.key] = Node(key=resolved.key, resolved=resolved, state=state(resolved.key))
 

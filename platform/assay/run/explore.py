@@ -1,0 +1,311 @@
+"""What a search in studies/ does with its command line."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.errors import UserError
+from assay.experiment import Runtime
+from assay.identity import canonical
+from assay.overrides import Override, apply, overrides_of
+from assay.places import Places
+from assay.resolve import Resolver
+from assay.run.crew import Crew
+from assay.run.explore_flags import check, parser
+from assay.run.flags import takes_jobs
+from assay.run.news import REBUILD_EVERY, News, NowAndThen, say
+from assay.run.submission import check_places, submit_this
+from assay.search.configurations import Configurations
+from assay.search.objectives import Objective, objectives
+from assay.search.search import Pruning, Search, Setting
+from assay.signals import stop_on_signals
+from assay.store import records
+from assay.store.claims import ClaimedElsewhere, acquire
+from assay.store.local import LocalStore
+from assay.study.cells import Choice
+from assay.study.display import Display
+from assay.study.tables import Profile
+from assay.terminal import exit_code
+from assay.values import nearest
+
+if TYPE_CHECKING:
+    from assay.search.conductor import Conductor
+    from assay.search.ledger import Ledger
+
+CLAIM = "search"  # the folder in which the process that leads the search holds its claim
+
+
+def explore(search: Search, arguments: Sequence[str] | None = None) -> int:
+    """Run a search: 0 at the end of its budget, 1 where configurations failed, 2 for a user's mistake, 130/143 stopped."""
+    return exit_code(lambda: _run(search, parser(search).parse_args(arguments)))
+
+
+def _run(search: Search, asked: argparse.Namespace) -> int:
+    check(asked)
+    check_places(asked)
+    exploration = Exploration.of(search, asked)
+    exploration.configurations.check()
+    if takes_jobs(asked.address):
+        return submit_this(asked.address)
+    if asked.plan:
+        exploration.print_plan()
+        return 0
+    if asked.report_only and not exploration.journal.exists():
+        raise UserError(f"nothing was searched in {exploration.folder} yet; run it without --report-only first.")
+    with exploration.alone():
+        return exploration.finish() if asked.report_only else exploration.run()
+
+
+@dataclasses.dataclass(frozen=True)
+class Exploration:
+    """One run of a search."""
+
+    search: Search
+    profile: Profile
+    setting: Setting
+    configurations: Configurations
+    objectives: tuple[Objective, ...]
+    crew: Crew
+    asked: argparse.Namespace
+
+    @classmethod
+    def of(cls, search: Search, asked: argparse.Namespace) -> Exploration:
+        """What the flags say."""
+        search = _as_asked(search, asked)
+        search.check()
+        profile = _profile_of(search, asked.profile)
+        setting = _setting(search.settings[profile.name], asked)
+        overrides = tuple(Override.parse(text) for text in asked.overrides)
+        choice = Choice(seeds=setting.seeds, overrides=overrides)
+        configurations = Configurations(search=search, profile=profile, setting=setting, choice=choice)
+        crew = Crew(
+            out=Path(asked.out).expanduser().absolute(),
+            written_out=asked.out,
+            places=Places.from_environment(data=asked.data_root, splits=asked.splits),
+            runtime=apply(Runtime(progress="none"), overrides_of(profile.runtime, f"profile {profile.name}")),
+            address=asked.address,
+            gangs=asked.gangs,
+            workers=asked.workers,
+            gpus_per_worker=asked.gpus_per_worker,
+        )
+        return cls(search, profile, setting, configurations, objectives(search.objectives), crew, asked)
+
+    @property
+    def folder(self) -> Path:
+        """The search's own files."""
+        return self.crew.out / self.search.name / self.profile.name
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's journal."""
+        from assay.search.ledger import JOURNAL
+
+        return self.folder / JOURNAL
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """The steps at which configurations are given up, and the last one."""
+        recipe = self.configurations.base().recipe
+        return self.search.pruning.rungs(recipe.steps, recipe.evaluation.every)
+
+    def alone(self) -> Any:
+        """The right to lead this search, which one process has at a time."""
+        try:
+            return acquire(LocalStore(self.folder), CLAIM)
+        except ClaimedElsewhere as problem:
+            raise UserError(f"this search is being led already: {problem}") from None
+
+    def ledger(self) -> Ledger:
+        """The study in the journal whose values can be compared: what is trained alike, for the same objectives."""
+        from assay.search.ledger import Ledger
+
+        return Ledger(self.journal, f"{self.search.name} {self._alike()}", [each.direction for each in self.objectives])
+
+    def _alike(self) -> str:
+        """Equal for runs whose configurations can stand in one table; the space may grow from run to run."""
+        base = [cell.experiment.to_json() for cell in self.configurations.cells({})]
+        told = canonical({"base": base, "objectives": self.search.objectives, "rungs": self.rungs})
+        return hashlib.sha256(told.encode()).hexdigest()[:8]
+
+    # --- what is said before -----------------------------------------------------------------------------------
+
+    def print_plan(self) -> None:
+        """The space, what there is already, and what it takes at the most."""
+        from assay.report.search_texts import summary
+        from assay.search.results import layout, trials
+
+        say(f"profile {self.profile.name}: {self.profile.note}")
+        ledger = self.ledger() if self.journal.exists() else None
+        if ledger is not None:
+            found = trials(self.configurations, ledger, self.crew.store, self.objectives, self.rungs[-1])
+            say(summary(layout(self.configurations, self.objectives), found))
+        self._say_budget(len(ledger.proposals()) if ledger else 0)
+
+    def _say_budget(self, proposed: int) -> None:
+        setting, seeds = self.setting, len(self.setting.seeds)
+        limits = [f"up to {setting.configurations} configurations ({proposed} proposed so far)"]
+        limits += [f"{setting.hours:g} h in this run"] if setting.hours else []
+        limits += [f"{setting.device_hours:g} device-hours in all"] if setting.device_hours else []
+        rungs = ", ".join(map(str, self.rungs))
+        say(
+            f"{', '.join(limits)}; {seeds} {'seed' if seeds == 1 else 'seeds'} of {self.rungs[-1]} steps each,"
+            f" decided at {rungs}; sampler {self.search.sampler}, pruner {self.search.pruning.name}"
+        )
+
+    # --- the run -----------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Search until the budget is spent."""
+        ledger = self.ledger()
+        if self.asked.retry_failed:
+            self._give_back(ledger)
+        self._note(ledger)
+        self._say_budget(len(ledger.proposals()))
+        display = Display({}, ended={}, holder=lambda key: records.state(self.crew.store, key).detail, say=say)
+        conductor = self._conductor(ledger, display)
+        rebuild = NowAndThen(lambda: self._write(ledger), every=REBUILD_EVERY, say=say)
+        news = _Both(self.crew.store, display, rebuild, conductor)
+        where = self.crew.where(self._at_once(), ask=False)
+        try:
+            with stop_on_signals() as stopped, display:
+                if conductor.is_open:
+                    self.crew.train(
+                        conductor.plan,
+                        where.gangs,
+                        run=f"{self.search.name}-{secrets.token_hex(4)}",
+                        stopped=stopped,
+                        news=news,
+                        say=say,
+                        feed=conductor,
+                        tasks=self._at_once(),
+                    )
+        finally:
+            code = self.finish(ledger)
+        if stopped.is_set() and conductor.is_open:
+            say(f"stopped, with checkpoints. The same command continues: python {' '.join(sys.argv)}")
+            return 128 + stopped.signal
+        return code
+
+    def _at_once(self) -> int:
+        return self.setting.configurations * len(self.setting.seeds)
+
+    def _conductor(self, ledger: Ledger, display: Display) -> Conductor:
+        from assay.search.conductor import Budget, Conductor
+        from assay.search.schedulers import scheduler
+
+        setting = self.setting
+        return Conductor(
+            self.configurations,
+            ledger,
+            self.crew.store,
+            Resolver(self.crew.places),
+            objectives=self.objectives,
+            rungs=self.rungs,
+            scheduler=scheduler(self.search.pruning, self.rungs),
+            budget=Budget(
+                configurations=setting.configurations, hours=setting.hours, device_hours=setting.device_hours
+            ),
+            expect=display.expect,
+        )
+
+    def _note(self, ledger: Ledger) -> None:
+        """Write down with what it is searched, beside what it finds."""
+        from assay.search.samplers import SETTINGS
+
+        search = self.search
+        ledger.note(
+            {
+                "space": {each.name: f"{each.domain}" for each in self.configurations.parameters},
+                "sampler": {"name": search.sampler, "seed": search.sampler_seed, **SETTINGS[search.sampler]},
+                "pruning": dataclasses.asdict(search.pruning),
+                "rungs": list(self.rungs),
+                "seeds": list(self.setting.seeds),
+                "objectives": list(search.objectives),
+                "base": self.configurations.base().to_json(),
+            }
+        )
+
+    def _give_back(self, ledger: Ledger) -> None:
+        """Have failed configurations tried again."""
+        from optuna.trial import TrialState
+
+        for each in ledger.proposals():
+            if each.state == TrialState.FAIL:
+                for key in each.user_attrs["keys"]:
+                    records.retry(self.crew.store, key)
+                ledger.give_back(each.number)
+
+    # --- what is left ------------------------------------------------------------------------------------------
+
+    def _write(self, ledger: Ledger) -> Any:
+        from assay.report.search_files import write
+        from assay.search.importance import importances
+        from assay.search.results import layout, trials
+
+        found = trials(self.configurations, ledger, self.crew.store, self.objectives, self.rungs[-1])
+        shape = layout(self.configurations, self.objectives)
+        weighed, reason = importances(ledger.study, [each.name for each in self.objectives])
+        write(self.folder, shape, found, weighed, reason)
+        return found
+
+    def finish(self, ledger: Ledger | None = None) -> int:
+        """Write tables and report, and print what was found; 1 where configurations failed."""
+        from assay.report.search_texts import summary
+        from assay.search.results import layout
+
+        found = self._write(ledger or self.ledger())
+        say(summary(layout(self.configurations, self.objectives), found))
+        say(f"{len(found)} rows in {self.folder / 'trials.parquet'}")
+        say(f"report: {self.folder / 'report.html'}")
+        return 1 if len(found) and (found["state"] == "failed").any() else 0
+
+
+class _Both(News):
+    """The news of a run, which the conductor hears first."""
+
+    def __init__(self, store: LocalStore, display: Display, rebuild: NowAndThen, conductor: Conductor) -> None:
+        super().__init__(store, display, rebuild)
+        self._conductor = conductor
+
+    def __call__(self, key: str, news: Mapping[str, Any]) -> None:
+        self._conductor.told(key, news)
+        super().__call__(key, news)
+
+
+def _as_asked(search: Search, asked: argparse.Namespace) -> Search:
+    """The search with what the flags change."""
+    pruning = dataclasses.replace(search.pruning, name=asked.pruner) if asked.pruner else search.pruning
+    if asked.objectives and len(asked.objectives) > 1 and not asked.pruner:
+        pruning = Pruning(name="none")  # two numbers have no order by which one could be given up
+    return dataclasses.replace(
+        search,
+        sampler=asked.sampler or search.sampler,
+        sampler_seed=search.sampler_seed if asked.sampler_seed is None else asked.sampler_seed,
+        pruning=pruning,
+        objectives=tuple(asked.objectives) or search.objectives,
+        grid_points=asked.grid_points or search.grid_points,
+    )
+
+
+def _profile_of(search: Search, name: str | None) -> Profile:
+    known = {each.name: each for each in search.profiles}
+    if name is not None and name not in known:
+        raise UserError(f"--profile: {search.name} has no profile {name!r}{nearest(name, known)}.")
+    return search.profiles[0] if name is None else known[name]
+
+
+def _setting(setting: Setting, asked: argparse.Namespace) -> Setting:
+    return dataclasses.replace(
+        setting,
+        configurations=asked.configurations or setting.configurations,
+        seeds=tuple(dict.fromkeys(asked.seeds)) or setting.seeds,
+        hours=asked.hours or setting.hours,
+        device_hours=asked.device_hours or setting.device_hours,
+    )

@@ -1,0 +1,6 @@
+"""Searches as values: `Search`, the domains of its space, and how configurations are given up."""
+
+from assay.search.search import Pruning, Search, Setting
+from assay.search.space import By, Choice, Float, Int
+
+__all__ = ["By", "Choice", "Float", "Int", "Pruning", "Search", "Setting"]

@@ -1,0 +1,283 @@
+"""Decides what is trained next: proposes configurations, brings them from rung to rung, and tells what came of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from assay.errors import UserError
+from assay.experiment import Experiment
+from assay.identity import canonical
+from assay.resolve import Resolver
+from assay.search.configurations import Configurations
+from assay.search.costs import device_seconds
+from assay.search.ledger import Ledger
+from assay.search.objectives import Objective
+from assay.search.samplers import sampler
+from assay.search.schedulers import Scheduler
+from assay.search.space import Point
+from assay.store import records
+from assay.store.store import Store
+from assay.study.plan import Plan, grow
+from assay.study.schedule import Task
+
+REPEATS = 100  # proposals in a row that were made before: then the space holds nothing new for this sampler
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How much is searched."""
+
+    configurations: int  # of all runs together
+    hours: float | None = None  # of wall clock in this run
+    device_hours: float | None = None  # of all trainings of the search
+
+
+@dataclasses.dataclass
+class Flight:
+    """A configuration that is being trained."""
+
+    number: int
+    keys: tuple[str, ...]  # one for each seed
+    rung: int = 0
+    waits_for: set[str] = dataclasses.field(default_factory=set)  # keys that have not come to the rung
+    error: str = ""
+
+
+class Conductor:
+    """The feed of a run: hears what becomes of every training, and hands out what is to be trained next."""
+
+    def __init__(
+        self,
+        configurations: Configurations,
+        ledger: Ledger,
+        store: Store,
+        resolver: Resolver,
+        *,
+        objectives: tuple[Objective, ...],
+        rungs: tuple[int, ...],
+        scheduler: Scheduler,
+        budget: Budget,
+        expect: Callable[[Mapping[str, tuple[str, int]]], None] = lambda labels: None,
+    ) -> None:
+        """expect: hears the labels and steps of experiments before they are trained"""
+        self.plan = Plan(nodes={}, keys=[], problems=[])
+        self._configurations, self._ledger, self._store, self._resolver = configurations, ledger, store, resolver
+        self._objectives, self._rungs, self._scheduler, self._budget = objectives, rungs, scheduler, budget
+        self._expect = expect
+        self._wishes = [*ledger.given_back(), *configurations.wishes()]
+        self._flights: list[Flight] = []
+        self._side_by_side = 1  # configurations
+        self._ends = math.inf  # on this process's clock
+        self._exhausted = False
+        self._left_over: dict[str, Task] = {}  # of an earlier run
+        self._continue()
+
+    # --- as the feed of a run --------------------------------------------------------------------------------
+
+    def begin(self, gangs: int) -> None:
+        """As many configurations side by side as it takes to keep all gangs at work."""
+        self._side_by_side = max(1, math.ceil(gangs / len(self._configurations.choice.seeds)))
+        if self._budget.hours is not None:
+            self._ends = time.monotonic() + 3600 * self._budget.hours
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything is being trained, or may still be proposed."""
+        return bool(self._flights) or self._may_propose()
+
+    def experiment(self, key: str) -> Experiment:
+        """The experiment behind a task."""
+        return self.plan.nodes[key].resolved.experiment
+
+    def more(self) -> list[Task]:
+        """Bring every configuration as far as the store allows, fill up with new ones, and say what is to be trained."""
+        tasks, self._left_over = self._left_over, {}
+        moved = True
+        while moved:
+            moved = False
+            for flight in list(self._flights):
+                moved = self._moved(flight, tasks) or moved
+            while len(self._flights) < self._side_by_side and self._may_propose():
+                self._propose(tasks)
+                moved = True
+        return list(tasks.values())
+
+    def told(self, key: str, news: Mapping[str, Any]) -> None:
+        """Something happened to an experiment."""
+        state = news.get("state")
+        for flight in self._flights:
+            if key in flight.waits_for and state in ("paused", "done"):
+                flight.waits_for.discard(key)
+            elif key in flight.keys and state in ("failed", "blocked"):
+                flight.error = f"{key}: {news.get('error', '')}"
+
+    # --- one configuration -----------------------------------------------------------------------------------
+
+    def _moved(self, flight: Flight, tasks: dict[str, Task]) -> bool:
+        """Whether a configuration came to a rung, or to its end."""
+        if flight.error:
+            self._leave(flight)
+            self._ledger.fail(flight.number, flight.error)
+            return True
+        if flight.waits_for:
+            return False
+        step = self._rungs[flight.rung]
+        means = self._means(flight, step)
+        self._ledger.report(flight.number, means)
+        if step == self._rungs[-1]:
+            self._leave(flight)
+            self._ledger.complete(flight.number, self._values(flight))
+        elif not self._scheduler.goes_on(flight.number, step, means[step]):
+            self._leave(flight)
+            self._ledger.prune(flight.number, step)
+        else:
+            flight.rung += 1
+            self._ledger.annotate(flight.number, "rung", flight.rung)  # decided once and for all
+            self._hand_out(flight, tasks)
+        return True
+
+    def _leave(self, flight: Flight) -> None:
+        """No longer follow a configuration; what nobody else wants trained stays as it is."""
+        self._flights.remove(flight)
+        wanted = {key for each in self._flights for key in each.keys}
+        self.plan.paused |= set(flight.keys) - wanted
+
+    def _hand_out(self, flight: Flight, tasks: dict[str, Task]) -> None:
+        """Have a configuration trained to its rung, as far as it is not."""
+        step = self._rungs[flight.rung]
+        for key in flight.keys:
+            state = records.state(self._store, key)
+            if state.name == "failed":
+                flight.error = f"{key}: {state.detail}"
+            elif state.name != "done" and step not in records.scores(self._store, key):
+                flight.waits_for.add(key)
+                self._want(key, step, tasks)
+
+    def _want(self, key: str, step: int, tasks: dict[str, Task]) -> None:
+        """Train a key to a step, and to their end whatever it needs."""
+        for inner in self.plan.nodes[key].resolved.inputs.values():
+            if records.state(self._store, inner.key).name != "done":
+                self._want(inner.key, self.plan.nodes[inner.key].resolved.experiment.recipe.steps, tasks)
+        self.plan.until[key] = max(step, self.plan.until.get(key, 0))
+        self.plan.paused.discard(key)
+        tasks[key] = self.plan.task(key)
+
+    def _means(self, flight: Flight, step: int) -> dict[int, float]:
+        """The mean over seeds at every evaluation up to a step."""
+        scores = [records.scores(self._store, key) for key in flight.keys]
+        common = sorted(set.intersection(*map(set, scores)))
+        means = {each: sum(one[each] for one in scores) / len(scores) for each in common if each <= step}
+        if step not in means:
+            raise UserError(
+                f"configuration {flight.number} was trained to step {step}, and the logs of {', '.join(flight.keys)} hold"
+                " no evaluation there; let --force-row of its study forget them, and start again."
+            )
+        return means
+
+    def _values(self, flight: Flight) -> list[float]:
+        """Every objective, the mean over seeds."""
+        results = [records.read_json(self._store, key, records.RESULT) or {} for key in flight.keys]
+        return [sum(each.read(result) for result in results) / len(results) for each in self._objectives]
+
+    # --- proposals -------------------------------------------------------------------------------------------
+
+    def _may_propose(self) -> bool:
+        if self._exhausted or time.monotonic() >= self._ends:
+            return False
+        if self._spent() >= 3600 * (self._budget.device_hours or math.inf):
+            return False
+        return len(self._ledger.proposals()) < self._budget.configurations
+
+    def _spent(self) -> float:
+        if self._budget.device_hours is None:
+            return 0.0
+        keys = {key for each in self._ledger.proposals() for key in each.user_attrs["keys"]}
+        return sum(device_seconds(self._store, key) for key in keys)
+
+    def _propose(self, tasks: dict[str, Task]) -> None:
+        """A configuration that was not proposed before; none where the sampler has nothing new."""
+        known = {canonical(each.params): each for each in self._ledger.proposals()}
+        for _ in range(REPEATS):
+            number, point = self._drawn(set(known))
+            before = known.get(canonical(point))
+            if before is None:
+                self._take_off(number, point, tasks)
+                return
+            self._repeat(number, before)
+        self._exhausted = True
+
+    def _drawn(self, known: set[str]) -> tuple[int, Point]:
+        search = self._configurations.search
+        origin, wish = next((each for each in self._wishes if canonical(each[1]) not in known), ("sampler", None))
+        if wish is None and search.sampler == "grid":
+            origin = "beyond the grid"
+        facts = {
+            "origin": origin,
+            "sampler": search.sampler,
+            "proposed": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+        }
+        drawer = sampler(search.sampler, search.sampler_seed, len(self._ledger.trials()))
+        return self._ledger.propose(self._configurations.parameters, drawer, facts, wish)
+
+    def _take_off(self, number: int, point: Point, tasks: dict[str, Task]) -> None:
+        flight = Flight(number=number, keys=self._planned(number, point))
+        self._ledger.annotate(number, "keys", list(flight.keys))
+        self._flights.append(flight)
+        self._hand_out(flight, tasks)
+
+    def _repeat(self, number: int, before: FrozenTrial) -> None:
+        """A sampler that proposes the same again is told the same again; it costs nothing and counts for nothing."""
+        self._ledger.annotate(number, "repeats", before.number)
+        if before.state == TrialState.COMPLETE:
+            self._ledger.complete(number, before.values)
+        else:
+            self._ledger.fail(number, f"the same as {before.number}")
+
+    def _planned(self, number: int, point: Point) -> tuple[str, ...]:
+        """The experiments of a configuration, in the plan."""
+        keys: list[str] = []
+        labels: dict[str, tuple[str, int]] = {}
+        for cell in self._configurations.cells(point):
+            resolved = self._resolver.resolve(cell.experiment)
+            before = set(self.plan.nodes)
+            grow(self.plan, resolved, lambda key: records.state(self._store, key))
+            self.plan.nodes[resolved.key].shown_in = f"configuration {number} | seed {cell.seed}"
+            for key in set(self.plan.nodes) - before:
+                node = self.plan.nodes[key]
+                labels[key] = (node.called, node.resolved.experiment.recipe.steps)
+                self.plan.paused.add(key)  # until somebody wants it
+            keys.append(resolved.key)
+        self._expect(labels)
+        return tuple(keys)
+
+    # --- going on where an earlier run ended -----------------------------------------------------------------
+
+    def _continue(self) -> None:
+        """Take up what an earlier run left, and let the scheduler know all that was reached."""
+        for trial in self._ledger.trials():
+            if trial.state == TrialState.RUNNING and "keys" not in trial.user_attrs:
+                self._ledger.fail(trial.number, "its process ended before anything was trained")
+            elif trial.state == TrialState.RUNNING:
+                self._take_up(trial)
+            elif "repeats" not in trial.user_attrs:
+                self._scheduler.remember(trial.number, trial.intermediate_values)
+
+    def _take_up(self, trial: FrozenTrial) -> None:
+        """Bring an interrupted configuration to the rung that it was on its way to."""
+        keys, rung = self._planned(trial.number, trial.params), trial.user_attrs.get("rung", 0)
+        passed = {step: trial.intermediate_values[step] for step in self._rungs[:rung]}
+        self._scheduler.remember(trial.number, passed)
+        flight = Flight(number=trial.number, keys=keys, rung=rung)
+        self._flights.append(flight)
+        self._hand_out(flight, self._left_over)
+
+    def unfinished(self) -> int:
+        """How many configurations were begun and are neither finished nor given up."""
+        return len(self._flights)

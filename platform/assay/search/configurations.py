@@ -1,0 +1,129 @@
+"""From a configuration to its experiments, and the checks that end a bad search before it begins."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from assay.errors import UserError
+from assay.experiment import Experiment
+from assay.identity import canonical, identity_of
+from assay.search.search import Search, Setting
+from assay.search.space import Choice, Parameter, Point, Raw, _Unstated, changes, completed, grid, parameters
+from assay.study import cells
+from assay.study.cells import Cell
+from assay.study.tables import Profile
+from assay.values import Value
+
+_TRIED = 3  # values of each parameter that are tried before a search begins: both ends and the middle
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Configurations:
+    """Everything that a search could try in one profile."""
+
+    search: Search
+    profile: Profile
+    setting: Setting
+    choice: cells.Choice  # seeds, and what --set changes in all
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """What is drawn."""
+        return parameters(self.search.space)
+
+    def cells(self, point: Point) -> list[Cell]:
+        """One training for each seed."""
+        table, row = self.search.cell_of
+        changed = changes(self.parameters, point)
+        return cells.cells_with(table, row, self.setting.column, self.profile, self.choice, changed)
+
+    def base(self) -> Experiment:
+        """What the search starts from, of the first seed."""
+        return self.cells({})[0].experiment
+
+    def wishes(self) -> list[tuple[str, Point]]:
+        """The configurations that come first, each with where it is from.
+
+        The paper's own, also of every case that another parameter depends on; then the study's. With a grid, all of it.
+        """
+        of, own = self.parameters, self._own()
+        deciding = {name for each in of for name, _ in each.when}
+        found: list[tuple[str, Point]] = [("paper", completed(of, {}, own))]
+        for each in of:
+            if each.name in deciding:
+                found += [("paper", completed(of, {each.name: value}, own)) for value in each.domain.some(0)]
+        found.append(("base", completed(of, own, own)))
+        if self.search.sampler == "grid":
+            found += [("grid", point) for point in grid(of, self.search.grid_points)]
+        return _once(found)
+
+    def _own(self) -> dict[str, Raw]:
+        """The study's own values, where they lie inside the space."""
+        base = self.base()
+        values = {each.name: _label(each, _at(base, each.path)) for each in self.parameters}
+        return {name: value for name, value in values.items() if not isinstance(value, _Unstated)}
+
+    def check(self) -> None:
+        """Refuse a value that the method refuses, a path that does not exist, and one that changes nothing."""
+        for override in self.choice.overrides:
+            if override.path in {each.path for each in self.parameters}:
+                raise UserError(f"{override.origin}: the search explores {override.path}; leave it out of --set.")
+        own = self._own_if_paths_exist()
+        for each in self.parameters:
+            self._check_one(each, own)
+        for _, point in self.wishes():
+            self.cells(point)
+
+    def _own_if_paths_exist(self) -> dict[str, Raw]:
+        return self._own()
+
+    def _check_one(self, parameter: Parameter, own: Mapping[str, Raw]) -> None:
+        seen: list[str] = []
+        for value in parameter.domain.some(_TRIED):
+            point = completed(self.parameters, {**dict(parameter.when), parameter.name: value}, own)
+            try:
+                seen += [_told(cell.experiment) for cell in self.cells(point)[:1]]
+            except UserError as error:
+                raise UserError(f"{self.search.name}, the space at {parameter.name!r}, value {value!r}: {error}") from None
+        if len(set(seen)) == 1 and not parameter.path.startswith("data."):
+            raise UserError(
+                f"{self.search.name}, the space at {parameter.name!r}: every value gives the same experiment, since"
+                " nothing reads it beside the rest of this row; leave it out, or switch on what reads it."
+            )
+
+
+def _once(points: Iterable[tuple[str, Point]]) -> list[tuple[str, Point]]:
+    found: dict[str, tuple[str, Point]] = {}
+    for origin, point in points:
+        found.setdefault(canonical(point), (origin, point))
+    return list(found.values())
+
+
+def _at(value: Any, path: str) -> Any:
+    """What stands at a path; nothing where it does not lead anywhere."""
+    for step in path.split("."):
+        if isinstance(value, tuple) and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
+        elif isinstance(value, Value) and hasattr(value, step):
+            value = getattr(value, step)
+        else:
+            return None
+    return value
+
+
+def _label(parameter: Parameter, value: Any) -> Raw | _Unstated:
+    """A value as a sampler names it; unstated where the space does not hold it."""
+    domain = parameter.domain
+    if isinstance(domain, Choice) and isinstance(domain.options, Mapping):
+        named = value.name if isinstance(value, Value) else value
+        found = [label for label, option in domain.options.items() if option in (value, named)]
+        return found[0] if found else _Unstated()
+    raw = value.name if isinstance(value, Value) else value
+    return raw if domain.holds(raw) else _Unstated()
+
+
+def _told(experiment: Experiment) -> str:
+    """What decides the experiment's numbers, as text; lists and files by name, since they may not be here."""
+    return canonical(identity_of(experiment, {}, lambda path: _told(_at(experiment, path))))

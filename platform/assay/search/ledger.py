@@ -1,0 +1,128 @@
+"""The search's memory: an Optuna study in a journal file, where every proposal stands in the order it was made."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from assay.errors import UserError
+from assay.search.samplers import drawn
+from assay.search.space import Parameter, Point
+
+JOURNAL = "optuna.journal"
+
+
+class Ledger:
+    """Proposals and what came of them. One process at a time writes it: its owner holds the search's claim."""
+
+    def __init__(self, path: Path, name: str, directions: Sequence[str]) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _drop_torn_line(path)
+        self._study = optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(path))),
+            study_name=name,
+            directions=list(directions),
+            load_if_exists=True,
+        )
+
+    @property
+    def study(self) -> optuna.Study:
+        """The study, for what Optuna computes from it."""
+        return self._study
+
+    def trials(self, *states: TrialState) -> list[FrozenTrial]:
+        """The proposals in one of these states, or all, in order."""
+        return self._study.get_trials(deepcopy=False, states=states or None)
+
+    def proposals(self) -> list[FrozenTrial]:
+        """What was proposed, but for repetitions and what failed and was given back."""
+        back = self._study.user_attrs.get("given back", [])
+        return [
+            each
+            for each in self.trials()
+            if "keys" in each.user_attrs and "repeats" not in each.user_attrs and each.number not in back
+        ]
+
+    def give_back(self, number: int) -> None:
+        """Have a failed configuration proposed once more."""
+        self._study.set_user_attr("given back", [*self._study.user_attrs.get("given back", []), number])
+
+    def given_back(self) -> list[tuple[str, Point]]:
+        """The configurations to be proposed once more, and why."""
+        back = self._study.user_attrs.get("given back", [])
+        return [("again", each.params) for each in self.trials() if each.number in back]
+
+    def note(self, facts: Mapping[str, Any]) -> None:
+        """Write down how the search is set up now."""
+        for name, value in facts.items():
+            if self._study.user_attrs.get(name) != value:
+                self._study.set_user_attr(name, value)
+
+    def propose(
+        self, of: tuple[Parameter, ...], sampler: optuna.samplers.BaseSampler, facts: Mapping[str, Any], wish: Point | None
+    ) -> tuple[int, Point]:
+        """The next configuration: the wished one, else the sampler's; its number, and what was drawn."""
+        if wish is not None and not self.trials(TrialState.WAITING):  # one that was killed here had the same wish
+            self._study.enqueue_trial(dict(wish))
+        self._study.sampler = sampler
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a wished value outside the range is refused before
+            trial = self._study.ask()
+            point = drawn(trial, of)
+        for name, value in facts.items():
+            trial.set_user_attr(name, value)
+        return trial.number, point
+
+    def report(self, number: int, means: Mapping[int, float]) -> None:
+        """The mean over seeds, by step."""
+        frozen = self._frozen(number)
+        trial = optuna.trial.Trial(self._study, frozen._trial_id)  # a trial of an earlier run has no other handle
+        for step, mean in means.items():
+            if step not in frozen.intermediate_values:
+                trial.report(mean, step)
+
+    def complete(self, number: int, values: Sequence[float]) -> None:
+        """All its seeds were trained to the end."""
+        self._tell(number, TrialState.COMPLETE, values)
+
+    def prune(self, number: int, step: int) -> None:
+        """It was given up at a step."""
+        self.annotate(number, "pruned_at", step)
+        self._tell(number, TrialState.PRUNED)
+
+    def fail(self, number: int, error: str) -> None:
+        """One of its trainings failed."""
+        self.annotate(number, "error", error)
+        self._tell(number, TrialState.FAIL)
+
+    def annotate(self, number: int, name: str, value: Any) -> None:
+        """Add a word to a proposal."""
+        optuna.trial.Trial(self._study, self._frozen(number)._trial_id).set_user_attr(name, value)
+
+    def _tell(self, number: int, state: TrialState, values: Sequence[float] | None = None) -> None:
+        self._study.tell(number, values=list(values) if values is not None else None, state=state)
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return self._study.get_trials(deepcopy=False)[number]
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut off what a killed process left half written: a line after it would make the journal unreadable."""
+    if not path.exists():
+        return
+    try:
+        with path.open("r+b") as file:
+            content = file.read()
+            whole = content.rfind(b"\n") + 1
+            if whole < len(content):
+                file.truncate(whole)
+    except OSError as problem:
+        raise UserError(f"{path} cannot be written ({problem}): give --out a folder of your own.") from None

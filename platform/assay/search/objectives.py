@@ -1,0 +1,49 @@
+"""What a search may be after, by name. Read from results; nothing is computed anew."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from assay.errors import UserError
+from assay.values import nearest
+
+Result = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """One number of a result, and which way is better."""
+
+    name: str
+    label: str
+    direction: Literal["maximize", "minimize"]
+    read: Callable[[Result], float]
+    percent: bool = False
+
+
+def _cost(what: str) -> Callable[[Result], float]:
+    """Of the network that is reported."""
+    return lambda result: float(result["cost"][result["official"]][what])
+
+
+OBJECTIVES = {
+    each.name: each
+    for each in (
+        Objective("miou", "mIoU after the last step", "maximize", lambda result: float(result["miou"]), percent=True),
+        Objective("multiply_adds", "multiply-adds of one crop", "minimize", _cost("multiply_adds")),
+        Objective("parameters", "parameters", "minimize", _cost("parameters")),
+        Objective("device_seconds", "device-seconds", "minimize", lambda result: float(result["device_seconds"])),
+    )
+}
+
+
+def objectives(names: Sequence[str]) -> tuple[Objective, ...]:
+    """The objectives of these names."""
+    for name in names:
+        if name not in OBJECTIVES:
+            raise UserError(f"there is no objective {name!r}{nearest(name, OBJECTIVES)}.")
+    if not names or len(set(names)) < len(names):
+        raise UserError(f"a search needs one objective, or several different ones, got {list(names)}.")
+    return tuple(OBJECTIVES[name] for name in names)

@@ -1,0 +1,121 @@
+"""What a search leaves for its readers: its layout and its trials as plain tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from assay.report.search_layout import ObjectiveLayout, ParameterLayout, SearchLayout
+from assay.search.configurations import Configurations
+from assay.search.costs import device_seconds
+from assay.search.ledger import Ledger
+from assay.search.objectives import Objective
+from assay.search.space import Choice, Int, Parameter, _Unstated
+from assay.store import records
+from assay.store.store import Store
+
+_STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+}
+
+
+def layout(configurations: Configurations, objectives: tuple[Objective, ...]) -> SearchLayout:
+    """What the report needs beside the trials."""
+    search, profile = configurations.search, configurations.profile
+    pruning = search.pruning
+    said = "none" if pruning.name == "none" else f"{pruning.name}, factor {pruning.factor}, first rung after {pruning.first}"
+    overrides = ", ".join(f"{each.path}={each.value}" for each in configurations.choice.overrides)
+    return SearchLayout(
+        name=search.name,
+        title=search.title,
+        profile=profile.name,
+        profile_note=f"{profile.note}; {search.study.name}, {search.table}, row “{search.row}”,"
+        f" column {configurations.setting.column}" + (f"; --set {overrides}" if overrides else ""),
+        differs=profile.differs,
+        sampler=f"{search.sampler}, seed {search.sampler_seed}",
+        pruner=said,
+        seeds=configurations.choice.seeds,
+        objectives=tuple(
+            ObjectiveLayout(name=each.name, label=each.label, direction=each.direction, percent=each.percent)
+            for each in objectives
+        ),
+        parameters=tuple(_parameter(each) for each in configurations.parameters),
+    )
+
+
+def _parameter(parameter: Parameter) -> ParameterLayout:
+    domain = parameter.domain
+    paper = None if isinstance(domain.paper, _Unstated) else domain.paper
+    where = f"if {parameter.condition()}" if parameter.when else ""
+    if isinstance(domain, Choice):
+        return ParameterLayout(
+            path=parameter.name,
+            kind="choice",
+            options=tuple(str(each) for each in domain.labels),
+            paper=None if paper is None else str(paper),
+            where=where,
+        )
+    return ParameterLayout(
+        path=parameter.name,
+        kind="int" if isinstance(domain, Int) else "float",
+        log=domain.log,
+        low=domain.low,
+        high=domain.high,
+        paper=None if paper is None else float(paper),  # type: ignore[arg-type]
+        where=where,
+    )
+
+
+def trials(
+    configurations: Configurations, ledger: Ledger, store: Store, objectives: tuple[Objective, ...], steps: int
+) -> pd.DataFrame:
+    """A row for every configuration and seed."""
+    rows = [
+        row
+        for each in ledger.proposals()
+        for row in _rows(each, configurations.choice.seeds, store, objectives, configurations.parameters, steps)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _rows(
+    trial: FrozenTrial,
+    seeds: tuple[int, ...],
+    store: Store,
+    objectives: tuple[Objective, ...],
+    parameters: tuple[Parameter, ...],
+    steps: int,
+) -> Iterator[Mapping[str, Any]]:
+    attrs = trial.user_attrs
+    shared = {
+        "trial": trial.number,
+        "origin": attrs["origin"],
+        "sampler": attrs["sampler"],
+        "state": _STATES[trial.state],
+        "steps": steps,
+        "pruned_at": attrs.get("pruned_at"),
+        "error": attrs.get("error", ""),
+        "proposed": pd.Timestamp(attrs["proposed"]),
+        "intermediate": json.dumps({str(step): mean for step, mean in sorted(trial.intermediate_values.items())}),
+    }
+    values = trial.values if trial.state == TrialState.COMPLETE else [None] * len(objectives)
+    shared |= {f"objective/{each.name}": value for each, value in zip(objectives, values, strict=True)}
+    shared |= {each.name: trial.params.get(each.name) for each in parameters}
+    for seed, key in zip(seeds, attrs["keys"], strict=True):
+        scores = records.scores(store, key)
+        step = attrs.get("pruned_at") or max(scores, default=None)
+        yield {
+            **shared,
+            "seed": seed,
+            "step": step,
+            "miou": scores.get(step) if step is not None else None,
+            "device_seconds": device_seconds(store, key),
+            "key": key,
+        }

@@ -1,0 +1,127 @@
+"""A search as a value: which cell of which study it starts from, what it explores, and how."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+from assay.errors import UserError
+from assay.search.objectives import objectives
+from assay.search.space import Space, check_names
+from assay.study.tables import Profile, Row, Study, Table
+from assay.values import nearest
+
+SamplerName = Literal["tpe", "gp", "cmaes", "nsga2", "random", "grid"]
+SAMPLERS: tuple[str, ...] = get_args(SamplerName)
+PrunerName = Literal["asha", "none"]
+PRUNERS: tuple[str, ...] = get_args(PrunerName)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pruning:
+    """When a configuration is given up: at rungs, on the mean over its seeds."""
+
+    name: PrunerName = "asha"
+    first: int = 1  # evaluations before the first rung
+    factor: int = 3  # each rung is so many times as far as the one before, and one in so many goes beyond it
+
+    def rungs(self, steps: int, every: int) -> tuple[int, ...]:
+        """The steps at which it is decided, and the last one of the training."""
+        found: list[int] = []
+        step = self.first * every
+        while self.name != "none" and step < steps:
+            found.append(step)
+            step *= self.factor
+        return (*found, steps)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Setting:
+    """How much is searched in a profile of the study, and in which of its columns."""
+
+    column: str
+    configurations: int
+    seeds: tuple[int, ...] = (0,)
+    hours: float | None = None  # of wall clock in one run
+    device_hours: float | None = None  # of all trainings so far
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Search:
+    """Where in a study the search starts, and what it explores around it.
+
+    The base is a cell: the study's table and row, and the column that the profile's setting names. A configuration is
+    that cell with other values at the space's paths, an experiment like any other.
+    """
+
+    name: str
+    title: str
+    study: Study
+    table: str
+    row: str
+    space: Space
+    settings: Mapping[str, Setting]  # by profile
+    objectives: tuple[str, ...] = ("miou",)
+    sampler: SamplerName = "tpe"
+    sampler_seed: int = 0
+    pruning: Pruning = Pruning()
+    grid_points: int = 5  # of each number, where the sampler is "grid"
+
+    def check(self) -> None:
+        """Refuse what means nothing before anything starts."""
+        self.study.check()
+        check_names(self.space)
+        _ = self.cell_of
+        known = {each.name: each for each in self.study.profiles}
+        for name, setting in self.settings.items():
+            if name not in known:
+                raise UserError(f"{self.name} has settings for {name!r}, and {self.study.name} no such profile.")
+            _check_setting(self, known[name], setting)
+        found = objectives(self.objectives)
+        if self.sampler not in SAMPLERS:
+            raise UserError(f"there is no sampler {self.sampler!r}{nearest(self.sampler, SAMPLERS)}.")
+        _check_pruning(self.pruning, len(found))
+
+    @property
+    def cell_of(self) -> tuple[Table, Row]:
+        """The table and the row that it starts from."""
+        tables = {table.name: table for table in self.study.tables}
+        if self.table not in tables:
+            raise UserError(f"{self.name}: {self.study.name} has no table {self.table!r}{nearest(self.table, tables)}.")
+        rows = {row.label: row for row in tables[self.table].rows}
+        if self.row not in rows:
+            raise UserError(f"{self.name}: {self.table} has no row {self.row!r}{nearest(self.row, rows)}.")
+        return tables[self.table], rows[self.row]
+
+    @property
+    def profiles(self) -> tuple[Profile, ...]:
+        """The study's profiles that it has settings for; the first is the default."""
+        return tuple(each for each in self.study.profiles if each.name in self.settings)
+
+
+def _check_setting(search: Search, profile: Profile, setting: Setting) -> None:
+    where = f"{search.name}, profile {profile.name}"
+    table, _ = search.cell_of
+    if setting.column not in table.columns:
+        raise UserError(f"{where}: {table.name} has no column {setting.column!r}{nearest(setting.column, table.columns)}.")
+    if profile.column(table.name, setting.column) is None:
+        raise UserError(f"{where} only quotes {setting.column!r} of {table.name}: there is nothing to train.")
+    if setting.configurations < 1:
+        raise UserError(f"{where}: configurations must be 1 or more, got {setting.configurations}.")
+    if not setting.seeds or len(set(setting.seeds)) < len(setting.seeds):
+        raise UserError(f"{where}: seeds must be one or several different ones, got {setting.seeds}.")
+    for name, hours in (("hours", setting.hours), ("device_hours", setting.device_hours)):
+        if hours is not None and not hours > 0:
+            raise UserError(f"{where}: {name} must be above 0, got {hours}.")
+
+
+def _check_pruning(pruning: Pruning, count: int) -> None:
+    if pruning.name not in PRUNERS:
+        raise UserError(f"there is no pruner {pruning.name!r}{nearest(pruning.name, PRUNERS)}.")
+    if pruning.first < 1 or pruning.factor < 2:
+        raise UserError(f"a pruner's first must be 1 or more and its factor 2 or more, got {pruning}.")
+    if count > 1 and pruning.name != "none":
+        raise UserError(
+            f"pruner {pruning.name} compares one number, and {count} objectives have no order; use --pruner none."
+        )
