@@ -27,6 +27,7 @@ RANKS = (
     ("assay.training",),
     ("assay.study",),
     ("assay.cluster",),
+    ("assay.search",),
     ("assay.run", "assay.commands", "assay.__main__"),
 )
 
@@ -75,6 +76,12 @@ def test_imports_go_downward_only(module: str) -> None:
 @pytest.mark.parametrize("module", sorted(ASSAY))
 def test_the_package_knows_no_method_and_no_study(module: str) -> None:
     assert not {each.split(".")[0] for each in imports(ASSAY[module])} & {"methods", "studies"}
+
+
+@pytest.mark.parametrize("module", sorted(ASSAY))
+def test_optuna_is_the_searchs_own(module: str) -> None:
+    if not module.startswith("assay.search"):
+        assert "optuna" not in {each.split(".")[0] for each in imports(ASSAY[module])}
 
 
 @pytest.mark.parametrize("module", sorted(modules(ROOT / "methods", "methods")))

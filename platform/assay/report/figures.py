@@ -6,73 +6,20 @@ Equal inputs give equal bytes.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import io
 import re
 import textwrap
 from collections.abc import Callable, Sequence
-from html import escape
 
-import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
 from assay.report.cells import Cell, FilledTable
 from assay.report.curves import Curve, Logged, by_key, supervised_loss, validation_miou
+from assay.report.drawing import COLORS, DASHES, MARKERS, MUTED, Figure, paint
 from assay.report.verdict import verdict
 from assay.report.words import INTERVAL, number, ours
-
-# Okabe and Ito's colours, which differ for every kind of colour vision; yellow and black are left out because one
-# cannot be seen on white and the other on black.
-COLORS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
-DASHES = ("-", "--", ":", "-.")
-MARKERS = ("o", "s", "^", "v", "P", "X", "p")  # as many as keep the pairs of colour and marker apart
-INK, MUTED, GRID, GROUND = "#24292f", "#6a737d", "#d8dee4", "#ffffff"
-
-_WIDTH = 3.9  # inches, at which 9 points can be read on a phone
-_STYLE = {
-    "svg.fonttype": "none",  # text stays text: small files, and it can be selected and read aloud
-    "svg.hashsalt": "assay",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # what the layout is measured with; wider than what browsers use
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "axes.titlecolor": INK,
-    "text.color": INK,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "grid.color": GRID,
-    "grid.linewidth": 0.7,
-    "figure.facecolor": GROUND,
-    "axes.facecolor": GROUND,
-    "legend.frameon": False,
-    "lines.linewidth": 1.6,
-}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Figure:
-    """A drawn figure."""
-
-    name: str  # of its file
-    group: str  # figures of one kind stand together
-    title: str
-    description: str  # what is to be seen, for those who cannot see it
-    svg: str
 
 
 def figures(table: FilledTable, history: pd.DataFrame) -> list[Figure]:
@@ -129,7 +76,7 @@ def _against_paper(title: str, label: str, cells: tuple[Cell, ...]) -> tuple[str
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel("mIoU (%)")
 
-    return _svg(title, "; ".join(said), label, height, draw, legend_columns=2)
+    return paint(title, "; ".join(said), label, height, draw, legend_columns=2)
 
 
 def _row_name(cell: Cell) -> str:
@@ -188,7 +135,7 @@ def _draw_learning(title: str, label: str, axis: str, curves: tuple[Curve, ...])
 
     ends = zip(curves, means, strict=True)
     said = [f"{curve.label}: {values[-1]:.2f} at step {steps[-1]:.0f}" for curve, (steps, values) in ends]
-    return _svg(title, f"{axis}, at the end {'; '.join(said)}", label, 2.6, draw, _entries(curves))
+    return paint(title, f"{axis}, at the end {'; '.join(said)}", label, 2.6, draw, _entries(curves))
 
 
 def _look(style: int) -> tuple[str, str]:
@@ -234,43 +181,4 @@ def _against_cost(title: str, label: str, cells: tuple[Cell, ...]) -> tuple[str,
     said = [
         f"{cell.row}: {ours(cell)} at {cost / 1e9:.3g} billion" for (_, cell), cost in zip(shown, costs, strict=True)
     ]
-    return _svg(title, "; ".join(said), label, 2.6, draw, _entries([cell for _, cell in shown]))
-
-
-# --- drawing -------------------------------------------------------------------------------------------------
-
-
-def _svg(
-    title: str, description: str, label: str, height: float, draw: Callable[[Axes], None], legend_columns: int
-) -> tuple[str, str]:
-    """A description and its figure; the legend stands below the axes, where it covers nothing."""
-    with matplotlib.rc_context(_STYLE):  # type: ignore[arg-type]
-        canvas = Canvas(figsize=(_WIDTH, height), layout="constrained")
-        axes = canvas.subplots()
-        draw(axes)
-        axes.set_title("\n".join(textwrap.wrap(label, 44)))
-        handles, names = axes.get_legend_handles_labels()
-        entries = dict(zip(names, handles, strict=True))
-        rows = -(-len(entries) // legend_columns)
-        canvas.set_figheight(height + 0.18 * rows)
-        canvas.legend(
-            entries.values(), entries.keys(), loc="outside lower left", ncols=legend_columns, borderaxespad=0.2
-        )
-        return description, _described(_bytes(canvas), title, description)
-
-
-def _bytes(canvas: Canvas) -> str:
-    buffer = io.StringIO()
-    FigureCanvasSVG(canvas).print_svg(buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return buffer.getvalue()
-
-
-def _described(svg: str, title: str, description: str) -> str:
-    """The figure with a title and a description that programs can read aloud."""
-    head = f'<title id="title">{escape(title)}</title>\n <desc id="description">{escape(description)}</desc>'
-    return re.sub(
-        r"<svg ([^>]*)>",
-        lambda found: f'<svg role="img" aria-labelledby="title description" {found[1]}>\n {head}',
-        svg,
-        count=1,
-    )
+    return paint(title, "; ".join(said), label, 2.6, draw, _entries([cell for _, cell in shown]))

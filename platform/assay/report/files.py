@@ -8,7 +8,6 @@ import fcntl
 import io
 import json
 import math
-import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import pyarrow.parquet as pq
 from assay.report.frame import results_frame
 from assay.report.layout import StudyLayout
 from assay.report.panels import IGNORE, Panel
+from assay.report.whole import parquet, replace
 from assay.report.write import write_report, write_texts
 from assay.store import records
 from assay.store.local import explain
@@ -60,7 +60,7 @@ class StudyFiles:
                 now = old.set_index(_CELL).index.map(_meaning(new.drop_duplicates(_CELL)).to_dict())
                 old = old[pd.isna(now) | (now == _meaning(old).to_numpy())]
                 new = pd.concat([old, new]).drop_duplicates([*_CELL, "seed"], keep="last")
-            self._write(CELLS, _parquet(pa.Table.from_pandas(new, preserve_index=False)))
+            self._write(CELLS, parquet(new))
             self._write(LAYOUT, (json.dumps(self.layout.to_json(), indent=2) + "\n").encode())
 
     def rebuild(self, quoted: Iterable[Mapping[str, Any]], *, report: bool = True) -> pd.DataFrame:
@@ -69,7 +69,7 @@ class StudyFiles:
         planned = set(zip(cells["table"], cells["row"], cells["column"], strict=True))
         only_quoted = [each for each in quoted if (each["table"], each["row"], each["column"]) not in planned]
         frame = results_frame(cells, only_quoted, self.store, study=self.layout.name, profile=self.layout.profile)
-        self._write(RESULTS, _parquet(pa.Table.from_pandas(frame, preserve_index=False)))
+        self._write(RESULTS, parquet(frame))
         known = frame.dropna(subset=["key"]).drop_duplicates("key")
         for key, finished in zip(known["key"], known["finished"], strict=True):
             self._write_history(key, None if pd.isna(finished) else finished)
@@ -128,7 +128,7 @@ class StudyFiles:
             return
         columns = [list(column) for column in zip(*rows, strict=True)]
         schema = _HISTORY_SCHEMA.with_metadata({_FINISHED: finished.encode()} if finished else {})
-        self._write(f"{HISTORY}/{key}.parquet", _parquet(pa.table(columns, schema=schema)))
+        self._write(f"{HISTORY}/{key}.parquet", parquet(pa.table(columns, schema=schema)))
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -147,11 +147,8 @@ class StudyFiles:
     def _write(self, name: str, data: bytes) -> None:
         """Put a file in its place as a whole: somebody may be reading it."""
         path = self.folder / name
-        spool = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            spool.write_bytes(data)
-            spool.replace(path)
+            replace(path, data)
         except OSError as problem:
             raise explain(problem, "write", path) from problem
 
@@ -169,9 +166,3 @@ def _stacked(arrays: Sequence[np.ndarray], *, fill: int) -> np.ndarray:
     for index, each in enumerate(arrays):
         whole[index, : each.shape[0], : each.shape[1]] = each
     return whole
-
-
-def _parquet(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue()

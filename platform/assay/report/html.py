@@ -1,19 +1,19 @@
-"""The report as one page that needs nothing else: no script, no font, no file, no network."""
+"""The report of a study: its tables, what belongs to each of them, and how everything was run."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.resources
 import re
 from collections.abc import Iterable, Sequence
 
 from assay.report.appendix import failures, how
 from assay.report.cells import Cell, FilledTable
+from assay.report.drawing import Figure
 from assay.report.facts import Facts
-from assay.report.figures import COLORS, GRID, GROUND, INK, MUTED, Figure
 from assay.report.layout import ColumnLayout, RowLayout, StudyLayout
 from assay.report.markup import Markup, element, join, scrolling
 from assay.report.panels import Panel, strips
+from assay.report.shell import document, figure_groups
 from assay.report.words import (
     INTERVAL,
     comparisons,
@@ -28,13 +28,6 @@ from assay.report.words import (
     words,
 )
 
-# Nothing is loaded and nothing runs, whatever a label says; pictures and styles stand in the page itself.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-# A figure's colours follow the page's, so that it can be read on a dark ground too.
-_THEME = {INK: "--ink", MUTED: "--muted", GRID: "--rule", GROUND: "--card"} | {
-    color: f"--series-{index}" for index, color in enumerate(COLORS)
-}
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Section:
@@ -48,22 +41,11 @@ class Section:
 
 def page(layout: StudyLayout, sections: Sequence[Section], facts: Facts) -> str:
     """The whole page."""
-    style = importlib.resources.files("assay.report").joinpath("page.css").read_text(encoding="utf-8")
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", f"{layout.title} ({layout.profile})"),
-        element("style", Markup(style)),
-    )
-    body = element(
-        "body",
+    return document(
+        f"{layout.title} ({layout.profile})",
         element("header", *_opening(layout, facts)),
         element("main", *(_section(each) for each in sections), failures(facts), how(facts)),
     )
-    return f'<!DOCTYPE html>\n<html lang="en">{head}\n{body}</html>\n'
 
 
 # --- opening -------------------------------------------------------------------------------------------------
@@ -112,7 +94,7 @@ def _section(section: Section) -> Markup:
         _results(table),
         element("ul", *(element("li", note) for note in notes(table)), class_="notes"),
         _differences(table),
-        _figures(section.figures),
+        figure_groups(section.figures),
         _panels(section.panels, section.panels_note),
         id=_anchor(table.layout.name),
     )
@@ -194,32 +176,7 @@ def _difference(cell: Cell) -> Iterable[Markup]:
     yield element("div", f"{least} · t-test {probability(pair.t_p)}", class_="seeds")
 
 
-# --- figures and panels --------------------------------------------------------------------------------------
-
-
-def _figures(figures: Sequence[Figure]) -> Markup:
-    """The figures kind by kind; kinds of which there is only one stand side by side."""
-    groups = []
-    for name in dict.fromkeys(figure.group for figure in figures):
-        shown = [element("figure", _inline(each)) for each in figures if each.group == name]
-        kind = "group single" if len(shown) == 1 else "group"
-        groups.append(element("div", element("h3", name), element("div", *shown, class_="figures"), class_=kind))
-    return element("div", *groups, class_="groups")
-
-
-def _inline(figure: Figure) -> Markup:
-    """A figure inside the page: the page's colours and fonts, and ids that no other figure has."""
-    svg = figure.svg[figure.svg.index("<svg") :]
-    svg = re.sub(r"<style.*?</style>", "", svg, count=1, flags=re.DOTALL)
-    svg = re.sub(r'(<svg [^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg, count=1)
-    prefix = re.sub(r"[^A-Za-z0-9]+", "-", figure.name)
-    svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
-    svg = svg.replace('aria-labelledby="title description"', f'aria-labelledby="{prefix}-title {prefix}-description"')
-    return Markup(re.sub(r"#[0-9a-f]{6}\b", lambda found: _themed(found[0]), svg))
-
-
-def _themed(color: str) -> str:
-    return f"var({_THEME[color]})" if color in _THEME else color
+# --- panels --------------------------------------------------------------------------------------------------
 
 
 def _panels(panels: Sequence[tuple[str, Panel]], note: str) -> Markup | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from assay.report.html import Section, page
 from assay.report.layout import StudyLayout
 from assay.report.panels import Panel
 from assay.report.texts import WRITERS
+from assay.report.whole import replace
 
 History = Callable[[Sequence[str]], pd.DataFrame]  # what was logged under some keys: key, step, name, value
 
@@ -36,13 +36,13 @@ def write_report(
     for section in sections:
         files |= _texts(section.table)
         files |= {f"figures/{figure.name}.svg": figure.svg for figure in section.figures}
-    return [_replace(folder / name, text) for name, text in files.items()]
+    return [replace(folder / name, text.encode()) for name, text in files.items()]
 
 
 def write_texts(frame: pd.DataFrame, layout: StudyLayout, *, folder: Path) -> list[Path]:
     """Write each table as text and nothing else: figures and the page take seconds."""
     files = {name: text for each in layout.tables for name, text in _texts(fill(frame, each)).items()}
-    return [_replace(folder / name, text) for name, text in files.items()]
+    return [replace(folder / name, text.encode()) for name, text in files.items()]
 
 
 def _texts(table: FilledTable) -> dict[str, str]:
@@ -66,16 +66,3 @@ def _panels(table: FilledTable, panel: Callable[[str], Panel | None]) -> tuple[l
 def _first_panel(cell: Cell, panel: Callable[[str], Panel | None]) -> Panel | None:
     made: Iterator[Panel | None] = (panel(run.key) for run in cell.runs if run.state == "done" and run.key)
     return next((each for each in made if each is not None), None)
-
-
-def _replace(path: Path, text: str) -> Path:
-    """Write a file whole, or leave the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    spool = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        spool.write_text(text, encoding="utf-8", newline="\n")
-        spool.replace(path)
-    except BaseException:
-        spool.unlink(missing_ok=True)
-        raise
-    return path

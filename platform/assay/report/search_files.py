@@ -1,0 +1,33 @@
+"""The files of a search in one profile: its trials, the importances of its parameters, and the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from assay.report.search_frame import importances_frame, trials_frame
+from assay.report.search_layout import SearchLayout
+from assay.report.whole import parquet, replace
+from assay.store.local import explain
+
+TRIALS = "trials.parquet"
+IMPORTANCES = "importances.parquet"
+
+
+def write(
+    folder: Path, layout: SearchLayout, trials: pd.DataFrame, importances: pd.DataFrame, reason: str = ""
+) -> None:
+    """Write everything that can be read of a search; `reason` is what limits the importances, or why there are none."""
+    known, weighed = trials_frame(layout, trials), importances_frame(importances)
+    files = {TRIALS: parquet(known), IMPORTANCES: parquet(weighed)}
+    try:
+        for name, data in files.items():
+            replace(folder / name, data)
+    except OSError as problem:
+        raise explain(problem, "write", folder) from problem
+
+
+def load(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The trials and the importances that `write` wrote."""
+    return pd.read_parquet(folder / TRIALS), pd.read_parquet(folder / IMPORTANCES)
