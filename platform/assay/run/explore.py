@@ -43,7 +43,7 @@ CLAIM = "search"  # the folder in which the process that leads the search holds 
 
 
 def explore(search: Search, arguments: Sequence[str] | None = None) -> int:
-    """Run a search: 0 at the end of its budget, 1 where configurations failed, 2 for a user's mistake, 130/143 stopped."""
+    """Run a search: 0 at its budget's end, 1 where configurations failed, 2 for a user's mistake, 130/143 stopped."""
     return exit_code(lambda: _run(search, parser(search).parse_args(arguments)))
 
 

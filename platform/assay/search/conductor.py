@@ -97,7 +97,7 @@ class Conductor:
         return self.plan.nodes[key].resolved.experiment
 
     def more(self) -> list[Task]:
-        """Bring every configuration as far as the store allows, fill up with new ones, and say what is to be trained."""
+        """Bring configurations as far as the store allows, fill up with new ones, and say what is to be trained."""
         tasks, self._left_over = self._left_over, {}
         moved = True
         while moved:
@@ -176,8 +176,8 @@ class Conductor:
         means = {each: sum(one[each] for one in scores) / len(scores) for each in common if each <= step}
         if step not in means:
             raise UserError(
-                f"configuration {flight.number} was trained to step {step}, and the logs of {', '.join(flight.keys)} hold"
-                " no evaluation there; let --force-row of its study forget them, and start again."
+                f"configuration {flight.number} was trained to step {step}, and the logs of {', '.join(flight.keys)}"
+                " hold no evaluation there; let --force-row of its study forget them, and start again."
             )
         return means
 

@@ -86,7 +86,9 @@ class Configurations:
             try:
                 seen += [_told(cell.experiment) for cell in self.cells(point)[:1]]
             except UserError as error:
-                raise UserError(f"{self.search.name}, the space at {parameter.name!r}, value {value!r}: {error}") from None
+                raise UserError(
+                    f"{self.search.name}, the space at {parameter.name!r}, value {value!r}: {error}"
+                ) from None
         if len(set(seen)) == 1 and not parameter.path.startswith("data."):
             raise UserError(
                 f"{self.search.name}, the space at {parameter.name!r}: every value gives the same experiment, since"

@@ -13,6 +13,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from assay.errors import UserError
+from assay.search.objectives import Direction
 from assay.search.samplers import drawn
 from assay.search.space import Parameter, Point
 
@@ -22,7 +23,7 @@ JOURNAL = "optuna.journal"
 class Ledger:
     """Proposals and what came of them. One process at a time writes it: its owner holds the search's claim."""
 
-    def __init__(self, path: Path, name: str, directions: Sequence[str]) -> None:
+    def __init__(self, path: Path, name: str, directions: Sequence[Direction]) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         path.parent.mkdir(parents=True, exist_ok=True)
         _drop_torn_line(path)
@@ -67,7 +68,11 @@ class Ledger:
                 self._study.set_user_attr(name, value)
 
     def propose(
-        self, of: tuple[Parameter, ...], sampler: optuna.samplers.BaseSampler, facts: Mapping[str, Any], wish: Point | None
+        self,
+        of: tuple[Parameter, ...],
+        sampler: optuna.samplers.BaseSampler,
+        facts: Mapping[str, Any],
+        wish: Point | None,
     ) -> tuple[int, Point]:
         """The next configuration: the wished one, else the sampler's; its number, and what was drawn."""
         if wish is not None and not self.trials(TrialState.WAITING):  # one that was killed here had the same wish

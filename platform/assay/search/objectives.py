@@ -10,6 +10,7 @@ from assay.errors import UserError
 from assay.values import nearest
 
 Result = Mapping[str, Any]
+Direction = Literal["maximize", "minimize"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Objective:
 
     name: str
     label: str
-    direction: Literal["maximize", "minimize"]
+    direction: Direction
     read: Callable[[Result], float]
     percent: bool = False
 

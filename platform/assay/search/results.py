@@ -30,7 +30,11 @@ def layout(configurations: Configurations, objectives: tuple[Objective, ...]) ->
     """What the report needs beside the trials."""
     search, profile = configurations.search, configurations.profile
     pruning = search.pruning
-    said = "none" if pruning.name == "none" else f"{pruning.name}, factor {pruning.factor}, first rung after {pruning.first}"
+    said = (
+        "none"
+        if pruning.name == "none"
+        else f"{pruning.name}, factor {pruning.factor}, first rung after {pruning.first}"
+    )
     overrides = ", ".join(f"{each.path}={each.value}" for each in configurations.choice.overrides)
     return SearchLayout(
         name=search.name,
@@ -68,7 +72,7 @@ def _parameter(parameter: Parameter) -> ParameterLayout:
         log=domain.log,
         low=domain.low,
         high=domain.high,
-        paper=None if paper is None else float(paper),  # type: ignore[arg-type]
+        paper=None if paper is None else float(paper),
         where=where,
     )
 

@@ -18,7 +18,13 @@ POPULATION = 8  # of a generation of NSGA-II: searches here have dozens of confi
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     # Parameters are drawn together, those of a condition in groups; configurations that are being trained count as
     # bad ones, so that several gangs do not try the same place.
-    "tpe": {"n_startup_trials": STARTUP, "multivariate": True, "group": True, "constant_liar": True, "n_ei_candidates": 24},
+    "tpe": {
+        "n_startup_trials": STARTUP,
+        "multivariate": True,
+        "group": True,
+        "constant_liar": True,
+        "n_ei_candidates": 24,
+    },
     "gp": {"n_startup_trials": STARTUP, "deterministic_objective": False},
     "cmaes": {"n_startup_trials": 1, "with_margin": True},
     "nsga2": {"population_size": POPULATION, "crossover_prob": 0.9, "swapping_prob": 0.5},
@@ -43,7 +49,7 @@ def sampler(name: SamplerName, seed: int, number: int) -> optuna.samplers.BaseSa
     }[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return made(seed=_mixed(seed, number), **SETTINGS[name])  # type: ignore[no-any-return]
+        return made(seed=_mixed(seed, number), **SETTINGS[name])
 
 
 def _mixed(seed: int, number: int) -> int:

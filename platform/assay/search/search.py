@@ -104,7 +104,9 @@ def _check_setting(search: Search, profile: Profile, setting: Setting) -> None:
     where = f"{search.name}, profile {profile.name}"
     table, _ = search.cell_of
     if setting.column not in table.columns:
-        raise UserError(f"{where}: {table.name} has no column {setting.column!r}{nearest(setting.column, table.columns)}.")
+        raise UserError(
+            f"{where}: {table.name} has no column {setting.column!r}{nearest(setting.column, table.columns)}."
+        )
     if profile.column(table.name, setting.column) is None:
         raise UserError(f"{where} only quotes {setting.column!r} of {table.name}: there is nothing to train.")
     if setting.configurations < 1:

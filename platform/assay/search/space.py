@@ -64,7 +64,9 @@ class Float:
     def some(self, count: int) -> list[Raw]:
         """So many values, evenly from end to end."""
         if self.step is not None:
-            values = [self.low + self.step * index for index in range(int((self.high - self.low) / self.step + 1e-9) + 1)]
+            values = [
+                self.low + self.step * index for index in range(int((self.high - self.low) / self.step + 1e-9) + 1)
+            ]
             return list(_spread(values, count))
         low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
         even = [low + (high - low) * index / max(count - 1, 1) for index in range(count)]

@@ -12,7 +12,7 @@ from assay.overrides import Override, apply, overrides_of
 from assay.report.layout import ColumnLayout, RowLayout, StudyLayout, TableLayout
 from assay.study import paper
 from assay.study.reach import check_reach
-from assay.study.tables import Changes, Like, PaperRow, Profile, Row, Study, Table
+from assay.study.tables import NONE, Changes, Like, PaperRow, Profile, Row, Study, Table
 from assay.values import nearest, to_json
 
 
@@ -112,17 +112,16 @@ def _cells_of_row(table: Table, row: Row, profile: Profile, choice: Choice, star
         yield from _seeds(table, row, column, profile, choice, start)
 
 
-def cells_with(
-    table: Table, row: Row, column: str, profile: Profile, choice: Choice, changes: Changes
-) -> list[Cell]:
-    """The cells of a row in one column, one for each seed, with `changes` over everything that they change."""
-    varied = dataclasses.replace(row, by_column={column: {**row.by_column.get(column, {}), **changes}})
-    return list(_seeds(table, varied, column, profile, choice, _start(profile)))
+def cells_with(table: Table, row: Row, column: str, profile: Profile, choice: Choice, more: Changes) -> list[Cell]:
+    """The cells of a row in one column, one for each seed, with `more` changed beside what they change."""
+    return list(_seeds(table, row, column, profile, choice, _start(profile), more))
 
 
-def _seeds(table: Table, row: Row, column: str, profile: Profile, choice: Choice, start: Experiment) -> Iterator[Cell]:
+def _seeds(
+    table: Table, row: Row, column: str, profile: Profile, choice: Choice, start: Experiment, more: Changes = NONE
+) -> Iterator[Cell]:
     """A cell for each seed; those of a row without other experiments inside differ in nothing else."""
-    changes = _changes(table, row, column, profile)
+    changes = _on_top(_changes(table, row, column, profile), more)
     origin = f"{table.name}, row {row.label!r}"
     made: Experiment | None = None
     for seed in choice.seeds or profile.seeds:
@@ -187,6 +186,12 @@ def _changes(table: Table, row: Row, column: str, profile: Profile) -> dict[str,
         **profile.row(table.name, row.label),
         **row.by_column.get(column, {}),
     }
+
+
+def _on_top(changes: Changes, more: Changes) -> dict[str, Any]:
+    """`more` over `changes`, of which those below a part that is replaced by another one mean nothing any more."""
+    replaced = tuple(f"{path}." for path, value in more.items() if path not in changes or changes[path] != value)
+    return {path: value for path, value in changes.items() if not path.startswith(replaced)} | dict(more)
 
 
 def paper_number(table: Table, row: Row, column: str) -> float | None:

@@ -1,0 +1,49 @@
+"""The weights and boxes of two baselines: CPS with CutMix, and Mean Teacher.
+
+python studies/baseline_search.py                          drawn shapes, minutes on two cores
+python studies/baseline_search.py --sampler grid --pruner none --configurations 100
+python studies/baseline_search.py --help                   the space, with the published values
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # a checkout works without being installed
+
+from assay.terminal import interrupt_in_one_line  # noqa: E402
+
+interrupt_in_one_line()  # from here on, imports included
+
+from assay.run import explore  # noqa: E402
+from assay.search import By, Choice, Float, Int, Search, Setting  # noqa: E402
+from studies import baseline_benchmark  # noqa: E402
+
+AREAS = {"0.1 to 0.25": (0.1, 0.25), "0.25 to 0.5": (0.25, 0.5), "0.4 to 0.6": (0.4, 0.6)}
+
+SEARCH = Search(
+    name="baseline_search",
+    title="CPS and Mean Teacher: the weight of the unlabelled images, and CutMix's boxes",
+    study=baseline_benchmark.STUDY,
+    table="mkd.table1",
+    row="CPS + CutMix",
+    space={
+        "method": Choice(("cps", "mean_teacher"), paper="cps"),
+        "method.weight": By(
+            "method",
+            {"cps": Float(0.1, 10.0, log=True, paper=1.0), "mean_teacher": Float(0.1, 100.0, log=True, paper=100.0)},
+        ),
+        "method.cutmix.area": By("method", {"cps": Choice(AREAS, paper="0.25 to 0.5")}),
+        "method.cutmix.num_boxes": By("method", {"cps": Int(1, 6, paper=3)}),
+    },
+    settings={
+        "quick": Setting(column="1/16(92)", configurations=9),
+        "camvid": Setting(column="1/16(92)", configurations=30),
+        "paper": Setting(column="1/16(92)", configurations=50),
+    },
+)
+
+if __name__ == "__main__":
+    sys.exit(explore(SEARCH))
