@@ -212,7 +212,7 @@ class Exploration:
             budget=Budget(
                 configurations=setting.configurations, hours=setting.hours, device_hours=setting.device_hours
             ),
-            expect=display.expect,
+            display=display,
         )
 
     def _note(self, ledger: Ledger) -> None:

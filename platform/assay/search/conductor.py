@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -24,6 +24,7 @@ from assay.search.schedulers import Scheduler
 from assay.search.space import Point
 from assay.store import records
 from assay.store.store import Store
+from assay.study.display import Display
 from assay.study.plan import Plan, grow
 from assay.study.schedule import Task
 
@@ -64,13 +65,12 @@ class Conductor:
         rungs: tuple[int, ...],
         scheduler: Scheduler,
         budget: Budget,
-        expect: Callable[[Mapping[str, tuple[str, int]]], None] = lambda labels: None,
+        display: Display,
     ) -> None:
-        """expect: hears the labels and steps of experiments before they are trained"""
         self.plan = Plan(nodes={}, keys=[], problems=[])
         self._configurations, self._ledger, self._store, self._resolver = configurations, ledger, store, resolver
         self._objectives, self._rungs, self._scheduler, self._budget = objectives, rungs, scheduler, budget
-        self._expect = expect
+        self._display = display
         self._wishes = [*ledger.given_back(), *configurations.wishes()]
         self._flights: list[Flight] = []
         self._side_by_side = 1  # configurations
@@ -125,6 +125,7 @@ class Conductor:
         if flight.error:
             self._leave(flight)
             self._ledger.fail(flight.number, flight.error)
+            self._display.note(f"configuration {flight.number} failed: {flight.error}")
             return True
         if flight.waits_for:
             return False
@@ -134,9 +135,13 @@ class Conductor:
         if step == self._rungs[-1]:
             self._leave(flight)
             self._ledger.complete(flight.number, self._values(flight))
+            self._display.note(f"configuration {flight.number} complete, mean mIoU {100 * means[step]:.2f}")
         elif not self._scheduler.goes_on(flight.number, step, means[step]):
             self._leave(flight)
             self._ledger.prune(flight.number, step)
+            self._display.note(
+                f"configuration {flight.number} given up at step {step}, mean mIoU {100 * means[step]:.2f}"
+            )
         else:
             flight.rung += 1
             self._ledger.annotate(flight.number, "rung", flight.rung)  # decided once and for all
@@ -146,8 +151,9 @@ class Conductor:
     def _leave(self, flight: Flight) -> None:
         """No longer follow a configuration; what nobody else wants trained stays as it is."""
         self._flights.remove(flight)
-        wanted = {key for each in self._flights for key in each.keys}
-        self.plan.paused |= set(flight.keys) - wanted
+        unwanted = set(flight.keys) - {key for each in self._flights for key in each.keys}
+        self.plan.paused |= unwanted
+        self._display.no_longer(unwanted)
 
     def _hand_out(self, flight: Flight, tasks: dict[str, Task]) -> None:
         """Have a configuration trained to its rung, as far as it is not."""
@@ -254,7 +260,7 @@ class Conductor:
                 labels[key] = (node.called, node.resolved.experiment.recipe.steps)
                 self.plan.paused.add(key)  # until somebody wants it
             keys.append(resolved.key)
-        self._expect(labels)
+        self._display.expect(labels)
         return tuple(keys)
 
     # --- going on where an earlier run ended -----------------------------------------------------------------

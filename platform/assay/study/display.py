@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -77,6 +77,13 @@ class Display:
         """More experiments, with their labels and steps."""
         self._labels |= labels
 
+    def no_longer(self, keys: Iterable[str]) -> None:
+        """Experiments that are left as they are."""
+        for key in keys:
+            if key not in self._ended:
+                self._labels.pop(key, None)
+                self._running.pop(key, None)
+
     def told(self, key: str, news: Mapping[str, Any]) -> None:
         """Something happened to an experiment."""
         state = news.get("state")
@@ -103,6 +110,8 @@ class Display:
             self._say(self._line())
 
     def _state_is(self, key: str, state: str, error: str) -> None:
+        if key not in self._labels:  # it was left as it is meanwhile
+            return
         label, steps = self._labels[key]
         self._held.pop(key, None)
         seen = self._running.pop(key, None)
@@ -113,9 +122,10 @@ class Display:
         elif state in ENDS and self._ended.get(key) != state:
             self._ended[key] = state
             score = f"  mIoU {100 * seen.miou:.2f}" if state == "done" and seen and seen.miou is not None else ""
-            self._note(f"{state:7} {self._count()}  {key}  {label}{score}{f'  {error}' if error else ''}")
+            self.note(f"{state:7} {self._count()}  {key}  {label}{score}{f'  {error}' if error else ''}")
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
+        """A line that stays."""
         if self._live is not None:
             self._live.console.print(text, highlight=False, markup=False)
         else:
