@@ -1,0 +1,290 @@
+"""Searches as users run them, with real trainings of a second."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+import pytest
+import tiny_search
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from assay.errors import UserError
+from assay.run import explore
+from assay.run.explore import Exploration
+from assay.search import By, Choice, Float, Int, Search
+from assay.store import records
+from assay.store.local import LocalStore
+
+SCRIPT = Path(tiny_search.__file__)
+SAME = ["trial", "seed", "state", "step", "pruned_at", "miou", "key", "objective/miou", "intermediate"]
+SAME += ["recipe.optimizer.lr", "method", "method.weight | cps"]
+
+
+def trials(out: Path) -> pd.DataFrame:
+    return pd.read_parquet(out / "tiny_search" / "quick" / "trials.parquet")
+
+
+def studies(out: Path) -> list[optuna.Study]:
+    backend = JournalFileBackend(str(out / "tiny_search" / "quick" / "optuna.journal"))
+    storage = JournalStorage(backend)
+    return [optuna.load_study(study_name=name, storage=storage) for name in optuna.get_all_study_names(storage)]
+
+
+def searched(out: Path, *flags: str, search: Search = tiny_search.SEARCH) -> int:
+    return explore(search, ["--out", str(out), "--gangs", "0", *flags])
+
+
+def attempts(out: Path) -> list[dict[str, Any]]:
+    lines = [line for path in out.glob("store/*/attempts.jsonl") for line in path.read_text().splitlines()]
+    return [each for each in map(json.loads, lines) if "from_step" in each]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The search, from its beginning to its end in one run."""
+    out = tmp_path_factory.mktemp("whole")
+    assert searched(out) == 0
+    return out
+
+
+def test_the_papers_own_values_come_first_and_every_parameter_is_a_column(whole: Path) -> None:
+    first = trials(whole).query("trial == 0").iloc[0]
+    assert (first["origin"], first["method"], first["recipe.optimizer.lr"]) == ("paper", "cps", 0.05)
+    assert first["method.weight | cps"] == 1.5
+    assert set(trials(whole).query("trial > 1")["origin"]) == {"sampler"}
+
+
+def test_a_configuration_is_pruned_on_the_mean_over_its_seeds_and_optuna_is_told_pruned(whole: Path) -> None:
+    (study,) = studies(whole)
+    pruned = study.get_trials(states=(TrialState.PRUNED,))
+    complete = study.get_trials(states=(TrialState.COMPLETE,))
+    assert pruned and complete and len(pruned) + len(complete) == 6
+    store = LocalStore(whole / "store")
+    for trial in pruned:
+        at = trial.user_attrs["pruned_at"]
+        assert max(trial.intermediate_values) == at < 40
+        for step, mean in trial.intermediate_values.items():
+            seeds = [records.scores(store, key)[step] for key in trial.user_attrs["keys"]]
+            assert mean == sum(seeds) / 2
+        for key in trial.user_attrs["keys"]:
+            assert records.read_json(store, key, records.RESULT) is None, "it was not trained to its end"
+            assert max(records.scores(store, key)) == at, "nor any further than it was decided"
+    for trial in complete:
+        results = [records.read_json(store, key, records.RESULT) for key in trial.user_attrs["keys"]]
+        assert trial.value == sum(result["miou"] for result in results if result) / 2
+        assert set(trial.intermediate_values) == {10, 20, 30, 40}
+
+
+def test_a_second_run_trains_nothing_and_a_larger_budget_adds_to_it(whole: Path, tmp_path: Path) -> None:
+    before, made = trials(whole)[SAME], len(attempts(whole))
+    assert searched(whole) == 0 and len(attempts(whole)) == made
+    pd.testing.assert_frame_equal(trials(whole)[SAME], before, check_exact=True)
+    assert searched(whole, "--configurations", "7") == 0
+    after = trials(whole)[SAME]
+    assert len(after) == len(before) + 2
+    pd.testing.assert_frame_equal(after[: len(before)], before, check_exact=True)
+
+
+def test_what_another_script_trained_is_not_trained_again(whole: Path, tmp_path: Path) -> None:
+    """Another search over the same store, in which the same configurations come up."""
+    other = dataclasses.replace(tiny_search.SEARCH, name="other_search")
+    made = len(attempts(whole))
+    assert explore(other, ["--out", str(whole), "--gangs", "0", "--configurations", "5"]) == 0
+    assert len(attempts(whole)) == made
+
+
+def test_killed_at_random_moments_it_ends_as_if_it_had_not_been(whole: Path, tmp_path: Path) -> None:
+    draw = random.Random(0)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(SCRIPT), "--out", str(tmp_path), "--gangs", "0"]
+    for _ in range(3):
+        began = len(attempts(tmp_path))
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            deadline = time.monotonic() + 100
+            while len(attempts(tmp_path)) <= began and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.02)
+            time.sleep(draw.uniform(0.0, 1.5))
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    mine, theirs = trials(tmp_path)[SAME], trials(whole).query("trial < 6")[SAME].reset_index(drop=True)
+    pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
+    (study,) = studies(tmp_path)
+    assert len({json.dumps(each.params, sort_keys=True) for each in study.trials}) == len(study.trials) == 6
+    assert any(each["from_step"] > 0 and "run" in each for each in attempts(tmp_path))
+
+
+def test_two_gangs_find_values_that_one_process_finds_and_leave_every_proposal_in_order(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPT), "--out", str(tmp_path), "--gangs", "2", "--seeds", "0"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 gangs of 1 worker" in done.stdout
+    (study,) = studies(tmp_path)
+    assert [each.number for each in study.trials] == list(range(6))
+    times = [each.user_attrs["proposed"] for each in study.trials]
+    assert times == sorted(times) and all(each.state.is_finished() for each in study.trials)
+    store = LocalStore(tmp_path / "store")
+    for trial in study.get_trials(states=(TrialState.COMPLETE,)):
+        (key,) = trial.user_attrs["keys"]
+        assert trial.value == records.read_json(store, key, records.RESULT)["miou"]  # type: ignore[index]
+
+
+def test_two_objectives_have_a_front_and_nothing_is_pruned(tmp_path: Path) -> None:
+    search = dataclasses.replace(
+        tiny_search.SEARCH, space={"net.encoder.width": Int(4, 12, step=4), "recipe.optimizer.lr": Float(0.01, 0.1)}
+    )
+    flags = ("--objectives", "miou", "multiply_adds", "--sampler", "nsga2", "--seeds", "0", "--configurations", "4")
+    assert searched(tmp_path, *flags, search=search) == 0
+    (study,) = studies(tmp_path)
+    assert [each.name for each in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    assert all(each.state == TrialState.COMPLETE for each in study.trials) and len(study.best_trials) >= 1
+    frame = trials(tmp_path)
+    by_width = frame.groupby("net.encoder.width")["objective/multiply_adds"].unique()
+    assert all(len(each) == 1 for each in by_width) and by_width.explode().is_monotonic_increasing
+    assert "Pareto" in (tmp_path / "tiny_search" / "quick" / "report.html").read_text()
+
+
+def test_a_failed_configuration_is_told_failed_and_can_be_tried_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search = dataclasses.replace(
+        tiny_search.SEARCH, space={"recipe.optimizer.lr": Choice((1e30, 0.05), paper=1e30)}, row="CPS"
+    )
+    flags = ("--seeds", "0", "--configurations", "2")
+    assert searched(tmp_path, *flags, search=search) == 1
+    (study,) = studies(tmp_path)
+    assert [each.state.name for each in study.trials] == ["FAIL", "COMPLETE"]
+    assert "not finite" in study.trials[0].user_attrs["error"]
+    assert list(trials(tmp_path)["state"]) == ["failed", "complete"]
+    assert searched(tmp_path, *flags, search=search) == 1, "it is left alone"
+    assert len(studies(tmp_path)[0].trials) == 2
+    assert searched(tmp_path, *flags, "--retry-failed", search=search) == 1
+    (study,) = studies(tmp_path)
+    assert [each.state.name for each in study.trials] == ["FAIL", "COMPLETE", "FAIL"]
+    assert study.trials[2].user_attrs["origin"] == "again"
+
+
+def test_a_space_that_is_used_up_ends_the_search(tmp_path: Path) -> None:
+    search = dataclasses.replace(tiny_search.SEARCH, space={"method.weight": Choice((0.5, 1.5), paper=1.5)})
+    flags = ("--seeds", "0", "--configurations", "50", "--pruner", "none", "--set", "recipe.steps=10")
+    assert searched(tmp_path, *flags, search=search) == 0
+    assert sorted(trials(tmp_path)["method.weight"]) == [0.5, 1.5]
+
+
+def test_a_grid_is_worked_off_in_its_order(tmp_path: Path) -> None:
+    search = dataclasses.replace(
+        tiny_search.SEARCH,
+        space={"method.weight": Float(0.5, 1.5), "method.on_labeled": Choice((True, False))},
+        sampler="grid",
+        grid_points=2,
+    )
+    flags = ("--seeds", "0", "--pruner", "none", "--configurations", "20", "--set", "recipe.steps=10")
+    assert searched(tmp_path, *flags, search=search) == 0
+    frame = trials(tmp_path)
+    tried = list(zip(frame["method.weight"], frame["method.on_labeled"], strict=True))
+    assert {(0.5, "True"), (0.5, "False"), (1.5, "True"), (1.5, "False")} <= {(a, str(b)) for a, b in tried}
+    assert len(tried) == len(set(tried)) == 5, "and the study's own values, which come before it"
+
+
+BAD: Mapping[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
+    "a path that does not exist": ({"space": {"method.wieght": Float(0.1, 1.0)}}, (), "has no field 'wieght'"),
+    "an empty range": ({"space": {"method.weight": Float(1.0, 1.0)}}, (), "range is empty"),
+    "a value the method refuses": ({"space": {"method.weight": Float(-1.0, 1.0)}}, (), "weight must be in [0, inf)"),
+    "a type the method refuses": ({"space": {"method.weight": Choice(("much", "little"))}}, (), "value 'much'"),
+    "what nothing reads": (
+        {"space": {"method.on_labeled": Choice((True, False))}},
+        ("--set", "method=supervised"),
+        "has no field 'on_labeled'",
+    ),
+    "an unknown objective": ({"objectives": ("speed",)}, (), "there is no objective 'speed'"),
+    "an unknown objective by flag": ({}, ("--objectives", "muoi"), "there is no objective 'muoi'"),
+    "two objectives and a pruner": ({}, ("--objectives", "miou", "parameters", "--pruner", "asha"), "have no order"),
+    "an unknown row": ({"row": "CSP"}, (), "no row 'CSP'"),
+    "a set path that is explored": (
+        {},
+        ("--set", "recipe.optimizer.lr=0.1"),
+        "the search explores recipe.optimizer.lr",
+    ),
+    "no configurations": ({}, ("--configurations", "-3"), "--configurations must be above 0"),
+    "an unknown profile": ({}, ("--profile", "qick"), "no profile 'qick'"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_bad_search_ends_before_anything_is_written(
+    what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed, flags, said = BAD[what]
+    out = tmp_path / "out"
+    assert searched(out, *flags, search=dataclasses.replace(tiny_search.SEARCH, **changed)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and said in error and "Traceback" not in error
+    assert not out.exists()
+
+
+def test_a_parameter_that_nothing_reads_beside_the_rest_is_refused() -> None:
+    search = dataclasses.replace(
+        tiny_search.SEARCH,
+        study=dataclasses.replace(
+            tiny_search.STUDY,
+            tables=(
+                dataclasses.replace(
+                    tiny_search.STUDY.tables[0],
+                    rows=(
+                        dataclasses.replace(
+                            tiny_search.STUDY.tables[0].rows[0], changes={"method": "mkd", "method.teaching": "none"}
+                        ),
+                    ),
+                ),
+            ),
+        ),
+        space={"method.momentum": Float(0.1, 0.9)},
+    )
+    from assay.run.explore_flags import parser
+
+    exploration = Exploration.of(search, parser(search).parse_args([]))
+    with pytest.raises(UserError, match="every value gives the same experiment"):
+        exploration.configurations.check()
+
+
+def test_only_one_process_at_a_time_leads_a_search(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from assay.run.explore import CLAIM
+    from assay.store.claims import acquire
+
+    with acquire(LocalStore(whole / "tiny_search" / "quick"), CLAIM):
+        assert searched(whole) == 2
+    assert "this search is being led already" in capsys.readouterr().err
+
+
+def test_a_journal_that_a_kill_cut_off_is_mended(whole: Path) -> None:
+    journal = whole / "tiny_search" / "quick" / "optuna.journal"
+    before = trials(whole)
+    with journal.open("ab") as file:
+        file.write(b'{"op_code": 4, "worker_')
+    assert searched(whole, "--report-only") == 0
+    pd.testing.assert_frame_equal(trials(whole), before)
+
+
+def test_conditional_parameters_are_missing_where_they_are_not_drawn(whole: Path) -> None:
+    frame = trials(whole)
+    assert frame.query("method == 'supervised'")["method.weight | cps"].isna().all()
+    assert frame.query("method == 'cps'")["method.weight | cps"].notna().all()
+    assert isinstance(tiny_search.SEARCH.space["method.weight"], By)
