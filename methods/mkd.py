@@ -28,7 +28,7 @@ from methods.losses import (
     pseudo_label,
     supervised_ce,
 )
-from methods.scene import Said, Scene, see
+from methods.scene import Said, Scene, see_each, students_images
 
 Augmented = Callable[[str, torch.Tensor | None], torch.Tensor]  # network, targets → logits
 STUDENTS = ("student1", "student2")
@@ -173,27 +173,28 @@ class MKD(Method):
                 copy_buffers(nets[teacher], nets[student])
 
     def loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Losses:
-        labeled = batch.labeled
-        # Labelled and unlabelled images go through a student apart, so that each kind is normalised by statistics of
-        # its own, as in the authors' code: mixed strong views scatter differently.
-        known = [see(nets[name], labeled.weak) for name in STUDENTS]
+        labeled, kinds = batch.labeled, [batch.labeled.weak]
+        if self.distils:
+            kinds.append(students_images(batch, strong=self.views().strong > 0))
+        seen = see_each([nets[name] for name in STUDENTS], kinds)
         size = (labeled.label.shape[1], labeled.label.shape[2])
         terms: dict[str, Term] = {
-            f"supervised{number}": Term(supervised_ce(bilinear(each.logits, size), labeled.label, step.ohem))
-            for number, each in enumerate(known, start=1)
+            f"supervised{number}": Term(supervised_ce(bilinear(known.logits, size), labeled.label, step.ohem))
+            for number, (known, *_) in enumerate(seen, start=1)
         }  # Eq. 6
         if not self.distils:
             return Losses(terms=terms)
+        first = seen[0][0].logits
         scene = Scene.of(
             batch,
-            strong=self.views().strong > 0,
+            kinds[1],
             with_labeled=self.on_labeled,
             resolution=self.resolution,
-            features=(known[0].logits.shape[2], known[0].logits.shape[3]),
+            features=(first.shape[2], first.shape[3]),
         )
         said = {
-            name: Said(labeled=each, unlabeled=see(nets[name], scene.images))
-            for name, each in zip(STUDENTS, known, strict=True)
+            name: Said(labeled=known, unlabeled=unlabeled)
+            for name, (known, unlabeled) in zip(STUDENTS, seen, strict=True)
         }
         if self.taught:
             said |= {name: self._teach(nets[name], batch, scene) for name in TEACHERS}
@@ -208,10 +209,10 @@ class MKD(Method):
     def _teach(self, teacher: nn.Module, batch: Batch, scene: Scene) -> Said:
         """A teacher's word on the weak views, mixed as the students' images are."""
         teacher.train(self.teacher_mode == "train")
-        labeled = see(teacher, batch.labeled.weak) if self.on_labeled else None
-        unlabeled = see(teacher, batch.unlabeled[0].weak)
+        labeled = [batch.labeled.weak] if self.on_labeled else []
+        (seen,) = see_each([teacher], [*labeled, batch.unlabeled[0].weak])
         collects = self.fda is not None and self.fda_teachers
-        return Said(labeled=labeled, unlabeled=scene.mixed(unlabeled, features=collects))
+        return Said(labeled=seen[0] if labeled else None, unlabeled=scene.mixed(seen[-1], features=collects))
 
     def _distillation(self, scene: Scene, raw: Mapping[str, torch.Tensor], augmented: Augmented) -> Losses:
         terms: dict[str, Term] = {}
