@@ -18,16 +18,7 @@ from assay.values import Value, param
 from methods.cps import ThreeBoxes
 from methods.ema import copy_buffers, ema_update, teacher_of, warmed_up
 from methods.fda import FDA, collect
-from methods.losses import (
-    ClassCovariance,
-    agreement,
-    bilinear,
-    confident,
-    nearest,
-    pixel_ce,
-    pseudo_label,
-    supervised_ce,
-)
+from methods.losses import ClassCovariance, bilinear, confident, nearest, pixel_ce, pseudo_label, supervised_ce
 from methods.scene import Said, Scene, see_each, students_images
 
 Augmented = Callable[[str, torch.Tensor | None], torch.Tensor]  # network, targets → logits
@@ -184,21 +175,15 @@ class MKD(Method):
         }  # Eq. 6
         if not self.distils:
             return Losses(terms=terms)
-        first = seen[0][0].logits
-        scene = Scene.of(
-            batch,
-            kinds[1],
-            with_labeled=self.on_labeled,
-            resolution=self.resolution,
-            features=(first.shape[2], first.shape[3]),
-        )
+        (first, _), _ = seen
+        scene = Scene.of(batch, kinds[1], with_labeled=self.on_labeled, resolution=self.resolution, features=first.size)
         said = {
             name: Said(labeled=known, unlabeled=unlabeled)
             for name, (known, unlabeled) in zip(STUDENTS, seen, strict=True)
         }
         if self.taught:
             said |= {name: self._teach(nets[name], batch, scene) for name in TEACHERS}
-        raw = {name: scene.logits(each) for name, each in said.items()}
+        raw = {name: scene.logits(each) for name, each in said.items()}  # before Eq. 4
         if self.fda is not None:
             self._collect(nets, labeled.label, scene, said, raw)
         augmented = self._augments(nets, labeled.label, scene, raw, step)
@@ -215,6 +200,7 @@ class MKD(Method):
         return Said(labeled=seen[0] if labeled else None, unlabeled=scene.mixed(seen[-1], features=collects))
 
     def _distillation(self, scene: Scene, raw: Mapping[str, torch.Tensor], augmented: Augmented) -> Losses:
+        """L_st and L_ss, each with how good its targets are."""
         terms: dict[str, Term] = {}
         shares: dict[str, Share] = {}
         if self.taught:
@@ -222,12 +208,12 @@ class MKD(Method):
             judges = by if self.confidence == "target" else [_other(student) for student in STUDENTS]
             value, found = self._taught_by(scene, raw, augmented, by, judges, self.threshold_teachers)  # Eq. 2, 3
             terms["teachers"] = Term(value, self.weight_teachers)
-            shares |= _quality("teacher", found, scene, self.threshold_teachers)
+            shares |= scene.quality("teacher", found, selected=self.threshold_teachers > 0)
         if self.weight_students:
             by = [_other(student) for student in STUDENTS]
             value, found = self._taught_by(scene, raw, augmented, by, by, self.threshold_students)  # Eq. 7
             terms["students"] = Term(value, self.weight_students)
-            shares |= _quality("student", found, scene, self.threshold_students)
+            shares |= scene.quality("student", found, selected=self.threshold_students > 0)
         return Losses(terms=terms, shares=shares)
 
     def _taught_by(
@@ -305,11 +291,5 @@ class MKD(Method):
 
 
 def _other(student: str) -> str:
+    """The student beside this one."""
     return STUDENTS[1 - STUDENTS.index(student)]
-
-
-def _quality(of: str, target: torch.Tensor, scene: Scene, threshold: float) -> dict[str, Share]:
-    """Of the first student's targets: how many of those kept are right, and how many a threshold keeps."""
-    right, judged = agreement(target, scene.truth)
-    kept = {f"{of}_kept": Share((target != IGNORE).sum(), scene.valid.sum())} if threshold else {}
-    return {f"{of}_accuracy": Share(right, judged), **kept}

@@ -13,8 +13,9 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from assay.data.batch import Batch, BoxMaps
 from assay.data.source import IGNORE
+from assay.method import Share
 from assay.nets.network import Network
-from methods.losses import bilinear, nearest
+from methods.losses import agreement, bilinear, nearest
 from methods.losses.grids import Size
 
 Resolution = Literal["image", "features", "half"]
@@ -26,6 +27,11 @@ class Seen:
 
     features: torch.Tensor
     logits: torch.Tensor
+
+    @property
+    def size(self) -> Size:
+        """Height and width of the logits."""
+        return self.logits.shape[2], self.logits.shape[3]
 
 
 def see(net: nn.Module, images: torch.Tensor) -> Seen:
@@ -131,6 +137,12 @@ class Scene:
     def without_padding(self, pseudo_label: torch.Tensor) -> torch.Tensor:
         """A pseudo-label (N x h x w) with IGNORE on padding."""
         return torch.where(self.valid, pseudo_label, IGNORE)
+
+    def quality(self, of: str, target: torch.Tensor, *, selected: bool) -> dict[str, Share]:
+        """How many of a target's pixels (N x h x w) are right, and where they were selected, how many are kept."""
+        right, judged = agreement(target, self.truth)
+        kept = {f"{of}_kept": Share((target != IGNORE).sum(), self.valid.sum())} if selected else {}
+        return {f"{of}_accuracy": Share(right, judged), **kept}
 
 
 def students_images(batch: Batch, *, strong: bool) -> torch.Tensor:
