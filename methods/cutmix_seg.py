@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from assay.data.batch import Batch, Unlabeled
+from assay.data.batch import Batch
 from assay.data.views import Boxes
 from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term, Views
 from assay.ranks import sum_over_ranks
@@ -53,7 +53,8 @@ class CutMixSeg(Method):
         assert batch.boxes is not None
         mixed = batch.boxes.mix(first.weak, second.weak)
         valid = batch.boxes.mix(first.valid, second.valid)
-        target_logits = batch.boxes.mix(self._teach(nets, first), self._teach(nets, second))
+        # In eval mode images do not influence each other: one pass for both streams.
+        target_logits = batch.boxes.mix(*self._teach(nets, torch.cat([first.weak, second.weak])).chunk(2))
         sure = confident(target_logits, threshold=self.threshold) & valid
         consistency, kept = self._consistency(nets["student"](mixed), target_logits, valid, sure)
         terms["consistency"] = Term(consistency, self.weight)
@@ -61,10 +62,10 @@ class CutMixSeg(Method):
         right, judged = agreement(target_logits.argmax(dim=1), truth)
         return Losses(terms=terms, shares={"kept": kept, "pseudo_accuracy": Share(right, judged)})
 
-    def _teach(self, nets: nn.ModuleDict, images: Unlabeled) -> torch.Tensor:
+    def _teach(self, nets: nn.ModuleDict, images: torch.Tensor) -> torch.Tensor:
         teacher = nets["teacher"].eval()
         with torch.no_grad():
-            logits: torch.Tensor = teacher(images.weak)
+            logits: torch.Tensor = teacher(images)
         return logits
 
     def _consistency(

@@ -18,17 +18,8 @@ from assay.values import Value, param
 from methods.cps import ThreeBoxes
 from methods.ema import copy_buffers, ema_update, teacher_of, warmed_up
 from methods.fda import FDA, collect
-from methods.losses import (
-    ClassCovariance,
-    agreement,
-    bilinear,
-    confident,
-    nearest,
-    pixel_ce,
-    pseudo_label,
-    supervised_ce,
-)
-from methods.scene import Said, Scene, see
+from methods.losses import ClassCovariance, bilinear, confident, nearest, pixel_ce, pseudo_label, supervised_ce
+from methods.scene import Said, Scene, see_each, students_images
 
 Augmented = Callable[[str, torch.Tensor | None], torch.Tensor]  # network, targets → logits
 STUDENTS = ("student1", "student2")
@@ -173,31 +164,26 @@ class MKD(Method):
                 copy_buffers(nets[teacher], nets[student])
 
     def loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Losses:
-        labeled = batch.labeled
-        # Labelled and unlabelled images go through a student apart, so that each kind is normalised by statistics of
-        # its own, as in the authors' code: mixed strong views scatter differently.
-        known = [see(nets[name], labeled.weak) for name in STUDENTS]
+        labeled, kinds = batch.labeled, [batch.labeled.weak]
+        if self.distils:
+            kinds.append(students_images(batch, strong=self.views().strong > 0))
+        seen = see_each([nets[name] for name in STUDENTS], kinds)
         size = (labeled.label.shape[1], labeled.label.shape[2])
         terms: dict[str, Term] = {
-            f"supervised{number}": Term(supervised_ce(bilinear(each.logits, size), labeled.label, step.ohem))
-            for number, each in enumerate(known, start=1)
+            f"supervised{number}": Term(supervised_ce(bilinear(known.logits, size), labeled.label, step.ohem))
+            for number, (known, *_) in enumerate(seen, start=1)
         }  # Eq. 6
         if not self.distils:
             return Losses(terms=terms)
-        scene = Scene.of(
-            batch,
-            strong=self.views().strong > 0,
-            with_labeled=self.on_labeled,
-            resolution=self.resolution,
-            features=(known[0].logits.shape[2], known[0].logits.shape[3]),
-        )
+        (first, _), _ = seen
+        scene = Scene.of(batch, kinds[1], with_labeled=self.on_labeled, resolution=self.resolution, features=first.size)
         said = {
-            name: Said(labeled=each, unlabeled=see(nets[name], scene.images))
-            for name, each in zip(STUDENTS, known, strict=True)
+            name: Said(labeled=known, unlabeled=unlabeled)
+            for name, (known, unlabeled) in zip(STUDENTS, seen, strict=True)
         }
         if self.taught:
             said |= {name: self._teach(nets[name], batch, scene) for name in TEACHERS}
-        raw = {name: scene.logits(each) for name, each in said.items()}
+        raw = {name: scene.logits(each) for name, each in said.items()}  # before Eq. 4
         if self.fda is not None:
             self._collect(nets, labeled.label, scene, said, raw)
         augmented = self._augments(nets, labeled.label, scene, raw, step)
@@ -208,12 +194,13 @@ class MKD(Method):
     def _teach(self, teacher: nn.Module, batch: Batch, scene: Scene) -> Said:
         """A teacher's word on the weak views, mixed as the students' images are."""
         teacher.train(self.teacher_mode == "train")
-        labeled = see(teacher, batch.labeled.weak) if self.on_labeled else None
-        unlabeled = see(teacher, batch.unlabeled[0].weak)
+        labeled = [batch.labeled.weak] if self.on_labeled else []
+        (seen,) = see_each([teacher], [*labeled, batch.unlabeled[0].weak])
         collects = self.fda is not None and self.fda_teachers
-        return Said(labeled=labeled, unlabeled=scene.mixed(unlabeled, features=collects))
+        return Said(labeled=seen[0] if labeled else None, unlabeled=scene.mixed(seen[-1], features=collects))
 
     def _distillation(self, scene: Scene, raw: Mapping[str, torch.Tensor], augmented: Augmented) -> Losses:
+        """L_st and L_ss, each with how good its targets are."""
         terms: dict[str, Term] = {}
         shares: dict[str, Share] = {}
         if self.taught:
@@ -221,12 +208,12 @@ class MKD(Method):
             judges = by if self.confidence == "target" else [_other(student) for student in STUDENTS]
             value, found = self._taught_by(scene, raw, augmented, by, judges, self.threshold_teachers)  # Eq. 2, 3
             terms["teachers"] = Term(value, self.weight_teachers)
-            shares |= _quality("teacher", found, scene, self.threshold_teachers)
+            shares |= scene.quality("teacher", found, selected=self.threshold_teachers > 0)
         if self.weight_students:
             by = [_other(student) for student in STUDENTS]
             value, found = self._taught_by(scene, raw, augmented, by, by, self.threshold_students)  # Eq. 7
             terms["students"] = Term(value, self.weight_students)
-            shares |= _quality("student", found, scene, self.threshold_students)
+            shares |= scene.quality("student", found, selected=self.threshold_students > 0)
         return Losses(terms=terms, shares=shares)
 
     def _taught_by(
@@ -304,11 +291,5 @@ class MKD(Method):
 
 
 def _other(student: str) -> str:
+    """The student beside this one."""
     return STUDENTS[1 - STUDENTS.index(student)]
-
-
-def _quality(of: str, target: torch.Tensor, scene: Scene, threshold: float) -> dict[str, Share]:
-    """Of the first student's targets: how many of those kept are right, and how many a threshold keeps."""
-    right, judged = agreement(target, scene.truth)
-    kept = {f"{of}_kept": Share((target != IGNORE).sum(), scene.valid.sum())} if threshold else {}
-    return {f"{of}_accuracy": Share(right, judged), **kept}

@@ -20,18 +20,18 @@ interrupt_in_one_line()  # from here on, imports included
 
 from assay.presets import quick, voc  # noqa: E402
 from assay.run import main  # noqa: E402
-from assay.study import Like, Profile, Row, Study, Table, by_column  # noqa: E402
+from assay.study import Changes, Like, Profile, Row, Study, Table, by_column  # noqa: E402
+from studies.shared import CPS_CUTMIX, MANY_LABELS, SHAPES_NOTE, drawn, many_labels  # noqa: E402
 
-CUTMIX = {"method": "cps", "method.cutmix": "boxes", "method.weight": 1.0, "method.on_labeled": False}
 
-
-def rows(student: dict[str, object], deep: dict[str, object], wide: dict[str, object]) -> tuple[Row, ...]:
+def rows(student: Changes, deep: Changes, wide: Changes) -> tuple[Row, ...]:
     """The table's rows for a student and its two teachers, each a network as changes."""
-    by_deep, by_wide = Like(CUTMIX | deep, seed=0), Like(CUTMIX | wide, seed=0)
+    deep_teacher, wide_teacher = {**CPS_CUTMIX, **deep}, {**CPS_CUTMIX, **wide}
+    by_deep, by_wide = Like(deep_teacher, seed=0), Like(wide_teacher, seed=0)
     kd = {"method": "kd", **student}
     return (
-        Row("teacher, deep", CUTMIX | deep, paper="CPS [7] / ResNet-101 (T_D)"),
-        Row("teacher, wide", CUTMIX | wide, paper="CPS [7] / Wide ResNet-34 (T_W)"),
+        Row("teacher, deep", deep_teacher, paper="CPS [7] / ResNet-101 (T_D)"),
+        Row("teacher, wide", wide_teacher, paper="CPS [7] / Wide ResNet-34 (T_W)"),
         Row("Supervised", {"method": "supervised", **student}, paper="Sup. l / ResNet-18"),
         Row("KD, deep", {**kd, "method.teachers": (by_deep,)}),
         Row("KD, wide", {**kd, "method.teachers": (by_wide,)}),
@@ -43,18 +43,17 @@ def rows(student: dict[str, object], deep: dict[str, object], wide: dict[str, ob
     )
 
 
-COLUMNS = ("1/16(662)", "1/8(1323)", "1/4(2646)", "1/2(5291)")
 SMALL = Table(
     name="mgd.table1.shapes",
     title="A small student of teachers with more channels",
-    columns=COLUMNS,
+    columns=MANY_LABELS,
     rows=rows({"net.encoder.width": 8}, {"net.encoder.width": 16}, {"net.encoder.width": 24}),
     reference="Supervised",
 )
 VOC18 = Table(
     name="mgd.table1.resnet18",
     title="PASCAL VOC with augmented labels, ResNet-18",
-    columns=COLUMNS,
+    columns=MANY_LABELS,
     rows=rows(
         {"net.encoder.arch": "resnet18", "net.encoder.stem_width": 32},
         {"net.encoder.arch": "resnet101"},
@@ -64,17 +63,6 @@ VOC18 = Table(
 )
 
 
-def drawn(column: str) -> dict[str, object]:
-    """The same share of the drawn images."""
-    return {"data.split.labeled": column.partition("(")[0]}
-
-
-def listed(column: str) -> dict[str, object]:
-    """The CPS authors' lists of the 10582 images."""
-    share = column.partition("(")[0].replace("/", "-")
-    return {"data.split.labeled": f"cps/voc/train_aug_labeled_{share}.txt"}
-
-
 STUDY = Study(
     name="kd_benchmark",
     title="Knowledge distillation (rows of MGD's table 1)",
@@ -82,7 +70,7 @@ STUDY = Study(
     profiles=(
         Profile(
             name="quick",
-            note="drawn shapes of 32 x 32 pixels and very small networks; nothing here repeats the paper's numbers",
+            note=SHAPES_NOTE,
             start=quick,
             columns=by_column(SMALL, drawn),
             seeds=(0, 1),
@@ -95,7 +83,7 @@ STUDY = Study(
             note="PASCAL VOC 2012 with ImageNet weights and the CPS authors' lists",
             start=voc,
             runtime={"loader_workers": 4},
-            columns=by_column(VOC18, listed),
+            columns=by_column(VOC18, many_labels),
             tables=(VOC18.name,),
         ),
     ),

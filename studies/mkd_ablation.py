@@ -21,6 +21,16 @@ interrupt_in_one_line()  # from here on, imports included
 from assay.presets import camvid, quick, voc  # noqa: E402
 from assay.run import main  # noqa: E402
 from assay.study import Changes, Profile, Row, Study, Table, by_column  # noqa: E402
+from studies.shared import (  # noqa: E402
+    CAMVID_NOTE,
+    FEW_LABELS,
+    MANY_LABELS,
+    SHAPES_NOTE,
+    VOC_NOTE,
+    drawn,
+    many_labels,
+    share_of,
+)
 
 # What the paper's components are called here. Each row of table 4 says which of them it has.
 CO_TRAINING: Changes = {
@@ -39,7 +49,7 @@ QUOTED = "the paper's number is CPS's own published one"
 TABLE4 = Table(
     name="mkd.table4",
     title="The parts of the framework",
-    columns=("1/16(662)", "1/8(1323)", "1/4(2646)", "1/2(5291)"),
+    columns=MANY_LABELS,
     changes=CO_TRAINING,
     rows=(
         Row("Co-training", paper="Co-training", notes=(QUOTED,)),
@@ -68,7 +78,6 @@ TABLE4_PLAIN = Table(
 # The base of table 5 is not stated: table 4's last row.
 FULL: Changes = {**MUTUAL_MT, **SDA, **KS}
 ON_STUDENTS: Changes = {"method.threshold_students": 0.95}
-FEW_LABELS = ("1/16(92)", "1/8(183)", "1/4(366)", "1/2(732)", "Full(1464)")
 TABLE5 = Table(
     name="mkd.table5",
     title="Knowledge selection on either loss",
@@ -90,34 +99,12 @@ TABLE6 = Table(
     columns=FEW_LABELS,
     changes={**CO_TRAINING, **FULL},
     rows=(
-        Row(
-            "HN",
-            {"method.second_head": "pspnet", "method.second_head.dropout": 0.0},
-            paper="HN (heterogeneous network)",
-        ),
+        Row("HN", PSPNET, paper="HN (heterogeneous network)"),
         Row("SN", paper="SN (same network)"),
     ),
     reference="SN",
     caption="HN: one branch DeepLabv3+, the other PSPNet. SN is table 1's last row, with the larger unlabelled pool.",
 )
-
-SHARES = {"1/16": "1/16", "1/8": "1/8", "1/4": "1/4", "1/2": "1/2", "Full": "all"}
-
-
-def share_of(column: str) -> str:
-    """The share of labels that a column's name begins with: 1/16 of 1/16(662)."""
-    return column.partition("(")[0]
-
-
-def drawn(column: str) -> Changes:
-    """The same share of whatever data the profile has."""
-    return {"data.split.labeled": SHARES[share_of(column)]}
-
-
-def many_labels(column: str) -> Changes:
-    """The CPS authors' lists of the 10582 images; the rest of them has no labels."""
-    listed = f"cps/voc/train_aug_labeled_{share_of(column).replace('/', '-')}.txt"
-    return {"data.split.labeled": listed, "data.split.unlabeled": "rest"}
 
 
 def few_labels(column: str) -> Changes:
@@ -180,7 +167,7 @@ STUDY = Study(
     profiles=(
         Profile(
             name="quick",
-            note="drawn shapes of 32 x 32 pixels and a very small network; nothing here repeats the paper's numbers",
+            note=SHAPES_NOTE,
             start=quick,
             columns=ON_ANY_DATA,
             rows={row.label: ON_SMALL_IMAGES for table in TABLES for row in table.rows}
@@ -193,7 +180,7 @@ STUDY = Study(
         ),
         Profile(
             name="camvid",
-            note="CamVid street scenes of 480 x 360, for one GPU or a patient CPU; not the paper's data",
+            note=CAMVID_NOTE,
             start=camvid,
             columns=ON_ANY_DATA,
             rows={row.label: FROM_SCRATCH for table in TABLES for row in table.rows},
@@ -202,7 +189,7 @@ STUDY = Study(
         ),
         Profile(
             name="paper",
-            note="PASCAL VOC 2012 with ImageNet weights and the paper's lists, for four A100s a training",
+            note=VOC_NOTE,
             start=voc,
             changes=PAPER,
             runtime={"loader_workers": 4},

@@ -22,16 +22,16 @@ interrupt_in_one_line()  # from here on, imports included
 from assay.presets import quick, voc  # noqa: E402
 from assay.run import main  # noqa: E402
 from assay.study import Changes, Profile, Row, Study, Table, by_column  # noqa: E402
-from studies.baseline_benchmark import CUTMIX  # noqa: E402
-from studies.mkd_ablation import (  # noqa: E402
+from studies.mkd_ablation import ON_SMALL_IMAGES, PAPER, few_labels, few_labels_of_all  # noqa: E402
+from studies.shared import (  # noqa: E402
+    CPS_CUTMIX,
+    ENCODERS,
     FEW_LABELS,
-    ON_SMALL_IMAGES,
-    PAPER,
-    SHARES,
-    few_labels,
-    few_labels_of_all,
+    MANY_LABELS_BY_ENCODER,
+    SHAPES_NOTE,
+    VOC_NOTE,
+    drawn,
     many_labels,
-    share_of,
 )
 
 SUPERVISED: Changes = {"method": "supervised"}
@@ -40,6 +40,11 @@ CUTMIX_SEG: Changes = {"method": "cutmix_seg"}
 CPS: Changes = {"method": "cps"}
 OURS: Changes = {"method": "mkd"}  # table 4's last row
 WITHOUT_KS: Changes = {**OURS, "method.threshold_teachers": 0.0}
+
+
+def trained(printed: str, changes: Changes, *notes: str) -> Row:
+    """A row that this project can train, by its printed label; the citation is left out here."""
+    return Row(printed.partition(" [")[0], changes, paper=printed, notes=notes)
 
 
 def quoted(*labels: str) -> tuple[Row, ...]:
@@ -52,21 +57,20 @@ TABLE1 = Table(
     title="PASCAL VOC, few labels",
     columns=FEW_LABELS,
     rows=(
-        Row("SupOnly-R50", SUPERVISED, paper="SupOnly-R50"),
-        Row("SupOnly-R101", SUPERVISED, paper="SupOnly-R101"),
+        trained("SupOnly-R50", SUPERVISED),
+        trained("SupOnly-R101", SUPERVISED),
         *quoted("CCT-R50 [28]"),
-        Row("MT-R101", MEAN_TEACHER, paper="MT-R101 [31]"),
+        trained("MT-R101 [31]", MEAN_TEACHER),
         *quoted("AdvSemSeg-R101 [19]", "VAT-R101 [26]"),
-        Row("CutMix-Seg-R101", CUTMIX_SEG, paper="CutMix-Seg-R101 [42]"),
+        trained("CutMix-Seg-R101 [42]", CUTMIX_SEG),
         *quoted("PC 2 Seg-R101 [46]", "GCT-R101 [20]", "PseudoSeg-R101 [48]"),
-        Row("CPS-R101", CUTMIX, paper="CPS-R101 [5]", notes=("with CutMix",)),
+        trained("CPS-R101 [5]", CPS_CUTMIX, "with CutMix"),
         *quoted("SimpleBaseline-R101 [41]"),
-        Row("Ours-R50", WITHOUT_KS, paper="Ours-R50"),
-        Row(
+        trained("Ours-R50", WITHOUT_KS),
+        trained(
             "Ours-R101",
             WITHOUT_KS,
-            paper="Ours-R101",
-            notes=("which parts it has is not stated: those of the row marked *, but for knowledge selection",),
+            "which parts it has is not stated: those of the row marked *, but for knowledge selection",
         ),
     ),
     reference="SupOnly-R101",
@@ -79,38 +83,36 @@ TABLE1_ALL = Table(
     columns=FEW_LABELS,
     rows=(
         *quoted("PS-MT-R101 [24] †", "ST++-R101 [39] †", "U2PL-R101 [35] †"),
-        Row("Ours-R101 †", WITHOUT_KS, paper="Ours-R101 †"),
-        Row("Ours-R101 † *", OURS, paper="Ours-R101 † *", notes=("* = knowledge selection at T = 0.95 (section 4.2)",)),
+        trained("Ours-R101 †", WITHOUT_KS),
+        trained("Ours-R101 † *", OURS, "* = knowledge selection at T = 0.95 (section 4.2)"),
     ),
     reference="Ours-R101 †",
 )
-LABELS = ("1/16(662)", "1/8(1323)", "1/4(2646)", "1/2(5291)")
-ENCODERS = {"R50": "resnet50", "R101": "resnet101"}
 TABLE2 = Table(
     name="mkd.table2",
     title="PASCAL VOC with augmented labels",
-    columns=tuple(f"{net} {share}" for net in ENCODERS for share in LABELS),
+    columns=MANY_LABELS_BY_ENCODER,
     rows=(
-        Row("SupOnly", SUPERVISED, paper="SupOnly"),
-        Row("MT", MEAN_TEACHER, paper="MT [31]"),
+        trained("SupOnly", SUPERVISED),
+        trained("MT [31]", MEAN_TEACHER),
         *quoted("CCT [28]"),
-        Row("CutMix-Seg", CUTMIX_SEG, paper="CutMix-Seg [42]"),
+        trained("CutMix-Seg [42]", CUTMIX_SEG),
         *quoted("GCT [20]"),
-        Row("CPS", CPS, paper="CPS [5]"),
-        Row("CPS w/ CutMix", CUTMIX, paper="CPS w/ CutMix [5]"),
+        trained("CPS [5]", CPS),
+        trained("CPS w/ CutMix [5]", CPS_CUTMIX),
         *quoted("PS-MT [24]", "ST++ [39]"),
-        Row("Ours", OURS, paper="Ours"),
+        trained("Ours", OURS),
     ),
     reference="SupOnly",
 )
 TABLE2_U2PL = Table(
     name="mkd.table2.u2pl",
     title="PASCAL VOC with augmented labels, U2PL's lists",
-    columns=tuple(f"{net} {share}" for net in ENCODERS for share in LABELS),
+    columns=MANY_LABELS_BY_ENCODER,
     rows=(
-        Row("SupOnly ‡", SUPERVISED, paper="SupOnly ‡"),
+        trained("SupOnly ‡", SUPERVISED),
         *quoted("U2PL ‡ [35]"),
-        Row("Ours ‡", OURS, paper="Ours ‡"),
+        trained("Ours ‡", OURS),
     ),
     reference="SupOnly ‡",
 )
@@ -120,16 +122,16 @@ TABLE2_CITYSCAPES = Table(
     title="Cityscapes",
     columns=tuple(f"{net} {share}" for net in ENCODERS for share in CITYSCAPES),
     rows=(
-        Row("SupOnly", SUPERVISED, paper="SupOnly"),
+        trained("SupOnly", SUPERVISED),
         *quoted("SupOnly ‡"),
-        Row("MT", MEAN_TEACHER, paper="MT [31]"),
+        trained("MT [31]", MEAN_TEACHER),
         *quoted("CCT [28]"),
-        Row("CutMix-Seg", CUTMIX_SEG, paper="CutMix-Seg [11]"),
+        trained("CutMix-Seg [11]", CUTMIX_SEG),
         *quoted("GCT [20]"),
-        Row("CPS", CPS, paper="CPS [5]"),
-        Row("CPS w/ CutMix", CUTMIX, paper="CPS w/ CutMix [5]"),
+        trained("CPS [5]", CPS),
+        trained("CPS w/ CutMix [5]", CPS_CUTMIX),
         *quoted("CPS ‡★ [5]", "SimpleBaseline [41]", "PS-MT [24]", "U2PL ‡ [35]"),
-        Row("Ours", OURS, paper="Ours"),
+        trained("Ours", OURS),
         *quoted("Ours ‡"),
     ),
     reference="SupOnly",
@@ -139,30 +141,19 @@ TABLE3 = Table(
     title="COCO, Xception-65",
     columns=("1/512(232)", "1/256(463)", "1/128(925)", "1/64(1849)", "1/32(3697)"),
     rows=(
-        Row("SupOnly", SUPERVISED, paper="SupOnly"),
+        trained("SupOnly", SUPERVISED),
         *quoted("PseudoSeg [48]", "PC2Seg [46]"),
-        Row("Ours", OURS, paper="Ours"),
+        trained("Ours", OURS),
     ),
     reference="SupOnly",
 )
 TABLES = (TABLE1, TABLE1_ALL, TABLE2, TABLE2_U2PL, TABLE2_CITYSCAPES, TABLE3)
 
 
-def drawn(column: str) -> Changes:
-    """The same share of whatever data the profile has; the network is the profile's too."""
-    return {"data.split.labeled": SHARES[share_of(column.split()[-1])]}
-
-
-def by_encoder(column: str) -> Changes:
-    """Table 2's columns name their network."""
-    net, share = column.split()
-    return {**many_labels(share), "net.encoder.arch": ENCODERS[net]}
-
-
 def lists_of_u2pl(column: str) -> Changes:
     """U2PL's own lists, data/splits/pascal of its authors' repository: they label the 1464 fine masks first."""
     count = column.partition("(")[2].rstrip(")")
-    return {**by_encoder(column), "data.split.labeled": f"u2pl/pascal/{count}/labeled.txt"}
+    return {**many_labels(column), "data.split.labeled": f"u2pl/pascal/{count}/labeled.txt"}
 
 
 ON_SHAPES = by_column(TABLE1, drawn) | by_column(TABLE1_ALL, drawn) | by_column(TABLE2, drawn)
@@ -179,7 +170,7 @@ STUDY = Study(
     profiles=(
         Profile(
             name="quick",
-            note="drawn shapes of 32 x 32 pixels and a very small network; nothing here repeats the paper's numbers",
+            note=SHAPES_NOTE,
             start=quick,
             columns=ON_SHAPES,
             rows={row.label: ON_SMALL_IMAGES for table in TABLES for row in table.rows if row.label.startswith("Ours")},
@@ -191,14 +182,14 @@ STUDY = Study(
         ),
         Profile(
             name="paper",
-            note="PASCAL VOC 2012 with ImageNet weights and the paper's lists, for four A100s a training",
+            note=VOC_NOTE,
             start=voc,
             changes=PAPER,
             rows={row.label: {"net.encoder.arch": "resnet50"} for row in TABLE1.rows if row.label.endswith("-R50")},
             runtime={"loader_workers": 4},
             columns=by_column(TABLE1, few_labels)
             | by_column(TABLE1_ALL, few_labels_of_all)
-            | by_column(TABLE2, by_encoder)
+            | by_column(TABLE2, many_labels)
             | by_column(TABLE2_U2PL, lists_of_u2pl),
             lacks=NOT_SUPPORTED,
         ),

@@ -106,7 +106,7 @@ def in_gangs(count: int, out: Path) -> float:
     return (ends[-1] - ends[0]) / count
 
 
-def _fit_one(config: dict[str, Any]) -> None:
+def _train_as_told(config: dict[str, Any]) -> None:
     train_one(config["number"], config["out"])
 
 
@@ -118,16 +118,12 @@ def fit_each(count: int, out: Path) -> float:
     began = time.perf_counter()
     for number in range(count):
         TorchTrainer(
-            _fit_one,
+            _train_as_told,
             train_loop_config={"number": number, "out": str(out)},
             scaling_config=ScalingConfig(num_workers=1),
             run_config=RunConfig(name=f"fit-{number}", storage_path=str(out / "ray")),
         ).fit()
     return (time.perf_counter() - began) / count
-
-
-def _tune_one(config: dict[str, Any]) -> None:
-    train_one(config["number"], config["out"])
 
 
 def tune_each(count: int, out: Path) -> float:
@@ -136,7 +132,7 @@ def tune_each(count: int, out: Path) -> float:
 
     began = time.perf_counter()
     tune.Tuner(
-        _tune_one,
+        _train_as_told,
         param_space={"number": tune.grid_search(list(range(count))), "out": str(out)},
         tune_config=tune.TuneConfig(max_concurrent_trials=2),
         run_config=tune.RunConfig(name="tune", storage_path=str(out / "ray"), verbose=0),

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 
 from assay.ranks import global_mean
 
 
 def probability_distance(
-    logits: torch.Tensor, target_probabilities: torch.Tensor, valid: torch.Tensor, *, over_classes: str
+    logits: torch.Tensor,
+    target_probabilities: torch.Tensor,
+    valid: torch.Tensor,
+    *,
+    over_classes: Literal["sum", "mean"],
 ) -> torch.Tensor:
     """The squared distance of softmax(logits) from probabilities (B x C x H x W), over the pixels in `valid`.
 

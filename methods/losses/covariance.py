@@ -89,7 +89,7 @@ class ClassCovariance(nn.Module):
         return products
 
     def _merge(self, counts: torch.Tensor, mean: torch.Tensor, scatter: torch.Tensor) -> None:
-        """Means and variances of two sets of features together, in place (facts: the rule of both authors' codes)."""
+        """Means and variances of two sets of features together, in place, by the rule of ISDA's code and of MKD's."""
         self.count += counts
         # Quotients of whole numbers would be in single precision.
         new, both = (each.to(mean.dtype).clamp(min=1).unsqueeze(1) for each in (counts, self.count))
@@ -126,12 +126,13 @@ def augmented_logits(
     covariance: torch.Tensor,
     strength: float,
     *,
-    train_weight: bool = False,
+    train_weight: bool = True,
 ) -> torch.Tensor:
-    """logits (B x C x H x W) plus strength/2 · vᵀ Σ_y v with v = w_j - w_y, for class j at a pixel of class y.
+    """MKD's Eq. 4: logits (B x C x H x W) plus strength/2 · vᵀ Σ_y v, v = w_j - w_y, for class j at a pixel of class y.
 
     labels: B x H x W; nothing is added where they are IGNORE. weight: C x A, the classifier's. covariance: C x A
-    (diagonals) or C x A x A. What is added is a constant; with `train_weight` it has a gradient to the weight.
+    (diagonals) or C x A x A. What is added has a gradient to the weight, as the equation and ISDA have it; without
+    `train_weight` it is a constant, as in MKD's code.
     """
     weight = weight if train_weight else weight.detach()
     with torch.autocast(logits.device.type, enabled=False):

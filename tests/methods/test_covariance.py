@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from methods.fda import collect
+from methods.fda import FDA, collect
 from methods.losses import ClassCovariance, augmented_logits, covariance
 
 IGNORE = 255
@@ -144,28 +145,32 @@ def plainly_augmented(
 def test_augmented_logits_are_the_quadratic_form_in_value_and_gradient(full: bool) -> None:
     logits, labels, weight, spread = example(full=full)
     fast = augmented_logits(logits, labels, weight, spread, 1.5)
-    slow = plainly_augmented(logits, labels, weight.detach(), spread, 1.5)
+    slow = plainly_augmented(logits, labels, weight, spread, 1.5)
     assert fast.dtype == torch.float64
     torch.testing.assert_close(fast, slow, rtol=1e-12, atol=1e-12)
-    gradients = [torch.autograd.grad(each.logsumexp(1).sum(), logits)[0] for each in (fast, slow)]
-    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-12, atol=1e-12)
-
-
-def test_the_added_term_gives_no_gradient_to_the_classifier() -> None:
-    logits, labels, weight, spread = example(full=False)
-    with pytest.raises(RuntimeError, match="not have been used"):
-        torch.autograd.grad(augmented_logits(logits, labels, weight, spread, 1.0).sum(), weight)
+    mine, plain = (torch.autograd.grad(each.logsumexp(1).sum(), (logits, weight)) for each in (fast, slow))
+    torch.testing.assert_close(mine, plain, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_where_asked_the_added_term_trains_the_classifier_and_never_the_covariance(full: bool) -> None:
+def test_the_added_term_never_trains_the_covariance(full: bool) -> None:
     logits, labels, weight, spread = example(full=full)
-    fast = augmented_logits(logits, labels, weight, spread.requires_grad_(), 1.5, train_weight=True)
-    slow = plainly_augmented(logits, labels, weight, spread.detach(), 1.5)
-    gradients = [torch.autograd.grad(each.logsumexp(1).sum(), weight, retain_graph=True)[0] for each in (fast, slow)]
-    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-10, atol=1e-12)
     with pytest.raises(RuntimeError, match="not have been used"):
-        torch.autograd.grad(fast.sum(), spread)
+        torch.autograd.grad(augmented_logits(logits, labels, weight, spread.requires_grad_(), 1.0).sum(), spread)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_without_train_weight_the_added_term_is_the_same_number_and_trains_no_classifier(full: bool) -> None:
+    logits, labels, weight, spread = example(full=full)
+    constant = augmented_logits(logits, labels, weight, spread, 1.5, train_weight=False)
+    assert torch.equal(constant, augmented_logits(logits, labels, weight, spread, 1.5))
+    with pytest.raises(RuntimeError, match="not have been used"):
+        torch.autograd.grad(constant.sum(), weight)
+
+
+def test_by_default_the_function_and_fda_are_of_one_mind_about_the_classifier() -> None:
+    default = inspect.signature(augmented_logits).parameters["train_weight"].default
+    assert default is FDA().train_weight is True
 
 
 @pytest.mark.parametrize("full", [False, True])

@@ -5,83 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
-import torch
-from torch import nn
+from mkd_pixels import NAMES, PLAIN, STRONG, WEAK, batch, ce, losses, networks, term, variance
 
-from assay.data.batch import Batch, BoxMaps, Labeled, Unlabeled
-from assay.method import Losses, Step
+from assay.method import Step
 from methods.ema import warmed_up
 from methods.fda import FDA
-from methods.losses import ClassCovariance
 from methods.mkd import MKD, SDA
-
-IGNORE = 255
-PLAIN = {"sda": None, "threshold_teachers": 0.0, "resolution": "features"}
-NAMES = ("student1", "student2", "teacher1", "teacher2")
-LABEL = [[[0, 1], [1, IGNORE]]]
-# The logit of class 0 (that of class 1 is 0) which each network finds in a labelled, a weak and a strong image: one
-# channel each, so that an image can tell every network something else.
-KNOWN = [[[1.0, -2.0], [3.0, 0.0]], [[-1.0, 2.0], [0.5, 1.0]], [[2.0, 2.0], [-3.0, 1.0]], [[-4.0, 1.0], [1.0, -1.0]]]
-WEAK = [[[0.5, 1.0], [-2.0, 3.0]], [[1.5, -1.0], [2.0, -3.0]], [[4.0, -4.0], [1.0, -1.0]], [[-4.0, 1.0], [4.0, -0.5]]]
-STRONG = [[[2.0, -1.0], [0.5, -3.0]], [[-1.0, 2.0], [3.0, 1.0]], [[9.0, 9.0], [9.0, 9.0]], [[9.0, 9.0], [9.0, 9.0]]]
-
-
-class Looks(nn.Module):
-    """A network whose features are the images themselves; class 0's logit is one channel of them, class 1's is 0."""
-
-    def __init__(self, channel: int) -> None:
-        super().__init__()
-        self.classifier = nn.Conv2d(4, 2, 1, bias=False)
-        with torch.no_grad():
-            self.classifier.weight.zero_()[0, channel] = 1.0
-
-    def features(self, images: torch.Tensor) -> torch.Tensor:
-        return images
-
-    def classify(self, features: torch.Tensor) -> torch.Tensor:
-        return self.classifier(features)
-
-
-def networks(method: MKD) -> nn.ModuleDict:
-    nets = {name: Looks(channel) for channel, name in enumerate(NAMES)}
-    if method.fda:
-        augmented = NAMES if method.fda_teachers else NAMES[:2]
-        nets |= {f"{name}_scatter": ClassCovariance(2, 4, full=method.fda.full) for name in augmented}
-    return nn.ModuleDict(nets).double()
-
-
-def images(*each: list[list[list[float]]]) -> torch.Tensor:
-    return torch.tensor(each, dtype=torch.float64)
-
-
-def batch(*, weak=(WEAK,), strong=(STRONG,), valid=None, mask=None) -> Batch:
-    everywhere = torch.ones(len(weak), 2, 2, dtype=torch.bool)
-    return Batch(
-        labeled=Labeled(weak=images(KNOWN), label=torch.tensor(LABEL), valid=everywhere[:1]),
-        unlabeled=(
-            Unlabeled(
-                weak=images(*weak),
-                strong=(images(*strong),),
-                valid=everywhere if valid is None else torch.tensor(valid),
-                truth=torch.zeros(len(weak), 2, 2, dtype=torch.int64),
-            ),
-        ),
-        boxes=None if mask is None else BoxMaps(mask=torch.tensor(mask), owner=torch.zeros(len(weak), 2, 2)),
-    )
-
-
-def losses(given: Batch | None = None, *, index: int = 0, **changes: object) -> Losses:
-    method = MKD(**(PLAIN | changes))
-    return method.loss(networks(method), given or batch(), Step(index=index, total=4))
-
-
-def term(found: Losses, name: str) -> float:
-    return found.terms[name].value.item()
-
-
-def ce(*pixels: tuple[float, int]) -> float:
-    """The mean cross entropy of pixels, each the logit of class 0 (class 1's is 0) and the label."""
-    return sum(math.log1p(math.exp(-logit if label == 0 else logit)) for logit, label in pixels) / len(pixels)
 
 
 def test_supervised_losses_of_both_students_are_eq_6() -> None:
@@ -179,11 +108,6 @@ def test_half_resolution_takes_the_mean_of_two_by_two_logits() -> None:
     # Means of the four logits: students 0.625 and -0.125, teachers 0 (class 0 of two equal ones) and 0.125.
     found = losses(resolution="half")
     assert term(found, "teachers") == pytest.approx(ce((0.625, 0)) + ce((-0.125, 0)))
-
-
-def variance(values: list[float]) -> float:
-    mean = sum(values) / len(values)
-    return sum((value - mean) ** 2 for value in values) / len(values)
 
 
 @pytest.mark.parametrize("full", [False, True])

@@ -12,6 +12,7 @@ from assay.method import Losses, Step
 from assay.places import Places
 from assay.resolve import resolve
 from assay.training.loop import Training
+from methods import scene
 from methods.cps import CPS
 
 NAMES = ("student1", "student2", "teacher1", "teacher2")
@@ -22,7 +23,8 @@ def training(method: str = "mkd", **changes: object) -> Training:
 
 
 def losses_of(of: Training, index: int = 0) -> Losses:
-    given = on_device(of.plan.micro_batch(index, 0), of.plan.views, of.recipe.augment, device=of.device)
+    raw = of.plan.micro_batch(index, 0)
+    given = on_device(raw, of.plan.views, of.recipe.augment, device=of.device, dtype=of.dtype)
     step = Step(index=index, total=of.recipe.steps)
     of.nets.train()
     of.method.before_step(of.nets, step)
@@ -115,6 +117,71 @@ def test_teachers_in_train_mode_keep_statistics_of_their_own() -> None:
     assert any(value.abs().sum() > 0 for name, value in statistics.items() if name.endswith("running_mean"))
     theirs = dict(of.nets["student1"].named_buffers())
     assert not all(torch.equal(value, theirs[name]) for name, value in statistics.items())
+
+
+FROZEN = {"net__batch_norm__frozen": True}
+EVAL = {"method__teacher_mode": "eval", "method__teacher_buffers": "copied"}
+ON_LABELED = {"method__on_labeled": True}
+PSPNET = {"method__second_head": "pspnet"}  # has dropout, in its student alone
+
+
+@pytest.mark.parametrize(
+    ("changes", "passes"),
+    [
+        ({}, (2, 2, 1, 1)),
+        (ON_LABELED, (2, 2, 2, 2)),
+        (EVAL, (2, 2, 1, 1)),
+        (EVAL | ON_LABELED, (2, 2, 1, 1)),
+        (FROZEN, (1, 1, 1, 1)),
+        (FROZEN | ON_LABELED, (1, 1, 1, 1)),
+        (EVAL | ON_LABELED | PSPNET, (2, 2, 1, 1)),
+        (FROZEN | EVAL | ON_LABELED | PSPNET, (1, 2, 1, 1)),
+        (FROZEN | PSPNET | {"method__second_head__dropout": 0.0}, (1, 1, 1, 1)),
+        (FROZEN | {"method__weight_students": 0, "method__weight_teachers": 0}, (1, 1)),
+    ],
+)
+def test_a_network_is_passed_twice_only_where_batch_statistics_or_dropout_ask_for_it(
+    changes: dict[str, object], passes: tuple[int, ...]
+) -> None:
+    of = training(**changes)
+    calls = dict.fromkeys((name for name in NAMES if name in of.nets), 0)
+    for name in calls:
+        # The encoder: a method asks for `features`, never for the whole network's forward.
+        of.nets[name].encoder.register_forward_hook(lambda *_, name=name: calls.update({name: calls[name] + 1}))
+    losses_of(of)
+    assert tuple(calls.values()) == passes
+
+
+def test_no_teacher_keeps_what_a_backward_pass_would_need() -> None:
+    of = training(**ON_LABELED)
+    for parameter in of.nets.parameters():
+        parameter.requires_grad_(True)  # so that only the method itself can do without
+    tracked = {name: [] for name in NAMES}
+    for name in NAMES:
+        of.nets[name].encoder.register_forward_hook(lambda *given, name=name: tracked[name].append(given[2][1].grad_fn))
+    losses_of(of)
+    assert all(function is not None for name in NAMES[:2] for function in tracked[name])
+    assert all(function is None for name in NAMES[2:] for function in tracked[name])
+
+
+@pytest.mark.parametrize("changes", [FROZEN | ON_LABELED, EVAL | ON_LABELED, FROZEN | EVAL | ON_LABELED])
+def test_one_pass_gives_the_losses_gradients_and_statistics_of_two(
+    changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double = {"recipe__precision": "float64", "method__fda": "fda", "method__fda_teachers": True}
+    found = []
+    for once in (True, False):
+        if not once:
+            monkeypatch.setattr(scene, "image_by_image", lambda net: False)
+        of = training(**double, **changes, method__threshold_teachers=0.2, method__threshold_students=0.2)
+        terms = losses_of(of, 3).terms
+        sum(each.weight * each.value for each in terms.values()).backward()
+        gradients = {
+            name: parameter.grad for name, parameter in of.nets.named_parameters() if parameter.grad is not None
+        }
+        found.append(({name: each.value for name, each in terms.items()}, gradients, dict(of.nets.named_buffers())))
+    assert found[0][0].keys() == {"supervised1", "supervised2", "teachers", "students"}
+    torch.testing.assert_close(found[0], found[1], rtol=1e-9, atol=1e-12)
 
 
 def test_a_teacher_in_eval_mode_with_statistics_that_never_move_is_refused() -> None:
