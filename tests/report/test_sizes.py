@@ -6,6 +6,7 @@ import json
 
 from report.drawn import draw_study, frame_of, line
 
+from assay.report.appendix import size_and_speed
 from assay.report.cells import records
 from assay.report.facts import gather
 from assay.report.sizes import Size, sizes
@@ -61,7 +62,11 @@ def test_latencies_of_different_conditions_are_not_mixed() -> None:
     assert [(each.latency_ms, each.latency_at) for each in made] == [(8.0, here), (1.0, there), (90.0, here)]
 
 
-def test_a_result_without_latency_has_a_size_and_a_dash(page: str) -> None:
+def test_a_result_without_latency_has_a_size_and_a_dash() -> None:
+    study = draw_study()
+    study.frame["latency_ms"] = float("nan")
+    shown = size_and_speed(gather(study.frame, study.layout))
+    assert shown is not None and "<td>120 k</td><td>24 M</td><td>–</td>" in shown
     student, _ = found(
         line("t", "r", "a", 0, latency_ms=None, latency_at=None), line("t", "s", "a", 0, params=1e9, latency_ms=None)
     )
@@ -76,4 +81,6 @@ def test_what_is_not_trained_yet_has_no_size() -> None:
 def test_the_page_has_the_table_where_networks_differ(page: str) -> None:
     study = draw_study()
     assert len(gather(study.frame, study.layout).sizes) == 4
-    assert page.count("<h2>Size and speed</h2>") == 1 and "1.5 ms" in page and "of: Supervised" in page
+    assert (
+        page.count("<h2>Size and speed</h2>") == 1 and "1.5 ms" in page and "of: Supervised; Mean Teacher [31]" in page
+    )

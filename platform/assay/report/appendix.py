@@ -28,7 +28,7 @@ def size_and_speed(facts: Facts) -> Markup | None:
 
 
 def _size_and_speed(size: Size) -> Iterable[Markup]:
-    used = (element("small", f"{how}: {', '.join(rows)}") for how, rows in _uses(size) if rows)
+    used = (element("small", f"{how}: {'; '.join(rows)}") for how, rows in _uses(size) if rows)
     yield element("th", element("span", size.network), *used, scope="row")
     latency = "–" if size.latency_ms is None else f"{size.latency_ms:.3g} ms"
     numbers = (size.crop, _size(size.params), _size(size.macs), latency, size.latency_at or "–", str(size.trainings))
