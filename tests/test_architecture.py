@@ -25,6 +25,7 @@ RANKS = (
     ("assay.store",),
     ("assay.report",),
     ("assay.training",),
+    ("assay.export",),
     ("assay.study",),
     ("assay.cluster",),
     ("assay.search",),
@@ -109,6 +110,7 @@ def test_platform_stays_the_standard_librarys() -> None:
 @pytest.mark.parametrize(
     "script",
     [
+        "from assay.commands import run\ntry: run(['export', '--help'])\nexcept SystemExit: pass",
         "from assay.commands import run\ntry: run(['--help'])\nexcept SystemExit: pass",
         "from assay.commands import run\ntry: run(['train', '--help'])\nexcept SystemExit: pass",
         "from assay.commands import run\nrun(['status', '--out', 'nothing'])",

@@ -166,6 +166,9 @@ def test_show_status_splits_and_doctor_answer(tmp_path: Path, capsys: pytest.Cap
     assert run(["show", key, "--json", "--out", str(tmp_path)]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["experiment"]["key"] == shown["result"]["key"] == key
+    assert shown["result"]["latency"]["milliseconds"]["student"] > 0
+    assert run(["show", key, "--out", str(tmp_path)]) == 0
+    assert "ms on the cpu" in capsys.readouterr().out
     assert run(["splits", "shapes"]) == 0
     assert "60" in capsys.readouterr().out
     assert run(["doctor", "--data-root", str(tmp_path), "--weights", str(tmp_path)]) == 0

@@ -133,3 +133,29 @@ def test_cells_of_one_experiment_share_its_numbers(done: tuple[LocalStore, dict[
     frame = frame_of(store, planned, {**planned, "row": "again", "paper_miou": None})
     assert frame["miou"].nunique() == 1 and frame["key"].nunique() == 1
     assert frame["paper_miou"].tolist()[0] == 45.77 and np.isnan(frame["paper_miou"].tolist()[1])
+
+
+def test_a_teacher_is_in_the_frame_with_its_size_once_it_is_trained(store: LocalStore) -> None:
+    planned = cell(TAUGHT, "taught")
+    assert list(frame_of(store, planned)["inside"]) == ["[]"]
+    (teacher,) = resolve(TAUGHT, PLACES).inputs.values()
+    train(teacher, store, places=PLACES, runtime=QUIET)
+    (row,) = frame_of(store, planned).to_dict("records")
+    (found,) = json.loads(row["inside"])
+    cost = records.read_json(store, teacher.key, records.RESULT)["cost"]["student"]
+    assert (found["key"], found["encoder"], found["arch"]) == (teacher.key, "tiny", "deeplabv3plus")
+    assert (found["params"], found["macs"]) == (cost["parameters"], cost["multiply_adds"])
+    assert found["latency_ms"] > 0 and found["latency_at"].startswith("cpu ")
+    assert pd.isna(row["latency_ms"])
+
+
+def test_a_result_from_before_latency_was_measured_has_none(
+    done: tuple[LocalStore, dict[str, Any]], store: LocalStore
+) -> None:
+    _, planned = done
+    result = records.read_json(done[0], planned["key"], records.RESULT)
+    assert frame_of(*done)["latency_ms"].tolist()[0] > 0
+    records.write_result(store, planned["key"], {name: each for name, each in result.items() if name != "latency"})
+    (row,) = frame_of(store, planned).to_dict("records")
+    assert row["status"] == "done" and row["params"] > 0
+    assert pd.isna(row["latency_ms"]) and pd.isna(row["latency_at"])

@@ -11,6 +11,7 @@ from assay.terminal import exit_code
 COMMANDS = {
     "train": "train one experiment, or continue it",
     "show": "print an experiment and its result",
+    "export": "write a finished experiment's network as files that run without this program, and check them",
     "log": "print what was said while a study trained an experiment, and why it failed",
     "status": "list the experiments of a store and how far they are",
     "why": "say why an experiment will run again",

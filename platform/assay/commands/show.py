@@ -61,10 +61,7 @@ def summary(document: Mapping[str, Any], result: Mapping[str, Any]) -> str:
         + ", ".join(f"{name} {percent(value)}" for name, value in zip(result["classes"], result["iou"], strict=True)),
     ]
     lines += [f"{name}: mIoU {percent(score['miou'])}" for name, score in result["networks"].items()]
-    for name, cost in result["cost"].items():
-        lines.append(
-            f"{name}: {cost['parameters'] / 1e6:.2f} M parameters, {cost['multiply_adds'] / 1e9:.3f} G multiply-adds"
-        )
+    lines += [f"{name}: {_size(name, cost, result.get('latency'))}" for name, cost in result["cost"].items()]
     lines.append(f"{result['seconds']:.0f} s, {result['device_seconds']:.0f} device seconds")
     if not result["same_bits"]:
         lines.append("continued under other conditions: " + "; ".join(result["sessions"][-1]["changed"]))
@@ -72,6 +69,12 @@ def summary(document: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     for network, names in result["random_parameters"].items():
         lines.append(f"{network}: {len(names)} parameters of the encoder have no pre-trained weights")
     return "\n".join(lines)
+
+
+def _size(name: str, cost: Mapping[str, Any], latency: Mapping[str, Any] | None) -> str:
+    """How large a network is, and how fast where that was measured."""
+    said = f"{cost['parameters'] / 1e6:.2f} M parameters, {cost['multiply_adds'] / 1e9:.3f} G multiply-adds"
+    return f"{said}, {latency['milliseconds'][name]:.1f} ms on the {latency['device']}" if latency else said
 
 
 def percent(share: float | None) -> str:

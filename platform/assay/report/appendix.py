@@ -1,4 +1,4 @@
-"""The end of the page: what has no result, and how everything was run."""
+"""The end of the page: how light each network is, what has no result, and how everything was run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,47 @@ from collections.abc import Iterable, Sequence
 
 from assay.report.facts import Cost, Facts, duration
 from assay.report.markup import Markup, element, join, scrolling
+from assay.report.sizes import Size
+
+
+def size_and_speed(facts: Facts) -> Markup | None:
+    """The networks side by side, where there are several."""
+    if not facts.sizes:
+        return None
+    explained = (
+        "Multiply-adds and latency are for one training crop. Latency is measured on the CPU when a training ends, "
+        "while others may be running beside it: the median of its runs, and of several trainings the middle one."
+    )
+    heads = ("", "crop", "parameters", "multiply-adds", "latency", "measured on", "trainings")
+    return element(
+        "section",
+        element("h2", "Size and speed"),
+        element("p", explained, class_="caption"),
+        scrolling(_numbers(heads, map(_size_and_speed, facts.sizes)), "Size and speed of each network"),
+        id="size",
+    )
+
+
+def _size_and_speed(size: Size) -> Iterable[Markup]:
+    used = (element("small", f"{how}: {'; '.join(rows)}") for how, rows in _uses(size) if rows)
+    yield element("th", element("span", size.network), *used, scope="row")
+    latency = "–" if size.latency_ms is None else f"{size.latency_ms:.3g} ms"
+    numbers = (size.crop, _size(size.params), _size(size.macs), latency, size.latency_at or "–", str(size.trainings))
+    yield from (element("td", text) for text in numbers)
+
+
+def _uses(size: Size) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return ("of", size.rows), ("teaches", size.inside)
+
+
+def _numbers(heads: Sequence[str], lines: Iterable[Iterable[Markup]]) -> Markup:
+    """A table of numbers under their heads."""
+    return element(
+        "table",
+        element("thead", element("tr", *(element("th", head, scope="col") for head in heads))),
+        element("tbody", *(element("tr", *line) for line in lines)),
+        class_="costs",
+    )
 
 
 def failures(facts: Facts) -> Markup | None:
@@ -32,13 +73,7 @@ def how(facts: Facts) -> Markup:
     """With which code, on what, and for how long."""
     details = (join(element("dt", name), *(element("dd", text) for text in texts)) for name, texts in facts.details)
     heads = ("", "trainings", "parameters", "multiply-adds", "one training", "device time, all")
-    lines = (element("tr", *_cost(cost)) for cost in facts.costs)
-    table = element(
-        "table",
-        element("thead", element("tr", *(element("th", head, scope="col") for head in heads))),
-        element("tbody", *lines),
-        class_="costs",
-    )
+    table = _numbers(heads, map(_cost, facts.costs))
     return element(
         "section",
         element("h2", "How it was run"),

@@ -15,6 +15,7 @@ import pandas as pd
 
 from assay.report.cells import STATES, State, records
 from assay.report.layout import StudyLayout
+from assay.report.sizes import Size, sizes
 
 Line = Mapping[str, Any]
 
@@ -50,6 +51,7 @@ class Facts:
     failures: tuple[Failure, ...]
     details: tuple[tuple[str, tuple[str, ...]], ...]  # a name, and one text or several
     costs: tuple[Cost, ...]
+    sizes: tuple[Size, ...]
     comparable: Literal["all", "some", "none"]  # how many cells follow the paper's protocol
 
 
@@ -64,6 +66,7 @@ def gather(frame: pd.DataFrame, layout: StudyLayout) -> Facts:
         failures=tuple(_failures(lines)),
         details=tuple(_details(trainings)),
         costs=tuple(_costs(lines, layout)),
+        sizes=sizes(lines),
         comparable="all" if all(followed) else "some" if any(followed) else "none",
     )
 

@@ -5,6 +5,7 @@ Nothing here computes a key: what was planned wrote its keys down, and what was 
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -35,8 +36,13 @@ def results_frame(
     known: dict[str, dict[str, Any]] = {}
     for key in cells["key"].dropna().unique():
         known[key] = _of_key(store, key, observer) if key in stored else {"status": "waiting"}
+    inside = {key: _of_inside(store, key) for key in set(itertools.chain.from_iterable(cells["depends"]))}
     rows = [
-        {"study": study, "profile": profile} | _of_cell(cell) | _of_experiment(cell) | known.get(cell["key"], {})
+        {"study": study, "profile": profile}
+        | _of_cell(cell)
+        | _of_experiment(json.loads(cell["experiment"]))
+        | {"inside": json.dumps([found for key in cell["depends"] if (found := inside[key]) is not None])}
+        | known.get(cell["key"], {})
         for cell in cells.to_dict("records")
     ]
     _block(rows, store)
@@ -63,9 +69,8 @@ def _of_cell(cell: Mapping[Any, Any]) -> dict[str, Any]:
     }
 
 
-def _of_experiment(cell: Mapping[Any, Any]) -> dict[str, Any]:
+def _of_experiment(experiment: Mapping[str, Any]) -> dict[str, Any]:
     """What the experiment says of itself."""
-    experiment = json.loads(cell["experiment"])
     recipe, net = experiment["recipe"], experiment["net"]
     height, width = recipe["augment"]["crop"]
     evaluation = recipe["evaluation"]
@@ -96,7 +101,6 @@ def _of_key(store: Store, key: str, observer: Observer) -> dict[str, Any]:
 
 def _of_result(result: Mapping[str, Any]) -> dict[str, Any]:
     session = result["sessions"][-1]
-    cost = result["cost"].get(result["official"], next(iter(result["cost"].values()), {}))
     peak = result["peak_memory"]
     return {
         "miou": 100 * result["miou"],
@@ -105,8 +109,7 @@ def _of_result(result: Mapping[str, Any]) -> dict[str, Any]:
         "pixel_accuracy": 100 * result["pixel_accuracy"],
         "iou": [None if each is None else 100 * each for each in result["iou"]],
         "classes": list(result["classes"]),
-        "params": cost.get("parameters"),
-        "macs": cost.get("multiply_adds"),
+        **_size(result),
         "labeled": result["data"]["labeled"]["count"],
         "unlabeled": result["data"]["unlabeled"]["count"],
         "list_hash": result["data"]["labeled"]["hash"],
@@ -123,6 +126,32 @@ def _of_result(result: Mapping[str, Any]) -> dict[str, Any]:
         "git_clean": session.get("git_clean"),
         "versions": json.dumps({name: session.get(name) for name in _VERSIONS}),
     }
+
+
+def _size(result: Mapping[str, Any]) -> dict[str, Any]:
+    """How large and how fast the official network is; results of older versions have no latency."""
+    official, costs, latency = result["official"], result["cost"], result.get("latency")
+    cost = costs.get(official, next(iter(costs.values()), {}))
+    size = {"params": cost.get("parameters"), "macs": cost.get("multiply_adds")}
+    return size | {
+        "latency_ms": latency["milliseconds"].get(official) if latency else None,
+        "latency_at": _conditions(latency) if latency else None,
+    }
+
+
+def _conditions(latency: Mapping[str, Any]) -> str:
+    """Where a latency was measured; the image is a training crop, as of `macs`."""
+    threads = f"{latency['threads']} thread{'s' if latency['threads'] > 1 else ''}"
+    return f"{latency['device']} {latency['processor']}, {threads}"
+
+
+def _of_inside(store: Store, key: str) -> dict[str, Any] | None:
+    """The network of an experiment that others have inside, such as a teacher; None where it is not trained yet."""
+    document, result = (records.read_json(store, key, name) for name in (records.EXPERIMENT, records.RESULT))
+    if document is None or result is None:
+        return None
+    own = _of_experiment(document["experiment"])
+    return {"key": key} | {name: own[name] for name in ("method", "arch", "encoder", "crop")} | _size(result)
 
 
 def _block(rows: list[dict[str, Any]], store: Store) -> None:
@@ -165,6 +194,9 @@ COLUMNS: dict[str, str] = {
     "encoder": "string",
     "params": "Int64",
     "macs": "Int64",
+    "latency_ms": "float64",
+    "latency_at": "string",
+    "inside": "string",
     "data": "string",
     "labeled": "Int64",
     "unlabeled": "Int64",

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 
-from assay.report.appendix import failures, how
+from assay.report.appendix import failures, how, size_and_speed
 from assay.report.cells import Cell, FilledTable
 from assay.report.drawing import Figure
 from assay.report.facts import Facts
@@ -44,8 +44,12 @@ def page(layout: StudyLayout, sections: Sequence[Section], facts: Facts) -> str:
     return document(
         f"{layout.title} ({layout.profile})",
         element("header", *_opening(layout, facts)),
-        element("main", *(_section(each) for each in sections), failures(facts), how(facts)),
+        element("main", *(_section(each) for each in sections), *_appendix(facts)),
     )
+
+
+def _appendix(facts: Facts) -> Iterable[Markup | None]:
+    return (size_and_speed(facts), failures(facts), how(facts))
 
 
 # --- opening -------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from typing import Any
 
@@ -11,8 +12,10 @@ import torch
 from assay.data.normalize import normalize
 from assay.errors import AssayError
 from assay.nets.count import multiply_adds, parameters
+from assay.nets.latency import conditions, latency
 from assay.nets.network import Network
-from assay.ranks import world_size
+from assay.nets.spec import Net
+from assay.ranks import rank, world_size
 from assay.store.store import Store
 from assay.training.evaluate import predict
 from assay.training.loop import Training
@@ -40,6 +43,7 @@ def result_of(training: Training, sessions: list[dict[str, Any]]) -> dict[str, A
         "step_best": journal.best_step,
         "networks": journal.last,
         "cost": _cost(training),
+        "latency": _latency(training) if rank() == 0 else None,
         "data": {name: resolved.images.describe(name) for name in ("labeled", "unlabeled", "val")}
         | source.facts(resolved.images.labeled, training.places),
         "notes": list(resolved.images.notes),
@@ -68,6 +72,22 @@ def _cost(training: Training) -> dict[str, dict[str, int]]:
         for name, net in training.nets.items()
         if isinstance(net, Network)
     }
+
+
+def _latency(training: Training) -> dict[str, Any]:
+    """Of each network on the CPU, for the crop that multiply-adds are counted on: teachers beside their student."""
+    height, width = training.recipe.augment.crop
+    crop = torch.zeros(1, 3, height, width, dtype=training.dtype)
+    training.nets.eval()
+    found: dict[Net, float] = {}  # equal networks are as fast
+    times: dict[str, float] = {}
+    for name, net in training.nets.items():
+        if isinstance(net, Network):
+            if net.spec not in found:
+                here = net if training.device.type == "cpu" else copy.deepcopy(net).to("cpu")
+                found[net.spec] = latency(here, crop).milliseconds
+            times[name] = found[net.spec]
+    return conditions(height, width) | {"milliseconds": times}
 
 
 def _peak_memory(device: torch.device) -> int | None:

@@ -1,0 +1,170 @@
+"""An exported network: a folder with a program, its weights, and a document that says what they expect."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from assay import __version__
+from assay.data.normalize import MEAN, STD, normalize
+from assay.data.source import IGNORE
+from assay.errors import UserError
+from assay.export.check import Check, Pictures, Runnable, check, pictures_of
+from assay.export.network import Trained, load_trained
+from assay.export.program import Program, make_program
+from assay.nets.count import multiply_adds, parameters
+from assay.nets.latency import conditions, latency
+from assay.store.store import Store
+from assay.training.model import DTYPES
+from assay.values import to_json
+
+PROGRAM = "model.pt2"
+WEIGHTS = "weights.safetensors"
+DOCUMENT = "model.json"
+
+
+def export(store: Store, key: str, folder: Path, *, force: bool = False, threads: int = 1) -> dict[str, Any]:
+    """Write the folder, which appears whole or not at all, and return its document."""
+    with _explained(folder):
+        _refuse_to_overwrite(folder, force=force)
+    torch.set_num_threads(threads)
+    trained = load_trained(store, key)
+    pictures = pictures_of(store, trained)
+    program = make_program(trained.network, sides=_sides(pictures))
+    with _explained(folder), _appearing(folder) as spool:
+        return _write(spool, trained, program, pictures)
+
+
+def _write(spool: Path, trained: Trained, program: Program, pictures: Pictures) -> dict[str, Any]:
+    (spool / PROGRAM).write_bytes(program.data)
+    # Copies, since the format refuses tensors that share memory.
+    state = {name: value.detach().clone() for name, value in trained.network.state_dict().items()}
+    (spool / WEIGHTS).write_bytes(save(state, metadata={"format": "pt", "assay_key": trained.key}))
+    found, loaded = check(spool / PROGRAM, spool / WEIGHTS, trained, program, pictures)
+    document = _document(trained, program, found) | {"latency": _latency(trained, loaded, program)}
+    (spool / DOCUMENT).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return document
+
+
+def _latency(trained: Trained, loaded: Runnable, program: Program) -> dict[str, Any]:
+    """Of the program that was written, and of the network as torch runs it line by line, for one training crop."""
+    sides = program.sides or trained.experiment.recipe.augment.crop
+    image = torch.zeros(1, 3, *sides, dtype=torch.uint8)
+    pixels = normalize(image, dtype=DTYPES[trained.experiment.recipe.precision])
+    found = {"program": latency(loaded, image), "network": latency(trained.network, pixels)}
+    return conditions(*sides) | {
+        "milliseconds": {name: each.milliseconds for name, each in found.items()},
+        "runs": {name: each.runs for name, each in found.items()},
+    }
+
+
+def _sides(pictures: Pictures) -> tuple[int, int]:
+    height, width = pictures.images[0].shape[1:]
+    return height, width
+
+
+def _document(trained: Trained, program: Program, found: Check) -> dict[str, Any]:
+    """Everything that somebody needs who has these files alone."""
+    experiment, result, network = trained.experiment, trained.result, trained.network
+    height, width = experiment.recipe.augment.crop
+    return {
+        "key": trained.key,
+        "method": experiment.method.name,
+        "network": result["official"],
+        "classes": result["classes"],
+        "palette": result["palette"],
+        "ignore_index": IGNORE,
+        "input": _input(program),
+        "output": {
+            "logits": ["batch", len(result["classes"]), "height", "width"],
+            "prediction": "the position in `classes` of the largest logit of each pixel",
+        },
+        "weights_expect": {
+            "mean": list(MEAN),
+            "std": list(STD),
+            "note": f"{WEIGHTS} holds the network `net` alone, which expects (image / 255 - mean) / std; {PROGRAM}"
+            " does this itself.",
+        },
+        "net": to_json(network.spec),
+        "parameters": parameters(network),
+        "multiply_adds": {"count": multiply_adds(network, height, width), "height": height, "width": width},
+        "miou": result["miou"],
+        "evaluation": to_json(experiment.recipe.evaluation),
+        "precision": experiment.recipe.precision,
+        "check": {
+            "images": found.images,
+            "shapes": [list(shape) for shape in found.shapes],
+            "largest_difference_of_logits": {PROGRAM: found.program_difference, WEIGHTS: found.weights_difference},
+            "pixels_as_in_training": found.as_in_training,
+        },
+        "versions": {"assay": __version__, "torch": str(torch.__version__)},
+        "experiment": experiment.to_json(),
+    }
+
+
+def _input(program: Program) -> dict[str, Any]:
+    """What the program takes; where height and width are words, any number stands for them, of no multiple."""
+    height, width = program.sides or ("height", "width")
+    return {
+        "images": ["batch", 3, height, width],
+        "dtype": "uint8",
+        "channels": "RGB",
+        "range": [0, 255],
+        "preprocessing": "none: decode the image and keep its size; the program normalises",
+        "smallest_side": program.smallest if program.sides is None else None,
+    }
+
+
+# --- the folder ----------------------------------------------------------------------------------------------
+
+
+def _refuse_to_overwrite(folder: Path, *, force: bool) -> None:
+    """Stop before anything is done where something is in the way; only an export is ever replaced."""
+    if not folder.exists() and not folder.is_symlink():
+        return
+    if not folder.is_dir():
+        raise UserError(f"{folder} is a file; name another folder with --to.")
+    foreign = sorted({each.name for each in folder.iterdir()} - {PROGRAM, WEIGHTS, DOCUMENT})
+    if foreign:
+        raise UserError(f"{folder} holds {foreign[0]}, which no export wrote; name another folder with --to.")
+    if not force:
+        raise UserError(f"{folder} is there already; replace it with --force, or name another folder with --to.")
+
+
+@contextlib.contextmanager
+def _appearing(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which takes the place of `folder` at the end, and is gone after any error."""
+    token = secrets.token_hex(4)
+    spool, old = (folder.with_name(f".{folder.name}.{token}.{kind}") for kind in ("new", "old"))
+    spool.mkdir(parents=True)
+    try:
+        yield spool
+        if folder.exists():
+            folder.rename(old)
+        try:
+            spool.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
+    finally:
+        for each in (spool, old):
+            shutil.rmtree(each, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """What the operating system refuses is the user's to know, in a sentence."""
+    try:
+        yield
+    except OSError as problem:
+        cause = problem.strerror or str(problem)
+        raise UserError(f"cannot write {folder} ({cause}); name another folder with --to.") from problem

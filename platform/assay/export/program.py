@@ -1,0 +1,87 @@
+"""A network as a torch.export program that takes images as they are decoded: nothing to normalise, nothing to import.
+
+Images B x 3 x H x W (uint8, RGB) in, logits B x C x H x W out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+
+import torch
+from torch import nn
+from torch.export import Dim, ExportedProgram
+
+from assay.data.normalize import MEAN, STD
+from assay.errors import AssayError
+from assay.nets.network import Network
+
+_SIDES = (128, 192)  # of the images that are traced: unequal, so that no rule is found that holds for squares alone
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Program:
+    """A program as a file's bytes, and which images it takes."""
+
+    data: bytes
+    sides: tuple[int, int] | None  # height and width of every image; None where any from `smallest` up will do
+    smallest: int
+
+
+class Deployed(nn.Module):
+    """Normalising and a network as one module; mean and spread are buffers, so that it moves to any device whole."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+        self.dtype = next(network.parameters()).dtype
+        self.mean = nn.Buffer(torch.tensor(MEAN).view(3, 1, 1) * 255)
+        self.std = nn.Buffer(torch.tensor(STD).view(3, 1, 1) * 255)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        pixels = (images.to(torch.float32) - self.mean) / self.std
+        logits: torch.Tensor = self.network(pixels.to(self.dtype))
+        return logits
+
+
+def make_program(network: Network, *, sides: tuple[int, int]) -> Program:
+    """The network for any number of images of any size; where it cannot be traced so, for images of `sides` alone."""
+    deployed = Deployed(network).eval()
+    batch = {0: Dim.DYNAMIC}
+    smallest = _smallest(network)
+    try:
+        return Program(
+            data=_traced(deployed, _SIDES, batch | {2: Dim.DYNAMIC, 3: Dim.DYNAMIC}), sides=None, smallest=smallest
+        )
+    except Exception:  # torch's tracer and its writer raise whatever their parts raise
+        pass
+    try:
+        return Program(data=_traced(deployed, sides, batch), sides=sides, smallest=smallest)
+    except Exception as error:
+        raise AssayError(
+            f"torch.export cannot trace {network.spec.encoder.arch} with {network.spec.head.name}"
+            f" ({type(error).__name__}: {str(error).splitlines()[0]})."
+        ) from error
+
+
+def _smallest(network: Network) -> int:
+    """A side from which on features have two cells; below that torch traces another program."""
+    encoder = network.spec.encoder
+    return (4 if encoder.arch == "tiny" else encoder.output_stride) + 1
+
+
+@torch.no_grad()
+def _traced(deployed: Deployed, sides: tuple[int, int], dynamic: dict[int, object]) -> bytes:
+    images = torch.zeros(2, 3, *sides, dtype=torch.uint8)
+    program = torch.export.export(deployed, (images,), dynamic_shapes=({**dynamic},))
+    _forget_lines(program)
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    return buffer.getvalue()
+
+
+def _forget_lines(program: ExportedProgram) -> None:
+    """Leave out in which file of this machine each operation was written; nobody else has these files."""
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
+            node.meta.pop("stack_trace", None)

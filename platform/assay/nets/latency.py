@@ -1,0 +1,50 @@
+"""How long a network takes for an image on a CPU: beside parameters and multiply-adds, what lightness means."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+_WARM_UP = 3  # runs before those that count: the first ones choose kernels and fill caches
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Latency:
+    """A median over some runs."""
+
+    milliseconds: float
+    runs: int
+
+
+@torch.no_grad()
+def latency(
+    predict: Callable[[torch.Tensor], object], images: torch.Tensor, *, runs: int = 20, seconds: float = 1.0
+) -> Latency:
+    """The median of `runs` runs with the threads that torch has now; fewer where they take more than `seconds`."""
+    end = time.perf_counter() + seconds
+    for _ in range(_WARM_UP):
+        predict(images)
+        if time.perf_counter() > end:
+            break
+    times: list[float] = []
+    while not times or (len(times) < runs and time.perf_counter() < end):
+        began = time.perf_counter()
+        predict(images)
+        times.append(time.perf_counter() - began)
+    return Latency(milliseconds=round(1000 * statistics.median(times), 4), runs=len(times))
+
+
+def conditions(height: int, width: int) -> dict[str, Any]:
+    """Under what a latency is measured now, as plain data; latencies are compared where this is equal."""
+    return {
+        "device": "cpu",
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "height": height,
+        "width": width,
+    }
