@@ -74,7 +74,7 @@ def paint(
         canvas = Canvas(figsize=(_WIDTH, height), layout="constrained")
         axes = canvas.subplots()
         draw(axes)
-        axes.set_title("\n".join(textwrap.wrap(label, 44)))
+        axes.set_title("\n".join(textwrap.wrap(label, 36)))
         handles, names = axes.get_legend_handles_labels()
         entries = dict(zip(names, handles, strict=True))
         rows = -(-len(entries) // legend_columns)

@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from assay.report.search_contours import search_contours
+from assay.report.search_figures import search_figures
 from assay.report.search_frame import importances_frame, trials_frame
+from assay.report.search_html import search_page
 from assay.report.search_layout import SearchLayout
+from assay.report.search_slices import search_slices
+from assay.report.search_trials import read
 from assay.report.whole import parquet, replace
 from assay.store.local import explain
 
@@ -20,12 +25,25 @@ def write(
 ) -> None:
     """Write everything that can be read of a search; `reason` is what limits the importances, or why there are none."""
     known, weighed = trials_frame(layout, trials), importances_frame(importances)
-    files = {TRIALS: parquet(known), IMPORTANCES: parquet(weighed)}
+    files = {TRIALS: parquet(known), IMPORTANCES: parquet(weighed)} | _report(layout, known, weighed, reason)
     try:
         for name, data in files.items():
             replace(folder / name, data)
     except OSError as problem:
         raise explain(problem, "write", folder) from problem
+
+
+def _report(layout: SearchLayout, trials: pd.DataFrame, importances: pd.DataFrame, reason: str) -> dict[str, bytes]:
+    """The page and its figures by their files' names."""
+    known = read(layout, trials)
+    figures = [
+        *search_figures(layout, known, importances),
+        *search_contours(layout, known, importances),
+        *search_slices(layout, known),
+    ]
+    page = search_page(layout, known, importances, reason, figures)
+    drawn = {f"figures/{figure.name}.svg": figure.svg.encode() for figure in figures}
+    return {"report.html": page.encode(), **drawn}
 
 
 def load(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
