@@ -123,10 +123,10 @@ class Head:
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
-    def run(self, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(self, script: str, *, seconds: float = 100, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a driver on this machine."""
         with self.start(script, **environment) as process:
-            out, err = process.communicate(timeout=100)
+            out, err = process.communicate(timeout=seconds)
         return subprocess.CompletedProcess(script, process.returncode, out, err)
 
     def start(self, script: str, **environment: str) -> subprocess.Popen[str]:
@@ -410,3 +410,41 @@ with connect({head.address!r}) as connection:
     assert head.run(free).returncode == 0, "nothing of it is left that holds a CPU"
     assert run.returncode == 130 and "The same command continues" in rest, rest
     assert "Traceback" not in rest
+
+
+SEARCH = """
+import json
+import sys
+import time
+sys.path[:0] = [{tests!r}]
+import ray
+from assay.cluster.connection import connect
+from assay.run import explore
+import tiny_search
+
+def held():
+    with connect(None) as connection:
+        end = time.monotonic() + 60
+        while True:
+            from ray.util.placement_group import placement_group_table
+            from ray._private import state
+            groups = [each for each in placement_group_table().values() if each["state"] != "REMOVED"]
+            actors = [each["ActorClassName"] for each in state.actors().values() if each["State"] != "DEAD"]
+            free, total = ray.available_resources().get("CPU"), ray.cluster_resources()["CPU"]
+            if time.monotonic() > end or (not groups and not actors and free == total):
+                return {{"groups": groups, "actors": actors, "free": free, "total": total}}
+            time.sleep(0.2)
+
+code = explore(tiny_search.SEARCH, ["--out", {out!r}, "--gangs", "2", "--seeds", "0", "--configurations", "4"])
+print("facts", json.dumps({{"code": code, **held()}}))
+"""
+
+
+def test_after_a_search_the_cluster_holds_nothing_of_it(head: Head, tmp_path: Path) -> None:
+    script = SEARCH.format(tests=str(ROOT / "tests"), out=str(tmp_path))
+    done = head.run(script, seconds=280, RAY_ADDRESS=head.address)
+    line = next((each for each in done.stdout.splitlines() if each.startswith("facts ")), None)
+    assert line, done.stdout + done.stderr
+    facts = json.loads(line.removeprefix("facts "))
+    assert facts == {"code": 0, "groups": [], "actors": [], "free": 2.0, "total": 2.0}
+    assert "2 gangs of 1 worker on" in done.stdout

@@ -234,13 +234,8 @@ class Exploration:
 
     def _give_back(self, ledger: Ledger) -> None:
         """Have failed configurations tried again."""
-        from optuna.trial import TrialState
-
-        for each in ledger.proposals():
-            if each.state == TrialState.FAIL:
-                for key in each.user_attrs["keys"]:
-                    records.retry(self.crew.store, key)
-                ledger.give_back(each.number)
+        for key in ledger.give_back_failed():
+            records.retry(self.crew.store, key)
 
     # --- what is left ------------------------------------------------------------------------------------------
 

@@ -211,7 +211,10 @@ class Conductor:
         """A configuration that was not proposed before; none where the sampler has nothing new."""
         known = {canonical(each.params): each for each in self._ledger.proposals()}
         for _ in range(REPEATS):
-            number, point = self._drawn(set(known))
+            origin, wish = next((each for each in self._wishes if canonical(each[1]) not in known), ("sampler", None))
+            if wish is None and self._configurations.search.sampler == "grid":
+                break
+            number, point = self._drawn(origin, wish)
             before = known.get(canonical(point))
             if before is None:
                 self._take_off(number, point, tasks)
@@ -219,11 +222,8 @@ class Conductor:
             self._repeat(number, before)
         self._exhausted = True
 
-    def _drawn(self, known: set[str]) -> tuple[int, Point]:
+    def _drawn(self, origin: str, wish: Point | None) -> tuple[int, Point]:
         search = self._configurations.search
-        origin, wish = next((each for each in self._wishes if canonical(each[1]) not in known), ("sampler", None))
-        if wish is None and search.sampler == "grid":
-            origin = "beyond the grid"
         facts = {
             "origin": origin,
             "sampler": search.sampler,

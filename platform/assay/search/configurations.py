@@ -50,10 +50,11 @@ class Configurations:
         """
         of, own = self.parameters, self._own()
         deciding = {name for each in of for name, _ in each.when}
-        found: list[tuple[str, Point]] = [("paper", completed(of, {}, own))]
+        first = [completed(of, {}, own)]
         for each in of:
             if each.name in deciding:
-                found += [("paper", completed(of, {each.name: value}, own)) for value in each.domain.some(0)]
+                first += [completed(of, {each.name: value}, own) for value in each.domain.some(0)]
+        found = [("paper", point) for point in first if _states(of, point)]
         found.append(("base", completed(of, own, own)))
         if self.search.sampler == "grid":
             found += [("grid", point) for point in grid(of, self.search.grid_points)]
@@ -70,14 +71,11 @@ class Configurations:
         for override in self.choice.overrides:
             if override.path in {each.path for each in self.parameters}:
                 raise UserError(f"{override.origin}: the search explores {override.path}; leave it out of --set.")
-        own = self._own_if_paths_exist()
+        own = self._own()
         for each in self.parameters:
             self._check_one(each, own)
         for _, point in self.wishes():
             self.cells(point)
-
-    def _own_if_paths_exist(self) -> dict[str, Raw]:
-        return self._own()
 
     def _check_one(self, parameter: Parameter, own: Mapping[str, Raw]) -> None:
         seen: list[str] = []
@@ -94,6 +92,11 @@ class Configurations:
                 f"{self.search.name}, the space at {parameter.name!r}: every value gives the same experiment, since"
                 " nothing reads it beside the rest of this row; leave it out, or switch on what reads it."
             )
+
+
+def _states(of: tuple[Parameter, ...], point: Point) -> bool:
+    """Whether the paper says anything of what is drawn."""
+    return any(not isinstance(each.domain.paper, _Unstated) for each in of if each.name in point)
 
 
 def _once(points: Iterable[tuple[str, Point]]) -> list[tuple[str, Point]]:

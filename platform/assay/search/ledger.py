@@ -52,9 +52,12 @@ class Ledger:
             if "keys" in each.user_attrs and "repeats" not in each.user_attrs and each.number not in back
         ]
 
-    def give_back(self, number: int) -> None:
-        """Have a failed configuration proposed once more."""
-        self._study.set_user_attr("given back", [*self._study.user_attrs.get("given back", []), number])
+    def give_back_failed(self) -> list[str]:
+        """Have every failed configuration proposed once more; the keys of their trainings."""
+        failed = [each for each in self.proposals() if each.state == TrialState.FAIL]
+        back = self._study.user_attrs.get("given back", [])
+        self._study.set_user_attr("given back", [*back, *(each.number for each in failed)])
+        return [key for each in failed for key in each.user_attrs["keys"]]
 
     def given_back(self) -> list[tuple[str, Point]]:
         """The configurations to be proposed once more, and why."""
