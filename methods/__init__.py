@@ -10,4 +10,6 @@ METHODS: dict[str, str] = {
     "kd": "methods.kd:KD",
     "pseudo_label": "methods.pseudo_label:PseudoLabel",
     "mkd": "methods.mkd:MKD",
+    "cwd": "methods.cwd:CWD",
+    "mgd": "methods.mgd:MGD",
 }

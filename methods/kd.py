@@ -3,65 +3,21 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
-from assay.data.batch import Batch
-from assay.errors import UserError
-from assay.experiment import Experiment
-from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term, Views
-from assay.values import param
-from methods.losses import agreement, kd, supervised_ce
+from methods.distillation import Distillation
+from methods.losses import kd
 
 
-class KD(Method):
+class KD(Distillation):
     """L = CE(f(x_l), y) + w · Σ_k T² KL(softmax(f_k(x) / T) || softmax(f(x) / T)) over the teachers f_k.
 
-    Every teacher is an experiment of its own, trained before and shared by all that name it; it predicts in eval
-    mode. x are the labelled images and, with `on_unlabeled`, the unlabelled ones too.
+    The softmax is over the classes of each pixel; the mean is over pixels. Every teacher is an experiment of its own,
+    trained before and shared by all that name it; it predicts in eval mode. x are the labelled images and, with
+    `on_unlabeled`, the unlabelled ones too.
     """
 
     name = "kd"
     version = 1
 
-    teachers: tuple[Experiment, ...] = param(default=(), help="the experiments whose official networks teach")
-    weight: float = param(default=1.0, low=0, help="weight w of the distillation")
-    temperature: float = param(default=1.0, above=0, help="temperature T of both softmaxes")
-    on_unlabeled: bool = param(default=True, help="distil on unlabelled images too")
-
-    def views(self) -> Views:
-        return Views(unlabeled=int(self.on_unlabeled and self.weight > 0))
-
-    def networks(self, make: MakeNetwork) -> nn.ModuleDict:
-        if not self.teachers:
-            raise UserError(
-                "method.teachers must name at least one experiment to learn from; a study's rows name them."
-            )
-        teachers = {f"teacher{index}": make.trained(f"teachers.{index}") for index in range(len(self.teachers))}
-        return nn.ModuleDict({"student": make(), **teachers})
-
-    def loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Losses:
-        labeled = batch.labeled
-        logits = nets["student"](labeled.weak)
-        terms = {"supervised": Term(supervised_ce(logits, labeled.label, step.ohem))}
-        if not self.weight:
-            return Losses(terms=terms)
-        images, valid, shares = labeled.weak, labeled.valid, {}
-        if batch.unlabeled:
-            unlabeled = batch.unlabeled[0]
-            logits = torch.cat([logits, nets["student"](unlabeled.weak)])
-            images, valid = torch.cat([images, unlabeled.weak]), torch.cat([valid, unlabeled.valid])
-        taught = [self._teach(nets[f"teacher{index}"], images) for index in range(len(self.teachers))]
-        if batch.unlabeled:
-            of_unlabeled = taught[0][len(labeled.weak) :].argmax(dim=1)
-            right, judged = agreement(batch.unlabeled[0].without_padding(of_unlabeled), batch.unlabeled[0].truth)
-            shares = {"teacher_accuracy": Share(right, judged)}
-        distance = torch.stack([kd(logits, each, temperature=self.temperature, valid=valid) for each in taught]).sum()
-        return Losses(terms=terms | {"distillation": Term(distance, self.weight)}, shares=shares)
-
-    def _teach(self, teacher: nn.Module, images: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            logits: torch.Tensor = teacher.eval()(images)
-        return logits
-
-    def predictors(self, nets: nn.ModuleDict) -> Predictors:
-        return {"student": nets["student"]}
+    def distance(self, student: torch.Tensor, teacher: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+        return kd(student, teacher, temperature=self.temperature, valid=valid)

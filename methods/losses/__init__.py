@@ -6,7 +6,8 @@ Means are over the pixels of the *global* batch: with several ranks, sums and co
 from methods.losses.consistency import probability_distance
 from methods.losses.covariance import ClassCovariance, augmented_logits
 from methods.losses.cross_entropy import pixel_ce, pixel_ce_ohem, supervised_ce
-from methods.losses.distillation import kd
+from methods.losses.distillation import cwd, kd
+from methods.losses.granularity import image_semantic, region_content
 from methods.losses.grids import bilinear, nearest
 from methods.losses.pseudo_labels import agreement, confident, pseudo_label
 
@@ -16,11 +17,14 @@ __all__ = [
     "augmented_logits",
     "bilinear",
     "confident",
+    "cwd",
+    "image_semantic",
     "kd",
     "nearest",
     "pixel_ce",
     "pixel_ce_ohem",
     "probability_distance",
     "pseudo_label",
+    "region_content",
     "supervised_ce",
 ]

@@ -49,6 +49,7 @@ def confidence_of_a_fresh_network(share: float) -> float:
 
 
 TEACHER = apply(starting_point("supervised", "shapes", seed=5), overrides_of(SIZES, "test"))
+WIDE = apply(TEACHER, overrides_of({"net.encoder.width": 6}, "test"))
 # For each method its variants, and for each field a value other than the default. A field that is not here fails.
 VARIANTS: dict[str, dict[str, dict[str, object]]] = {
     "supervised": {"plain": {}},
@@ -72,6 +73,25 @@ VARIANTS: dict[str, dict[str, dict[str, object]]] = {
         "co-training": {"teaching": "none", "sda": None, "resolution": "image"},
     },
     "kd": {"plain": {"teachers": (TEACHER,)}, "two teachers": {"teachers": (TEACHER, TEACHER.replace(seed=1))}},
+    "cwd": {"plain": {"teachers": (TEACHER,)}, "two teachers": {"teachers": (TEACHER, WIDE)}},
+    "mgd": {
+        "plain": {"teachers": (TEACHER, WIDE)},
+        "a lone teacher": {"teachers": (TEACHER,)},
+        "as in the code": {
+            "teachers": (TEACHER, WIDE),
+            "teacher_mode": "train",
+            "image_reduction": "sum",
+            "cutmix": "boxes",
+            "on_padding": True,
+        },
+        "everything on everything": {
+            "teachers": (TEACHER, WIDE, TEACHER.replace(seed=1)),
+            "image_on": "both",
+            "region_on": "both",
+            "image_teacher": "all",
+            "region_teacher": "all",
+        },
+    },
     "pseudo_label": {"weak": {"pseudo": TEACHER}, "strong": {"pseudo": TEACHER, "strong": True}},
 }
 OTHER: dict[str, dict[str, object]] = {
@@ -104,12 +124,31 @@ OTHER: dict[str, dict[str, object]] = {
         "second_head": PSPNet(channels=12),
     },
     "kd": {"teachers": (TEACHER.replace(seed=1),), "weight": 7.0, "temperature": 3.0, "on_unlabeled": False},
+    "cwd": {"teachers": (TEACHER.replace(seed=1),), "weight": 7.0, "temperature": 3.0, "on_unlabeled": False},
+    "mgd": {
+        "teachers": (WIDE, TEACHER),
+        "teacher_mode": "train",
+        "weight_pixel": 7.0,
+        "weight_image": 7.0,
+        "weight_region": 7.0,
+        "pixel_on": "labeled",
+        "image_on": "both",
+        "region_on": "labeled",
+        "image_teacher": "last",
+        "region_teacher": "all",
+        "image_reduction": "sum",
+        "regions": (3, 5),
+        "cutmix": "boxes",
+        "on_padding": True,
+    },
     "pseudo_label": {"pseudo": TEACHER.replace(seed=2), "weight": 7.0, "strong": True},
 }
 # A fresh teacher gives every class about 1/6: here half of its pixels are confident.
 BASE: dict[str, dict[str, object]] = {
     "cutmix_seg": {"threshold": confidence_of_a_fresh_network(0.5)},
     "kd": {"teachers": (TEACHER,)},
+    "cwd": {"teachers": (TEACHER,)},
+    "mgd": {"teachers": (TEACHER, WIDE)},
     "pseudo_label": {"pseudo": TEACHER},
     "mkd": {
         "threshold_teachers": confidence_of_a_fresh_network(0.5),
@@ -120,6 +159,8 @@ BASE: dict[str, dict[str, object]] = {
         ),  # running statistics of a fresh network leave its features hardly any spread
     },
 }
+# Teachers that were never trained outvote the labels of MGD, whose pseudo-labels are hard and count like them.
+MEMORISES: dict[str, dict[str, object]] = {"mgd": {"weight_pixel": 0.1, "weight_region": 1.0}}
 CASES = [(name, variant) for name in METHODS for variant in VARIANTS[name]]
 
 
@@ -273,8 +314,8 @@ def test_it_memorises_four_images(name: str, variant: str) -> None:
         "data.split.labeled": "4",
         "net.encoder.width": 16,
     }
-    made = apply(experiment(name, VARIANTS[name][variant]), overrides_of(changes, "test"))
-    of = training(made)
+    method = VARIANTS[name][variant] | MEMORISES.get(name, {})
+    of = training(apply(experiment(name, method), overrides_of(changes, "test")))
     losses = trace(of, 100)
     labeled = on_device(of.plan.micro_batch(0, 0), of.plan.views, of.recipe.augment, device=of.device).labeled
     student = copy.deepcopy(next(net for net in of.nets.values() if next(net.parameters()).requires_grad)).train()

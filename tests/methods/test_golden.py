@@ -20,8 +20,21 @@ from assay.training.loop import Training
 from methods import METHODS
 
 GOLDEN = Path(__file__).with_name("golden.json")
+TEACHERS = (small("supervised", seed=5), small("supervised", seed=6, net__encoder__width=6))
 VARIANTS: dict[str, tuple[str, dict[str, object]]] = {name: (name, {}) for name in METHODS} | {
     "kd": ("kd", {"method__teachers": (small("supervised", seed=5),), "method__temperature": 2.0}),
+    "cwd": ("cwd", {"method__teachers": (small("supervised", seed=5),)}),
+    "mgd": ("mgd", {"method__teachers": TEACHERS}),
+    "mgd, as in the code": (
+        "mgd",
+        {
+            "method__teachers": TEACHERS,
+            "method__teacher_mode": "train",
+            "method__image_reduction": "sum",
+            "method__cutmix": "boxes",
+            "method__on_padding": True,
+        },
+    ),
     "pseudo_label": ("pseudo_label", {"method__pseudo": small("supervised", seed=5)}),
     "cps + cutmix": ("cps", {"method__cutmix": "boxes"}),
     "mkd, everything on": (

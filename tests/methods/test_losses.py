@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from methods.ema import ema_update, teacher_of
-from methods.losses import agreement, kd, pixel_ce, pixel_ce_ohem, probability_distance, pseudo_label
+from methods.losses import agreement, cwd, kd, pixel_ce, pixel_ce_ohem, probability_distance, pseudo_label
 
 IGNORE = 255
 
@@ -138,6 +138,45 @@ def test_kd_is_the_scaled_kl_divergence_of_softened_predictions_over_the_pixels_
         torch.autograd.grad(kd(logits, teacher, temperature=temperature), teacher)
     everywhere = kd(logits, teacher, temperature=temperature)
     assert torch.equal(everywhere, kd(logits, teacher, temperature=temperature, valid=torch.ones_like(valid)))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+@pytest.mark.parametrize("padded", [False, True])
+def test_cwd_is_the_scaled_kl_divergence_of_softened_channels_over_positions(temperature: float, padded: bool) -> None:
+    logits, teacher = example()[0], example(seed=1)[0]
+    valid = torch.ones(2, 4, 5, dtype=torch.bool)
+    if padded:
+        valid[1, :, 3:] = False
+    losses = []
+    for b in range(2):
+        for c in range(3):
+            p, q = ((each[b, c][valid[b]] / temperature).softmax(0) for each in (teacher.detach(), logits))
+            losses.append(sum(p[at] * (p[at].log() - q[at].log()) for at in range(len(p))))
+    slow = temperature**2 / (2 * 3) * sum(losses)
+    fast = cwd(logits, teacher, temperature=temperature, valid=valid if padded else None)
+    assert_same(fast, slow, logits)
+
+
+def test_cwd_by_hand() -> None:
+    # The teacher's channel attends to its positions by 3/4 and 1/4, the student's by halves.
+    student, teacher = torch.zeros(1, 1, 1, 2), torch.tensor([[[[math.log(9), 0.0]]]])
+    divergence = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
+    assert cwd(student, teacher, temperature=2.0).item() == pytest.approx(4 * divergence)
+
+
+def test_cwd_gives_the_teacher_no_gradient_and_nothing_but_padding_a_differentiable_zero() -> None:
+    logits, teacher = example()[0], example(seed=1)[0]
+    with pytest.raises(RuntimeError):
+        torch.autograd.grad(cwd(logits, teacher, temperature=4.0), teacher)
+    nothing = cwd(logits, teacher, temperature=4.0, valid=torch.zeros(2, 4, 5, dtype=torch.bool))
+    assert nothing.item() == 0
+    assert torch.equal(torch.autograd.grad(nothing, logits)[0], torch.zeros_like(logits))
+
+
+def test_cwd_is_never_computed_below_single_precision() -> None:
+    logits, teacher = example()[0], example(seed=1)[0]
+    assert cwd(logits, teacher, temperature=4.0).dtype == torch.float64
+    assert cwd(logits.bfloat16(), teacher.bfloat16(), temperature=4.0).dtype == torch.float32
 
 
 @pytest.mark.parametrize("buffers", [False, True])

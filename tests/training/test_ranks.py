@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from helpers import QUIET, small
+from helpers import QUIET, fresh_weights, small
 
 from assay.data.batch import Batch
 from assay.errors import UserError
@@ -40,7 +40,8 @@ class Keep:
 def first_steps(method: str, changes: dict[str, object]) -> tuple[list[float], list[torch.Tensor]]:
     """Losses and final weights and buffers."""
     torch.set_num_threads(1)
-    of = Training(resolve(small(method, **changes), Places()), places=Places(), runtime=QUIET)
+    resolved = resolve(small(method, **changes), Places())
+    of = Training(resolved, places=Places(), runtime=QUIET, read_weights=fresh_weights(resolved))
     keep = Keep()
     of.run(keep)
     return keep.losses, [value.clone() for value in of.nets.state_dict().values()]
@@ -117,6 +118,35 @@ def two_ranks(method: str, changes: dict[str, object], folder: Path):
                 "recipe__precision": "float64",
                 "method__threshold_teachers": 0.2,
                 "method__fda": FDA(full=True, train_weight=True),
+            },
+            1e-8,
+        ),
+        (
+            "cwd",
+            {"recipe__steps": 3, "recipe__precision": "float64", "method__teachers": (small("supervised", seed=5),)},
+            1e-8,
+        ),
+        (
+            "mgd",
+            {
+                "recipe__steps": 3,
+                "recipe__precision": "float64",
+                "recipe__augment__scales": (0.5, 0.9),
+                "method__teachers": (small("supervised", seed=5), small("supervised", seed=6)),
+                "method__image_on": "both",
+                "method__region_on": "both",
+            },
+            1e-8,
+        ),
+        (
+            "mgd",
+            {
+                "recipe__steps": 3,
+                "recipe__precision": "float64",
+                "method__teachers": (small("supervised", seed=5),),
+                "method__teacher_mode": "train",
+                "method__image_reduction": "sum",
+                "method__cutmix": "boxes",
             },
             1e-8,
         ),

@@ -1,0 +1,31 @@
+"""Channel-wise distillation (Shu et al., ICCV 2021) from trained teachers."""
+
+from __future__ import annotations
+
+import torch
+
+from assay.values import param
+from methods.distillation import Distillation
+from methods.losses import cwd
+
+
+class CWD(Distillation):
+    """L = CE(f(x_l), y) + w · Σ_k T²/C · Σ_c KL(softmax_hw(f_k(x)_c / T) || softmax_hw(f(x)_c / T)), mean over images.
+
+    The softmax is over the positions of each class's logits: what a class attends to, not which class a pixel is.
+    T = 4 and w = 3 are those of the authors' code for logits. What differs from it:
+    - logits are compared at the images' resolution, where student and teachers of any strides meet;
+    - padding takes no part in the softmax.
+    MGD's paper has this and KD as baselines "on our complementary teacher models" and does not say how two teachers
+    combine, nor whether unlabelled images take part (of distillation before it, it says that it was made for labelled
+    ones): here distances are added, and `on_unlabeled` is on, as in KD, so that the two differ in nothing else.
+    """
+
+    name = "cwd"
+    version = 1
+
+    weight: float = param(default=3.0, low=0, help="weight w of the distillation")
+    temperature: float = param(default=4.0, above=0, help="temperature T of both softmaxes")
+
+    def distance(self, student: torch.Tensor, teacher: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+        return cwd(student, teacher, temperature=self.temperature, valid=valid)
