@@ -36,7 +36,7 @@ class ParameterLayout:
     low: float | None = None
     high: float | None = None
     options: tuple[str, ...] = ()  # as `--set` takes them
-    paper: float | str | None = None  # the paper's value, where it has one
+    paper: float | str | None = None  # the paper's value, where it has one; of options, one of them
     where: str = ""  # when it is searched at all: "if method = cps"
 
 
