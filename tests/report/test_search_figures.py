@@ -133,6 +133,14 @@ def test_an_axis_of_options_has_their_names_and_one_with_log_its_powers(drawn: l
     assert {"0.01", "0.1", "1"} <= set(texts(named(drawn, "slice.1.method.weight")))
 
 
+def test_a_figures_file_has_a_plain_name_whatever_its_parameter_is_called(searched: Search) -> None:
+    renamed = dataclasses.replace(LAYOUT.parameters[0], path="method.threshold | a/b")
+    layout = dataclasses.replace(LAYOUT, parameters=(renamed,))
+    trials = searched.trials.rename(columns={"method.threshold": renamed.path})
+    (figure,) = search_slices(layout, read(layout, trials))
+    assert figure.name == "search.slice.1.method.threshold-a-b"
+
+
 def test_two_objectives_have_a_front_with_the_numbers_of_its_trials(traded: Search) -> None:
     figure = named(draw(traded), "pareto")
     assert {str(each.number) for each in traded.study.best_trials} <= set(texts(figure))

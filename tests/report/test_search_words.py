@@ -14,7 +14,7 @@ from report.searched import COST, LAYOUT, MIOU, Search
 from assay.overrides import Override, apply
 from assay.report.search_layout import ParameterLayout
 from assay.report.search_trials import best, read
-from assay.report.search_words import counts, set_line, settings, space, worth
+from assay.report.search_words import counts, set_line, settings, space, untyped, worth
 from assay.values import Value, param
 
 
@@ -44,9 +44,9 @@ PARAMETERS = (
     ParameterLayout(path="boxes", kind="int"),
     ParameterLayout(path="kind", kind="choice", options=("cps", "mean & 'teacher'", "a=b $HOME")),
     ParameterLayout(path="on_labeled", kind="choice", options=("True", "False")),
-    ParameterLayout(path="inner", kind="choice", options=("none", "inner")),
-    ParameterLayout(path="inner.share", kind="float", where="if inner = inner"),
-    ParameterLayout(path="crop", kind="choice", options=("32,32", "(64, 48)")),
+    ParameterLayout(path="inner", kind="choice", options=("off", "on"), texts=("none", "inner")),
+    ParameterLayout(path="inner.share | on", target="inner.share", kind="float", where="if inner = on"),
+    ParameterLayout(path="crop", kind="choice", options=("small", "wide"), texts=("32,32", "(64, 48)")),
 )
 
 
@@ -54,7 +54,7 @@ def again(line: dict[str, object]) -> Described:
     """A configuration that went through a column, the flags and a shell."""
     layout = dataclasses.replace(LAYOUT, parameters=PARAMETERS)
     frame = pd.DataFrame([{"trial": 0, "seed": 0, "state": "complete", "objective/miou": 0.5, **line}])
-    words = shlex.split(set_line(read(layout, frame)[0]))
+    words = shlex.split(set_line(layout, read(layout, frame)[0]))
     assert words[::2] == ["--set"] * (len(words) // 2)
     return apply(Described(), [Override.parse(text) for text in words[1::2]])
 
@@ -71,13 +71,29 @@ def test_the_flags_give_options_again_through_a_shell(kind: str) -> None:
 
 
 def test_the_flags_give_parts_yes_and_no_and_pairs_again() -> None:
-    found = again({"inner": "inner", "inner.share": 0.1, "on_labeled": False, "crop": "(64, 48)"})
+    found = again({"inner": "on", "inner.share | on": 0.1, "on_labeled": False, "crop": "wide"})
     assert found == Described(inner=Inner(share=0.1), on_labeled=False, crop=(64, 48))
-    assert again({"inner": None, "on_labeled": True}) == Described()
+    assert again({"inner": "off", "on_labeled": True, "crop": "small"}) == Described(crop=(32, 32))
+
+
+def test_what_no_flag_can_say_is_named() -> None:
+    teacher = ParameterLayout(path="teacher", kind="choice", options=("deep", "none"), texts=(None, "none"))
+    layout = dataclasses.replace(LAYOUT, parameters=(teacher, PARAMETERS[0]))
+    lines = [
+        {"trial": at, "seed": 0, "state": "complete", "teacher": option, "weight": 0.5}
+        for at, option in enumerate(teacher.options)
+    ]
+    deep, none = read(layout, pd.DataFrame(lines))
+    assert set_line(layout, deep) == "--set weight=0.5"
+    assert untyped(layout, deep) == "No flag can say teacher: write it in a script."
+    assert set_line(layout, none) == "--set teacher=none --set weight=0.5"
+    assert untyped(layout, none) == ""
 
 
 def test_a_part_that_was_not_active_takes_no_flag(searched: Search) -> None:
-    lines = {each.settings["method.kind"]: set_line(each) for each in read(searched.layout, searched.trials)}
+    lines = {
+        each.settings["method.kind"]: set_line(searched.layout, each) for each in read(searched.layout, searched.trials)
+    }
     assert "momentum" not in lines["cps"]
     assert "momentum" in lines["mean & teacher"]
 

@@ -99,6 +99,18 @@ def test_only_completed_trials_count() -> None:
     pd.testing.assert_frame_equal(importances(study, ["miou"])[0], before)
 
 
+def test_a_configuration_that_was_proposed_again_counts_once() -> None:
+    study = drawn(12, lambda a, b: a)
+    before = importances(study, ["miou"])[0]
+    first = study.trials[0]
+    study.add_trial(
+        create_trial(
+            params=first.params, distributions=first.distributions, values=first.values, user_attrs={"repeats": 0}
+        )
+    )
+    pd.testing.assert_frame_equal(importances(study, ["miou"])[0], before)
+
+
 def test_few_completed_trials_say_nothing_and_why() -> None:
     frame, said = importances(drawn(LEAST - 1, lambda a, b: a), ["miou"])
     assert frame.empty
