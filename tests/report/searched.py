@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable
 from typing import Any
 
 import optuna
@@ -158,8 +157,3 @@ def _lines(
         }
         for seed in SEEDS
     ]
-
-
-def reading(search: Search, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Search:
-    """The search with other trials."""
-    return dataclasses.replace(search, trials=change(search.trials))

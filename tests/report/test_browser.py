@@ -91,6 +91,18 @@ def test_the_page_never_scrolls_sideways_and_nothing_is_cut(
     assert found["ground"] == "rgb({}, {}, {})".format(*GROUND)
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_of_a_search_never_scrolls_sideways_and_nothing_is_cut(
+    chromium: str, search_page: str, tmp_path: Path, width: int
+) -> None:
+    found = measure(chromium, tmp_path, search_page, width)
+    assert found["width"] == found["scrolled"] == width
+    assert found["escaping"] == []
+    assert found["cut"] == []
+    assert len(found["figures"]) == 9
+    assert min(found["texts"]) >= 9
+
+
 def test_a_wide_table_scrolls_in_its_own_frame_on_a_phone(chromium: str, page: str, tmp_path: Path) -> None:
     assert measure(chromium, tmp_path, page, 390)["scrolling"] >= 2
 

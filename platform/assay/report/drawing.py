@@ -9,13 +9,14 @@ import dataclasses
 import io
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
 # Okabe and Ito's colours, which differ for every kind of colour vision; yellow and black are left out because one
 # cannot be seen on white and the other on black.
@@ -83,6 +84,17 @@ def paint(
             entries.values(), entries.keys(), loc="outside lower left", ncols=legend_columns, borderaxespad=0.2
         )
         return description, _described(_bytes(canvas), title, description)
+
+
+def spread(axes: Axes, values: Sequence[float]) -> None:
+    """An x axis on which values of different size can be told apart."""
+    if min(values) > 0 and max(values) > 8 * min(values):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def _bytes(canvas: Canvas) -> str:

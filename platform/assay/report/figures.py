@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import EngFormatter
 
 from assay.report.cells import Cell, FilledTable
 from assay.report.curves import Curve, Logged, by_key, supervised_loss, validation_miou
-from assay.report.drawing import COLORS, DASHES, MARKERS, MUTED, Figure, paint
+from assay.report.drawing import COLORS, DASHES, MARKERS, MUTED, Figure, paint, spread
 from assay.report.verdict import verdict
 from assay.report.words import INTERVAL, number, ours
 
@@ -167,13 +167,7 @@ def _against_cost(title: str, label: str, cells: tuple[Cell, ...]) -> tuple[str,
         for (index, cell), cost in zip(shown, costs, strict=True):
             look = {"color": _look(index)[0], "marker": MARKERS[index % len(MARKERS)]}
             _point(axes, cell, cost, cell.row, **look, vertical=True)
-        if max(costs) > 8 * min(costs):
-            axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.xaxis.set_minor_locator(NullLocator())
-        else:
-            axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        spread(axes, costs)
         axes.set_xlabel("multiply-adds per image")
         axes.set_ylabel("mIoU (%)")
         axes.margins(x=0.12)

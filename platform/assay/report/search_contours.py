@@ -80,7 +80,7 @@ def _frame(axes: Axes, name: Literal["x", "y"], parameter: ParameterLayout, plac
     axes.set(**{f"{name}lim": (low - around, high + around), f"{name}label": parameter.path})
     own = axes.xaxis if name == "x" else axes.yaxis
     if parameter.log:
-        subs = (1.0,) if high - low > 3 else (1.0, 2.0, 5.0)
+        subs = (1.0,) if high - low > 2 else (1.0, 2.0, 5.0)
         ticks = LogLocator(subs=subs).tick_values(10**low, 10**high)
         shown = [tick for tick in ticks if low - around <= math.log10(tick) <= high + around]
         own.set_ticks([math.log10(tick) for tick in shown], [f"{tick:g}" for tick in shown])

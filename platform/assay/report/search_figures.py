@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from assay.report.drawing import COLORS, MUTED, Figure, paint
+from assay.report.drawing import COLORS, MUTED, Figure, paint, spread
 from assay.report.search_layout import ObjectiveLayout, SearchLayout
 from assay.report.search_trials import Trial, front
 from assay.report.search_words import axis, counts, named, reached, scaled, worth
@@ -211,7 +211,7 @@ def _pareto(layout: SearchLayout, trials: Sequence[Trial]) -> Figure | None:
         scatter(axes, points)
         for x, y, trial in joined:
             axes.annotate(str(trial.number), (x, y), xytext=(3, 4), textcoords="offset points", fontsize=8)
-        spread_axis(axes, [x for x, _, _ in points])
+        spread(axes, [x for x, _, _ in points])
         axes.set_xlabel(axis(across))
         axes.set_ylabel(axis(up))
         axes.margins(0.1)
@@ -220,14 +220,3 @@ def _pareto(layout: SearchLayout, trials: Sequence[Trial]) -> Figure | None:
     said = (f"trial {each.number}: {reached(layout, each, 0)} at {reached(layout, each, 1)}" for each in best)
     description, svg = paint(title, f"The front: {'; '.join(said)}", title, 2.8, draw, legend_columns=2)
     return Figure(name="search.pareto", group="Pareto front", title=title, description=description, svg=svg)
-
-
-def spread_axis(axes: Axes, values: Sequence[float]) -> None:
-    """A scale on which values of different size can be told apart."""
-    if min(values) > 0 and max(values) > 8 * min(values):
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_minor_locator(NullLocator())
-    else:
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))

@@ -12,7 +12,7 @@ from assay.report.markup import Markup, element, join, scrolling
 from assay.report.search_layout import ParameterLayout, SearchLayout
 from assay.report.search_sections import appendix, losses, trials_table, weighing
 from assay.report.search_trials import STATES, Trial, front
-from assay.report.search_words import CHOSEN, axis, how, named, reached, set_line, setting, settings, space
+from assay.report.search_words import CHOSEN, axis, how, named, reached, set_line, setting, settings, space, untyped
 from assay.report.shell import document, figure_groups
 
 
@@ -56,7 +56,7 @@ def _anchor(name: str) -> str:
 def _opening(layout: SearchLayout, trials: Sequence[Trial], sections: Sequence[str]) -> Iterable[Markup]:
     yield element("p", f"{layout.name} · search · profile {layout.profile}", class_="eyebrow")
     yield element("h1", layout.title)
-    warning = f"Not the paper’s setting: {layout.differs}. " if layout.differs else ""
+    warning = f"Not the paper’s setting: {layout.differs.rstrip('.')}. " if layout.differs else ""
     if warning or layout.profile_note:
         yield element(
             "p", element("strong", warning), layout.profile_note, class_="note warning" if warning else "note"
@@ -109,7 +109,16 @@ def _found(layout: SearchLayout, trials: Sequence[Trial], best: Sequence[Trial])
         element("p", spread, class_="caption under"),
         element("p", CHOSEN, class_="note") if len(trials) > 1 else None,
         element("h3", "To run it again" if len(best) == 1 else "To run them again"),
-        *(join(element("p", f"{named(each)}:", class_="caption"), element("pre", set_line(each))) for each in best),
+        *(_flags(layout, each) for each in best),
+    )
+
+
+def _flags(layout: SearchLayout, trial: Trial) -> Markup:
+    missing = untyped(layout, trial)
+    return join(
+        element("p", f"{named(trial)}:", class_="caption"),
+        element("pre", set_line(layout, trial)),
+        element("p", missing, class_="caption under") if missing else None,
     )
 
 

@@ -30,13 +30,15 @@ class ObjectiveLayout:
 class ParameterLayout:
     """One dimension of the space: a range or some options."""
 
-    path: str  # its column among the trials, and what `--set` takes
+    path: str  # its column among the trials, and its name in the report
+    target: str = ""  # the path that `--set` takes, where the column has another name
     kind: Literal["float", "int", "choice"]
     log: bool = False
     low: float | None = None
     high: float | None = None
-    options: tuple[str, ...] = ()  # as `--set` takes them
-    paper: float | str | None = None  # the paper's value, where it has one
+    options: tuple[str, ...] = ()
+    texts: tuple[str | None, ...] = ()  # what `--set` takes for each option, where not the option; None: no text can
+    paper: float | str | None = None  # the paper's value, where it has one; of options, one of them
     where: str = ""  # when it is searched at all: "if method = cps"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -49,7 +50,7 @@ def _slice(layout: SearchLayout, trials: Sequence[Trial], index: int, parameter:
     said = f"{space(parameter)}; the paper’s {setting(parameter.paper)}; {_best(layout, points, index)}"
     description, svg = paint(title, said, parameter.where or parameter.path, 2.3, draw, legend_columns=2)
     group = "By parameter" if len(layout.objectives) == 1 else f"{objective.label} by parameter"
-    name = f"search.slice.{index + 1}.{parameter.path}"
+    name = f"search.slice.{index + 1}.{re.sub(r'[^A-Za-z0-9._-]+', '-', parameter.path)}"  # a file's, too
     return Figure(name=name, group=group, title=title, description=description, svg=svg)
 
 

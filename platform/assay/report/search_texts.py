@@ -12,7 +12,7 @@ from rich.text import Text
 
 from assay.report.search_layout import ParameterLayout, SearchLayout
 from assay.report.search_trials import Trial, front, read
-from assay.report.search_words import CHOSEN, counts, how, named, reached, set_line, setting, settings, space
+from assay.report.search_words import CHOSEN, counts, how, named, reached, set_line, setting, settings, space, untyped
 
 
 def summary(layout: SearchLayout, trials: pd.DataFrame, *, width: int = 100) -> str:
@@ -23,7 +23,7 @@ def summary(layout: SearchLayout, trials: pd.DataFrame, *, width: int = 100) -> 
     console = Console(file=buffer, width=width, color_system=None, highlight=False, soft_wrap=False)
     console.print(Text(f"{layout.name}  {layout.title}"))
     if layout.differs:
-        console.print(Text(f"Not the paper’s setting: {layout.differs}."))
+        console.print(Text(f"Not the paper’s setting: {layout.differs.rstrip('.')}."))
     console.print(Text(f"{counts(known)} · {how(layout)}"))
     console.print("", _space(layout, best), "", sep="\n")
     for line in _found(layout, known, best):
@@ -57,7 +57,9 @@ def _found(layout: SearchLayout, trials: Sequence[Trial], best: Sequence[Trial])
         return
     for trial in best:
         yield f"{'best' if len(best) == 1 else 'front'}: {_values(layout, trial)} ({named(trial)})"
-        yield f"  {set_line(trial)}"
+        yield f"  {set_line(layout, trial)}"
+        if untyped(layout, trial):
+            yield untyped(layout, trial)
     for trial in trials:
         if trial.origin == "paper" and trial not in best:
             yield f"the paper’s values: {_values(layout, trial)} (trial {trial.number}, {trial.state})"

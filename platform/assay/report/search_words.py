@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from assay.report.search_layout import ObjectiveLayout, ParameterLayout, SearchLayout
 from assay.report.search_trials import STATES, Setting, Trial
@@ -68,13 +68,29 @@ def settings(parameter: ParameterLayout, trials: Sequence[Trial]) -> str:
     return " to ".join(dict.fromkeys(setting(end) for end in (ends[0], ends[-1]))) if ends else NONE
 
 
-def set_line(trial: Trial) -> str:
+def set_line(layout: SearchLayout, trial: Trial) -> str:
     """The flags that give a configuration again, to the last digit."""
-    return " ".join(f"--set {shlex.quote(f'{path}={_exact(value)}')}" for path, value in trial.settings.items())
+    typed = ((target, text) for target, text in _typed(layout, trial) if text is not None)
+    return " ".join(f"--set {shlex.quote(f'{target}={text}')}" for target, text in typed)
 
 
-def _exact(value: Setting) -> str:
-    return value if isinstance(value, str) else repr(value)
+def untyped(layout: SearchLayout, trial: Trial) -> str:
+    """What no flag can say of a configuration, as a sentence; empty where the flags say all."""
+    missing = [target for target, text in _typed(layout, trial) if text is None]
+    return f"No flag can say {', '.join(missing)}: write it in a script." if missing else ""
+
+
+def _typed(layout: SearchLayout, trial: Trial) -> Iterable[tuple[str, str | None]]:
+    """Paths and what a command line has behind them."""
+    for each in layout.parameters:
+        if each.path in trial.settings:
+            yield each.target or each.path, _text(each, trial.settings[each.path])
+
+
+def _text(parameter: ParameterLayout, value: Setting) -> str | None:
+    if not isinstance(value, str):
+        return repr(value)
+    return dict(zip(parameter.options, parameter.texts, strict=True)).get(value) if parameter.texts else value
 
 
 def counts(trials: Sequence[Trial]) -> str:

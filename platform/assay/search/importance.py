@@ -58,10 +58,11 @@ def _values(study: Study, ended: Sequence[FrozenTrial], index: int, space: Mappi
 
 
 def _completed(study: Study) -> list[FrozenTrial]:
-    """The trials that were trained to their end; pruned ones have no value to explain."""
+    """The trials that were trained to their end, each configuration once; pruned ones have no value to explain."""
     from optuna.trial import TrialState
 
-    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return [each for each in ended if "repeats" not in each.user_attrs]
 
 
 def _left_out(partial: Sequence[str]) -> list[str]:

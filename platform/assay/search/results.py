@@ -61,13 +61,16 @@ def _parameter(parameter: Parameter) -> ParameterLayout:
     if isinstance(domain, Choice):
         return ParameterLayout(
             path=parameter.name,
+            target=parameter.path,
             kind="choice",
             options=tuple(str(each) for each in domain.labels),
+            texts=tuple(_typed(domain.value(each)) for each in domain.labels),
             paper=None if paper is None else str(paper),
             where=where,
         )
     return ParameterLayout(
         path=parameter.name,
+        target=parameter.path,
         kind="int" if isinstance(domain, Int) else "float",
         log=domain.log,
         low=domain.low,
@@ -75,6 +78,16 @@ def _parameter(parameter: Parameter) -> ParameterLayout:
         paper=None if paper is None else float(paper),
         where=where,
     )
+
+
+def _typed(value: Any) -> str | None:
+    """What a command line has for a value; None where it has nothing, as for a teacher."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    inner = [_typed(each) for each in value] if isinstance(value, tuple) else [None]
+    return None if None in inner else ",".join(map(str, inner))
 
 
 def trials(
