@@ -12,7 +12,7 @@ from assay.report.markup import Markup, element, join, scrolling
 from assay.report.search_layout import ParameterLayout, SearchLayout
 from assay.report.search_sections import appendix, losses, trials_table, weighing
 from assay.report.search_trials import STATES, Trial, front
-from assay.report.search_words import CHOSEN, axis, how, named, reached, set_line, setting, settings, space, untyped
+from assay.report.search_words import CHOSEN, axis, command_line, how, named, reached, setting, settings, space, untyped
 from assay.report.shell import document, figure_groups
 
 
@@ -117,7 +117,7 @@ def _flags(layout: SearchLayout, trial: Trial) -> Markup:
     missing = untyped(layout, trial)
     return join(
         element("p", f"{named(trial)}:", class_="caption"),
-        element("pre", set_line(layout, trial)),
+        element("pre", command_line(layout, trial)),
         element("p", missing, class_="caption under") if missing else None,
     )
 

@@ -54,6 +54,7 @@ class SearchLayout:
     sampler: str
     pruner: str
     seeds: tuple[int, ...]  # that every configuration is trained with
+    command: str = ""  # what trains the cell that it starts from; with a configuration's flags, that configuration
     objectives: tuple[ObjectiveLayout, ...]
     parameters: tuple[ParameterLayout, ...]
 

@@ -12,7 +12,18 @@ from rich.text import Text
 
 from assay.report.search_layout import ParameterLayout, SearchLayout
 from assay.report.search_trials import Trial, front, read
-from assay.report.search_words import CHOSEN, counts, how, named, reached, set_line, setting, settings, space, untyped
+from assay.report.search_words import (
+    CHOSEN,
+    command_line,
+    counts,
+    how,
+    named,
+    reached,
+    setting,
+    settings,
+    space,
+    untyped,
+)
 
 
 def summary(layout: SearchLayout, trials: pd.DataFrame, *, width: int = 100) -> str:
@@ -57,7 +68,7 @@ def _found(layout: SearchLayout, trials: Sequence[Trial], best: Sequence[Trial])
         return
     for trial in best:
         yield f"{'best' if len(best) == 1 else 'front'}: {_values(layout, trial)} ({named(trial)})"
-        yield f"  {set_line(layout, trial)}"
+        yield f"  {command_line(layout, trial)}"
         if untyped(layout, trial):
             yield untyped(layout, trial)
     for trial in trials:

@@ -74,6 +74,11 @@ def set_line(layout: SearchLayout, trial: Trial) -> str:
     return " ".join(f"--set {shlex.quote(f'{target}={text}')}" for target, text in typed)
 
 
+def command_line(layout: SearchLayout, trial: Trial) -> str:
+    """The flags behind the command that takes them."""
+    return " ".join(filter(None, (layout.command, set_line(layout, trial))))
+
+
 def untyped(layout: SearchLayout, trial: Trial) -> str:
     """What no flag can say of a configuration, as a sentence; empty where the flags say all."""
     missing = [target for target, text in _typed(layout, trial) if text is None]

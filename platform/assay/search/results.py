@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -46,12 +47,31 @@ def layout(configurations: Configurations, objectives: tuple[Objective, ...]) ->
         sampler=f"{search.sampler}, seed {search.sampler_seed}",
         pruner=said,
         seeds=configurations.choice.seeds,
+        command=_command(configurations),
         objectives=tuple(
             ObjectiveLayout(name=each.name, label=each.label, direction=each.direction, percent=each.percent)
             for each in objectives
         ),
         parameters=tuple(_parameter(each) for each in configurations.parameters),
     )
+
+
+def _command(configurations: Configurations) -> str:
+    """What trains the cell that the search starts from."""
+    search, choice = configurations.search, configurations.choice
+    flags = {
+        "--profile": [configurations.profile.name],
+        "--tables": [search.table],
+        "--rows": [search.row],
+        "--columns": [configurations.setting.column],
+        "--seeds": [str(seed) for seed in choice.seeds],
+    }
+    words = [
+        "python",
+        f"studies/{search.study.name}.py",
+        *(each for flag, said in flags.items() for each in (flag, *said)),
+    ]
+    return shlex.join([*words, *(part for each in choice.overrides for part in ("--set", f"{each.path}={each.value}"))])
 
 
 def _parameter(parameter: Parameter) -> ParameterLayout:

@@ -122,6 +122,7 @@ def _seeds(
 ) -> Iterator[Cell]:
     """A cell for each seed; those of a row without other experiments inside differ in nothing else."""
     changes = _on_top(_changes(table, row, column, profile), more)
+    changes = _what_stays(changes, {each.path: each.value for each in choice.overrides})
     origin = f"{table.name}, row {row.label!r}"
     made: Experiment | None = None
     for seed in choice.seeds or profile.seeds:
@@ -190,8 +191,13 @@ def _changes(table: Table, row: Row, column: str, profile: Profile) -> dict[str,
 
 def _on_top(changes: Changes, more: Changes) -> dict[str, Any]:
     """`more` over `changes`, of which those below a part that is replaced by another one mean nothing any more."""
-    replaced = tuple(f"{path}." for path, value in more.items() if path not in changes or changes[path] != value)
-    return {path: value for path, value in changes.items() if not path.startswith(replaced)} | dict(more)
+    return _what_stays(changes, more) | dict(more)
+
+
+def _what_stays(changes: Changes, replaced: Changes) -> dict[str, Any]:
+    """Changes but for those below a part in whose place another one comes: a weight of another method."""
+    others = tuple(f"{path}." for path, value in replaced.items() if path not in changes or changes[path] != value)
+    return {path: value for path, value in changes.items() if not path.startswith(others)}
 
 
 def paper_number(table: Table, row: Row, column: str) -> float | None:
