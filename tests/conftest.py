@@ -5,11 +5,16 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
 from assay.places import Places
 from assay.store.local import LocalStore
+
+# The same examples every time, however slow the machine is just then.
+hypothesis.settings.register_profile("assay", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("assay")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background of a script, the tests' own processes would inherit deafness to Ctrl-C.
