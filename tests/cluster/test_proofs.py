@@ -22,12 +22,13 @@ from assay.cluster.proofs import (
     write_nonce,
 )
 from assay.errors import UserError
+from assay.places import Places
 
 ROOT = Path(__file__).parents[2]
 
 
 def expected(out: Path, nonce: Nonce, **changes: object) -> Expectation:
-    found = Expectation(out=out, nonce_name=nonce.name, nonce_value=nonce.value, data_root=None, code=code_hash())
+    found = Expectation(out=out, nonce_name=nonce.name, nonce_value=nonce.value, places=None, code=code_hash())
     return dataclasses.replace(found, **changes)
 
 
@@ -37,7 +38,7 @@ def out(tmp_path: Path) -> Path:
 
 
 def test_a_worker_that_sees_everything_passes_after_the_expectation_travelled(out: Path, tmp_path: Path) -> None:
-    expectation = expected(out, write_nonce(out), data_root=str(tmp_path))
+    expectation = expected(out, write_nonce(out), places=Places(data=tmp_path))
     check(pickle.loads(pickle.dumps(expectation)))
 
 
@@ -73,7 +74,19 @@ def test_a_file_that_appears_late_is_waited_for(out: Path) -> None:
 def test_a_missing_data_root_is_refused_by_its_path(out: Path, tmp_path: Path) -> None:
     nonce = write_nonce(out)
     with pytest.raises(UserError, match=f"does not see {tmp_path / 'data'} .no such folder"):
-        check(expected(out, nonce, data_root=str(tmp_path / "data")))
+        check(expected(out, nonce, places=Places(data=tmp_path / "data")))
+
+
+def test_a_data_root_that_nobody_named_is_where_the_nodes_own_environment_says(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nonce = write_nonce(out)
+    monkeypatch.setenv("ASSAY_DATA", str(tmp_path / "the driver's"))
+    unnamed, named = Places.from_environment(), Places.from_environment(data=str(tmp_path / "the driver's"))
+    monkeypatch.setenv("ASSAY_DATA", str(tmp_path))
+    check(expected(out, nonce, places=unnamed))
+    with pytest.raises(UserError, match="does not see .*the driver's"):
+        check(expected(out, nonce, places=named))
 
 
 def test_other_code_is_refused_with_both_hashes(out: Path) -> None:

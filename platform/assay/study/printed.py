@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from assay.store.store import Store
@@ -55,6 +56,9 @@ def print_plan(
         f" {inputs} only trained for others), in {store.describe()}"
     )
     _print_states(plan, say)
+    for node, count in Counter(each.resolved.seen_by for each in plan.nodes.values()).items():
+        if node:
+            say(f"  {_count(count, 'experiment')} resolved on node {node}: this machine does not see what they name")
     for why, count in plan.unresolved.items():
         say(f"  {_count(count, 'cell')} unresolved here: {why}")
     todo = plan.to_run
