@@ -85,7 +85,7 @@ def test_a_data_root_that_nobody_named_is_where_the_nodes_own_environment_says(
     unnamed, named = Places.from_environment(), Places.from_environment(data=str(tmp_path / "the driver's"))
     monkeypatch.setenv("ASSAY_DATA", str(tmp_path))
     check(expected(out, nonce, places=unnamed))
-    with pytest.raises(UserError, match="does not see .*the driver's"):
+    with pytest.raises(UserError, match=r"does not see .*the driver's"):
         check(expected(out, nonce, places=named))
 
 

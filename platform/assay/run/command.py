@@ -62,5 +62,6 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
 def _planned(session: Session, cells: Sequence[Cell], found: Sequence[Resolved] = ()) -> Plan:
     """The plan as it is once what is to be trained again has been forgotten."""
     plan = make_plan(cells, session.store, session.places, found=found)
-    again = [node.key for node in plan.in_state("failed")] if session.asked.retry_failed else []
+    failed = plan.in_state("failed") if session.asked.retry_failed else []
+    again = [node.key for node in failed if not node.state.is_damaged]
     return as_if_forgotten(plan, [*again, *keys_of_rows(session.asked.force_row, cells, plan)])

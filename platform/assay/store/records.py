@@ -10,7 +10,7 @@ from typing import Any, Literal
 from assay.store import checkpoints
 from assay.store.claims import STALE_AFTER, Observer
 from assay.store.documents import line, parse, parse_lines, pretty
-from assay.store.store import Store
+from assay.store.store import DamagedDocument, Store
 
 EXPERIMENT = "experiment.json"  # the experiment, resolved, and what it was run with
 METRICS = "metrics.jsonl"  # one line per logged step
@@ -29,6 +29,7 @@ class State:
     name: Literal["absent", "done", "failed", "running", "interrupted"]
     detail: str = ""
     silent_ends: int = 0  # of an interrupted one: see `silent_ends`
+    is_damaged: bool = False  # of a failed one: a document is, and `detail` says which and what helps
 
 
 def write_experiment(store: Store, key: str, document: Mapping[str, Any]) -> None:
@@ -142,16 +143,23 @@ def clear_errors_of_ranks(store: Store, key: str) -> None:
 
 
 def state(store: Store, key: str, *, observer: Observer | None = None, stale_after: float = STALE_AFTER) -> State:
-    """How far a key is.
+    """How far a key is; one of which a document is damaged is failed for as long as that lies there.
 
     The claim of a process on another machine counts as living unless `observer` has seen it stand still.
     """
+    try:
+        return _state(store, key, observer or Observer(), stale_after)
+    except DamagedDocument as damage:
+        return State("failed", str(damage), is_damaged=True)
+
+
+def _state(store: Store, key: str, observer: Observer, stale_after: float) -> State:
     names = store.names(key)
     if not names:
         return State("absent")
     if RESULT in names and read_json(store, key, RESULT) is not None:
         return State("done")
-    claim, free = (observer or Observer()).look(store, key, stale_after=stale_after)
+    claim, free = observer.look(store, key, stale_after=stale_after)
     if claim is not None and not free:
         return State("running", claim.describe())
     failure = _final_failure(store, key)
