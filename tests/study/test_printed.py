@@ -12,7 +12,7 @@ from helpers import small
 from assay.places import Places
 from assay.presets import quick
 from assay.resolve import resolve
-from assay.store import records
+from assay.store import checkpoints, records
 from assay.store.local import LocalStore
 from assay.study import Like, Profile, Row, Study, Table
 from assay.study.cells import Cell, Choice, cells_of
@@ -96,6 +96,21 @@ def test_a_plan_of_which_all_is_blocked_has_nothing_to_run(store: LocalStore) ->
     records.add_failure(store, next(iter(plan.nodes)), {"error": "NotFinite: so"}, final=True)
     assert make_plan(cells(of), store, Places()).to_run == []
     assert "runs in" not in printed(of, store)
+
+
+def test_what_continues_with_another_number_of_workers_is_said_and_nothing_else(store: LocalStore) -> None:
+    of = study(Row("CPS", {"method": "cps"}), seeds=(0, 1, 2))
+    begun, restarted, _ = (resolve(cell.experiment, Places()).key for cell in cells(of))
+    for key in (begun, restarted):
+        sessions = [{"from_step": 0, "ranks": 2}, {"from_step": 100, "ranks": 3}]
+        store.write(key, records.SESSIONS, json.dumps({"sessions": sessions}).encode())
+    checkpoints.save(store, begun, b"", step=100)
+    gangs = Where(gangs=1, workers=4)
+    said = [line for line in printed(of, store, gangs).splitlines() if "begun with" in line]
+    assert said == [f"  {begun}  begun with 2 workers, continues with 4: equal to rounding, recorded"]
+    assert "continues with 1" in printed(of, store) and "begun with" not in printed(
+        of, store, Where(gangs=1, workers=2)
+    )
 
 
 @pytest.mark.parametrize("stored", [0, 2000])

@@ -19,6 +19,7 @@ FAILURES = "failures.jsonl"  # one line per failed attempt, and one per decision
 LOG = "log.txt"  # what was said while a study trained it: notes, warnings, tracebacks
 PANEL = "panel.npz"  # the first validation images with their truth and prediction
 HISTORY = "attempts.jsonl"  # one line per begun attempt, written before it trains, and one per end that was seen
+SESSIONS = "sessions.json"  # where it was trained, session by session
 _ERROR_OF_RANK = re.compile(r"error-rank\d+\.json")
 
 
@@ -104,6 +105,21 @@ def silent_ends(store: Store, key: str) -> int:
         step = began
         count += 1
     return count
+
+
+def workers_before(store: Store, key: str) -> int | None:
+    """How many workers trained up to the checkpoint that a training continues from; None where it begins anew."""
+    reached = max(checkpoints.steps(store.names(key)), default=0)
+    try:
+        sessions = (read_json(store, key, SESSIONS) or {"sessions": []})["sessions"]
+    except DamagedDocument:  # the training itself will fail with it
+        return None
+    return next((int(each["ranks"]) for each in reversed(sessions) if each["from_step"] < reached), None)
+
+
+def other_workers(before: int, now: int) -> str:
+    """What is said of a training that goes on with another number of workers."""
+    return f"begun with {before} worker{'s' * (before != 1)}, continues with {now}: equal to rounding, recorded"
 
 
 def retry(store: Store, key: str) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from assay.store import records
 from assay.store.store import Store
 from assay.study.cells import Cell
 from assay.study.costs import Cost, costs_in, shape
@@ -63,6 +64,7 @@ def print_plan(
         say(f"  {_count(count, 'cell')} unresolved here: {why}")
     todo = plan.to_run
     _print_nodes(todo, say)
+    _print_other_workers(todo, store, where, say)
     if todo:
         say(f"runs in {where.describe()}; {_cost(todo, store, where, probed)}")
 
@@ -91,6 +93,15 @@ def _print_nodes(todo: Sequence[Node], say: Callable[[str], None]) -> None:
         )
     if len(todo) > SHOWN:
         say(f"  and {len(todo) - SHOWN} more")
+
+
+def _print_other_workers(todo: Sequence[Node], store: Store, where: Where, say: Callable[[str], None]) -> None:
+    """What continues with another number of workers than it was begun with, which moves its last bits."""
+    now = where.workers if where.gangs else 1
+    for node in todo:
+        before = records.workers_before(store, node.key) if node.state.name == "interrupted" else None
+        if before not in (None, now):
+            say(f"  {node.key}  {records.other_workers(before, now)}")
 
 
 def _cost(todo: Sequence[Node], store: Store, where: Where, probed: Mapping[str, float]) -> str:
