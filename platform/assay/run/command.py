@@ -12,7 +12,7 @@ from assay.run.forget import check_rows, keys_of_rows
 from assay.run.news import say
 from assay.run.session import Session
 from assay.run.submission import check_places, submit_this
-from assay.study.cells import Cell, cells_of, chosen_rows
+from assay.study.cells import Cell, cells_of, chosen_rows, chosen_tables, quoted_columns
 from assay.study.plan import Plan, as_if_forgotten, make_plan
 from assay.study.printed import print_plan
 from assay.study.tables import Study
@@ -44,7 +44,10 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
     where = session.crew.where(len(plan.to_run), ask=asked.plan or bool(asked.force_row))
     costs = session.probe(plan) if asked.probe else {}
     real = next((each.name for each in study.profiles if not each.differs), None)
-    print_plan(plan, cells, session.profile, session.store, where=where, probed=costs, real=real, say=say)
+    quoted = quoted_columns(session.profile, chosen_tables(study, session.profile, session.choice))
+    print_plan(
+        plan, cells, session.profile, session.store, where=where, quoted=quoted, probed=costs, real=real, say=say
+    )
     if asked.plan:
         return 0
     if plan.unresolved and not plan.nodes:

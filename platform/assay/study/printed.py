@@ -41,11 +41,15 @@ def print_plan(
     store: Store,
     *,
     where: Where,
+    quoted: Mapping[str, Sequence[str]],
     probed: Mapping[str, float],
     real: str | None,
     say: Callable[[str], None],
 ) -> None:
-    """What would be trained, what is there already, and what it takes."""
+    """What would be trained, what is there already, and what it takes.
+
+    quoted: by reason, what the profile does not train
+    """
     say(f"profile {profile.name}: {profile.note}")
     if profile.differs and real is not None:
         say(f"  for the paper's own data and schedule: --profile {real}")
@@ -62,6 +66,8 @@ def print_plan(
             say(f"  {_count(count, 'experiment')} resolved on node {node}: this machine does not see what they name")
     for why, count in plan.unresolved.items():
         say(f"  {_count(count, 'cell')} unresolved here: {why}")
+    for why, columns in quoted.items():
+        say(f"  only quoted: {'; '.join(columns)}: {why}")
     todo = plan.to_run
     _print_nodes(todo, say)
     _print_other_workers(todo, store, where, say)
