@@ -35,8 +35,10 @@ def resolve_on_nodes(
         for node in nodes:
             answers = _asked(node, wanted, places)
             found += [each for each in answers if isinstance(each, Resolved)]
-            for problem in dict.fromkeys(each for each in answers if isinstance(each, str)):
-                say(f"unresolved on node {node.name}: {problem}")
+            problems = list(dict.fromkeys(each for each in answers if isinstance(each, str)))
+            if problems:
+                more = f" And {len(problems) - 1} more of this kind." if problems[1:] else ""
+                say(f"unresolved on node {node.name}: {problems[0]}{more}")
             wanted = [each for each, answer in zip(wanted, answers, strict=True) if not isinstance(answer, Resolved)]
             if not wanted:
                 break
