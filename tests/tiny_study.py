@@ -10,7 +10,10 @@ sys.path[:0] = [str(ROOT / "platform"), str(ROOT), str(ROOT / "tests")]
 
 from helpers import SMALL  # noqa: E402
 
-from assay.presets import quick  # noqa: E402
+from assay.data.sources import Folder  # noqa: E402
+from assay.data.splits import Split  # noqa: E402
+from assay.experiment import Data  # noqa: E402
+from assay.presets import Preset, quick  # noqa: E402
 from assay.run import main  # noqa: E402
 from assay.study import Like, Profile, Row, Study, Table  # noqa: E402
 
@@ -28,6 +31,14 @@ TABLE = Table(
     ),
     reference="Supervised",
 )
+
+
+def in_a_folder() -> Preset:
+    """Files, which not every machine sees."""
+    _, net, recipe = quick()
+    return Data(source=Folder(path="mine"), split=Split(labeled="1/2")), net, recipe
+
+
 STUDY = Study(
     name="tiny",
     title="A study of seconds",
@@ -42,6 +53,15 @@ STUDY = Study(
             seeds=(0, 1),
             differs="trained on drawn shapes",
             runtime={"checkpoint_every": 10, "log_every": 5},
+        ),
+        Profile(
+            name="folder",
+            note="two of its columns name files",
+            start=in_a_folder,
+            changes={path: value for path, value in SMALL.items() if not path.startswith("data.")} | LENGTH,
+            columns={"1/16(92)": {}, "1/8(183)": {"data.split.labeled": "nowhere.txt"}},
+            seeds=(0,),
+            differs="trained on images of one colour",
         ),
     ),
 )

@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
+
+_VARIABLES = {"data": "ASSAY_DATA", "splits": "ASSAY_SPLITS", "weights": "ASSAY_WEIGHTS"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -14,6 +17,7 @@ class Places:
     data: Path = Path("data")  # one folder per data set, in its owner's layout
     splits: Path = Path("splits")  # published lists of labelled images
     weights: Path = Path("weights")  # encoder weights, one file per timm name
+    unasked: frozenset[str] = frozenset()  # which of these nobody named
 
     @classmethod
     def from_environment(
@@ -21,11 +25,18 @@ class Places:
     ) -> Places:
         """What was asked for; else ASSAY_DATA, ASSAY_SPLITS, ASSAY_WEIGHTS; else folders of these names here."""
 
-        def pick(asked: str | None, variable: str, default: str) -> Path:
-            return Path(asked or os.environ.get(variable) or default).expanduser().absolute()
-
+        asked = {"data": data, "splits": splits, "weights": weights}
         return cls(
-            data=pick(data, "ASSAY_DATA", "data"),
-            splits=pick(splits, "ASSAY_SPLITS", "splits"),
-            weights=pick(weights, "ASSAY_WEIGHTS", "weights"),
+            **{name: _folder(named or os.environ.get(_VARIABLES[name]) or name) for name, named in asked.items()},
+            unasked=frozenset(name for name, named in asked.items() if not named),
         )
+
+    def on_this_machine(self) -> Places:
+        """The places of a program whose work this process does: what nobody named is where this machine says."""
+        told = {name: os.environ.get(_VARIABLES[name]) for name in self.unasked}
+        own: dict[str, Any] = {name: _folder(path) for name, path in told.items() if path}
+        return dataclasses.replace(self, **own)
+
+
+def _folder(path: str) -> Path:
+    return Path(path).expanduser().absolute()

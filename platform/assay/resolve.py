@@ -1,7 +1,7 @@
 """From what the user wrote to what will run: lists and files are found here, and hashed.
 
 Only a `Resolved` experiment has a key. Where the data cannot be read (a login node), resolving raises
-`DataMissing`; a worker that sees the data resolves instead.
+`DataMissing`; a cluster's node that sees the data resolves instead (see assay.cluster.resolving).
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Resolved:
     facts: Mapping[str, Mapping[str, Any]]  # by path: what stands in the key for lists and files
     inputs: Mapping[str, Resolved]  # by path: the experiments that must be trained before
     like: Resolved | None = None  # one that differs in its seed alone, whose identity spares this one's work
+    seen_by: str = ""  # the machine that found them, where this one does not see them
 
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
@@ -61,8 +62,9 @@ def resolve(experiment: Experiment, places: Places) -> Resolved:
 class Resolver:
     """Resolves many experiments; lists and files that several name are looked at once."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
+    def __init__(self, places: Places, *, seen_by: str = "") -> None:
+        """seen_by: the machine that this is, where another one is to know"""
+        self._places, self._seen_by = places, seen_by
         self._images: dict[Data, SplitResult | UserError] = {}
         self._data_facts: dict[Data, dict[str, Any]] = {}
         self._encoder_facts: dict[Encoder, dict[str, Any]] = {}
@@ -70,11 +72,15 @@ class Resolver:
 
     def resolve(self, experiment: Experiment) -> Resolved:
         """See `resolve`."""
-        rest = (experiment.method, experiment.data, experiment.net, experiment.recipe)
+        rest = but_for_seed(experiment)
         if rest not in self._but_for_seed:
             self._but_for_seed[rest] = self._resolved(experiment)
         like = self._but_for_seed[rest]
         return like if like.experiment == experiment else dataclasses.replace(like, experiment=experiment, like=like)
+
+    def take_over(self, resolved: Resolved) -> None:
+        """Let what another machine found stand for all seeds of an experiment."""
+        self._but_for_seed[but_for_seed(resolved.experiment)] = resolved
 
     def _resolved(self, experiment: Experiment) -> Resolved:
         data, images = experiment.data, self._split(experiment.data)
@@ -91,7 +97,7 @@ class Resolver:
                 if value not in self._encoder_facts:
                     self._encoder_facts[value] = value.facts(self._places)
                 facts[path] = self._encoder_facts[value]
-        return Resolved(experiment=experiment, images=images, facts=facts, inputs=inputs)
+        return Resolved(experiment=experiment, images=images, facts=facts, inputs=inputs, seen_by=self._seen_by)
 
     def _split(self, data: Data) -> SplitResult:
         if data not in self._images:
@@ -103,6 +109,11 @@ class Resolver:
         if isinstance(found, UserError):
             raise found
         return found
+
+
+def but_for_seed(experiment: Experiment) -> tuple[Value, ...]:
+    """What is equal for experiments that differ in their seed alone: they name the same lists and files."""
+    return experiment.method, experiment.data, experiment.net, experiment.recipe
 
 
 def _walk_outside_inputs(experiment: Experiment) -> list[tuple[str, Value]]:

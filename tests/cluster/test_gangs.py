@@ -173,6 +173,38 @@ def test_the_first_ctrl_c_stops_with_checkpoints_and_the_same_command_goes_on(wh
     wait_until_nothing_is_left(str(tmp_path))
 
 
+def test_the_second_ctrl_c_ends_at_once_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    flags = ["--gangs", "1", "--rows", "Supervised", "--seeds", "0"]
+    flags += ["--set", "recipe.steps=800", "--set", "recipe.evaluation.every=400"]
+    with _started(tmp_path, *flags) as driver:
+        while driver.poll() is None and not list(tmp_path.glob("store/*/checkpoint-*.pt")):
+            time.sleep(0.05)
+        driver.send_signal(signal.SIGINT)
+        time.sleep(0.1)  # two signals in one moment are one
+        driver.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        said, _ = driver.communicate(timeout=60)
+    assert driver.returncode == 130 and time.monotonic() - began < 10, said
+    assert "once more stops at once" in said and "The same command continues" not in said and "Traceback" not in said
+    wait_until_nothing_is_left(str(tmp_path))
+    finished(tmp_path, *flags)
+    (history,) = tmp_path.glob("store/*/attempts.jsonl")
+    begun = [json.loads(line)["from_step"] for line in history.open() if "from_step" in line]
+    assert len(begun) == 2 and begun[0] == 0 < begun[1], "it went on from a checkpoint"
+
+
+def test_two_drivers_with_gangs_share_the_work(whole: Path, tmp_path: Path) -> None:
+    with _started(tmp_path, "--gangs", "1") as one, _started(tmp_path, "--gangs", "1") as other:
+        said = [driver.communicate(timeout=200)[0] for driver in (one, other)]
+    assert [one.returncode, other.returncode] == [0, 0], said
+    attempts = [path.read_text().splitlines() for path in tmp_path.glob("store/*/attempts.jsonl")]
+    assert [len(lines) for lines in attempts] == [1] * 9, "nothing was trained twice"
+    pd.testing.assert_frame_equal(results(tmp_path), results(whole), check_exact=True)
+    tables = [each[each.rindex("mkd.table1") : each.rindex("report: ")] for each in said]
+    assert tables[0] == tables[1] and "8 done" in tables[0]
+    wait_until_nothing_is_left(str(tmp_path))
+
+
 def test_sigterm_to_the_whole_process_group_stops_in_order_too(tmp_path: Path) -> None:
     """As `timeout` and batch systems send it."""
     with _started(tmp_path, "--gangs", "1", "--set", "recipe.steps=100000") as driver:

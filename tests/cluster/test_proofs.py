@@ -22,12 +22,13 @@ from assay.cluster.proofs import (
     write_nonce,
 )
 from assay.errors import UserError
+from assay.places import Places
 
 ROOT = Path(__file__).parents[2]
 
 
 def expected(out: Path, nonce: Nonce, **changes: object) -> Expectation:
-    found = Expectation(out=out, nonce_name=nonce.name, nonce_value=nonce.value, data_root=None, code=code_hash())
+    found = Expectation(out=out, nonce_name=nonce.name, nonce_value=nonce.value, places=None, code=code_hash())
     return dataclasses.replace(found, **changes)
 
 
@@ -36,9 +37,15 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "results"
 
 
-def test_a_worker_that_sees_everything_passes_after_the_expectation_travelled(out: Path, tmp_path: Path) -> None:
-    expectation = expected(out, write_nonce(out), data_root=str(tmp_path))
-    check(pickle.loads(pickle.dumps(expectation)))
+def test_a_worker_that_sees_everything_passes_for_as_long_as_it_does_and_the_expectation_travels(
+    out: Path, tmp_path: Path
+) -> None:
+    nonce = write_nonce(out)
+    travelled = pickle.loads(pickle.dumps(expected(out, nonce, places=Places(data=tmp_path))))
+    check(travelled, patience=0)
+    remove_nonce(out, nonce)
+    with pytest.raises(UserError, match=f"does not see {out}"):
+        check(travelled, patience=0)
 
 
 def test_another_disk_of_the_same_name_is_refused_by_node_and_folder(out: Path) -> None:
@@ -66,6 +73,8 @@ def test_a_file_that_appears_late_is_waited_for(out: Path) -> None:
     nonce = write_nonce(out)
     (out / nonce.name).rename(out / "late")
     script = f"import os, time; time.sleep(0.4); os.rename({str(out / 'late')!r}, {str(out / nonce.name)!r})"
+    with pytest.raises(UserError, match=f"no file {nonce.name}"):
+        check(expected(out, nonce), patience=0)
     with subprocess.Popen([sys.executable, "-c", script]):
         check(expected(out, nonce), patience=20)
 
@@ -73,7 +82,19 @@ def test_a_file_that_appears_late_is_waited_for(out: Path) -> None:
 def test_a_missing_data_root_is_refused_by_its_path(out: Path, tmp_path: Path) -> None:
     nonce = write_nonce(out)
     with pytest.raises(UserError, match=f"does not see {tmp_path / 'data'} .no such folder"):
-        check(expected(out, nonce, data_root=str(tmp_path / "data")))
+        check(expected(out, nonce, places=Places(data=tmp_path / "data")))
+
+
+def test_a_data_root_that_nobody_named_is_where_the_nodes_own_environment_says(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nonce = write_nonce(out)
+    monkeypatch.setenv("ASSAY_DATA", str(tmp_path / "the driver's"))
+    unnamed, named = Places.from_environment(), Places.from_environment(data=str(tmp_path / "the driver's"))
+    monkeypatch.setenv("ASSAY_DATA", str(tmp_path))
+    check(expected(out, nonce, places=unnamed))
+    with pytest.raises(UserError, match=r"does not see .*the driver's"):
+        check(expected(out, nonce, places=named))
 
 
 def test_other_code_is_refused_with_both_hashes(out: Path) -> None:
@@ -84,8 +105,12 @@ def test_other_code_is_refused_with_both_hashes(out: Path) -> None:
 
 def test_two_drivers_on_one_folder_do_not_meet(out: Path) -> None:
     first, second = write_nonce(out), write_nonce(out)
+    check(expected(out, first), patience=0)
     remove_nonce(out, first)
     check(expected(out, second), patience=0)
+    mixed = Nonce(name=second.name, value=first.value)
+    with pytest.raises(UserError, match="holds something else"):
+        check(expected(out, mixed), patience=0)
 
 
 def test_removing_leaves_nothing_and_may_be_done_twice(out: Path) -> None:
@@ -149,18 +174,26 @@ def test_the_code_is_hashed_without_studies_where_there_are_none(copy: Path) -> 
     assert hash_of(copy) != before
 
 
-@pytest.mark.parametrize("out", ["results", "./results", "../results"])
-def test_a_relative_out_is_refused_in_a_job_and_on_several_nodes_only(out: str) -> None:
-    require_absolute(out, multi_node=False, in_job=False)
-    with pytest.raises(UserError, match="inside a job"):
-        require_absolute(out, multi_node=False, in_job=True)
-    with pytest.raises(UserError, match="more than one node"):
-        require_absolute(out, multi_node=True, in_job=False)
-
-
-@pytest.mark.parametrize("out", ["/data/results", "~/results"])
-def test_an_absolute_out_is_taken_everywhere(out: str) -> None:
-    require_absolute(out, multi_node=True, in_job=True)
+@pytest.mark.parametrize(
+    ("out", "multi_node", "in_job", "refused"),
+    [
+        ("results", False, False, ""),
+        ("results", True, False, "with more than one node, got 'results'"),
+        ("./results", False, True, "inside a job, whose working folder is thrown away, got './results'"),
+        ("../results", True, True, "inside a job, whose working folder is thrown away, got '../results'"),
+        ("/data/results", True, True, ""),
+        ("~/results", True, True, ""),
+    ],
+)
+def test_a_relative_out_is_refused_in_a_job_and_on_several_nodes_and_an_absolute_one_nowhere(
+    out: str, multi_node: bool, in_job: bool, refused: str
+) -> None:
+    said = ""
+    try:
+        require_absolute(out, multi_node=multi_node, in_job=in_job)
+    except UserError as error:
+        said = str(error)
+    assert refused in said and bool(said) == bool(refused)
 
 
 @pytest.mark.parametrize("out", ["s3://bucket/results", "gs://bucket", "file:///results"])

@@ -6,12 +6,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from helpers import QUIET, small
+from report.planned import cell
 
 from assay.experiment import Experiment
 from assay.places import Places
@@ -21,7 +21,6 @@ from assay.resolve import resolve
 from assay.store import records
 from assay.store.local import LocalStore
 from assay.store.store import StoreError
-from assay.study.plan import meaning
 from assay.training.session import train
 
 PLACES = Places()
@@ -52,24 +51,6 @@ sys.stdin.readline()
 for part in range(10):
     files.plan([{**cell, "row": f"{number}-{part}"}])
 """
-
-
-def cell(experiment: Experiment, row: str = "a", **changes: Any) -> dict[str, Any]:
-    resolved = resolve(experiment, PLACES)
-    return {
-        "table": "mkd.table1",
-        "row": row,
-        "column": "1/8(183)",
-        "seed": experiment.seed,
-        "overrides": json.dumps({"method": experiment.method.name}),
-        "paper_miou": None,
-        "differs": "",
-        "key": resolved.key,
-        "meaning": meaning(resolved),
-        "depends": [each.key for each in resolved.inputs.values()],
-        "experiment": json.dumps(experiment.to_json()),
-        **changes,
-    }
 
 
 def trained(store: LocalStore, experiment: Experiment) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers import QUIET, small
+from report.planned import cell
 
 from assay.experiment import Experiment
 from assay.places import Places
@@ -21,24 +22,6 @@ from assay.store.local import LocalStore
 from assay.training.session import train
 
 PLACES = Places()
-
-
-def cell(experiment: Experiment, row: str, **changes: Any) -> dict[str, Any]:
-    """What a plan writes down of a cell."""
-    resolved = resolve(experiment, PLACES)
-    return {
-        "table": "mkd.table1",
-        "row": row,
-        "column": "1/8(183)",
-        "seed": experiment.seed,
-        "overrides": "{}",
-        "paper_miou": None,
-        "differs": "",
-        "key": resolved.key,
-        "depends": [each.key for each in resolved.inputs.values()],
-        "experiment": json.dumps(experiment.to_json()),
-        **changes,
-    }
 
 
 def frame_of(store: LocalStore, *cells: dict[str, Any], quoted: tuple[dict[str, Any], ...] = ()) -> pd.DataFrame:

@@ -12,10 +12,10 @@ from helpers import small
 from assay.places import Places
 from assay.presets import quick
 from assay.resolve import resolve
-from assay.store import records
+from assay.store import checkpoints, records
 from assay.store.local import LocalStore
 from assay.study import Like, Profile, Row, Study, Table
-from assay.study.cells import Cell, Choice, cells_of
+from assay.study.cells import Cell, Choice, cells_of, quoted_columns
 from assay.study.costs import costs_in, shape
 from assay.study.plan import make_plan
 from assay.study.printed import Where, print_plan
@@ -38,7 +38,8 @@ def printed(of: Study, store: LocalStore, where: Where = HERE) -> str:
     said: list[str] = []
     chosen = cells(of)
     plan = make_plan(chosen, store, Places())
-    print_plan(plan, chosen, of.profiles[0], store, where=where, probed={}, real=None, say=said.append)
+    quoted = quoted_columns(of.profiles[0], of.tables)
+    print_plan(plan, chosen, of.profiles[0], store, where=where, quoted=quoted, probed={}, real=None, say=said.append)
     return "\n".join(said)
 
 
@@ -98,6 +99,38 @@ def test_a_plan_of_which_all_is_blocked_has_nothing_to_run(store: LocalStore) ->
     assert "runs in" not in printed(of, store)
 
 
+def test_what_the_profile_only_quotes_has_a_line_for_each_reason(store: LocalStore) -> None:
+    rows = (Row("Supervised", {"method": "supervised"}),)
+    few, more, full, other = "1/16(92)", "1/8(183)", "Full(1464)", "R50 1/16(662)"
+    tables = (
+        Table(name="mkd.table1", rows=rows, columns=(few, more, full)),
+        Table(name="mkd.table2", rows=rows, columns=(other,)),
+    )
+    lacks = {more: "its list is not published", "mkd.table2/" + other: "its list is not published"}
+    profile = Profile(name="quick", note="drawn", start=quick, columns={few: {}}, lacks=lacks, seeds=(0,))
+    said = printed(Study(name="s", title="S", tables=tables, profiles=(profile,)), store).splitlines()
+    assert [line for line in said if "quoted" in line] == [
+        "  only quoted: mkd.table1 1/8(183); mkd.table2: its list is not published",
+        "  only quoted: mkd.table1 Full(1464): not trained in this profile",
+    ]
+    assert "quoted" not in printed(study(*rows), store)
+
+
+def test_what_continues_with_another_number_of_workers_is_said_and_nothing_else(store: LocalStore) -> None:
+    of = study(Row("CPS", {"method": "cps"}), seeds=(0, 1, 2))
+    begun, restarted, _ = (resolve(cell.experiment, Places()).key for cell in cells(of))
+    for key in (begun, restarted):
+        sessions = [{"from_step": 0, "ranks": 2}, {"from_step": 100, "ranks": 3}]
+        store.write(key, records.SESSIONS, json.dumps({"sessions": sessions}).encode())
+    checkpoints.save(store, begun, b"", step=100)
+    gangs = Where(gangs=1, workers=4)
+    said = [line for line in printed(of, store, gangs).splitlines() if "begun with" in line]
+    assert said == [f"  {begun}  begun with 2 workers, continues with 4: equal to rounding, recorded"]
+    assert "continues with 1" in printed(of, store) and "begun with" not in printed(
+        of, store, Where(gangs=1, workers=2)
+    )
+
+
 @pytest.mark.parametrize("stored", [0, 2000])
 def test_ten_thousand_cells_are_printed_in_seconds(tmp_path: Path, stored: int) -> None:
     store = LocalStore(tmp_path)
@@ -110,6 +143,6 @@ def test_ten_thousand_cells_are_printed_in_seconds(tmp_path: Path, stored: int) 
     chosen = cells(of)
     plan = make_plan(chosen, store, Places())
     began = time.process_time()
-    print_plan(plan, chosen, of.profiles[0], store, where=HERE, probed={}, real=None, say=lambda text: None)
+    print_plan(plan, chosen, of.profiles[0], store, where=HERE, quoted={}, probed={}, real=None, say=lambda text: None)
     took = time.process_time() - began
     assert took < 3, f"{took:.1f} s"

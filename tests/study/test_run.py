@@ -18,6 +18,7 @@ import pytest
 from tiny_study import STUDY
 
 import assay
+from assay.commands import run as command_line
 from assay.errors import UserError
 from assay.report.frame import COLUMNS
 from assay.run import main
@@ -186,6 +187,30 @@ def test_a_loss_that_is_not_finite_fails_its_cells_with_the_reason(tmp_path: Pat
     assert "NotFinite" in report
     assert run(tmp_path, "--rows", "Supervised", "--seeds", "0") == 0
     assert list(frame_in(tmp_path).query("status != 'quoted'")["status"]) == ["done"]
+
+
+def test_a_damaged_result_is_a_failed_cell_until_it_is_mended_and_its_file_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--rows", "Supervised"]
+    assert run(tmp_path, *flags) == 0
+    keys = list(frame_in(tmp_path).query("status == 'done'")["key"])
+    (tmp_path / "store" / keys[0] / "result.json").write_text('{"miou": ')
+    (tmp_path / "store" / keys[1] / "result.json").unlink()
+    for again in ((), ("--retry-failed",)):
+        assert run(tmp_path, *flags, *again) == 1
+        frame = frame_in(tmp_path).query("status != 'quoted'").set_index("key")
+        assert dict(frame["status"]) == {keys[0]: "failed", keys[1]: "done"}
+        assert f"{keys[0]}/result.json cannot be read as JSON" in frame.loc[keys[0], "error"]
+    capsys.readouterr()
+    assert command_line(["why", keys[0], "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert f"{keys[0]}/result.json" in said and "restore it from a copy, or delete it" in said
+    assert command_line(["status", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert f"{keys[0]}  damaged" in said and f"{keys[1]}  done" in said
+    (tmp_path / "store" / keys[0] / "result.json").unlink()
+    assert run(tmp_path, *flags) == 0
 
 
 def test_a_cell_with_other_changes_replaces_all_its_seeds_and_comes_back(tmp_path: Path) -> None:

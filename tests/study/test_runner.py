@@ -192,6 +192,27 @@ def test_a_store_that_cannot_be_written_ends_the_run_and_is_nobodys_failure(stor
     assert work.states() == ["done", "done"]
 
 
+@pytest.mark.parametrize(
+    "name", [records.RESULT, records.EXPERIMENT, records.METRICS, "sessions.json", records.HISTORY]
+)
+def test_a_damaged_document_fails_its_own_experiment_and_the_rest_goes_on(
+    store: LocalStore, places: Places, name: str
+) -> None:
+    work = Work(store, places, small(recipe__steps=4), small(recipe__steps=4, seed=1))
+    broken, sound = work.keys
+    store.write(broken, name, b'{"step": \n')
+    schedule = work.run()
+    assert [schedule.state(key) for key in (broken, sound)] == ["failed", "done"]
+    assert f"{store.place(broken)}/{name}" in schedule.error(broken)
+    assert "restore it from a copy, or delete it" in schedule.error(broken)
+    state = records.state(store, broken)
+    assert state.name == "failed" and name in state.detail
+    store.delete(broken, name)
+    records.retry(store, broken)
+    again = Work(store, places, small(recipe__steps=4))
+    assert again.run().state(broken) == "done"
+
+
 def test_what_blocks_is_told_with_what_it_blocks(store: LocalStore, places: Places) -> None:
     hot = small(**HOT)
     work = Work(store, places, kd(hot))

@@ -12,6 +12,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from helpers import QUIET, fresh_weights, small
 
+from assay.commands.show import summary
 from assay.data.batch import Batch
 from assay.errors import UserError
 from assay.places import Places
@@ -160,13 +161,21 @@ def test_two_ranks_agree_with_one(method: str, changes: dict[str, object], toler
         torch.testing.assert_close(theirs, ours, rtol=10 * tolerance, atol=10 * tolerance)
 
 
-def train_on(rank: int, port: int, folder: str, fails: bool) -> None:
+def train_on(rank: int, port: int, folder: str, fails: bool, stops: bool = False) -> None:
     start(rank, port)
+    calls = iter(range(100))
     if fails and rank == 1:
         break_third_step()
     experiment = small("supervised")
     store = LocalStore(Path(folder))
-    train(resolve(experiment, Places()), store, places=Places(), runtime=QUIET, manners=Manners(say=lambda text: None))
+    train(
+        resolve(experiment, Places()),
+        store,
+        places=Places(),
+        runtime=QUIET,
+        stop=lambda: stops and next(calls) >= 5,
+        manners=Manners(say=lambda text: None),
+    )
     dist.destroy_process_group()
 
 
@@ -204,6 +213,22 @@ def test_two_ranks_write_one_result_that_says_so(tmp_path: Path) -> None:
     alone = LocalStore(tmp_path / "alone")
     other = train(resolve(small("supervised"), Places()), alone, places=Places(), runtime=QUIET)
     assert result["miou"] == pytest.approx(other["miou"], abs=0.02)
+
+
+def test_what_two_ranks_began_one_continues_to_rounding_and_log_result_and_summary_say_so(tmp_path: Path) -> None:
+    mp.spawn(train_on, args=(free_port(), str(tmp_path), False, True), nprocs=2)
+    store = LocalStore(tmp_path)
+    (key,) = store.keys()
+    assert records.state(store, key).name == "interrupted" and records.workers_before(store, key) == 2
+    said: list[str] = []
+    resolved = resolve(small("supervised"), Places())
+    result = train(resolved, store, places=Places(), runtime=QUIET, manners=Manners(say=said.append))
+    note = "begun with 2 workers, continues with 1: equal to rounding, recorded"
+    assert f"note: {note}" in said and result["notes"] == [note] and not result["same_bits"]
+    assert [each["ranks"] for each in result["sessions"]] == [2, 1]
+    assert "uninterrupted training: ranks: 2 → 1" in summary(resolved.document(), result)
+    whole = train(resolved, LocalStore(tmp_path / "whole"), places=Places(), runtime=QUIET)
+    assert result["miou"] == pytest.approx(whole["miou"], abs=0.02)
 
 
 def test_a_batch_that_does_not_divide_over_the_ranks_is_refused() -> None:

@@ -62,14 +62,15 @@ def work(config: Mapping[str, Any]) -> None:
 
     orders: Orders = config["orders"]
     check(orders.expected)
+    places = orders.places.on_this_machine()
     runtime = Runtime(**orders.runtime)
     reset_torch(runtime)
     line = Line(orders)
     generation, line.incarnation = agreed(line.hello)
     worker = Worker(
         store=LocalStore(Path(orders.out) / "store"),
-        resolver=Resolver(orders.places),
-        places=orders.places,
+        resolver=Resolver(places),
+        places=places,
         runtime=runtime,
         run=orders.run,
         observer=Observer(),

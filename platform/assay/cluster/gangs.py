@@ -124,11 +124,19 @@ def _expected(run: Run) -> Iterator[Expectation]:
             out=run.out,
             nonce_name=nonce.name,
             nonce_value=nonce.value,
-            data_root=str(run.places.data) if run.places.data.is_dir() else None,
+            places=run.places if _reads_data(run) else None,
             code=code_hash(),
         )
     finally:
         remove_nonce(run.out, nonce)
+
+
+def _reads_data(run: Run) -> bool:
+    """Whether the data root is there, for this machine or for one that resolved instead, and anything needs it."""
+    if not run.plan.nodes:  # a search, of which nothing is known yet
+        return run.places.data.is_dir()
+    needing = [each for each in run.plan.to_run if each.resolved.experiment.data.source.lies_below_data_root()]
+    return any(run.places.data.is_dir() or each.resolved.seen_by for each in needing)
 
 
 def _watch(

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 from assay.errors import UserError
+from assay.places import Places
 
 PACKAGES = ("assay", "methods", "studies")
 PATIENCE = 5.0  # seconds; a network's file system may show a file of another node that much later
@@ -43,7 +44,7 @@ class Expectation:
     out: Path
     nonce_name: str
     nonce_value: str
-    data_root: str | None  # None where no data are read
+    places: Places | None  # None where no data are read
     code: str  # the driver's `code_hash`
 
 
@@ -90,17 +91,22 @@ def remove_nonce(out: Path, nonce: Nonce) -> None:
 def check(expectation: Expectation, *, patience: float = PATIENCE) -> None:
     """Raise a UserError that names this node unless it shares OUT, the data and the code with the driver."""
     _check_out(expectation, patience)
-    data = expectation.data_root
-    if data is not None and not Path(data).is_dir():
+    data = expectation.places.on_this_machine().data if expectation.places is not None else None
+    if data is not None and not data.is_dir():
         raise UserError(
-            f"node {_node()} does not see {data} (no such folder): the data must lie at the same place on all nodes, "
-            "on a shared file system or as copies."
+            f"node {_node()} does not see {data} (no such folder): the data must lie on all nodes, at the same place or"
+            " where the ASSAY_DATA of a node's own environment says."
         )
+    check_code(expectation.code)
+
+
+def check_code(expected: str) -> None:
+    """Raise a UserError that names this node if its code is not the driver's, whose hash is `expected`."""
     here = code_hash()
-    if here != expectation.code:
+    if here != expected:
         raise UserError(
             f"node {_node()} runs other code than the driver ({here[:12]} at {_code_places()}, the driver's is "
-            f"{expectation.code[:12]}): install the same version on all nodes, or submit the script as a job."
+            f"{expected[:12]}): install the same version on all nodes, or submit the script as a job."
         )
 
 

@@ -64,7 +64,8 @@ def summary(document: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     lines += [f"{name}: {_size(name, cost, result.get('latency'))}" for name, cost in result["cost"].items()]
     lines.append(f"{result['seconds']:.0f} s, {result['device_seconds']:.0f} device seconds")
     if not result["same_bits"]:
-        lines.append("continued under other conditions: " + "; ".join(result["sessions"][-1]["changed"]))
+        changed = "; ".join(change for session in result["sessions"] for change in session["changed"])
+        lines.append("not the bits of an uninterrupted training" + (f": {changed}" if changed else ""))
     lines += [f"note: {note}" for note in result["notes"]]
     for network, names in result["random_parameters"].items():
         lines.append(f"{network}: {len(names)} parameters of the encoder have no pre-trained weights")

@@ -7,7 +7,7 @@ import argparse
 from assay.commands.common import add_out, store_of
 from assay.commands.show import percent
 from assay.store import records
-from assay.store.store import Store
+from assay.store.store import DamagedDocument, Store
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -24,7 +24,10 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     print(f"{'key':16}  {'state':11}  {'method':14}  {'data':8}  {'seed':>4}  {'step':>7}  mIoU")
     for key in keys:
-        print(_line(store, key))
+        try:
+            print(_line(store, key))
+        except DamagedDocument as damage:
+            print(f"{key:16}  {'damaged':11}  {damage}")
     return 0
 
 

@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     store = store_of(arguments)
     resolved = resolve(experiment, places)
     state = records.state(store, resolved.key)
-    if state.name == "failed" and not arguments.retry:
+    if state.name == "failed" and not state.is_damaged and not arguments.retry:
         raise UserError(
             f"experiment {resolved.key} failed before: {state.detail}. Add --retry to train it again, or change it."
         )

@@ -40,6 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"  {path}: {old} → {new}")
         return 0
     state = records.state(store, key)
+    if state.is_damaged:
+        print(f"{key} is left alone while one of its files is damaged: {state.detail}")
+        return 0
     print(
         {
             "done": f"{key} will not run again: its result is stored.",

@@ -51,6 +51,10 @@ class Source(Value):
         """The id that an entry of a published list means: lists differ in folders and suffixes."""
         return entry
 
+    def lies_below_data_root(self) -> bool:
+        """Whether it cannot be read without the folder of data sets."""
+        return True
+
     def fingerprint(self, places: Places) -> str | None:
         """What tells this data from other data with the same ids; None where the ids say it all."""
         return None

@@ -24,7 +24,7 @@ from assay.report.whole import parquet, replace
 from assay.report.write import write_report, write_texts
 from assay.store import records
 from assay.store.local import explain
-from assay.store.store import Store
+from assay.store.store import DamagedDocument, Store
 
 CELLS = "cells.parquet"  # every cell that was ever planned here
 RESULTS = "results.parquet"
@@ -117,9 +117,13 @@ class StudyFiles:
         path = self._history_path(key)
         if path.exists() and finished and (pq.read_schema(path).metadata or {}).get(_FINISHED) == finished.encode():
             return
+        try:
+            lines = records.read_metrics(self.store, key)
+        except DamagedDocument:  # costs this curve alone
+            return
         rows = [
             (key, line["step"], name, float(value))
-            for line in records.read_metrics(self.store, key)
+            for line in lines
             for name, value in line.items()
             if name != "step" and isinstance(value, (int, float)) and math.isfinite(value)
         ]

@@ -6,12 +6,13 @@ import argparse
 from collections.abc import Sequence
 
 from assay.errors import UserError
+from assay.resolve import Resolved
 from assay.run.flags import check, check_beside_report, parser, takes_jobs
 from assay.run.forget import check_rows, keys_of_rows
 from assay.run.news import say
 from assay.run.session import Session
 from assay.run.submission import check_places, submit_this
-from assay.study.cells import Cell, cells_of, chosen_rows
+from assay.study.cells import Cell, cells_of, chosen_rows, chosen_tables, quoted_columns
 from assay.study.plan import Plan, as_if_forgotten, make_plan
 from assay.study.printed import print_plan
 from assay.study.tables import Study
@@ -36,26 +37,34 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
         return session.finish()
     cells = cells_of(study, session.profile, session.choice)
     plan = _planned(session, cells)
+    missing = [cell.experiment for cell, key in zip(cells, plan.keys, strict=True) if key is None]
+    found = session.crew.resolved_elsewhere(missing, say=say)
+    if found:
+        plan = _planned(session, cells, found)
     where = session.crew.where(len(plan.to_run), ask=asked.plan or bool(asked.force_row))
     costs = session.probe(plan) if asked.probe else {}
     real = next((each.name for each in study.profiles if not each.differs), None)
-    print_plan(plan, cells, session.profile, session.store, where=where, probed=costs, real=real, say=say)
+    quoted = quoted_columns(session.profile, chosen_tables(study, session.profile, session.choice))
+    print_plan(
+        plan, cells, session.profile, session.store, where=where, quoted=quoted, probed=costs, real=real, say=say
+    )
     if asked.plan:
         return 0
     if plan.unresolved and not plan.nodes:
         raise UserError(
-            f"{next(iter(plan.unresolved))} A run needs what its cells name where it is started: on a cluster, send it"
-            " as a job, with --address http://HEAD:8265."
+            f"{next(iter(plan.unresolved))} A run needs what its cells name, on this machine or on a cluster's nodes:"
+            " send it to those as a job, with --address http://HEAD:8265, or start it on one of them."
         )
     session.write_plan(cells, plan)
     if asked.retry_failed or asked.force_row:  # now that nothing can refuse any more
         session.try_again(plan, cells)
-        plan = make_plan(cells, session.store, session.places)
+        plan = make_plan(cells, session.store, session.places, found=found)
     return session.train(plan, where.gangs)
 
 
-def _planned(session: Session, cells: Sequence[Cell]) -> Plan:
+def _planned(session: Session, cells: Sequence[Cell], found: Sequence[Resolved] = ()) -> Plan:
     """The plan as it is once what is to be trained again has been forgotten."""
-    plan = make_plan(cells, session.store, session.places)
-    again = [node.key for node in plan.in_state("failed")] if session.asked.retry_failed else []
+    plan = make_plan(cells, session.store, session.places, found=found)
+    failed = plan.in_state("failed") if session.asked.retry_failed else []
+    again = [node.key for node in failed if not node.state.is_damaged]
     return as_if_forgotten(plan, [*again, *keys_of_rows(session.asked.force_row, cells, plan)])

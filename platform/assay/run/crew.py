@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.experiment import Runtime
+from assay.experiment import Experiment, Runtime
 from assay.places import Places
-from assay.resolve import Resolver
+from assay.resolve import Resolved, Resolver
 from assay.run.news import News
 from assay.signals import Stopped
 from assay.store.claims import Observer
@@ -53,6 +53,14 @@ class Crew:
 
         shape, on = preview(self._shape(gangs), tasks, address=self.address)
         return Where(gangs=shape.gangs, workers=shape.workers, on=on)
+
+    def resolved_elsewhere(self, missing: Sequence[Experiment], *, say: Callable[[str], None]) -> list[Resolved]:
+        """What the nodes of a cluster resolve of what this machine cannot."""
+        if not missing or not self._gangs():
+            return []
+        from assay.cluster.resolving import resolve_on_nodes
+
+        return resolve_on_nodes(missing, self.places, address=self.address, say=say)
 
     def _gangs(self) -> int:
         if self.gangs is not None:

@@ -53,8 +53,9 @@ def add_where(top: argparse.ArgumentParser) -> None:
     """Where things lie."""
     where = top.add_argument_group("where")
     where.add_argument("--out", default="results", metavar="DIR", help="folder of results (default: results)")
-    where.add_argument("--data-root", metavar="DIR", help="data sets (default: $ASSAY_DATA or data)")
-    where.add_argument("--splits", metavar="DIR", help="published lists (default: $ASSAY_SPLITS or splits)")
+    own = "a cluster's node prefers its own"
+    where.add_argument("--data-root", metavar="DIR", help=f"data sets (default: $ASSAY_DATA, {own}; or data)")
+    where.add_argument("--splits", metavar="DIR", help=f"published lists (default: $ASSAY_SPLITS, {own}; or splits)")
     where.add_argument(
         "--address", metavar="ADDRESS", help="http://head:8265 submits a job; host:port is a Ray cluster"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import secrets
@@ -24,6 +25,7 @@ from assay.run.news import REBUILD_EVERY, News, NowAndThen, say
 from assay.signals import stop_on_signals
 from assay.store import records
 from assay.store.local import LocalStore
+from assay.store.store import DamagedDocument
 from assay.study.cells import Cell, Choice, layout_of, paper_number, profile_of
 from assay.study.display import Display
 from assay.study.plan import Plan, meaning
@@ -104,7 +106,8 @@ class Session:
         forget(keys_of_rows(self.asked.force_row, cells, plan), self.store)
         if self.asked.retry_failed:
             for key in plan.nodes:
-                records.retry(self.store, key)
+                with contextlib.suppress(DamagedDocument):  # which no other try mends
+                    records.retry(self.store, key)
 
     def write_plan(self, cells: Sequence[Cell], plan: Plan) -> None:
         """Write down what was planned, with its keys."""

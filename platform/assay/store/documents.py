@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from assay.store.store import StoreError
+from assay.store.store import DamagedDocument
 
 
 def pretty(document: Mapping[str, Any]) -> bytes:
@@ -25,7 +25,7 @@ def _encode(text: str) -> bytes:
 
 
 def parse(data: bytes, place: str) -> dict[str, Any]:
-    """The document that was written, or a StoreError that names the file."""
+    """The document that was written, or a DamagedDocument that names the file."""
     try:
         document = json.loads(data)
     except ValueError as problem:
@@ -44,5 +44,5 @@ def parse_lines(data: bytes, place: str) -> list[tuple[bytes, dict[str, Any]]]:
     return [(raw, parse(raw, f"{place}, line {number}")) for number, raw in enumerate(complete, start=1)]
 
 
-def _unreadable(place: str, reason: str) -> StoreError:
-    return StoreError(f"{place} cannot be read as JSON ({reason}): restore it from a copy, or delete it.")
+def _unreadable(place: str, reason: str) -> DamagedDocument:
+    return DamagedDocument(f"{place} cannot be read as JSON ({reason}): restore it from a copy, or delete it.")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from assay.store import checkpoints
 from assay.store.claims import STALE_AFTER, Observer
 from assay.store.documents import line, parse, parse_lines, pretty
-from assay.store.store import Store
+from assay.store.store import DamagedDocument, Store
 
 EXPERIMENT = "experiment.json"  # the experiment, resolved, and what it was run with
 METRICS = "metrics.jsonl"  # one line per logged step
@@ -19,6 +19,7 @@ FAILURES = "failures.jsonl"  # one line per failed attempt, and one per decision
 LOG = "log.txt"  # what was said while a study trained it: notes, warnings, tracebacks
 PANEL = "panel.npz"  # the first validation images with their truth and prediction
 HISTORY = "attempts.jsonl"  # one line per begun attempt, written before it trains, and one per end that was seen
+SESSIONS = "sessions.json"  # where it was trained, session by session
 _ERROR_OF_RANK = re.compile(r"error-rank\d+\.json")
 
 
@@ -29,6 +30,7 @@ class State:
     name: Literal["absent", "done", "failed", "running", "interrupted"]
     detail: str = ""
     silent_ends: int = 0  # of an interrupted one: see `silent_ends`
+    is_damaged: bool = False  # of a failed one: a document is, and `detail` says which and what helps
 
 
 def write_experiment(store: Store, key: str, document: Mapping[str, Any]) -> None:
@@ -105,6 +107,21 @@ def silent_ends(store: Store, key: str) -> int:
     return count
 
 
+def workers_before(store: Store, key: str) -> int | None:
+    """How many workers trained up to the checkpoint that a training continues from; None where it begins anew."""
+    reached = max(checkpoints.steps(store.names(key)), default=0)
+    try:
+        sessions = (read_json(store, key, SESSIONS) or {"sessions": []})["sessions"]
+    except DamagedDocument:  # the training itself will fail with it
+        return None
+    return next((int(each["ranks"]) for each in reversed(sessions) if each["from_step"] < reached), None)
+
+
+def other_workers(before: int, now: int) -> str:
+    """What is said of a training that goes on with another number of workers."""
+    return f"begun with {before} worker{'s' * (before != 1)}, continues with {now}: equal to rounding, recorded"
+
+
 def retry(store: Store, key: str) -> None:
     """Let a failed key be tried again; its history stays."""
     if _final_failure(store, key) is not None:
@@ -142,16 +159,23 @@ def clear_errors_of_ranks(store: Store, key: str) -> None:
 
 
 def state(store: Store, key: str, *, observer: Observer | None = None, stale_after: float = STALE_AFTER) -> State:
-    """How far a key is.
+    """How far a key is; one of which a document is damaged is failed for as long as that lies there.
 
     The claim of a process on another machine counts as living unless `observer` has seen it stand still.
     """
+    try:
+        return _state(store, key, observer or Observer(), stale_after)
+    except DamagedDocument as damage:
+        return State("failed", str(damage), is_damaged=True)
+
+
+def _state(store: Store, key: str, observer: Observer, stale_after: float) -> State:
     names = store.names(key)
     if not names:
         return State("absent")
     if RESULT in names and read_json(store, key, RESULT) is not None:
         return State("done")
-    claim, free = (observer or Observer()).look(store, key, stale_after=stale_after)
+    claim, free = observer.look(store, key, stale_after=stale_after)
     if claim is not None and not free:
         return State("running", claim.describe())
     failure = _final_failure(store, key)

@@ -19,6 +19,10 @@ class StoreError(AssayError):
     """The store cannot be read or written; what lay there before is as it was."""
 
 
+class DamagedDocument(StoreError):
+    """One document is not what was written; whatever lies under other keys can be read and written as before."""
+
+
 class Log(Protocol):
     """A file that only grows, for as long as its owner has it open."""
 

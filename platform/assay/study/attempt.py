@@ -17,7 +17,7 @@ from assay.places import Places
 from assay.resolve import Resolver
 from assay.store import checkpoints, records
 from assay.store.claims import ClaimedElsewhere, Observer
-from assay.store.store import Log, Store, StoreError
+from assay.store.store import DamagedDocument, Log, Store, StoreError
 from assay.study.schedule import Kind, Outcome
 
 
@@ -54,6 +54,9 @@ class Worker:
                 kind, error = self._train(key, experiment, stop, told, log, until), ""
             except (ClaimedElsewhere, LostClaim) as problem:
                 kind, error = "held", f"{type(problem).__name__}: {problem}"
+            except DamagedDocument as problem:
+                log.write(f"error: {problem}")
+                kind, error = "failed", str(problem)
             except StoreError as problem:
                 kind, error = "halted", str(problem)
             except AssayError as problem:

@@ -52,7 +52,7 @@ def profile_of(study: Study, name: str | None) -> Profile:
 def chosen_rows(study: Study, profile: Profile, choice: Choice) -> list[tuple[Table, Row]]:
     """The chosen rows with their tables; names that mean nothing are refused, and no method is imported for it."""
     study.check()
-    tables = _chosen_tables(study, profile, choice)
+    tables = chosen_tables(study, profile, choice)
     _check_names("--rows", choice.rows, [row.label for table in tables for row in table.rows])
     _check_names("--columns", choice.columns, [column for table in tables for column in table.columns])
     return [(table, row) for table in tables for row in table.rows if not choice.rows or row.label in choice.rows]
@@ -67,7 +67,7 @@ def cells_of(study: Study, profile: Profile, choice: Choice) -> list[Cell]:
     start = _start(profile)
     cells = [cell for table, row in rows for cell in _cells_of_row(table, row, profile, choice, start)]
     if not cells:
-        tables = _chosen_tables(study, profile, choice)
+        tables = chosen_tables(study, profile, choice)
         names = ", ".join(table.name for table in tables)
         raise UserError(
             f"nothing of {names} is left to train: the profile {profile.name} only quotes these columns"
@@ -79,12 +79,26 @@ def cells_of(study: Study, profile: Profile, choice: Choice) -> list[Cell]:
 
 def _why_quoted(profile: Profile, tables: Sequence[Table]) -> str:
     """The reasons that the profile gives, in brackets."""
-    columns = {(table.name, column) for table in tables for column in table.columns}
-    known = sorted({profile.why_quoted(*each) for each in columns if profile.column(*each) is None})
+    known = sorted(quoted_columns(profile, tables))
     return f" ({'; '.join(known)})" if known else ""
 
 
-def _chosen_tables(study: Study, profile: Profile, choice: Choice) -> list[Table]:
+def quoted_columns(profile: Profile, tables: Sequence[Table]) -> dict[str, list[str]]:
+    """What the profile only quotes: by reason, each table with its columns, or alone where it is all of them."""
+    found: dict[str, list[str]] = {}
+    for table in tables:
+        reasons: dict[str, list[str]] = {}
+        for column in table.columns:
+            if profile.column(table.name, column) is None:
+                reasons.setdefault(profile.why_quoted(table.name, column), []).append(column)
+        for why, columns in reasons.items():
+            part = "" if len(columns) == len(table.columns) else f" {', '.join(columns)}"
+            found.setdefault(why, []).append(table.name + part)
+    return found
+
+
+def chosen_tables(study: Study, profile: Profile, choice: Choice) -> list[Table]:
+    """The tables that were named, else those that the profile runs."""
     names = [table.name for table in study.tables]
     _check_names("--tables", choice.tables, names)
     wanted = choice.tables or profile.tables or tuple(names)

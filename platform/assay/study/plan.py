@@ -100,9 +100,14 @@ class Plan:
         return {node.key: node.state.silent_ends for node in self.nodes.values() if node.state.silent_ends}
 
 
-def make_plan(cells: Sequence[Cell], store: Store, places: Places) -> Plan:
-    """Resolve every cell and look into the store."""
+def make_plan(cells: Sequence[Cell], store: Store, places: Places, *, found: Iterable[Resolved] = ()) -> Plan:
+    """Resolve every cell and look into the store.
+
+    found: what other machines resolved, where this one does not see what is named
+    """
     resolver = Resolver(places)
+    for each in found:
+        resolver.take_over(each)
     stored = set(store.keys())
     observer = Observer()
     plan = Plan(nodes={}, keys=[], problems=[])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from assay.store import records
 from assay.store.store import Store
 from assay.study.cells import Cell
 from assay.study.costs import Cost, costs_in, shape
@@ -39,11 +41,15 @@ def print_plan(
     store: Store,
     *,
     where: Where,
+    quoted: Mapping[str, Sequence[str]],
     probed: Mapping[str, float],
     real: str | None,
     say: Callable[[str], None],
 ) -> None:
-    """What would be trained, what is there already, and what it takes."""
+    """What would be trained, what is there already, and what it takes.
+
+    quoted: by reason, what the profile does not train
+    """
     say(f"profile {profile.name}: {profile.note}")
     if profile.differs and real is not None:
         say(f"  for the paper's own data and schedule: --profile {real}")
@@ -55,10 +61,16 @@ def print_plan(
         f" {inputs} only trained for others), in {store.describe()}"
     )
     _print_states(plan, say)
+    for node, count in Counter(each.resolved.seen_by for each in plan.nodes.values()).items():
+        if node:
+            say(f"  {_count(count, 'experiment')} resolved on node {node}: this machine does not see what they name")
     for why, count in plan.unresolved.items():
         say(f"  {_count(count, 'cell')} unresolved here: {why}")
+    for why, columns in quoted.items():
+        say(f"  only quoted: {'; '.join(columns)}: {why}")
     todo = plan.to_run
     _print_nodes(todo, say)
+    _print_other_workers(todo, store, where, say)
     if todo:
         say(f"runs in {where.describe()}; {_cost(todo, store, where, probed)}")
 
@@ -87,6 +99,15 @@ def _print_nodes(todo: Sequence[Node], say: Callable[[str], None]) -> None:
         )
     if len(todo) > SHOWN:
         say(f"  and {len(todo) - SHOWN} more")
+
+
+def _print_other_workers(todo: Sequence[Node], store: Store, where: Where, say: Callable[[str], None]) -> None:
+    """What continues with another number of workers than it was begun with, which moves its last bits."""
+    now = where.workers if where.gangs else 1
+    for node in todo:
+        before = records.workers_before(store, node.key) if node.state.name == "interrupted" else None
+        if before not in (None, now):
+            say(f"  {node.key}  {records.other_workers(before, now)}")
 
 
 def _cost(todo: Sequence[Node], store: Store, where: Where, probed: Mapping[str, float]) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import itertools
 import os
 import platform
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from assay import __version__
 from assay.errors import UserError
 from assay.experiment import Runtime
 from assay.ranks import world_size
+from assay.store import records
 
 
 def pick_device(asked: str) -> torch.device:
@@ -93,6 +95,18 @@ PROMISED = (
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """In words, what differs between two environments and may move the last bits."""
     return [f"{name}: {before.get(name)} → {now.get(name)}" for name in PROMISED if before.get(name) != now.get(name)]
+
+
+def notes(sessions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Sentences on what changed from one session to the next."""
+    found = []
+    for before, after in itertools.pairwise(sessions):
+        if before["ranks"] != after["ranks"]:
+            found.append(records.other_workers(before["ranks"], after["ranks"]))
+        others = [each for each in after["changed"] if not each.startswith("ranks:")]
+        if others:
+            found.append(f"continued under other conditions: {'; '.join(others)}")
+    return found
 
 
 def _processor() -> str:

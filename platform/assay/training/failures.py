@@ -14,7 +14,7 @@ from assay.ranks import rank, world_size
 from assay.resolve import Resolved
 from assay.store import records
 from assay.store.claims import Claim
-from assay.store.store import Store, StoreError
+from assay.store.store import DamagedDocument, Store, StoreError
 
 _WAIT_FOR_OTHER_RANKS = 5.0  # seconds in which the rank that failed first writes down why
 
@@ -26,7 +26,7 @@ def remember(problem: Exception, store: Store, key: str, claim: Claim | None, *,
     to mend, and so may be any other error (a method being written): they end the experiment only where
     `keeps_mistakes`.
     """
-    if isinstance(problem, (LostClaim, StoreError)):
+    if isinstance(problem, (LostClaim, StoreError)) and not isinstance(problem, DamagedDocument):
         return
     on_purpose = isinstance(problem, AssayError) and not isinstance(problem, UserError)
     final = on_purpose or (keeps_mistakes and not may_pass(problem))

@@ -17,6 +17,7 @@ from assay.nets.network import Network
 from assay.nets.spec import Net
 from assay.ranks import rank, world_size
 from assay.store.store import Store
+from assay.training import environment
 from assay.training.evaluate import predict
 from assay.training.loop import Training
 from assay.training.model import ReadWeights, autocast, own_state, random_parameters
@@ -46,7 +47,7 @@ def result_of(training: Training, sessions: list[dict[str, Any]]) -> dict[str, A
         "latency": _latency(training) if rank() == 0 else None,
         "data": {name: resolved.images.describe(name) for name in ("labeled", "unlabeled", "val")}
         | source.facts(resolved.images.labeled, training.places),
-        "notes": list(resolved.images.notes),
+        "notes": [*resolved.images.notes, *environment.notes(sessions)],
         "random_parameters": random_parameters(training.nets),
         "accumulated": training.recipe.accumulate > 1,
         "seconds": round(journal.seconds, 3),

@@ -24,8 +24,6 @@ from assay.training.loop import Training
 from assay.training.outcome import WEIGHTS, panel_of, result_of, stored_weights, weights_of
 from assay.training.progress import Progress
 
-SESSIONS = "sessions.json"  # where the experiment was trained, session by session
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Manners:
@@ -145,7 +143,9 @@ def _to_the_end(
         return None
     sessions = _sessions(store, key, training, runtime)
     if claim is not None:
-        store.write(key, SESSIONS, json_line({"sessions": sessions}))
+        store.write(key, records.SESSIONS, json_line({"sessions": sessions}))
+        for note in environment.notes(sessions[-2:]):
+            manners.say(f"note: {note}")
     progress = manners.progress or Progress.of(
         runtime, total=training.recipe.steps, start=training.step, say=manners.say
     )
@@ -230,7 +230,7 @@ def _sessions(store: Store, key: str, training: Training, runtime: Runtime) -> l
     here = environment.describe(runtime, training.device)
     if training.plan.stored:
         here["stored_masks"] = {name: masks.digest for name, masks in training.plan.stored.items()}
-    stored = agreed(lambda: records.read_json(store, key, SESSIONS)) or {"sessions": []}
+    stored = agreed(lambda: records.read_json(store, key, records.SESSIONS)) or {"sessions": []}
     before = [each for each in stored["sessions"] if each["from_step"] < training.step]
     changed = environment.changes(before[-1], here) if before else []
     return [*before, here | {"from_step": training.step, "changed": changed, "started": now()}]

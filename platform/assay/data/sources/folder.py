@@ -44,6 +44,9 @@ class Folder(Source):
         hues = [colorsys.hsv_to_rgb(index * 0.618 % 1, 0.65, 0.9) for index in range(1, self.num_labels)]
         return ((0, 0, 0), *((round(255 * r), round(255 * g), round(255 * b)) for r, g, b in hues))
 
+    def lies_below_data_root(self) -> bool:
+        return not Path(self.path).expanduser().is_absolute()
+
     def pools(self) -> tuple[str, ...]:
         return ("train", "val")
 

@@ -77,6 +77,9 @@ class Shapes(Source):
     def palette(self) -> tuple[Colour, ...]:
         return tuple(_WORLDS[self.world].values())
 
+    def lies_below_data_root(self) -> bool:
+        return False
+
     def pools(self) -> tuple[str, ...]:
         return ("train", "val")
 

@@ -1,0 +1,30 @@
+"""What a plan writes down of a cell."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from assay.experiment import Experiment
+from assay.places import Places
+from assay.resolve import resolve
+from assay.study.plan import meaning
+
+
+def cell(experiment: Experiment, row: str = "a", **changes: Any) -> dict[str, Any]:
+    """One cell of mkd.table1."""
+    resolved = resolve(experiment, Places())
+    return {
+        "table": "mkd.table1",
+        "row": row,
+        "column": "1/8(183)",
+        "seed": experiment.seed,
+        "overrides": json.dumps({"method": experiment.method.name}),
+        "paper_miou": None,
+        "differs": "",
+        "key": resolved.key,
+        "meaning": meaning(resolved),
+        "depends": [each.key for each in resolved.inputs.values()],
+        "experiment": json.dumps(experiment.to_json()),
+        **changes,
+    }
