@@ -80,6 +80,18 @@ def test_a_damaged_record_costs_nothing_but_itself(store: LocalStore) -> None:
     assert len(costs_in(store, {shape(small("cps"))})) == 1
 
 
+def test_the_plan_says_what_sharing_saves(store: LocalStore) -> None:
+    both = {"method": "kd", "method.teachers": (Like({"method": "supervised"}, seed=7), Like(KD, seed=3))}
+    rows = (Row("Supervised", {"method": "supervised"}), Row("KD", KD), Row("hot", {**KD, "method.temperature": 4.0}))
+    # Of each seed 1, 2, 2 and 3: one of the last row's two teachers is the other one's teacher, too.
+    said = printed(study(*rows, Row("both", both), seeds=(0, 1)), store)
+    assert "10 trainings; each cell with inputs of its own would take 16 (1.6 x)" in said
+    # Two labels of one training are trained twice where nothing is shared.
+    said = printed(study(Row("Supervised", {"method": "supervised"}), Row("again", {"method": "supervised"})), store)
+    assert "1 training; each cell with inputs of its own would take 2" in said
+    assert "of its own" not in printed(study(*rows[:1], seeds=(0, 1)), store), "nothing is shared"
+
+
 def test_what_a_failed_teacher_blocks_is_counted_as_blocked_and_not_as_to_train(store: LocalStore) -> None:
     of = study(Row("Supervised", {"method": "supervised"}), Row("KD", KD), seeds=(0, 1))
     plan = make_plan(cells(of), store, Places())

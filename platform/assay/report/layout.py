@@ -33,6 +33,7 @@ class TableLayout:
     rows: tuple[RowLayout, ...]
     columns: tuple[ColumnLayout, ...]
     reference: str | None = None  # the row that the others are compared with
+    notes: tuple[str, ...] = ()  # what holds for all its cells in this profile
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,7 @@ class StudyLayout:
                     **table,
                     "rows": tuple(RowLayout(**{**row, "notes": tuple(row["notes"])}) for row in table["rows"]),
                     "columns": tuple(ColumnLayout(**column) for column in table["columns"]),
+                    "notes": tuple(table.get("notes", ())),  # layouts of older versions have none
                 }
             )
             for table in data["tables"]

@@ -93,6 +93,7 @@ def notes(table: FilledTable) -> list[str]:
     found = [f"Ours: mIoU in percent of the last checkpoint, mean over the seeds that finished ± half its {INTERVAL}."]
     found += _shared((column.label, column.note) for column in table.layout.columns if column.note)
     found += _shared((row.label, note) for row in table.layout.rows for note in row.notes)
+    found += table.layout.notes
     found += _differences(table)
     return found
 

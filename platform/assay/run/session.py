@@ -216,7 +216,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
     if isinstance(value, Like):
-        return {"like": _plain(value.changes), "seed": value.seed}
+        offset = {"offset": value.offset} if value.offset else {}
+        return {"like": _plain(value.changes), "seed": value.seed} | offset
     return to_json(value) if isinstance(value, Value) else value
 
 

@@ -140,7 +140,7 @@ def _seeds(
     origin = f"{table.name}, row {row.label!r}"
     made: Experiment | None = None
     for seed in choice.seeds or profile.seeds:
-        if made is None or _has_likes(changes):
+        if made is None or any(_likes(tuple(changes.values()))):
             base = _base(start, table, column, profile, choice, seed)
             filled = {path: _filled(value, base, origin) for path, value in changes.items()}
             made = apply(start, [*overrides_of(filled, origin), *choice.overrides])
@@ -169,15 +169,9 @@ def _filled(value: Any, base: Experiment, origin: str) -> Any:
         return tuple(_filled(each, base, origin) for each in value)
     if not isinstance(value, Like):
         return value
-    seeded = base if value.seed is None else base.replace(seed=value.seed)
+    seeded = base.replace(seed=(base.seed if value.seed is None else value.seed) + value.offset)
     inner = {path: _filled(each, seeded, origin) for path, each in value.changes.items()}
     return apply(seeded, overrides_of(inner, origin))
-
-
-def _has_likes(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return any(_has_likes(each) for each in value.values())
-    return isinstance(value, Like) or (isinstance(value, (tuple, list)) and any(map(_has_likes, value)))
 
 
 def _columns_of(table: Table, profile: Profile, choice: Choice) -> list[str]:
@@ -248,7 +242,32 @@ def _table_layout(table: Table, profile: Profile) -> TableLayout:
         rows=tuple(RowLayout(label=row.label, notes=row.notes) for row in table.rows),
         columns=tuple(ColumnLayout(label=column, note=_note(table, column, profile)) for column in table.columns),
         reference=table.reference,
+        notes=_inner_seeds(table, profile),
     )
+
+
+def _inner_seeds(table: Table, profile: Profile) -> tuple[str, ...]:
+    """Whether experiments inside others, such as teachers, are the same for all seeds: what an interval then holds."""
+    changes = (_changes(table, row, column, profile) for row in table.rows for column in table.columns)
+    likes = [like for each in changes for like in _likes(tuple(each.values()))]
+    if not likes:
+        return ()
+    fixed = ", ".join(
+        str(seed) for seed in sorted({like.seed + like.offset for like in likes if like.seed is not None})
+    )
+    tied = any(like.seed is None for like in likes)
+    said = [f"have seed {fixed} whatever the seed around them; intervals hold nothing of their spread"] if fixed else []
+    said += ["have the seed of what they are inside; a twin has another one"] if tied else []
+    return (f"Experiments inside others (teachers) {', or '.join(said)}.",)
+
+
+def _likes(value: Any) -> Iterator[Like]:
+    """The experiments that a change describes; not those inside them."""
+    if isinstance(value, Like):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for each in value:
+            yield from _likes(each)
 
 
 def _note(table: Table, column: str, profile: Profile) -> str:

@@ -76,6 +76,15 @@ class Plan:
             if node.state.name not in ("done", "failed") and node.key not in blocked
         ]
 
+    @property
+    def alone(self) -> int:
+        """How many trainings it would take if every cell were trained with inputs of its own: the naive way."""
+        below: dict[str, frozenset[str]] = {}
+        for key, node in self.nodes.items():  # inputs stand before what needs them
+            inner = [each.key for each in node.resolved.inputs.values()]
+            below[key] = frozenset(inner).union(*(below[each] for each in inner))
+        return sum(1 + len(below[key]) for key in self.keys if key is not None)
+
     def tasks(self) -> list[Task]:
         """All experiments as tasks; those whose process ended without a word come last: they may do it again."""
         return [self.task(key) for key, _ in sorted(self.nodes.items(), key=lambda each: each[1].state.silent_ends)]

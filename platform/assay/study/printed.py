@@ -60,6 +60,10 @@ def print_plan(
         f"{_count(len(cells), 'cell')} {are} {_count(len(plan.nodes), 'experiment')} ({shared} shared by several cells,"
         f" {inputs} only trained for others), in {store.describe()}"
     )
+    trainings, naive = len(plan.nodes), plan.alone
+    if naive > trainings:
+        times = f"{naive / trainings:.1f} x"
+        say(f"  {_count(trainings, 'training')}; each cell with inputs of its own would take {naive} ({times})")
     _print_states(plan, say)
     for node, count in Counter(each.resolved.seen_by for each in plan.nodes.values()).items():
         if node:

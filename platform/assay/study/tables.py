@@ -33,11 +33,13 @@ NONE: Changes = {}
 class Like:
     """In a row's changes, an experiment on the cell's own data, network and recipe: a teacher, an earlier stage.
 
-    Its seed is the cell's, or a fixed one for all: then one teacher serves all seeds.
+    Its seed is the cell's, or a fixed one for all: then one teacher serves all seeds. An offset on either makes a
+    twin: the same training with another seed.
     """
 
     changes: Changes
     seed: int | None = None
+    offset: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,176 @@
+"""The ablations of Multi-Granularity Distillation (Qin et al., ECCV 2022): tables 4, 5a, 5b and 6 of the paper.
+
+python studies/mgd_ablation.py                                     table 5a on drawn shapes, minutes on two cores
+python studies/mgd_ablation.py --tables mgd.table4 --columns VOC Cityscapes    another table, in two drawn worlds
+python studies/mgd_ablation.py --profile quick-tied                teachers with the student's own seed
+python studies/mgd_ablation.py --profile paper --plan              PASCAL VOC, as the paper prints it
+python studies/mgd_ablation.py --profile code                      and as the authors' code has it
+
+All tables hang on two teachers and their twins, which are trained once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # a checkout works without being installed
+
+from assay.terminal import interrupt_in_one_line  # noqa: E402
+
+interrupt_in_one_line()  # from here on, imports included
+
+from assay.presets import quick, voc  # noqa: E402
+from assay.run import main  # noqa: E402
+from assay.study import Changes, Profile, Row, Study, Table  # noqa: E402
+from studies.mgd_networks import (  # noqa: E402
+    DEEP,
+    PAPER,
+    RESNET18,
+    RESNET18_CODE,
+    SMALL,
+    WIDE,
+    Networks,
+    on_voc,
+    taught,
+)
+from studies.shared import SHAPES_NOTE  # noqa: E402
+
+MGD: Changes = {"method": "mgd"}
+ALONE: Changes = {"method.weight_image": 0.0, "method.weight_region": 0.0}  # L_P and nothing else
+EIGHTH = "1/8(1323)"
+
+TABLE4 = Table(
+    name="mgd.table4",
+    title="One teacher, twins, and two that complement each other",
+    columns=("VOC", "Cityscapes"),
+    changes=MGD,
+    rows=tuple(
+        Row(" + ".join(which), paper=" + ".join(which), notes=notes)
+        for which, notes in (
+            ((DEEP,), ("a lone teacher gives all three losses; the paper does not say",)),
+            ((WIDE,), ("a lone teacher gives all three losses; the paper does not say",)),
+            ((DEEP, DEEP), ("twins are two seeds; L_I is the first one's, L_R the second one's",)),
+            ((WIDE, WIDE), ("twins are two seeds; L_I is the first one's, L_R the second one's",)),
+            ((DEEP, WIDE), ()),
+        )
+    ),
+    reference="T_D",
+)
+TABLE5A = Table(
+    name="mgd.table5a",
+    title="Distillation at three levels",
+    columns=("VOC", "City"),
+    changes=MGD,
+    rows=(
+        Row("Sup", {"method": "supervised"}, paper="Sup"),
+        Row("Sup + P", ALONE, paper="Sup + P"),
+        Row("Sup + P + I(TD)", {"method.weight_region": 0.0}, paper="Sup + P + I(TD)"),
+        Row("Sup + P + R(TW)", {"method.weight_image": 0.0}, paper="Sup + P + R(TW)"),
+        Row("Sup + P + I(TD) + R(TW)", paper="Sup + P + I(TD) + R(TW)"),
+        Row(
+            "Sup + P + I(TD,TW) + R(TD,TW)",
+            {"method.image_teacher": "all", "method.region_teacher": "all"},
+            paper="Sup + P + I(TD,TW) + R(TD,TW)",
+            notes=("the losses of both teachers are added, as Eq. 2 does; the paper does not say",),
+        ),
+    ),
+    reference="Sup",
+)
+TABLE5B = Table(
+    name="mgd.table5b",
+    title="Distillation on labelled and on unlabelled images",
+    columns=TABLE5A.columns,
+    changes=MGD,
+    rows=(
+        Row(
+            "labelled distillation only",
+            {**ALONE, "method.pixel_on": "labeled"},
+            paper="labelled distillation only",
+        ),
+        Row("labelled + unlabelled distillation", paper="labelled + unlabelled distillation"),
+    ),
+    reference="labelled distillation only",
+)
+TABLE6 = Table(
+    name="mgd.table6",
+    title="Regions of an image",
+    columns=("mIoU",),
+    changes=MGD,
+    rows=tuple(Row(f"{n}x{n}", {"method.regions": (n, n)}, paper=f"{n}x{n}") for n in (3, 5, 7, 9, 11)),
+    reference="7x7",
+)
+TABLES = (TABLE4, TABLE5A, TABLE5B, TABLE6)
+
+
+def rows(networks: Networks, *, seed: int | None) -> dict[str, Changes]:
+    """The network of every row, and its teachers; those of table 4 stand in its labels."""
+    return {
+        f"{table.name}/{row.label}": taught(
+            {**table.changes, **row.changes},
+            networks,
+            seed=seed,
+            which=tuple(row.label.split(" + ")) if table is TABLE4 else (DEEP, WIDE),
+        )
+        for table in TABLES
+        for row in table.rows
+    }
+
+
+ON_VOC = ("VOC", "mIoU")
+ON_CITYSCAPES = ("Cityscapes", "City")
+WORLDS = {  # 1/8 of the labels, as all these tables have; Cityscapes is another drawn world
+    column: {"data.split.labeled": "1/8", "data.source.world": world}
+    for world, columns in enumerate((ON_VOC, ON_CITYSCAPES))
+    for column in columns
+}
+FIXED = "teachers of seed 0 serve every seed"
+TIED = "every seed has teachers of its own"
+
+QUICK = Profile(
+    name="quick",
+    note=f"{SHAPES_NOTE}; {FIXED}",
+    start=quick,
+    columns=WORLDS,
+    rows=rows(SMALL, seed=0),
+    seeds=(0,),
+    tables=(TABLE5A.name,),
+    shown=ON_VOC,
+    runtime={"threads": 2, "channels_last": True},  # one training at a time on a laptop's cores
+    differs="trained on drawn shapes",
+)
+ON_PAPER = Profile(
+    name="paper",
+    note=f"PASCAL VOC 2012 with ImageNet weights and the CPS authors' lists, losses as printed; {FIXED}",
+    start=voc,
+    changes=PAPER,
+    columns={column: on_voc(EIGHTH) for column in ON_VOC},
+    rows=rows(RESNET18, seed=0),
+    lacks=dict.fromkeys(ON_CITYSCAPES, "Cityscapes is not among this project's data sets yet"),
+    runtime={"loader_workers": 4},
+)
+
+STUDY = Study(
+    name="mgd_ablation",
+    title="Multi-Granularity Distillation: ablations (tables 4, 5a, 5b and 6)",
+    tables=TABLES,
+    profiles=(
+        QUICK,
+        dataclasses.replace(QUICK, name="quick-tied", note=f"{SHAPES_NOTE}; {TIED}", rows=rows(SMALL, seed=None)),
+        ON_PAPER,
+        dataclasses.replace(
+            ON_PAPER, name="paper-tied", note=ON_PAPER.note.replace(FIXED, TIED), rows=rows(RESNET18, seed=None)
+        ),
+        dataclasses.replace(
+            ON_PAPER,
+            name="code",
+            note=ON_PAPER.note.replace("losses as printed", "losses as in the authors' code"),
+            rows=rows(RESNET18_CODE, seed=0),
+        ),
+    ),
+)
+
+if __name__ == "__main__":
+    sys.exit(main(STUDY))

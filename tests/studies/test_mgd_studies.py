@@ -1,0 +1,255 @@
+"""What MGD's studies train: every value of the paper's profile with its source, teachers, and which parts a row has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from assay.errors import UserError
+from assay.nets.count import parameters
+from assay.nets.encoders import build_encoder
+from assay.study.cells import Cell, Choice, cells_of, layout_of, paper_number, profile_of
+from assay.study.tables import Study
+from studies import mgd_ablation
+
+# path | value | source: the paper (section), the authors' code where the paper is silent, ours where both are.
+PAPER = """
+method.name | "mgd" | 3
+method.teacher_mode | "eval" | 3.2: frozen
+method.weight_pixel | 1.0 | Eq. 7
+method.weight_image | 0.002 | 4.2
+method.weight_region | 100.0 | 4.2
+method.pixel_on | "both" | Eq. 7
+method.image_on | "unlabeled" | Eq. 7
+method.region_on | "unlabeled" | Eq. 7
+method.image_teacher | "first" | Eq. 4: T_D
+method.region_teacher | "last" | Eq. 6: T_W
+method.image_reduction | "mean" | Eq. 4
+method.regions | [7, 7] | table 6
+method.cutmix | null | 3: none; the code has boxes
+method.on_padding | false | ours
+data.source.name | "voc" | 4.1
+data.source.masks | "aug" | 4.1
+data.split.labeled | "cps/voc/train_aug_labeled_1-8.txt" | 4.1: CPS's lists
+data.split.unlabeled | "rest" | 4.1
+data.split.labeled_pool | "train_aug" | 4.1
+data.split.seed | 0 | not used with a list
+data.split.keep_repeated | false | ours
+net.encoder.arch | "resnet18" | 4.2
+net.encoder.output_stride | 16 | code, and the FLOPs of table 1
+net.encoder.stem | "deep" | code, and the FLOPs of table 1
+net.encoder.stem_width | 32 | code, and the FLOPs of table 1
+net.encoder.multi_grid | [1, 2] | code: dilations 2, 4
+net.encoder.width | 16 | not used by ResNets
+net.encoder.weights | "imagenet" | 4.2
+net.head.name | "deeplabv3plus" | 4.2
+net.head.channels | 256 | code
+net.head.low_level_channels | 48 | code
+net.head.atrous_rates | [6, 12, 18] | code
+net.head.separable | false | code: heads of 16.84 and 5.43 million parameters
+net.head.dropout | 0.0 | code
+net.batch_norm.momentum | 0.1 | ours: torch's
+net.batch_norm.eps | null | ours: torch's
+net.batch_norm.frozen | false | ours
+recipe.steps | 39338 | code: 34 epochs of 1157
+recipe.labeled_batch | 8 | code
+recipe.unlabeled_batch | 8 | code
+recipe.accumulate | 1 | code
+recipe.optimizer.name | "sgd" | 4.2
+recipe.optimizer.lr | 0.0025 | code
+recipe.optimizer.head_lr | null | code: no multiplier
+recipe.optimizer.momentum | 0.9 | 4.2
+recipe.optimizer.nesterov | false | ours
+recipe.optimizer.weight_decay | 0.0005 | 4.2
+recipe.optimizer.decay_norm_and_bias | false | code
+recipe.schedule.power | 0.9 | code
+recipe.schedule.warmup_steps | 0 | code
+recipe.ohem | null | code: plain cross entropy on VOC
+recipe.augment.crop | [512, 512] | table 1
+recipe.augment.fit | null | code
+recipe.augment.scales | [0.5, 0.75, 1.0, 1.5, 1.75, 2.0] | code
+recipe.augment.scale_draw | "list" | code
+recipe.augment.flip | 0.5 | code
+recipe.evaluation.every | 2000 | ours; the number shown is the last step's
+recipe.evaluation.mode | "sliding" | code
+recipe.evaluation.window | [512, 512] | code
+recipe.evaluation.stride_share | 0.6666666666666666 | code
+recipe.evaluation.scales | [1.0] | code
+recipe.evaluation.flip | false | code
+recipe.precision | "float32" | ours
+"""
+ABLATION = mgd_ablation.STUDY
+FULL = "Sup + P + I(TD) + R(TW)"
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for name, content in value.items():
+            yield from leaves(content, f"{path}.{name}" if path else name)
+    else:
+        yield path, value
+
+
+def cells(study: Study, profile: str, *, seeds: tuple[int, ...] = (0,), **choice: Any) -> list[Cell]:
+    return cells_of(study, profile_of(study, profile), Choice(seeds=seeds, **choice))
+
+
+def row(study: Study, profile: str, table: str, label: str, column: str, seed: int = 0) -> Cell:
+    (found,) = cells(study, profile, seeds=(seed,), tables=(table,), rows=(label,), columns=(column,))
+    return found
+
+
+def methods(profile: str, table: str, column: str) -> dict[str, Any]:
+    return {cell.row: cell.experiment.method for cell in cells(ABLATION, profile, tables=(table,), columns=(column,))}
+
+
+def test_every_value_of_the_papers_profile_has_a_source() -> None:
+    student = row(ABLATION, "paper", "mgd.table4", "T_D + T_W", "VOC").experiment.to_json()
+    told = dict(line.split(" | ")[:2] for line in PAPER.strip().splitlines())
+    strong = "recipe.augment.strong."  # no view of these methods is a strong one
+    others = ("name", "seed", "method.teachers")
+    found = {path: value for path, value in leaves(student) if path not in others and not path.startswith(strong)}
+    assert found == {path: json.loads(value) for path, value in told.items()}
+
+
+# What a teacher has that its student has not; everything else is equal.
+TEACHER = {
+    "method.name": "cps",
+    "method.weight": 1.0,
+    "method.on_labeled": False,
+    "method.cutmix.name": "boxes",
+    "method.cutmix.num_boxes": 3,
+    "method.cutmix.area": [0.25, 0.5],
+    "method.cutmix.rule": "toggle",
+    "net.encoder.multi_grid": [1, 2, 4],
+}
+DEEP = {**TEACHER, "net.encoder.arch": "resnet101", "net.encoder.stem_width": 64}
+WIDE = {
+    **TEACHER,
+    "net.encoder.arch": "wide_resnet50_2",
+    "net.encoder.stem": "plain",
+    "recipe.optimizer.lr": 0.001,
+}
+
+
+def test_the_papers_teachers_are_cps_with_cutmix_and_differ_from_the_student_in_nothing_else() -> None:
+    student = row(ABLATION, "paper", "mgd.table4", "T_D + T_W", "VOC").experiment
+    own = dict(leaves(student.to_json()))
+    found = [
+        {path: value for path, value in leaves(each.to_json()) if path not in own or own[path] != value}
+        for each in student.method.teachers  # type: ignore[attr-defined]
+    ]
+    assert found == [DEEP, WIDE]
+
+
+TABLE5A = {  # weights of L_P, λ1, λ2 are there or not; who gives L_I and L_R
+    "Sup + P": (True, False, False, "first", "last"),
+    "Sup + P + I(TD)": (True, True, False, "first", "last"),
+    "Sup + P + R(TW)": (True, False, True, "first", "last"),
+    "Sup + P + I(TD) + R(TW)": (True, True, True, "first", "last"),
+    "Sup + P + I(TD,TW) + R(TD,TW)": (True, True, True, "all", "all"),
+}
+
+
+@pytest.mark.parametrize("profile", ["quick", "quick-tied", "paper", "paper-tied", "code"])
+def test_each_row_of_table_5a_has_the_losses_that_it_names(profile: str) -> None:
+    found = methods(profile, "mgd.table5a", "VOC")
+    assert found.pop("Sup").name == "supervised"
+    assert {
+        label: (
+            method.weight_pixel > 0,
+            method.weight_image > 0,
+            method.weight_region > 0,
+            method.image_teacher,
+            method.region_teacher,
+        )
+        for label, method in found.items()
+    } == TABLE5A
+    assert all(method.pixel_on == "both" and len(method.teachers) == 2 for method in found.values())
+
+
+def test_the_other_tables_vary_one_thing_of_table_5as_full_row() -> None:
+    full = methods("quick", "mgd.table5a", "VOC")[FULL]
+    assert methods("quick", "mgd.table5b", "VOC") == {
+        "labelled distillation only": full.replace(weight_image=0.0, weight_region=0.0, pixel_on="labeled"),
+        "labelled + unlabelled distillation": full,
+    }
+    sizes = methods("quick", "mgd.table6", "mIoU")
+    assert sizes == {f"{n}x{n}": full.replace(regions=(n, n)) for n in (3, 5, 7, 9, 11)}
+    four = methods("quick", "mgd.table4", "VOC")
+    deep, wide = full.teachers
+    twins = (deep.replace(seed=1000), wide.replace(seed=1000))
+    assert {label: method.teachers for label, method in four.items()} == {
+        "T_D": (deep,),
+        "T_W": (wide,),
+        "T_D + T_D": (deep, twins[0]),
+        "T_W + T_W": (wide, twins[1]),
+        "T_D + T_W": (deep, wide),
+    }
+    assert all(method.replace(teachers=full.teachers) == full for method in four.values())
+
+
+def test_teachers_have_a_fixed_seed_or_the_students_own_and_the_results_say_which() -> None:
+    def seeds(profile: str, seed: int) -> list[int]:
+        cell = row(ABLATION, profile, "mgd.table4", "T_D + T_D", "VOC", seed)
+        return [each.seed for each in cell.experiment.method.teachers]  # type: ignore[attr-defined]
+
+    assert [seeds("quick", seed) for seed in (0, 3)] == [[0, 1000], [0, 1000]]
+    assert [seeds("quick-tied", seed) for seed in (0, 3)] == [[0, 1000], [3, 1003]]
+    notes = {
+        each.name: layout_of(ABLATION, each).tables[0].notes for each in ABLATION.profiles if each.name[:5] == "quick"
+    }
+    assert "seed 0, 1000 whatever the seed around them" in notes["quick"][0]
+    assert "the seed of what they are inside" in notes["quick-tied"][0]
+
+
+def test_the_two_columns_are_two_drawn_worlds_in_quick_and_cityscapes_is_quoted_on_the_papers_data() -> None:
+    columns = ("VOC", "Cityscapes")
+    made = cells(ABLATION, "quick", tables=("mgd.table4",), rows=("T_D",), columns=columns)
+    data = [cell.experiment.data for cell in made]
+    assert [(each.source.world, each.split.labeled) for each in data] == [(0, "1/8"), (1, "1/8")]  # type: ignore[attr-defined]
+    assert [cell.experiment.method.teachers[0].data for cell in made] == data  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match="no data for 'Cityscapes'"):
+        cells(ABLATION, "paper", tables=("mgd.table4",), columns=("Cityscapes",))
+
+
+def test_the_codes_profile_differs_from_the_papers_as_the_code_does() -> None:
+    printed, code = (methods(profile, "mgd.table5a", "VOC")[FULL] for profile in ("paper", "code"))
+    assert code.cutmix is not None
+    assert code.replace(cutmix=None) == printed.replace(
+        image_reduction="sum", weight_image=0.002 / 4, on_padding=True, teacher_mode="train"
+    )
+
+
+@pytest.mark.parametrize("study", [ABLATION], ids=lambda study: study.name)
+def test_every_number_of_the_papers_tables_is_shown(study: Study) -> None:
+    from assay.study import paper
+
+    for table in study.tables:
+        shown = {
+            (str(each.paper), column)
+            for each in table.rows
+            for column in table.columns
+            if paper_number(table, each, column) is not None
+        }
+        printed = {(each["label"], column) for each in paper.table(table.paper)["rows"] for column in each["values"]}
+        assert printed == shown, table.name
+
+
+def test_the_drawn_teachers_outweigh_their_student_as_the_papers_do() -> None:
+    student = row(ABLATION, "quick", "mgd.table5a", FULL, "VOC").experiment
+    own, *others = (
+        parameters(build_encoder(each.net.encoder))
+        for each in (student, *student.method.teachers)  # type: ignore[attr-defined]
+    )
+    assert [other / own for other in others] == [pytest.approx(3.81, rel=0.05), pytest.approx(5.97, rel=0.05)]
+
+
+def test_all_four_tables_need_four_teachers_for_each_world() -> None:
+    teachers: set[Any] = set()
+    for cell in cells(ABLATION, "quick", seeds=(0, 1, 2), tables=tuple(each.name for each in ABLATION.tables)):
+        teachers |= set(getattr(cell.experiment.method, "teachers", ()))
+    assert len(teachers) == 4
