@@ -198,6 +198,14 @@ def test_a_grid_is_worked_off_in_its_order(tmp_path: Path) -> None:
     assert len(tried) == len(set(tried)) == 4 and tried[0] == (1.5, "True"), "the study's own values come first"
 
 
+def test_a_budget_of_time_begins_no_other_configuration(tmp_path: Path) -> None:
+    flags = ("--seeds", "0", "--pruner", "none", "--set", "recipe.steps=10")
+    assert searched(tmp_path, *flags, "--hours", "1e-9") == 0
+    assert trials(tmp_path).empty
+    assert searched(tmp_path, *flags, "--device-hours", "1e-9") == 0
+    assert list(trials(tmp_path)["trial"]) == [0], "what it had cost was known after the first"
+
+
 BAD: Mapping[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
     "a path that does not exist": ({"space": {"method.wieght": Float(0.1, 1.0)}}, (), "has no field 'wieght'"),
     "an empty range": ({"space": {"method.weight": Float(1.0, 1.0)}}, (), "range is empty"),
@@ -217,6 +225,7 @@ BAD: Mapping[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
         ("--set", "recipe.optimizer.lr=0.1"),
         "the search explores recipe.optimizer.lr",
     ),
+    "conditions and CMA-ES": ({}, ("--sampler", "cmaes"), "no conditions"),
     "no configurations": ({}, ("--configurations", "-3"), "--configurations must be above 0"),
     "an unknown profile": ({}, ("--profile", "qick"), "no profile 'qick'"),
 }

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from assay.errors import UserError
 from assay.search.objectives import objectives
-from assay.search.space import Space, check_names
+from assay.search.space import Choice, Space, check_names, parameters
 from assay.study.tables import Profile, Row, Study, Table
 from assay.values import nearest
 
@@ -81,6 +81,8 @@ class Search:
         found = objectives(self.objectives)
         if self.sampler not in SAMPLERS:
             raise UserError(f"there is no sampler {self.sampler!r}{nearest(self.sampler, SAMPLERS)}.")
+        if self.sampler == "cmaes":
+            _check_cmaes(self.space)
         _check_pruning(self.pruning, len(found))
 
     @property
@@ -116,6 +118,17 @@ def _check_setting(search: Search, profile: Profile, setting: Setting) -> None:
     for name, hours in (("hours", setting.hours), ("device_hours", setting.device_hours)):
         if hours is not None and not hours > 0:
             raise UserError(f"{where}: {name} must be above 0, got {hours}.")
+
+
+def _check_cmaes(space: Space) -> None:
+    """CMA-ES moves a cloud of points, whose coordinates must be the same numbers in all of them."""
+    numbers = [each.name for each in parameters(space) if not isinstance(each.domain, Choice)]
+    conditional = [each.name for each in parameters(space) if each.when]
+    if len(numbers) < 2 or conditional:
+        raise UserError(
+            f"sampler cmaes needs two numbers or more and no conditions, got the numbers {numbers} and the conditional"
+            f" parameters {conditional}; use --sampler tpe."
+        )
 
 
 def _check_pruning(pruning: Pruning, count: int) -> None:

@@ -135,8 +135,8 @@ def _seeds(
     table: Table, row: Row, column: str, profile: Profile, choice: Choice, start: Experiment, more: Changes = NONE
 ) -> Iterator[Cell]:
     """A cell for each seed; those of a row without other experiments inside differ in nothing else."""
-    changes = _on_top(_changes(table, row, column, profile), more)
-    changes = _what_stays(changes, {each.path: each.value for each in choice.overrides})
+    stays = _what_stays(_changes(table, row, column, profile), {each.path: each.value for each in choice.overrides})
+    changes = _on_top(stays, more)
     origin = f"{table.name}, row {row.label!r}"
     made: Experiment | None = None
     for seed in choice.seeds or profile.seeds:
