@@ -286,6 +286,15 @@ def test_a_journal_that_a_kill_cut_off_is_mended(whole: Path) -> None:
     pd.testing.assert_frame_equal(trials(whole), before)
 
 
+def test_a_plan_writes_nothing(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    journal = whole / "tiny_search" / "quick" / "optuna.journal"
+    before = journal.read_bytes()
+    assert searched(whole, "--plan") == 0 and searched(tmp_path / "new", "--plan") == 0
+    assert searched(whole, "--plan", "--objectives", "parameters") == 0, "of which there is no study yet"
+    assert journal.read_bytes() == before and not (tmp_path / "new").exists()
+    assert "proposed so far" in capsys.readouterr().out
+
+
 def test_conditional_parameters_are_missing_where_they_are_not_drawn(whole: Path) -> None:
     frame = trials(whole)
     assert frame.query("method == 'supervised'")["method.weight | cps"].isna().all()

@@ -36,7 +36,7 @@ def proposals(
     found: list[Point] = []
     for number in range(count):
         if number % reopened_every == 0:
-            ledger = Ledger(folder / JOURNAL, "study", ["maximize"])
+            ledger = Ledger.open(folder / JOURNAL, "study", ["maximize"])
         drawer = sampler(name, 0, len(ledger.trials()))  # type: ignore[arg-type]
         told, point = ledger.propose(NUMBERS if name == "cmaes" else OF, drawer, {}, wish if number == 0 else None)
         assert told == number
@@ -69,10 +69,10 @@ def test_a_wish_comes_first_and_is_taken_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_wish_that_was_cut_off_before_it_was_drawn_is_drawn_once(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / JOURNAL, "study", ["maximize"])
+    ledger = Ledger.open(tmp_path / JOURNAL, "study", ["maximize"])
     wish = {"lr": 0.1, "boxes": 2, "method": "other"}
     ledger.study.enqueue_trial(wish)  # and here the process was killed
-    again = Ledger(tmp_path / JOURNAL, "study", ["maximize"])
+    again = Ledger.open(tmp_path / JOURNAL, "study", ["maximize"])
     number, point = again.propose(OF, sampler("tpe", 0, 0), {}, wish)
     assert (number, point) == (0, wish) and len(again.trials()) == 1
 

@@ -22,7 +22,7 @@ from assay.run.explore_flags import check, parser
 from assay.run.flags import takes_jobs
 from assay.run.news import REBUILD_EVERY, News, NowAndThen, say
 from assay.run.submission import check_places, submit_this
-from assay.search.configurations import Configurations
+from assay.search.configurations import Configurations, told
 from assay.search.objectives import Objective, objectives
 from assay.search.search import Pruning, Search, Setting
 from assay.signals import stop_on_signals
@@ -126,23 +126,33 @@ class Exploration:
         """The study in the journal whose values can be compared: what is trained alike, for the same objectives."""
         from assay.search.ledger import Ledger
 
-        return Ledger(self.journal, f"{self.search.name} {self._alike()}", [each.direction for each in self.objectives])
+        return Ledger.open(self.journal, self._study_name(), [each.direction for each in self.objectives])
+
+    def _study_name(self) -> str:
+        return f"{self.search.name} {self._alike()}"
 
     def _alike(self) -> str:
         """Equal for runs whose configurations can stand in one table; the space may grow from run to run."""
-        base = [cell.experiment.to_json() for cell in self.configurations.cells({})]
-        told = canonical({"base": base, "objectives": self.search.objectives, "rungs": self.rungs})
-        return hashlib.sha256(told.encode()).hexdigest()[:8]
+        base = [told(cell.experiment) for cell in self.configurations.cells({})]
+        alike = {
+            "base": base,
+            "column": self.setting.column,  # lists are not in what is told of an experiment before they are read
+            "set": [f"{each.path}={each.value}" for each in self.configurations.choice.overrides],
+            "objectives": self.search.objectives,
+            "rungs": self.rungs,
+        }
+        return hashlib.sha256(canonical(alike).encode()).hexdigest()[:8]
 
     # --- what is said before -----------------------------------------------------------------------------------
 
     def print_plan(self) -> None:
         """The space, what there is already, and what it takes at the most."""
         from assay.report.search_texts import summary
+        from assay.search.ledger import Ledger
         from assay.search.results import layout, trials
 
         say(f"profile {self.profile.name}: {self.profile.note}")
-        ledger = self.ledger() if self.journal.exists() else None
+        ledger = Ledger.look(self.journal, self._study_name())
         if ledger is not None:
             found = trials(self.configurations, ledger, self.crew.store, self.objectives, self.rungs[-1])
             say(summary(layout(self.configurations, self.objectives), found))

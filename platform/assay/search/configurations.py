@@ -82,7 +82,7 @@ class Configurations:
         for value in parameter.domain.some(_TRIED):
             point = completed(self.parameters, {**dict(parameter.when), parameter.name: value}, own)
             try:
-                seen += [_told(cell.experiment) for cell in self.cells(point)[:1]]
+                seen += [told(cell.experiment) for cell in self.cells(point)[:1]]
             except UserError as error:
                 raise UserError(
                     f"{self.search.name}, the space at {parameter.name!r}, value {value!r}: {error}"
@@ -129,6 +129,6 @@ def _label(parameter: Parameter, value: Any) -> Raw | _Unstated:
     return raw if domain.holds(raw) else _Unstated()
 
 
-def _told(experiment: Experiment) -> str:
+def told(experiment: Experiment) -> str:
     """What decides the experiment's numbers, as text; lists and files by name, since they may not be here."""
-    return canonical(identity_of(experiment, {}, lambda path: _told(_at(experiment, path))))
+    return canonical(identity_of(experiment, {}, lambda path: told(_at(experiment, path))))

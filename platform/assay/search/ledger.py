@@ -23,16 +23,26 @@ JOURNAL = "optuna.journal"
 class Ledger:
     """Proposals and what came of them. One process at a time writes it: its owner holds the search's claim."""
 
-    def __init__(self, path: Path, name: str, directions: Sequence[Direction]) -> None:
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
+
+    @classmethod
+    def open(cls, path: Path, name: str, directions: Sequence[Direction]) -> Ledger:
+        """The study to add to, which is made where there is none; for the owner of the search's claim."""
         path.parent.mkdir(parents=True, exist_ok=True)
         _drop_torn_line(path)
-        self._study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(path))),
-            study_name=name,
-            directions=list(directions),
-            load_if_exists=True,
-        )
+        storage = _storage(path)
+        study = optuna.create_study(storage=storage, study_name=name, directions=list(directions), load_if_exists=True)
+        return cls(study)
+
+    @classmethod
+    def look(cls, path: Path, name: str) -> Ledger | None:
+        """The study as it is now, to be read and not touched: another process may be adding to it."""
+        if not path.exists():
+            return None
+        storage = _storage(path)
+        known = name in optuna.get_all_study_names(storage)
+        return cls(optuna.load_study(study_name=name, storage=storage)) if known else None
 
     @property
     def study(self) -> optuna.Study:
@@ -122,6 +132,11 @@ class Ledger:
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self._study.get_trials(deepcopy=False)[number]
+
+
+def _storage(path: Path) -> JournalStorage:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return JournalStorage(JournalFileBackend(str(path)))
 
 
 def _drop_torn_line(path: Path) -> None:
