@@ -196,8 +196,10 @@ class Exploration:
                         feed=conductor,
                         tasks=self._at_once(),
                     )
-        finally:
-            code = self.finish(ledger)
+        except Exception:  # its tables show how far it came, before the error is told
+            self._finish_anyway(ledger)
+            raise
+        code = self.finish(ledger)
         if stopped.is_set() and conductor.is_open:
             say(f"stopped, with checkpoints. The same command continues: python {' '.join(sys.argv)}")
             return 128 + stopped.signal
@@ -259,6 +261,13 @@ class Exploration:
         weighed, reason = importances(ledger.study, [each.name for each in self.objectives])
         write(self.folder, shape, found, weighed, reason)
         return found
+
+    def _finish_anyway(self, ledger: Ledger) -> None:
+        """Write and print after an error, which alone is told if this fails too."""
+        try:
+            self.finish(ledger)
+        except Exception as problem:
+            say(f"note: the tables could not be rebuilt: {problem}")
 
     def finish(self, ledger: Ledger | None = None) -> int:
         """Write tables and report, and print what was found; 1 where configurations failed."""
