@@ -162,8 +162,13 @@ class Session:
 
     def _news(self, plan: Plan) -> News:
         ended = {node.key: node.state.name for node in plan.in_state("done", "failed")}
+        idle = plan.not_needed
         display = Display(
-            {node.key: (node.called, node.resolved.experiment.recipe.steps) for node in plan.nodes.values()},
+            {
+                node.key: (node.called, node.resolved.experiment.recipe.steps)
+                for node in plan.nodes.values()
+                if node.key not in idle
+            },
             ended=ended | {node.key: "blocked" for node in plan.blocked},
             holder=lambda key: records.state(self.store, key).detail,
             say=say,

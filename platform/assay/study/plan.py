@@ -67,13 +67,26 @@ class Plan:
         return [self.nodes[key] for key in self.schedule().keys("blocked")]
 
     @property
+    def not_needed(self) -> set[str]:
+        """What nothing shows and only finished experiments need: a teacher removed after its students."""
+        needed: set[str] = set()
+        found: set[str] = set()
+        for key, node in reversed(self.nodes.items()):  # what needs others stands after them
+            if node.needed_by and not node.cells and key not in needed:
+                if node.state.name in ("absent", "interrupted"):
+                    found.add(key)
+            elif node.state.name != "done":
+                needed |= {each.key for each in node.resolved.inputs.values()}
+        return found
+
+    @property
     def to_run(self) -> list[Node]:
         """What is not finished; failed ones are left alone, and so is what they block."""
-        blocked = {node.key for node in self.blocked}
+        left_alone = {node.key for node in self.blocked} | self.not_needed
         return [
             node
             for node in self.nodes.values()
-            if node.state.name not in ("done", "failed") and node.key not in blocked
+            if node.state.name not in ("done", "failed") and node.key not in left_alone
         ]
 
     @property
@@ -101,7 +114,7 @@ class Plan:
             done=[node.key for node in self.in_state("done")],
             failed={node.key: node.state.detail for node in self.in_state("failed")},
             lost=self.lost(),
-            paused=self.paused,
+            paused=self.paused | self.not_needed,
         )
 
     def lost(self) -> dict[str, int]:

@@ -81,11 +81,12 @@ def print_plan(
 
 def _print_states(plan: Plan, say: Callable[[str], None]) -> None:
     """How many experiments are in which state; each is counted once."""
-    blocked = {node.key for node in plan.blocked}
+    blocked, idle = {node.key for node in plan.blocked}, plan.not_needed
     names = ("done", "running", "interrupted", "failed", "absent")
-    counts = {name: sum(node.key not in blocked for node in plan.in_state(name)) for name in names}
+    counts = {name: sum(node.key not in blocked | idle for node in plan.in_state(name)) for name in names}
+    counts |= {"blocked": len(blocked), "not needed any more": len(idle)}
     words = {"absent": "to train", "interrupted": "to continue", "running": "running elsewhere"}
-    said = [f"{count} {words.get(name, name)}" for name, count in (counts | {"blocked": len(blocked)}).items() if count]
+    said = [f"{count} {words.get(name, name)}" for name, count in counts.items() if count]
     if said:
         say("  " + ", ".join(said))
     if blocked:
