@@ -13,7 +13,7 @@ from assay.nets.count import parameters
 from assay.nets.encoders import build_encoder
 from assay.study.cells import Cell, Choice, cells_of, layout_of, paper_number, profile_of
 from assay.study.tables import Study
-from studies import mgd_ablation
+from studies import mgd_ablation, mgd_benchmark
 
 # path | value | source: the paper (section), the authors' code where the paper is silent, ours where both are.
 PAPER = """
@@ -224,7 +224,7 @@ def test_the_codes_profile_differs_from_the_papers_as_the_code_does() -> None:
     )
 
 
-@pytest.mark.parametrize("study", [ABLATION], ids=lambda study: study.name)
+@pytest.mark.parametrize("study", [ABLATION, mgd_benchmark.STUDY], ids=lambda study: study.name)
 def test_every_number_of_the_papers_tables_is_shown(study: Study) -> None:
     from assay.study import paper
 
@@ -246,6 +246,36 @@ def test_the_drawn_teachers_outweigh_their_student_as_the_papers_do() -> None:
         for each in (student, *student.method.teachers)  # type: ignore[attr-defined]
     )
     assert [other / own for other in others] == [pytest.approx(3.81, rel=0.05), pytest.approx(5.97, rel=0.05)]
+
+
+def test_the_benchmarks_full_row_is_the_ablations() -> None:
+    for profile in ("paper", "code"):
+        ours = row(mgd_benchmark.STUDY, profile, "mgd.table1", "MGD, ResNet-18", "1/8(1323)").experiment
+        assert ours == row(ABLATION, profile, "mgd.table5a", FULL, "VOC").experiment
+
+
+def test_every_row_of_table_1_has_its_method_its_network_and_the_two_teachers_of_the_table() -> None:
+    made = cells(mgd_benchmark.STUDY, "paper", tables=("mgd.table1",), columns=("1/16(662)",))
+    found = {cell.row: cell.experiment for cell in made}
+    deep, wide = (found[f"CPS, {name}"] for name in ("ResNet-101 (T_D)", "Wide ResNet-34 (T_W)"))
+    archs = {"ResNet-18": "resnet18", "MobileNetv2": "mobilenetv2_100"}
+    names = {"Sup. l": "supervised", "MT": "mean_teacher", "CPS": "cps", "KD": "kd", "CWD": "cwd", "MGD": "mgd"}
+    for network, arch in archs.items():
+        for label, name in names.items():
+            each: Any = found[f"{label}, {network}"]
+            assert (each.method.name, each.net.encoder.arch) == (name, arch)
+            assert getattr(each.method, "teachers", (deep, wide)) == (deep, wide)
+    assert len(found) == 14
+
+
+def test_table_2s_labels_are_pseudosegs_and_its_unlabelled_images_the_rest_of_the_1464() -> None:
+    split = row(mgd_benchmark.STUDY, "paper", "mgd.table2", "MGD, ResNet-18", "1/8(183)").experiment.data.split
+    assert (split.labeled, split.labeled_pool) == ("cps/voc/pseudoseg_labeled_1-8.txt", "train")
+
+
+def test_the_codes_mobilenet_has_weights_of_its_own() -> None:
+    method: Any = row(mgd_benchmark.STUDY, "code", "mgd.table1", "MGD, MobileNetv2", "1/16(662)").experiment.method
+    assert (method.weight_image, method.weight_region) == (0.0005 / 4, 50.0)
 
 
 def test_all_four_tables_need_four_teachers_for_each_world() -> None:
