@@ -72,9 +72,11 @@ def of_students(methods: tuple[str, ...], students: tuple[str, ...] = LIGHT) -> 
 
 
 TEACHERS = (row("CPS [7]", "ResNet-101 (T_D)"), row("CPS [7]", "Wide ResNet-34 (T_W)"))
+FIGURE3 = tuple(row(method, LIGHT[0]).label for method in COMPARED)
 TABLE1 = Table(
     name="mgd.table1",
     title="PASCAL VOC with augmented labels",
+    across=FIGURE3,
     columns=MANY_LABELS,
     rows=(*TEACHERS, *of_students(COMPARED)),
     reference="Sup. l, ResNet-18",
@@ -94,6 +96,7 @@ TABLE2 = Table(
 TABLE3 = Table(
     name="mgd.table3",
     title="Cityscapes",
+    across=FIGURE3,
     columns=("1/16(186)", "1/8(372)", "1/4(744)", "1/2(1488)"),
     rows=TABLE1.rows,
     reference="Sup. l, ResNet-18",

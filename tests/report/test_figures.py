@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import xml.etree.ElementTree as ElementTree
 
 import pandas as pd
@@ -89,6 +90,20 @@ def test_cost_is_drawn_only_where_networks_differ(study: Study, drawn: list[Figu
     found = named(draw(study, 1), ".cost.")
     assert "MobileNetV2: 66.50 ± 1.14 at 14 billion" in found.description
     assert "multiply-adds per image" in texts(found)
+
+
+def test_the_rows_that_a_table_names_are_drawn_over_its_columns_once_two_of_them_have_a_number(study: Study) -> None:
+    layout = dataclasses.replace(study.layout.tables[0], across=("Supervised", "Mutual distillation"))
+    found = figures(fill(study.frame, layout), EMPTY)
+    (drawn,) = (each for each in found if each.name == "drawn.table1.across")
+    assert "Supervised at 1/16 (92): 52." in drawn.description and "Mean Teacher" not in drawn.description
+    assert {"1/16 (92)", "1/8 (183)", "mIoU (%)", "Mutual distillation"} <= set(each_text(drawn))
+    first = study.frame[study.frame["column"] == layout.columns[0].label]
+    assert not any(each.name.endswith(".across") for each in figures(fill(first, layout), EMPTY))
+
+
+def each_text(figure: Figure) -> list[str]:
+    return [each.text or "" for each in ElementTree.fromstring(figure.svg).iter(f"{SVG}text")]
 
 
 def test_before_anything_was_logged_there_are_no_curves(study: Study) -> None:

@@ -1,7 +1,7 @@
-"""The figures of a table as SVG: ours against the paper's, learning curves, mIoU against cost.
+"""The figures of a table as SVG: ours against the paper's, learning curves, mIoU against cost and over the columns.
 
-Each figure shows one column of the table and is narrow enough to be read on a phone; a page puts them side by side.
-Equal inputs give equal bytes.
+All but the last show one column of the table each. They are narrow enough to be read on a phone; a page puts them side
+by side. Equal inputs give equal bytes.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def figures(table: FilledTable, history: pd.DataFrame) -> list[Figure]:
         *_each_column(table, "miou", "Validation mIoU while training", functools.partial(_learning, logged, "miou")),
         *_each_column(table, "loss", "Supervised loss while training", functools.partial(_learning, logged, "loss")),
         *(_each_column(table, "cost", "mIoU against cost", _against_cost) if _costs_differ(table) else []),
+        *_across(table),
     ]
 
 
@@ -176,3 +177,35 @@ def _against_cost(title: str, label: str, cells: tuple[Cell, ...]) -> tuple[str,
         f"{cell.row}: {ours(cell)} at {cost / 1e9:.3g} billion" for (_, cell), cost in zip(shown, costs, strict=True)
     ]
     return paint(title, "; ".join(said), label, 2.6, draw, _entries([cell for _, cell in shown]))
+
+
+# --- mIoU over the columns -----------------------------------------------------------------------------------
+
+
+def _across(table: FilledTable) -> list[Figure]:
+    """One figure of the rows that the table names, once two of its columns have a number."""
+    rows = tuple(cells for row, cells in table.lines() if row.label in table.layout.across)
+    if max((sum(cell.done > 0 for cell in cells) for cells in rows), default=0) < 2:
+        return []
+    group = "mIoU over the columns"
+    title = f"{group}: {table.layout.title}"
+    description, svg = _draw_across(title, rows)
+    return [Figure(name=f"{table.layout.name}.across", group=group, title=title, description=description, svg=svg)]
+
+
+@functools.lru_cache(maxsize=512)
+def _draw_across(title: str, rows: tuple[tuple[Cell, ...], ...]) -> tuple[str, str]:
+    columns = [cell.column for cell in rows[0]]
+
+    def draw(axes: Axes) -> None:
+        for index, cells in enumerate(rows):
+            color, dash = _look(index)
+            known = [(place, cell.last.mean) for place, cell in enumerate(cells) if cell.last.mean is not None]
+            axes.plot([place for place, _ in known], [mean for _, mean in known], color=color, linestyle=dash)
+            for place, cell in enumerate(cells):
+                _point(axes, cell, place, cell.row, color=color, marker=MARKERS[index % len(MARKERS)], vertical=True)
+        axes.set_xticks(range(len(columns)), columns)
+        axes.set_ylabel("mIoU (%)")
+
+    said = [f"{cell.row} at {cell.column}: {ours(cell)}" for cells in rows for cell in cells if cell.done]
+    return paint(title, "; ".join(said), "", 2.6, draw, _entries([cells[0] for cells in rows]))

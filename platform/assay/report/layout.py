@@ -34,6 +34,7 @@ class TableLayout:
     columns: tuple[ColumnLayout, ...]
     reference: str | None = None  # the row that the others are compared with
     notes: tuple[str, ...] = ()  # what holds for all its cells in this profile
+    across: tuple[str, ...] = ()  # rows whose mIoU is drawn over the columns
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,8 @@ class StudyLayout:
                     **table,
                     "rows": tuple(RowLayout(**{**row, "notes": tuple(row["notes"])}) for row in table["rows"]),
                     "columns": tuple(ColumnLayout(**column) for column in table["columns"]),
-                    "notes": tuple(table.get("notes", ())),  # layouts of older versions have none
+                    "notes": tuple(table.get("notes", ())),  # layouts of older versions have neither
+                    "across": tuple(table.get("across", ())),
                 }
             )
             for table in data["tables"]

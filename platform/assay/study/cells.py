@@ -243,6 +243,7 @@ def _table_layout(table: Table, profile: Profile) -> TableLayout:
         columns=tuple(ColumnLayout(label=column, note=_note(table, column, profile)) for column in table.columns),
         reference=table.reference,
         notes=_inner_seeds(table, profile),
+        across=table.across,
     )
 
 

@@ -73,6 +73,7 @@ class Table:
     title: str = ""
     caption: str = ""
     changes: Changes = dataclasses.field(default_factory=dict)  # of all rows
+    across: tuple[str, ...] = ()  # rows whose mIoU is drawn over the columns, where these are shares of labels
 
     @property
     def paper(self) -> str:
@@ -86,6 +87,7 @@ class Table:
         _check_once(self.columns, f"the table {self.name} has two columns")
         if self.reference is not None:
             _check_known([self.reference], labels, f"the reference of {self.name}: there is no row")
+        _check_known(self.across, labels, f"{self.name}, across: there is no row")
         for row in self.rows:
             _check_known(row.by_column, self.columns, f"{self.name}, row {row.label!r}: there is no column")
             if "seed" in {**self.changes, **row.changes} or any("seed" in each for each in row.by_column.values()):
