@@ -39,7 +39,7 @@ SEARCH = Search(
         "method.cutmix.num_boxes": By("method", {"cps": Int(1, 6, paper=3)}),
     },
     settings={
-        "quick": Setting(column="1/16(92)", configurations=9),
+        "quick": Setting(column="1/16(92)", configurations=6),
         "camvid": Setting(column="1/16(92)", configurations=30),
         "paper": Setting(column="1/16(92)", configurations=50),
     },

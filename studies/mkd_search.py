@@ -37,7 +37,7 @@ SEARCH = Search(
         "method.fda.strength": By("method.fda", {"on": Float(0.1, 3.0, log=True, paper=1.5)}),  # λ
     },
     settings={
-        "quick": Setting(column="1/16(662)", configurations=8),
+        "quick": Setting(column="1/16(662)", configurations=5),
         "camvid": Setting(column="1/16(662)", configurations=30),
         "paper": Setting(column="1/16(662)", configurations=50),
     },
