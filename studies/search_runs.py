@@ -35,7 +35,7 @@ STUDY = Study(
     title="Supervised, from which the benchmark's searches start",
     tables=(
         Table(
-            name="search.benchmark",
+            name="mkd.table1.search",
             columns=(COLUMN,),
             rows=tuple(Row(name, {"method": "supervised", **changes}) for name, changes in STARTS.items()),
         ),
@@ -46,10 +46,10 @@ STUDY = Study(
     ),
 )
 SEARCH = Search(
-    name="search_benchmark",
+    name="mkd.table1.search",
     title="Learning rate and weight decay of Supervised",
     study=STUDY,
-    table="search.benchmark",
+    table="mkd.table1.search",
     row="corner",
     space={"recipe.optimizer.lr": LR, "recipe.optimizer.weight_decay": DECAY},
     settings={name: Setting(column=COLUMN, configurations=1) for name in ("quick", "trivial")},
