@@ -38,6 +38,7 @@ STUDY = Study(
             name="mkd.table1.search",
             columns=(COLUMN,),
             rows=tuple(Row(name, {"method": "supervised", **changes}) for name, changes in STARTS.items()),
+            reference="preset",
         ),
     ),
     profiles=(

@@ -22,7 +22,8 @@ from assay.store.local import LocalStore
 from assay.training.session import train
 
 TEACHER = small(seed=7, recipe__steps=2, net__encoder__width=8)
-INSIDE = {"kd": {"method__teachers": (TEACHER,)}, "pseudo_label": {"method__pseudo": TEACHER}}
+TEACHERS = {"method__teachers": (TEACHER,)}
+INSIDE = {"kd": TEACHERS, "cwd": TEACHERS, "mgd": TEACHERS, "pseudo_label": {"method__pseudo": TEACHER}}
 
 
 def finish(experiment: Experiment, store: LocalStore) -> str:
