@@ -105,7 +105,7 @@ class Crew:
             store=self.store,
             out=self.out,
             places=self.places,
-            runtime=self.runtime,
+            runtime=self.runtime.replace(threads=1),  # a gang's worker has one CPU; more threads would fight over it
             name=run,
             address=self.address,
             shape=self._shape(gangs),
