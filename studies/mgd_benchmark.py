@@ -4,8 +4,9 @@
     python studies/mgd_benchmark.py --rows 'Sup. l, ResNet-18' 'KD, ResNet-18' 'MGD, ResNet-18'
     python studies/mgd_benchmark.py --profile paper --workers 4  PASCAL VOC, losses as the paper prints them
 
-Figure 1 of the paper, mIoU against FLOPs, and figure 3, mIoU over the shares of labels, are figures of the report. On
-drawn shapes a row's network is one of about as many times less parameters than its teachers.
+Params and FLOPs of the backbone stand beside the paper's. Figure 1 of the paper, mIoU against FLOPs, and figure 3, mIoU
+over the shares of labels, are figures of the report with the paper's points. On drawn shapes a row's network is one of
+about as many times less parameters than its teachers, and is counted as it is there.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ TEACHERS = (row("CPS [7]", "ResNet-101 (T_D)"), row("CPS [7]", "Wide ResNet-34 (
 FIGURE3 = tuple(row(method, LIGHT[0]).label for method in COMPARED)
 TABLE1 = Table(
     name="mgd.table1",
+    counts="encoder",
     title="PASCAL VOC with augmented labels",
     across=FIGURE3,
     columns=MANY_LABELS,
@@ -83,6 +85,7 @@ TABLE1 = Table(
 )
 TABLE2 = Table(
     name="mgd.table2",
+    counts="encoder",
     title="PASCAL VOC, few labels",
     columns=("1/16(92)", "1/8(183)", "1/4(366)", "1/2(732)"),
     rows=(
@@ -95,6 +98,7 @@ TABLE2 = Table(
 )
 TABLE3 = Table(
     name="mgd.table3",
+    counts="encoder",
     title="Cityscapes",
     across=FIGURE3,
     columns=("1/16(186)", "1/8(372)", "1/4(744)", "1/2(1488)"),

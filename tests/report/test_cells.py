@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 
@@ -10,7 +11,7 @@ import pytest
 from report.drawn import frame_of, line
 
 from assay.report.cells import Cell, FilledTable, fill
-from assay.report.layout import ColumnLayout, RowLayout, TableLayout
+from assay.report.layout import ColumnLayout, Counted, RowLayout, TableLayout
 
 NAN = float("nan")
 T_OF_TWO = 4.302652729749464  # the 97.5 % quantile of Student's t with two degrees of freedom, from a printed table
@@ -99,7 +100,23 @@ def test_every_kind_of_absent_value_is_absent() -> None:
     frame["macs"] = pd.array([None, 7], dtype="Int64")
     cell = next(fill(frame, layout("r")).cells())
     assert [run.error for run in cell.runs] == ["", ""]
-    assert cell.macs == 7
+    assert cell.counted is not None and cell.counted.macs == 7
+
+
+def test_a_table_counts_whole_networks_or_the_part_that_it_names() -> None:
+    frame = frame_of([line("t", "r", "a", 0, miou=50.0)])
+    counted = [
+        next(fill(frame, dataclasses.replace(layout("r"), counts=part)).cells()).counted
+        for part in (None, "network", "encoder")
+    ]
+    whole, encoder = Counted(params=1.2e5, macs=2.4e7, crop="32x32"), Counted(params=9e4, macs=2e7, crop="32x32")
+    assert counted == [whole, whole, encoder]
+
+
+def test_a_result_from_before_encoders_were_counted_has_no_size_in_a_table_that_counts_them() -> None:
+    frame = frame_of([line("t", "r", "a", 0, miou=50.0, encoder_params=None, encoder_macs=None)])
+    cell = next(fill(frame, dataclasses.replace(layout("r"), counts="encoder")).cells())
+    assert cell.done == 1 and cell.counted is None
 
 
 def test_what_differs_is_said_once_for_all_seeds() -> None:

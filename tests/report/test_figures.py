@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import xml.etree.ElementTree as ElementTree
 
 import pandas as pd
@@ -88,16 +89,46 @@ def test_the_papers_numbers_are_marked_where_they_cannot_be_compared(drawn: list
 def test_cost_is_drawn_only_where_networks_differ(study: Study, drawn: list[Figure]) -> None:
     assert not any(".cost." in figure.name for figure in drawn)
     found = named(draw(study, 1), ".cost.")
-    assert "MobileNetV2: 66.50 ± 1.14 at 14 billion" in found.description
-    assert "multiply-adds per image" in texts(found)
+    assert "MobileNetV2: ours 66.50 ± 1.14 at 1.53 G, paper 70.00 at 1.52 G" in found.description
+    assert "multiply-adds of the encoder for one image" in texts(found)
+
+
+def test_the_papers_points_stand_beside_ours_where_it_prints_both_numbers(study: Study) -> None:
+    found = named(draw(study, 1), ".cost.")
+    assert "ResNet-101 (teacher): ours 76.00 ± 1.14 at 59.10 G" in found.description.split("; ")
+    assert {"ours", "paper, not comparable", "ResNet-101 (teacher)"} <= set(each_text(found))
+    layout = study.layout.tables[1]
+    unprinted = tuple(dataclasses.replace(row, counted=None) for row in layout.rows)
+    alone = figures(fill(study.frame, dataclasses.replace(layout, rows=unprinted)), EMPTY)
+    assert not {"ours", "paper, not comparable"} & set(each_text(named(alone, ".cost.")))
+
+
+def test_a_row_that_is_not_trained_yet_has_the_papers_point_alone(study: Study) -> None:
+    frame = study.frame.copy()
+    frame.loc[frame["row"] == "ResNet-18", ["status", "miou"]] = ["waiting", float("nan")]
+    found = named(figures(fill(frame, study.layout.tables[1]), EMPTY), ".cost.")
+    assert "ResNet-18: paper 70.00 at 17.20 G" in found.description.split("; ")
+
+
+def test_results_without_counts_are_not_drawn_against_cost(study: Study) -> None:
+    frame = study.frame.assign(encoder_macs=float("nan"))
+    assert not any(".cost." in each.name for each in figures(fill(frame, study.layout.tables[1]), EMPTY))
+
+
+def test_networks_of_very_different_size_leave_room_between_the_labels_of_the_axis(study: Study) -> None:
+    frame = study.frame.assign(encoder_macs=study.frame["encoder_macs"] / 1e5)
+    found = named(figures(fill(frame, study.layout.tables[1]), EMPTY), ".cost.")
+    labels = [text for text in each_text(found) if re.fullmatch(r"\d+[kMG]?", text) and text[-1] in "0kMG"]
+    assert {"100k", "1M", "10M", "1G"} <= set(labels) and not {"2M", "5M", "20M"} & set(labels)
 
 
 def test_the_rows_that_a_table_names_are_drawn_over_its_columns_once_two_of_them_have_a_number(study: Study) -> None:
     layout = dataclasses.replace(study.layout.tables[0], across=("Supervised", "Mutual distillation"))
     found = figures(fill(study.frame, layout), EMPTY)
     (drawn,) = (each for each in found if each.name == "drawn.table1.across")
-    assert "Supervised at 1/16 (92): 52." in drawn.description and "Mean Teacher" not in drawn.description
-    assert {"1/16 (92)", "1/8 (183)", "mIoU (%)", "Mutual distillation"} <= set(each_text(drawn))
+    assert "Supervised at 1/16 (92): ours 52." in drawn.description and "Mean Teacher" not in drawn.description
+    assert "Mutual distillation at 1/16 (92): ours 59.96 ± 0.87, paper 60.10" in drawn.description
+    assert {"1/16 (92)", "1/8 (183)", "mIoU (%)", "Mutual distillation", "ours"} <= set(each_text(drawn))
     first = study.frame[study.frame["column"] == layout.columns[0].label]
     assert not any(each.name.endswith(".across") for each in figures(fill(first, layout), EMPTY))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from report.planned import cell
 from assay.experiment import Experiment
 from assay.places import Places
 from assay.report.files import StudyFiles
-from assay.report.layout import ColumnLayout, RowLayout, StudyLayout, TableLayout
+from assay.report.layout import ColumnLayout, Counted, RowLayout, StudyLayout, TableLayout
 from assay.resolve import resolve
 from assay.store import records
 from assay.store.local import LocalStore
@@ -206,6 +207,18 @@ def test_a_folder_that_is_a_file_is_told_in_a_sentence(store: LocalStore, tmp_pa
     (tmp_path / "s").write_text("")
     with pytest.raises(StoreError, match="a file stands where a folder must be"):
         StudyFiles(tmp_path / "s" / "quick", store, LAYOUT).plan([cell(small())])
+
+
+def test_a_layout_with_sizes_comes_back_and_one_of_an_older_version_has_none() -> None:
+    (table,) = LAYOUT.tables
+    row = RowLayout(label="a", counted=Counted(params=11.19e6, macs=17.2e9, crop="512x512"))
+    sized = dataclasses.replace(LAYOUT, tables=(dataclasses.replace(table, rows=(row,), counts="encoder"),))
+    assert StudyLayout.from_json(json.loads(json.dumps(sized.to_json()))) == sized
+    old = LAYOUT.to_json()
+    del old["tables"][0]["counts"]
+    for each in old["tables"][0]["rows"]:
+        del each["counted"]
+    assert StudyLayout.from_json(json.loads(json.dumps(old))) == LAYOUT
 
 
 def test_the_layout_lies_beside_the_cells(files: StudyFiles) -> None:

@@ -13,6 +13,8 @@ from helpers import QUIET, small
 from report.planned import cell
 
 from assay.experiment import Experiment
+from assay.nets.count import multiply_adds, parameters
+from assay.nets.encoders import build_encoder
 from assay.places import Places
 from assay.report.frame import COLUMNS, results_frame
 from assay.resolve import resolve
@@ -130,6 +132,28 @@ def test_a_teacher_is_in_the_frame_with_its_size_once_it_is_trained(store: Local
     assert (found["params"], found["macs"]) == (cost["parameters"], cost["multiply_adds"])
     assert found["latency_ms"] > 0 and found["latency_at"].startswith("cpu ")
     assert pd.isna(row["latency_ms"])
+
+
+def test_a_finished_cell_has_the_size_of_its_encoder_alone_on_a_training_crop(
+    done: tuple[LocalStore, dict[str, Any]],
+) -> None:
+    (row,) = frame_of(*done).to_dict("records")
+    encoder = build_encoder(small().net.encoder)
+    assert (row["encoder_params"], row["encoder_macs"]) == (parameters(encoder), multiply_adds(encoder, 16, 16))
+    assert row["encoder_params"] < row["params"] and row["encoder_macs"] < row["macs"]
+
+
+def test_a_result_from_before_encoders_were_counted_has_the_size_of_its_network_only(
+    done: tuple[LocalStore, dict[str, Any]], store: LocalStore
+) -> None:
+    _, planned = done
+    result = records.read_json(done[0], planned["key"], records.RESULT)
+    for cost in result["cost"].values():
+        del cost["encoder"]
+    records.write_result(store, planned["key"], result)
+    (row,) = frame_of(store, planned).to_dict("records")
+    assert row["status"] == "done" and row["params"] > 0
+    assert pd.isna(row["encoder_params"]) and pd.isna(row["encoder_macs"])
 
 
 def test_a_result_from_before_latency_was_measured_has_none(

@@ -53,6 +53,14 @@ def test_ids_are_unique_and_all_references_are_answered(parsed: Page) -> None:
     assert asked <= set(ids)
 
 
+def test_params_and_flops_stand_between_the_row_and_its_cells(parsed: Page, page: str) -> None:
+    networks = page[page.index('id="table-drawn-table2"') :]
+    heads = re.findall(r"<th scope=.col.>(.*?)</th>", networks[: networks.index("</thead>")])
+    assert heads == ["", "Params", "FLOPs", "1/8"]
+    assert page.count('class="count"') == 2 * 3
+    assert {"11.19 M", "17.20 G", "59.10 G"} <= set(parsed.texts)
+
+
 def test_labels_and_errors_are_text_and_not_markup(parsed: Page, page: str) -> None:
     assert "CPS & <R50>_100%" in parsed.texts
     assert ERROR in parsed.texts

@@ -6,15 +6,23 @@ import io
 import math
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from assay.report.cells import FilledTable, fill
 from assay.report.layout import ColumnLayout, RowLayout, TableLayout
-from assay.report.texts import csv, latex, markdown, terminal
+from assay.report.table_csv import csv
+from assay.report.texts import latex, markdown, terminal
 from assay.report.words import words
 
-from report.drawn import frame_of, line  # isort: skip
+from report.drawn import Study, frame_of, line  # isort: skip
+
+
+@pytest.fixture(scope="module")
+def sized(study: Study) -> FilledTable:
+    """A table with Params and FLOPs."""
+    return fill(study.frame, study.layout.tables[1])
 
 
 def labelled(label: str) -> FilledTable:
@@ -51,6 +59,18 @@ def test_the_terminal_is_never_too_narrow(table: FilledTable, width: int) -> Non
     assert printed.count("62.48 ± 2.29 (2 of 3)") == 1
 
 
+def test_the_widest_form_has_params_and_flops_before_the_columns(sized: FilledTable) -> None:
+    found = next(row for row in terminal(sized, width=200).splitlines() if row.startswith("MobileNetV2"))
+    assert [field.strip() for field in found.split("│")][1:6] == ["1.81 M", "1.53 M", "1.52 G", "1.53 G", "70.00"]
+
+
+@pytest.mark.parametrize("width", [200, 90, 70, 50])
+def test_params_and_flops_stand_once_in_every_form(sized: FilledTable, width: int) -> None:
+    printed = terminal(sized, width=width)
+    assert max(map(len, printed.splitlines())) <= width
+    assert printed.count("11.19 M") == 1 and printed.count("59.10 G") == 1
+
+
 def test_colour_is_only_for_terminals_that_have_it(table: FilledTable) -> None:
     assert "\x1b[" not in terminal(table, width=100)
     assert "\x1b[" in terminal(table, width=100, color=True)
@@ -66,6 +86,19 @@ def test_markdown_has_a_column_for_each_part_of_each_cell(table: FilledTable) ->
     assert {len(row) for row in (head, rule, *rows)} == {1 + 4 * 2}
     assert rows[4][1:5] == ["60.10", "59.96 ± 0.87", "−0.14", "reproduced"]
     assert rows[4][5:] == ["–", "–", "–", "blocked"]
+
+
+def test_markdown_and_latex_have_two_columns_each_for_params_and_flops(sized: FilledTable) -> None:
+    head, rule, *rows = pipes(markdown(sized))
+    assert head[1:5] == ["Params paper", "Params ours", "FLOPs paper", "FLOPs ours"]
+    assert {len(row) for row in (head, rule, *rows)} == {1 + 2 * 2 + 4}
+    assert rows[0][1:5] == ["11.19 M", "17.20 M", "17.20 G", "17.20 G"]
+    made = latex(sized)
+    assert r"\begin{tabular}{lrrrrrrrl}" in made
+    assert r" & \multicolumn{2}{c}{Params} & \multicolumn{2}{c}{FLOPs} & \multicolumn{4}{c}{1/8} \\" in made
+    assert r"\cmidrule(lr){2-3}\cmidrule(lr){4-5}\cmidrule(lr){6-9}" in made
+    body = made.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+    assert {len(re.findall(r"(?<!\\)&", row)) for row in body} == {8}
 
 
 def test_markdown_escapes_what_it_would_read_as_its_own() -> None:
@@ -109,6 +142,14 @@ def test_csv_comes_back_from_pandas(table: FilledTable) -> None:
         assert read[column].tolist() == pytest.approx(
             [math.nan if each is None else each for each in values], nan_ok=True
         )
+
+
+def test_csv_has_sizes_in_full_where_the_table_has_them(table: FilledTable, sized: FilledTable) -> None:
+    read = pd.read_csv(io.StringIO(csv(sized))).set_index("row")
+    found = read.loc["ResNet-18", ["params", "macs", "crop", "paper_params", "paper_macs", "paper_crop"]]
+    assert found.tolist() == [1.72e7, 1.72e10, "32x32", 11.19e6, 17.2e9, "512x512"]
+    assert np.isnan(read.loc["ResNet-101 (teacher)", "paper_params"])
+    assert "params" not in pd.read_csv(io.StringIO(csv(table))).columns
 
 
 def test_csv_keeps_failed_seeds_apart_and_their_errors_in_one_line(table: FilledTable) -> None:

@@ -7,7 +7,17 @@ from report.drawn import Study, frame_of, line
 
 from assay.report.cells import FilledTable, fill
 from assay.report.layout import ColumnLayout, RowLayout, TableLayout
-from assay.report.words import difference, notes, probability, progress, signed, smallest_gap
+from assay.report.words import (
+    amount,
+    count_heads,
+    counts,
+    difference,
+    notes,
+    probability,
+    progress,
+    signed,
+    smallest_gap,
+)
 
 
 def compared(*others: float) -> FilledTable:
@@ -31,6 +41,53 @@ def test_negative_numbers_have_a_minus_and_not_a_hyphen() -> None:
 @pytest.mark.parametrize(("p", "said"), [(0.25, "0.250"), (0.00001, "< 0.001"), (None, "–")])
 def test_a_p_value_is_never_printed_as_zero(p: float | None, said: str) -> None:
     assert probability(p) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(11_195_700, "11.20 M"), (222.451e9, "222.45 G"), (1440, "1.44 k"), (999, "999"), (None, "–")],
+)
+def test_a_large_count_has_two_decimals_and_a_letter_as_the_papers_print_it(value: float | None, said: str) -> None:
+    assert amount(value) == said
+
+
+def test_a_row_has_its_sizes_beside_the_papers_and_dashes_where_there_are_none(study: Study) -> None:
+    methods, networks = (fill(study.frame, each) for each in study.layout.tables)
+    assert count_heads(methods) == () and counts(methods, methods.rows[0]) == ()
+    assert count_heads(networks) == ("Params", "FLOPs")
+    said = [[each.parts() for each in counts(networks, cells)] for cells in networks.rows]
+    assert said[0] == [("11.19 M", "17.20 M"), ("17.20 G", "17.20 G")]
+    assert said[2] == [("–", "59.10 M"), ("–", "59.10 G")]
+
+
+def test_a_row_whose_cells_have_different_networks_says_each_size_once() -> None:
+    columns = tuple(ColumnLayout(label=each) for each in "abc")
+    layout = TableLayout(name="t", title="T", rows=(RowLayout(label="r"),), columns=columns, counts="network")
+    lines = [
+        line("t", "r", column, 0, miou=50.0, params=size) for column, size in zip("abc", (5e6, 6e6, 5e6), strict=True)
+    ]
+    table = fill(frame_of(lines), layout)
+    assert counts(table, table.rows[0])[0].ours == "5.00 M / 6.00 M"
+
+
+def test_the_notes_say_of_what_the_sizes_are_and_for_which_images(study: Study) -> None:
+    methods, networks = (notes(fill(study.frame, each)) for each in study.layout.tables)
+    (said,) = (each for each in networks if "Params" in each)
+    assert "of the encoder alone" in said
+    assert "trained here, on 32x32; the paper’s are on 512x512: not to be compared." in said
+    assert not any("Params" in each for each in methods)
+
+
+def test_sizes_for_equal_images_are_not_said_to_be_incomparable(study: Study) -> None:
+    frame = study.frame.assign(crop="512x512")
+    (said,) = (each for each in notes(fill(frame, study.layout.tables[1])) if "Params" in each)
+    assert said.endswith("trained here; both are for images of 512x512.")
+
+
+def test_the_notes_say_where_results_are_older_than_the_counting(study: Study) -> None:
+    frame = study.frame.assign(encoder_macs=float("nan"))
+    (said,) = (each for each in notes(fill(frame, study.layout.tables[1])) if "Params" in each)
+    assert "did not count them" in said and "trained here" not in said
 
 
 def test_progress_names_what_became_of_every_seed(table: FilledTable) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import torch
 
 from assay.errors import UserError
-from assay.nets.count import parameters
+from assay.nets.count import multiply_adds, parameters
 from assay.nets.encoders import build_encoder
 from assay.study.cells import Cell, Choice, cells_of, layout_of, paper_number, profile_of
 from assay.study.tables import Study
@@ -266,6 +267,24 @@ def test_every_row_of_table_1_has_its_method_its_network_and_the_two_teachers_of
             assert (each.method.name, each.net.encoder.arch) == (name, arch)
             assert getattr(each.method, "teachers", (deep, wide)) == (deep, wide)
     assert len(found) == 14
+
+
+def test_the_encoders_of_the_papers_profile_are_as_large_as_the_paper_prints_them() -> None:
+    profile = profile_of(mgd_benchmark.STUDY, "paper")
+    layout = layout_of(mgd_benchmark.STUDY, profile).tables[0]
+    printed = {each.label: each.counted for each in layout.rows}
+    assert layout.counts == "encoder" and len(printed) == 14 and None not in printed.values()
+    sizes: dict[Any, tuple[int, int]] = {}
+    for cell in cells(mgd_benchmark.STUDY, "paper", tables=("mgd.table1",), columns=("1/16(662)",)):
+        spec, (height, width) = cell.experiment.net.encoder, cell.experiment.recipe.augment.crop
+        if spec not in sizes:
+            with torch.device("meta"):
+                encoder = build_encoder(spec)
+            sizes[spec] = (parameters(encoder), multiply_adds(encoder, height, width))
+        theirs: Any = printed[cell.row]
+        assert theirs.crop == f"{height}x{width}"
+        assert sizes[spec] == (pytest.approx(theirs.params, abs=2e4), pytest.approx(theirs.macs, rel=0.01))
+    assert len(sizes) == 4
 
 
 def test_table_2s_labels_are_pseudosegs_and_its_unlabelled_images_the_rest_of_the_1464() -> None:

@@ -14,6 +14,7 @@ from assay.errors import UserError
 from assay.overrides import Override
 from assay.places import Places
 from assay.presets import quick
+from assay.report.layout import Counted
 from assay.store.local import LocalStore
 from assay.study import Like, PaperRow, Profile, Row, Study, Table, grid, leave_one_out, one_at_a_time, paper
 from assay.study.cells import Choice, cells_of, layout_of, paper_number, profile_of
@@ -100,6 +101,25 @@ def test_every_number_of_the_papers_is_reached_by_its_table_row_and_column() -> 
     assert len(every) > 500
     for name, label, factors, column, value in every:
         assert paper.number(name, label, column, factors) == value, (name, label, factors, column)
+
+
+def test_sizes_are_found_by_table_and_row_where_the_paper_prints_them() -> None:
+    found = paper.counted("mgd.table3", "CPS [7] / ResNet-101 (T_D)")
+    assert found == Counted(params=pytest.approx(42.63e6), macs=pytest.approx(144.32e9), crop="800x800")
+    assert paper.counted("mgd.table2", "CPS [7] / ResNet-101") is None
+    with pytest.raises(UserError, match="did you mean"):
+        paper.counted("mgd.table3", "CPS [7] / ResNet-102 (T_D)")
+
+
+def test_a_table_is_laid_out_with_the_papers_sizes_if_it_asks_for_them() -> None:
+    row = Row("MGD", {"method": "supervised"}, paper="Ours (MGD) / ResNet-18")
+    table = Table(name="mgd.table1", rows=(row, Row("another", {"method": "cps"})), columns=("1/8(1323)",))
+    profile = Profile(name="quick", note="drawn", start=quick, columns={"1/8(1323)": {}})
+    for counts, sizes in ((None, [None, None]), ("encoder", [(11.19e6, 17.2e9, "512x512"), None])):
+        of = Study(name="s", title="S", tables=(dataclasses.replace(table, counts=counts),), profiles=(profile,))
+        (made,) = layout_of(of, profile).tables
+        assert made.counts == counts
+        assert [each.counted and dataclasses.astuple(each.counted) for each in made.rows] == sizes
 
 
 def test_rows_of_one_label_and_column_are_told_apart_by_their_marks_or_refused() -> None:

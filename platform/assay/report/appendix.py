@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from assay.report.facts import Cost, Facts, duration
 from assay.report.markup import Markup, element, join, scrolling
 from assay.report.sizes import Size
+from assay.report.words import amount
 
 
 def size_and_speed(facts: Facts) -> Markup | None:
@@ -14,8 +15,9 @@ def size_and_speed(facts: Facts) -> Markup | None:
     if not facts.sizes:
         return None
     explained = (
-        "Multiply-adds and latency are for one training crop. Latency is measured on the CPU when a training ends, "
-        "while others may be running beside it: the median of its runs, and of several trainings the middle one."
+        "All of it is of encoder and head; multiply-adds and latency are for one training crop. Latency is measured on "
+        "the CPU when a training ends, while others may be running beside it: the median of its runs, and of several "
+        "trainings the middle one."
     )
     heads = ("", "crop", "parameters", "multiply-adds", "latency", "measured on", "trainings")
     return element(
@@ -31,7 +33,14 @@ def _size_and_speed(size: Size) -> Iterable[Markup]:
     used = (element("small", f"{how}: {'; '.join(rows)}") for how, rows in _uses(size) if rows)
     yield element("th", element("span", size.network), *used, scope="row")
     latency = "–" if size.latency_ms is None else f"{size.latency_ms:.3g} ms"
-    numbers = (size.crop, _size(size.params), _size(size.macs), latency, size.latency_at or "–", str(size.trainings))
+    numbers = (
+        size.crop,
+        amount(size.params, ".3g"),
+        amount(size.macs, ".3g"),
+        latency,
+        size.latency_at or "–",
+        str(size.trainings),
+    )
     yield from (element("td", text) for text in numbers)
 
 
@@ -85,15 +94,5 @@ def how(facts: Facts) -> Markup:
 
 def _cost(cost: Cost) -> Iterable[Markup]:
     yield element("th", element("span", cost.row), element("small", cost.table), scope="row")
-    numbers = (str(cost.trainings), _size(cost.params), _size(cost.macs))
+    numbers = (str(cost.trainings), amount(cost.params, ".3g"), amount(cost.macs, ".3g"))
     yield from (element("td", text) for text in (*numbers, duration(cost.seconds), duration(cost.device_seconds)))
-
-
-def _size(value: float | None) -> str:
-    """A large count with a letter for its thousands."""
-    if value is None:
-        return "–"
-    for scale, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value >= scale:
-            return f"{value / scale:.3g}{letter}"
-    return f"{value:g}"

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 import pandas as pd
 
-from assay.report.layout import RowLayout, TableLayout
+from assay.report.layout import Counted, Part, RowLayout, TableLayout
 from assay.report.statistics import Paired, Summary, detectable, holm, paired, summary
 
 State = Literal["done", "failed", "blocked", "running", "waiting"]
@@ -29,7 +29,7 @@ class Run:
     key: str = ""
     miou: float | None = None  # percent, of the last checkpoint
     best: float | None = None  # percent, of the best checkpoint
-    macs: float | None = None
+    counted: Counted | None = None  # of its network, or of the part that the table counts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,7 @@ class Cell:
     last: Summary  # mIoU of the last checkpoints
     best: Summary  # mIoU of the best checkpoints
     comparison: Comparison | None = None
+    paper_counted: Counted | None = None  # what the paper prints of the row's network
 
     @property
     def planned(self) -> int:
@@ -77,9 +78,9 @@ class Cell:
         return None if self.last.mean is None or self.paper is None else self.last.mean - self.paper
 
     @property
-    def macs(self) -> float | None:
-        """Multiply-adds of the network, once they are known."""
-        return next((run.macs for run in self.runs if run.macs is not None), None)
+    def counted(self) -> Counted | None:
+        """How large the network is, or the part of it that the table counts, once a result says it."""
+        return next((run.counted for run in self.runs if run.counted is not None), None)
 
     def by_seed(self) -> dict[int, float]:
         """The finished seeds' mIoU."""
@@ -111,7 +112,11 @@ def fill(frame: pd.DataFrame, layout: TableLayout) -> FilledTable:
     groups = _groups(frame[frame["table"] == layout.name])
     columns = [
         _compared(
-            [_cell(row.label, column.label, groups.get((row.label, column.label), [])) for row in layout.rows], layout
+            [
+                _cell(row, column.label, groups.get((row.label, column.label), []), layout.counts or "network")
+                for row in layout.rows
+            ],
+            layout,
         )
         for column in layout.columns
     ]
@@ -138,11 +143,11 @@ def _absent(value: Any) -> bool:
     return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
 
 
-def _cell(row: str, column: str, lines: list[dict[str, Any]]) -> Cell:
-    runs = sorted((_run(line) for line in lines if line["status"] != "quoted"), key=lambda run: run.seed)
+def _cell(row: RowLayout, column: str, lines: list[dict[str, Any]], part: Part) -> Cell:
+    runs = sorted((_run(line, part) for line in lines if line["status"] != "quoted"), key=lambda run: run.seed)
     differs = dict.fromkeys(line["differs"] for line in lines if line["differs"])
     return Cell(
-        row=row,
+        row=row.label,
         column=column,
         runs=tuple(runs),
         paper=next((float(line["paper_miou"]) for line in lines if line["paper_miou"] is not None), None),
@@ -150,10 +155,11 @@ def _cell(row: str, column: str, lines: list[dict[str, Any]]) -> Cell:
         differs="; ".join(differs),
         last=summary([run.miou for run in runs if run.miou is not None]),
         best=summary([run.best for run in runs if run.best is not None]),
+        paper_counted=row.counted,
     )
 
 
-def _run(line: Mapping[str, Any]) -> Run:
+def _run(line: Mapping[str, Any], part: Part) -> Run:
     miou = _finite(line["miou"]) if line["status"] == "done" else None
     lost = line["status"] == "done" and miou is None
     return Run(
@@ -163,8 +169,15 @@ def _run(line: Mapping[str, Any]) -> Run:
         key=line["key"] or "",
         miou=miou,
         best=None if miou is None else _finite(line["miou_best"]),
-        macs=_finite(line["macs"]),
+        counted=_counted(line, part),
     )
+
+
+def _counted(line: Mapping[str, Any], part: Part) -> Counted | None:
+    """None for what has no result, and for results from before this part was counted."""
+    prefix = "encoder_" if part == "encoder" else ""
+    params, macs = (_finite(line[f"{prefix}{name}"]) for name in ("params", "macs"))
+    return None if params is None or macs is None else Counted(params=params, macs=macs, crop=line["crop"] or "")
 
 
 def _finite(value: Any) -> float | None:

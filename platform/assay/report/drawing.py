@@ -90,7 +90,8 @@ def spread(axes: Axes, values: Sequence[float]) -> None:
     """An x axis on which values of different size can be told apart."""
     if min(values) > 0 and max(values) > 8 * min(values):
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        crowded = max(values) > 1000 * min(values)  # three labels for each decade would overlap
+        axes.xaxis.set_major_locator(LogLocator(subs=(1,) if crowded else (1, 2, 5)))
         axes.xaxis.set_minor_locator(NullLocator())
     else:
         axes.xaxis.set_major_locator(MaxNLocator(5))

@@ -1,7 +1,7 @@
 """The figures of a table as SVG: ours against the paper's, learning curves, mIoU against cost and over the columns.
 
-All but the last show one column of the table each. They are narrow enough to be read on a phone; a page puts them side
-by side. Equal inputs give equal bytes.
+The paper's points are hollow. All but the last show one column of the table each. They are narrow enough to be read on
+a phone; a page puts them side by side. Equal inputs give equal bytes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import functools
 import re
 import textwrap
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,8 +19,11 @@ from matplotlib.ticker import EngFormatter
 from assay.report.cells import Cell, FilledTable
 from assay.report.curves import Curve, Logged, by_key, supervised_loss, validation_miou
 from assay.report.drawing import COLORS, DASHES, MARKERS, MUTED, Figure, paint, spread
+from assay.report.layout import Part
 from assay.report.verdict import verdict
-from assay.report.words import INTERVAL, number, ours
+from assay.report.words import INTERVAL, amount, number, ours
+
+_HOLLOW: dict[str, Any] = {"markerfacecolor": "none", "markersize": 6.0}  # the paper's
 
 
 def figures(table: FilledTable, history: pd.DataFrame) -> list[Figure]:
@@ -29,7 +33,7 @@ def figures(table: FilledTable, history: pd.DataFrame) -> list[Figure]:
         *_each_column(table, "paper", "Ours against the paper’s", _against_paper),
         *_each_column(table, "miou", "Validation mIoU while training", functools.partial(_learning, logged, "miou")),
         *_each_column(table, "loss", "Supervised loss while training", functools.partial(_learning, logged, "loss")),
-        *(_each_column(table, "cost", "mIoU against cost", _against_cost) if _costs_differ(table) else []),
+        *(_each_column(table, "cost", "mIoU against cost", _cost_of(table)) if _costs_differ(table) else []),
         *_across(table),
     ]
 
@@ -69,9 +73,8 @@ def _against_paper(title: str, label: str, cells: tuple[Cell, ...]) -> tuple[str
         for index, cell in enumerate(cells):
             _point(axes, cell, index, f"ours, {INTERVAL}", color=COLORS[0], marker="o", vertical=False)
         if papers:
-            hollow = {"markerfacecolor": "none", "markersize": 6.0}
             values, places = zip(*papers, strict=True)
-            axes.errorbar(values, places, fmt="D", color=MUTED, label=_paper_name(cells), **hollow)  # type: ignore[arg-type]
+            axes.errorbar(values, places, fmt="D", color=MUTED, label=_paper_name(cells), **_HOLLOW)
         axes.set_yticks(range(len(cells)), names)
         axes.set_ylim(len(cells) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
@@ -84,7 +87,7 @@ def _row_name(cell: Cell) -> str:
     return cell.row if cell.done or not cell.planned else f"{cell.row} ({verdict(cell).kind})"
 
 
-def _paper_name(cells: tuple[Cell, ...]) -> str:
+def _paper_name(cells: Sequence[Cell]) -> str:
     return "paper" if all(cell.comparable for cell in cells if cell.planned) else "paper, not comparable"
 
 
@@ -151,32 +154,56 @@ def _entries(named: Sequence[Curve | Cell]) -> int:
 
 # --- mIoU against cost ---------------------------------------------------------------------------------------
 
+_PARTS: dict[Part, str] = {"encoder": "the encoder", "network": "encoder and head"}
+
 
 def _costs_differ(table: FilledTable) -> bool:
     """Networks of equal cost would stand in one upright line, which shows nothing."""
-    return len({cell.macs for cell in table.cells() if cell.done and cell.macs}) > 1
+    done = [cell for cell in table.cells() if cell.done]
+    return len({counted.macs for cell in done for counted in (cell.counted, cell.paper_counted) if counted}) > 1
+
+
+def _cost_of(table: FilledTable) -> Callable[[str, str, tuple[Cell, ...]], tuple[str, str] | None]:
+    return functools.partial(_against_cost, table.layout.counts or "network")
 
 
 @functools.lru_cache(maxsize=512)
-def _against_cost(title: str, label: str, cells: tuple[Cell, ...]) -> tuple[str, str] | None:
-    shown = [(index, cell) for index, cell in enumerate(cells) if cell.done and cell.macs]
-    if not shown:
+def _against_cost(part: Part, title: str, label: str, cells: tuple[Cell, ...]) -> tuple[str, str] | None:
+    """Ours filled, the paper's hollow; a row looks the same in both."""
+    own = {cell: cell.counted.macs for cell in cells if cell.done and cell.counted}
+    theirs = {cell: cell.paper_counted.macs for cell in cells if cell.paper is not None and cell.paper_counted}
+    shown = [cell for cell in cells if cell in own or cell in theirs]
+    if not own:
         return None
-    costs = [cell.macs or 0.0 for _, cell in shown]
 
     def draw(axes: Axes) -> None:
-        for (index, cell), cost in zip(shown, costs, strict=True):
+        if theirs:
+            _tell_apart(axes, cells)
+        for index, cell in enumerate(cells):
             look = {"color": _look(index)[0], "marker": MARKERS[index % len(MARKERS)]}
-            _point(axes, cell, cost, cell.row, **look, vertical=True)
-        spread(axes, costs)
-        axes.set_xlabel("multiply-adds per image")
+            if cell in theirs:
+                axes.plot(theirs[cell], cell.paper, linestyle="none", label=cell.row, **look, **_HOLLOW)  # type: ignore[arg-type]
+            if cell in own:
+                _point(axes, cell, own[cell], cell.row, **look, vertical=True)
+        spread(axes, [*own.values(), *theirs.values()])
+        axes.set_xlabel(f"multiply-adds of {_PARTS[part]} for one image")
         axes.set_ylabel("mIoU (%)")
         axes.margins(x=0.12)
 
-    said = [
-        f"{cell.row}: {ours(cell)} at {cost / 1e9:.3g} billion" for (_, cell), cost in zip(shown, costs, strict=True)
-    ]
-    return paint(title, "; ".join(said), label, 2.6, draw, _entries([cell for _, cell in shown]))
+    said = [f"{cell.row}: {_with_cost(cell, own.get(cell), theirs.get(cell))}" for cell in shown]
+    return paint(title, "; ".join(said), label, 2.6, draw, _entries(shown))
+
+
+def _with_cost(cell: Cell, own: float | None, theirs: float | None) -> str:
+    parts = [f"ours {ours(cell)} at {amount(own)}" if own is not None else ""]
+    parts += [f"paper {number(cell.paper)} at {amount(theirs)}" if theirs is not None else ""]
+    return ", ".join(filter(None, parts))
+
+
+def _tell_apart(axes: Axes, cells: Sequence[Cell]) -> None:
+    """Entries of the legend that say whose the filled and the hollow marks are."""
+    axes.plot([], [], "o", color=MUTED, label="ours")
+    axes.plot([], [], "o", color=MUTED, label=_paper_name(cells), **_HOLLOW)
 
 
 # --- mIoU over the columns -----------------------------------------------------------------------------------
@@ -196,16 +223,28 @@ def _across(table: FilledTable) -> list[Figure]:
 @functools.lru_cache(maxsize=512)
 def _draw_across(title: str, rows: tuple[tuple[Cell, ...], ...]) -> tuple[str, str]:
     columns = [cell.column for cell in rows[0]]
+    every = [cell for cells in rows for cell in cells]
 
     def draw(axes: Axes) -> None:
+        if any(cell.paper is not None for cell in every):
+            _tell_apart(axes, every)
         for index, cells in enumerate(rows):
             color, dash = _look(index)
-            known = [(place, cell.last.mean) for place, cell in enumerate(cells) if cell.last.mean is not None]
-            axes.plot([place for place, _ in known], [mean for _, mean in known], color=color, linestyle=dash)
+            marker = MARKERS[index % len(MARKERS)]
+            own = [(place, cell.last.mean) for place, cell in enumerate(cells) if cell.last.mean is not None]
+            theirs = [(place, cell.paper) for place, cell in enumerate(cells) if cell.paper is not None]
+            _line(axes, theirs, cells[0].row, color=color, linestyle=":", linewidth=0.8, marker=marker, **_HOLLOW)
+            _line(axes, own, "", color=color, linestyle=dash)
             for place, cell in enumerate(cells):
-                _point(axes, cell, place, cell.row, color=color, marker=MARKERS[index % len(MARKERS)], vertical=True)
+                _point(axes, cell, place, cell.row, color=color, marker=marker, vertical=True)
         axes.set_xticks(range(len(columns)), columns)
         axes.set_ylabel("mIoU (%)")
 
-    said = [f"{cell.row} at {cell.column}: {ours(cell)}" for cells in rows for cell in cells if cell.done]
+    shown = [cell for cell in every if cell.done or cell.paper is not None]
+    said = [f"{cell.row} at {cell.column}: ours {ours(cell)}, paper {number(cell.paper)}" for cell in shown]
     return paint(title, "; ".join(said), "", 2.6, draw, _entries([cells[0] for cells in rows]))
+
+
+def _line(axes: Axes, points: Sequence[tuple[int, float | None]], label: str, **look: Any) -> None:
+    if points:
+        axes.plot(*zip(*points, strict=True), label=label, **look)

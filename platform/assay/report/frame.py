@@ -129,10 +129,12 @@ def _of_result(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _size(result: Mapping[str, Any]) -> dict[str, Any]:
-    """How large and how fast the official network is; results of older versions have no latency."""
+    """How large and how fast the official network is; older results know neither their encoder's size nor latency."""
     official, costs, latency = result["official"], result["cost"], result.get("latency")
     cost = costs.get(official, next(iter(costs.values()), {}))
     size = {"params": cost.get("parameters"), "macs": cost.get("multiply_adds")}
+    encoder = cost.get("encoder", {})
+    size |= {"encoder_params": encoder.get("parameters"), "encoder_macs": encoder.get("multiply_adds")}
     return size | {
         "latency_ms": latency["milliseconds"].get(official) if latency else None,
         "latency_at": _conditions(latency) if latency else None,
@@ -194,6 +196,8 @@ COLUMNS: dict[str, str] = {
     "encoder": "string",
     "params": "Int64",
     "macs": "Int64",
+    "encoder_params": "Int64",
+    "encoder_macs": "Int64",
     "latency_ms": "float64",
     "latency_at": "string",
     "inside": "string",

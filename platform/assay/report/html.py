@@ -17,6 +17,8 @@ from assay.report.shell import document, figure_groups
 from assay.report.words import (
     INTERVAL,
     comparisons,
+    count_heads,
+    counts,
     interval,
     notes,
     number,
@@ -104,18 +106,35 @@ def _section(section: Section) -> Markup:
     )
 
 
-def _head(columns: Sequence[ColumnLayout]) -> Markup:
-    heads = (element("th", column.label, scope="col") for column in columns)
+def _head(labels: Iterable[str]) -> Markup:
+    heads = (element("th", label, scope="col") for label in labels)
     return element("thead", element("tr", element("th", "", scope="col"), *heads))
 
 
 def _results(table: FilledTable) -> Markup:
     lines = (
-        element("tr", _row_head(row, table.layout.reference), *(element("td", *_cell(cell)) for cell in cells))
+        element(
+            "tr",
+            _row_head(row, table.layout.reference),
+            *_counts(table, cells),
+            *(element("td", *_cell(cell)) for cell in cells),
+        )
         for row, cells in table.lines()
     )
-    content = element("table", _head(table.layout.columns), element("tbody", *lines), class_="results")
+    head = _head([*count_heads(table), *_labels(table.layout.columns)])
+    content = element("table", head, element("tbody", *lines), class_="results")
     return scrolling(content, f"Results: {table.layout.title}")
+
+
+def _labels(columns: Sequence[ColumnLayout]) -> list[str]:
+    return [column.label for column in columns]
+
+
+def _counts(table: FilledTable, cells: tuple[Cell, ...]) -> Iterable[Markup]:
+    """Params and FLOPs: ours and the paper's."""
+    for said in counts(table, cells):
+        own, theirs = _pair("ours", element("b", said.ours), None, class_="pair ours"), said.paper
+        yield element("td", own, _pair("paper", theirs, None, class_="pair"), class_="count")
 
 
 def _row_head(row: RowLayout, reference: str | None) -> Markup:
@@ -151,7 +170,7 @@ def _differences(table: FilledTable) -> Markup | None:
         for row, cells in table.lines()
         if row.label != table.layout.reference
     )
-    content = element("table", _head(table.layout.columns), element("tbody", *lines), class_="differences")
+    content = element("table", _head(_labels(table.layout.columns)), element("tbody", *lines), class_="differences")
     family = max(each.family for each in comparisons(table))
     explained = (
         f"Points of mIoU, equal seeds against equal seeds, with a {INTERVAL}; p by flipping signs, and by Holm’s "

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
+
+Part = Literal["encoder", "network"]  # what parameters and multiply-adds are counted of
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Counted:
+    """How large a network is."""
+
+    params: float
+    macs: float  # multiply-adds for one image
+    crop: str  # height and width of that image: 512x512
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -13,6 +24,7 @@ class RowLayout:
 
     label: str
     notes: tuple[str, ...] = ()
+    counted: Counted | None = None  # what the paper prints of its network
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,6 +47,7 @@ class TableLayout:
     reference: str | None = None  # the row that the others are compared with
     notes: tuple[str, ...] = ()  # what holds for all its cells in this profile
     across: tuple[str, ...] = ()  # rows whose mIoU is drawn over the columns
+    counts: Part | None = None  # what its Params and FLOPs are of; it has none where None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,7 +71,7 @@ class StudyLayout:
             TableLayout(
                 **{
                     **table,
-                    "rows": tuple(RowLayout(**{**row, "notes": tuple(row["notes"])}) for row in table["rows"]),
+                    "rows": tuple(_row(row) for row in table["rows"]),
                     "columns": tuple(ColumnLayout(**column) for column in table["columns"]),
                     "notes": tuple(table.get("notes", ())),  # layouts of older versions have neither
                     "across": tuple(table.get("across", ())),
@@ -67,3 +80,10 @@ class StudyLayout:
             for table in data["tables"]
         )
         return cls(**{**data, "tables": tables})
+
+
+def _row(data: Mapping[str, Any]) -> RowLayout:
+    counted = data.get("counted")  # layouts of older versions have none
+    return RowLayout(
+        **{**data, "notes": tuple(data["notes"]), "counted": None if counted is None else Counted(**counted)}
+    )

@@ -1,4 +1,4 @@
-"""A filled table as text: for the terminal, Markdown, LaTeX (booktabs) and CSV.
+"""A filled table as text: for the terminal, Markdown and LaTeX (booktabs); CSV is in a file of its own.
 
 Every cell is `paper | ours ± interval | Δ | verdict`, and rows and columns stand as in the paper.
 """
@@ -6,18 +6,29 @@ Every cell is `paper | ours ± interval | Δ | verdict`, and rows and columns st
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-import pandas as pd
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from assay.report.cells import STATES, Cell, FilledTable
-from assay.report.verdict import Kind, verdict
-from assay.report.words import PARTS, CellWords, difference, notes, smallest_gap, words
+from assay.report.cells import Cell, FilledTable
+from assay.report.table_csv import csv
+from assay.report.verdict import Kind
+from assay.report.words import (
+    COUNT_PARTS,
+    PARTS,
+    CellWords,
+    count_heads,
+    counts,
+    difference,
+    notes,
+    smallest_gap,
+    words,
+)
 
 _STYLES: dict[Kind, str] = {
     "reproduced": "green",
@@ -59,13 +70,17 @@ def _remarks(table: FilledTable) -> list[str]:
 
 
 def _fitting(table: FilledTable, console: Console) -> list[Table]:
-    """The widest form that fits: all columns side by side, or one below the other, a cell in one line or in three."""
+    """The widest form that fits: all columns side by side, or one below the other, a cell in one line or in three.
+
+    Params and FLOPs stand beside the columns in the first form, and in a table of their own in the others.
+    """
     every = range(len(table.layout.columns))
+    sizes = [_counts_alone(table)] if count_heads(table) else []
     forms = (
         lambda: [_wide(table)],
-        lambda: [_stacked(table, every)],
-        lambda: [_one_column(table, index) for index in every],
-        lambda: [_stacked(table, [index]) for index in every],
+        lambda: [*sizes, _stacked(table, every)],
+        lambda: [*sizes, *(_one_column(table, index) for index in every)],
+        lambda: [*sizes, *(_stacked(table, [index]) for index in every)],
     )
     return next((made for form in forms if max(map(_natural, made := form())) <= console.width), forms[-1]())
 
@@ -80,13 +95,34 @@ def _wide(table: FilledTable) -> Table:
     """A line per row, four columns per column."""
     made = Table(show_edge=False, pad_edge=False)
     made.add_column("")
+    _add_counts(made, table)
     for column in table.layout.columns:
         for part in PARTS:
             header = Text(f"{column.label}\n{part}" if part == PARTS[0] else f"\n{part}")
             made.add_column(header, justify="left" if part == "verdict" else "right", no_wrap=True)
     for row, cells in table.lines():
-        made.add_row(Text(row.label), *(part for cell in cells for part in _parts(cell)))
+        made.add_row(Text(row.label), *_count_parts(table, cells), *(part for cell in cells for part in _parts(cell)))
     return made
+
+
+def _counts_alone(table: FilledTable) -> Table:
+    """Params and FLOPs, a line per row."""
+    made = Table(show_edge=False, pad_edge=False)
+    made.add_column("")
+    _add_counts(made, table)
+    for row, cells in table.lines():
+        made.add_row(Text(row.label), *_count_parts(table, cells))
+    return made
+
+
+def _add_counts(made: Table, table: FilledTable) -> None:
+    for head in count_heads(table):
+        for part in COUNT_PARTS:
+            made.add_column(Text(f"{head if part == COUNT_PARTS[0] else ''}\n{part}"), justify="right", no_wrap=True)
+
+
+def _count_parts(table: FilledTable, cells: tuple[Cell, ...]) -> Iterator[str]:
+    return (part for each in counts(table, cells) for part in each.parts())
 
 
 def _parts(cell: Cell) -> list[Text]:
@@ -129,17 +165,21 @@ def _one_column(table: FilledTable, index: int) -> Table:
 
 def markdown(table: FilledTable) -> str:
     """The table as GitHub's Markdown, with its notes and the differences paired by seed."""
-    heads = ["", *(f"{column.label} {part}" for column in table.layout.columns for part in PARTS)]
+    sizes = [f"{head} {part}" for head in count_heads(table) for part in COUNT_PARTS]
+    heads = ["", *sizes, *(f"{column.label} {part}" for column in table.layout.columns for part in PARTS)]
     lines = [f"### {_markdown(_heading(table))}", ""]
     lines += [_markdown(table.layout.caption), ""] if table.layout.caption else []
-    lines += [_pipes(heads), _pipes(["---", *("---:", "---:", "---:", "---") * len(table.layout.columns)], raw=True)]
-    lines += [_pipes([row.label, *_flat(cells)]) for row, cells in table.lines()]
+    rule = ["---", *["---:"] * len(sizes), *("---:", "---:", "---:", "---") * len(table.layout.columns)]
+    lines += [_pipes(heads), _pipes(rule, raw=True)]
+    lines += [_pipes([row.label, *_flat(table, cells)]) for row, cells in table.lines()]
     lines += ["", *(f"- {_markdown(each)}" for each in (*_remarks(table), *_differences(table)))]
     return "\n".join(lines) + "\n"
 
 
-def _flat(cells: tuple[Cell, ...]) -> Iterator[str]:
-    return (part for cell in cells for part in words(cell).parts())
+def _flat(table: FilledTable, cells: tuple[Cell, ...]) -> Iterator[str]:
+    yield from _count_parts(table, cells)
+    for cell in cells:
+        yield from words(cell).parts()
 
 
 def _pipes(parts: list[str], *, raw: bool = False) -> str:
@@ -160,12 +200,13 @@ def _differences(table: FilledTable) -> list[str]:
 
 def latex(table: FilledTable) -> str:
     """The table as LaTeX; needs booktabs, and adjustbox to hold it to the line's width."""
-    columns = table.layout.columns
-    groups = " & ".join(rf"\multicolumn{{{len(PARTS)}}}{{c}}{{{_latex(column.label)}}}" for column in columns)
-    rules = "".join(
-        rf"\cmidrule(lr){{{2 + index * len(PARTS)}-{1 + (index + 1) * len(PARTS)}}}" for index in range(len(columns))
-    )
-    body = [_ampersands([row.label, *_flat(cells)]) for row, cells in table.lines()]
+    groups: list[tuple[str, tuple[str, ...]]] = [(head, COUNT_PARTS) for head in count_heads(table)]
+    groups += [(column.label, PARTS) for column in table.layout.columns]
+    heads = " & ".join(rf"\multicolumn{{{len(parts)}}}{{c}}{{{_latex(head)}}}" for head, parts in groups)
+    under = [part for _, parts in groups for part in parts]
+    ends = list(itertools.accumulate((len(parts) for _, parts in groups), initial=1))
+    rules = "".join(rf"\cmidrule(lr){{{first + 1}-{last}}}" for first, last in itertools.pairwise(ends))
+    body = [_ampersands([row.label, *_flat(table, cells)]) for row, cells in table.lines()]
     caption = ". ".join(filter(None, (table.layout.title.rstrip("."), table.layout.caption)))
     return "\n".join(
         [
@@ -175,11 +216,11 @@ def latex(table: FilledTable) -> str:
             rf"\caption{{{_latex(caption)}}}",
             rf"\label{{tab:{re.sub(r'[^A-Za-z0-9.-]', '-', table.layout.name)}}}",
             r"\begin{adjustbox}{max width=\linewidth}",
-            rf"\begin{{tabular}}{{l{'rrrl' * len(columns)}}}",
+            rf"\begin{{tabular}}{{l{''.join('l' if part == 'verdict' else 'r' for part in under)}}}",
             r"\toprule",
-            rf" & {groups} \\",
+            rf" & {heads} \\",
             rules,
-            _ampersands(["", *PARTS * len(columns)]),
+            _ampersands(["", *under]),
             r"\midrule",
             *body,
             r"\bottomrule",
@@ -217,53 +258,6 @@ _LATEX = {
 
 def _latex(text: str) -> str:
     return "".join(_LATEX.get(sign, sign) for sign in " ".join(text.split()))
-
-
-# --- CSV -----------------------------------------------------------------------------------------------------
-
-
-def csv(table: FilledTable) -> str:
-    """The table as CSV, a line per cell, numbers in full precision."""
-    return pd.DataFrame([_record(table, cell) for cell in table.cells()]).to_csv(index=False, lineterminator="\n")
-
-
-def _record(table: FilledTable, cell: Cell) -> dict[str, object]:
-    compared, pair = cell.comparison, cell.comparison.paired if cell.comparison else None
-    return {
-        "table": table.layout.name,
-        "row": cell.row,
-        "column": cell.column,
-        "planned": cell.planned,
-        **{state: cell.count(state) for state in STATES},
-        "paper": cell.paper,
-        **_fields(cell.last, {"miou": "mean", "miou_sd": "sd", "miou_low": "low", "miou_high": "high"}),
-        "miou_best": cell.best.mean,
-        "delta": cell.delta,
-        "verdict": verdict(cell).kind,
-        "comparable": cell.comparable,
-        "differs": cell.differs,
-        "reference": compared.reference if compared else None,
-        **_fields(pair, {f"difference{end}": name for end, name in _DIFFERENCE.items()}),
-        "difference_p_holm": compared.holm if compared else None,
-        "errors": "; ".join(f"seed {run.seed}: {' '.join(run.error.split())}" for run in cell.runs if run.error),
-    }
-
-
-_DIFFERENCE = {
-    "": "mean",
-    "_sd": "sd",
-    "_low": "low",
-    "_high": "high",
-    "_p": "p",
-    "_smallest_p": "smallest_p",
-    "_t_p": "t_p",
-    "_pairs": "n",
-}
-
-
-def _fields(value: object | None, names: dict[str, str]) -> dict[str, object]:
-    """Some fields of a value under other names; all of them absent where there is no value."""
-    return {name: None if value is None else getattr(value, field) for name, field in names.items()}
 
 
 WRITERS: dict[str, Callable[[FilledTable], str]] = {"md": markdown, "tex": latex, "csv": csv}

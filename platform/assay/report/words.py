@@ -6,12 +6,15 @@ import dataclasses
 from collections.abc import Iterable
 
 from assay.report.cells import STATES, Cell, Comparison, FilledTable
+from assay.report.layout import Counted
 from assay.report.statistics import LEVEL
 from assay.report.verdict import Verdict, verdict
 
 NONE = "–"  # stands where there is no number
 INTERVAL = f"{100 * LEVEL:.0f} % interval"
 PARTS = ("paper", "ours", "Δ", "verdict")
+COUNTS = ("Params", "FLOPs")
+COUNT_PARTS = ("paper", "ours")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,28 @@ class CellWords:
     def parts(self) -> tuple[str, str, str, str]:
         """The four parts, in the order of `PARTS`."""
         return self.paper, self.ours, self.delta, self.verdict.text
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CountWords:
+    """Params or FLOPs of a row as they are printed."""
+
+    paper: str
+    ours: str
+
+    def parts(self) -> tuple[str, str]:
+        """Both, in the order of `COUNT_PARTS`."""
+        return self.paper, self.ours
+
+
+def amount(value: float | None, form: str = ".2f") -> str:
+    """A large count with a letter for its thousands; two decimals, as the papers print them, unless told otherwise."""
+    if value is None:
+        return NONE
+    for scale, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= scale:
+            return f"{value / scale:{form}}{letter}"
+    return f"{value:g}"
 
 
 def number(value: float | None) -> str:
@@ -63,6 +88,27 @@ def words(cell: Cell) -> CellWords:
     return CellWords(paper=number(cell.paper), ours=ours(cell), delta=signed(cell.delta), verdict=verdict(cell))
 
 
+def count_heads(table: FilledTable) -> tuple[str, ...]:
+    """The columns of a table that say how large its networks are; none unless it asks for them."""
+    return COUNTS if table.layout.counts else ()
+
+
+def counts(table: FilledTable, cells: tuple[Cell, ...]) -> tuple[CountWords, ...]:
+    """A row's Params and FLOPs under `count_heads`; ours more than once where its cells have different networks."""
+    if table.layout.counts is None:
+        return ()
+    theirs, own = [cells[0].paper_counted], [cell.counted for cell in cells]
+    return tuple(CountWords(paper=_amounts(theirs, name), ours=_amounts(own, name)) for name in ("params", "macs"))
+
+
+def _amounts(counted: Iterable[Counted | None], name: str) -> str:
+    return _distinct(amount(getattr(each, name)) for each in counted if each is not None)
+
+
+def _distinct(texts: Iterable[str]) -> str:
+    return " / ".join(dict.fromkeys(texts)) or NONE
+
+
 def progress(cell: Cell) -> str:
     """How many seeds are finished, and what became of the others."""
     if not cell.planned:
@@ -91,11 +137,45 @@ def difference(comparison: Comparison) -> str:
 def notes(table: FilledTable) -> list[str]:
     """What a reader of the numbers has to know, a sentence or two each."""
     found = [f"Ours: mIoU in percent of the last checkpoint, mean over the seeds that finished ± half its {INTERVAL}."]
+    found += _how_counted(table)
     found += _shared((column.label, column.note) for column in table.layout.columns if column.note)
     found += _shared((row.label, note) for row in table.layout.rows for note in row.notes)
     found += table.layout.notes
     found += _differences(table)
     return found
+
+
+_OF = {"encoder": "the encoder alone", "network": "encoder and head"}
+
+
+def _how_counted(table: FilledTable) -> list[str]:
+    """What Params and FLOPs are of, and for which image, in a table that has them."""
+    part, cells = table.layout.counts, list(table.cells())
+    if part is None:
+        return []
+    own = _distinct(cell.counted.crop for cell in cells if cell.counted)
+    theirs = _distinct(cell.paper_counted.crop for cell in cells if cell.paper_counted)
+    said = [
+        f"Params and FLOPs are of {_OF[part]}. FLOPs are multiply-adds for one image, and two for each value that"
+        " batch norm puts out.",
+        _for_which_image(own, theirs),
+        "Some results are of a version that did not count them."
+        if any(cell.done and cell.counted is None for cell in cells)
+        else "",
+    ]
+    return [" ".join(filter(None, said))]
+
+
+def _for_which_image(own: str, theirs: str) -> str:
+    """Whose networks ours are, and whether they were counted as the paper's were."""
+    if own == NONE:
+        return f"The paper’s are for images of {theirs}." if theirs != NONE else ""
+    if theirs in (own, NONE):
+        both = "; both are" if theirs == own else ","
+        return f"Ours are of the networks that were trained here{both} for images of {own}."
+    return (
+        f"Ours are of the networks that were trained here, on {own}; the paper’s are on {theirs}: not to be compared."
+    )
 
 
 def _shared(noted: Iterable[tuple[str, str]]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from assay.errors import UserError
 from assay.experiment import Experiment
 from assay.overrides import Override, apply, overrides_of
-from assay.report.layout import ColumnLayout, RowLayout, StudyLayout, TableLayout
+from assay.report.layout import ColumnLayout, Counted, RowLayout, StudyLayout, TableLayout
 from assay.study import paper
 from assay.study.reach import check_reach
 from assay.study.tables import NONE, Changes, Like, PaperRow, Profile, Row, Study, Table
@@ -210,11 +210,18 @@ def _what_stays(changes: Changes, replaced: Changes) -> dict[str, Any]:
 
 def paper_number(table: Table, row: Row, column: str) -> float | None:
     """The paper's number for a cell, where it printed one."""
-    if row.paper is None:
-        return None
-    if isinstance(row.paper, PaperRow):
-        return paper.number(table.paper, row.paper.label, column, row.paper.factors)
-    return paper.number(table.paper, row.paper, column)
+    there = _in_paper(row)
+    return None if there is None else paper.number(table.paper, there.label, column, there.factors)
+
+
+def paper_counted(table: Table, row: Row) -> Counted | None:
+    """The size that the paper printed of a row's network, in a table that shows sizes."""
+    there = _in_paper(row)
+    return None if table.counts is None or there is None else paper.counted(table.paper, there.label, there.factors)
+
+
+def _in_paper(row: Row) -> PaperRow | None:
+    return PaperRow(row.paper, NONE) if isinstance(row.paper, str) else row.paper
 
 
 def _differs(profile: Profile, choice: Choice) -> str:
@@ -239,11 +246,14 @@ def _table_layout(table: Table, profile: Profile) -> TableLayout:
         name=table.name,
         title=table.title or table.name,
         caption=table.caption or str(content.get("caption", "")),
-        rows=tuple(RowLayout(label=row.label, notes=row.notes) for row in table.rows),
+        rows=tuple(
+            RowLayout(label=row.label, notes=row.notes, counted=paper_counted(table, row)) for row in table.rows
+        ),
         columns=tuple(ColumnLayout(label=column, note=_note(table, column, profile)) for column in table.columns),
         reference=table.reference,
         notes=_inner_seeds(table, profile),
         across=table.across,
+        counts=table.counts,
     )
 
 

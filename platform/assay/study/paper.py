@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from assay.errors import UserError
+from assay.report.layout import Counted
 from assay.values import nearest
 
 
@@ -50,6 +51,15 @@ def number(name: str, row: str, column: str, factors: Mapping[str, Any] | None =
         )
     value = found[0]["values"][column]
     return None if value is None else float(value)
+
+
+def counted(name: str, row: str, factors: Mapping[str, Any] | None = None) -> Counted | None:
+    """Params and FLOPs as the paper printed them beside a row, with the image that it counts on."""
+    printed = next((each["cost"] for each in _rows(name, row, factors or {}) if "cost" in each), None)
+    if printed is None:
+        return None
+    crop = table(name).get("input_size", "")
+    return Counted(params=1e6 * printed["params_M"], macs=1e9 * printed["flops_G"], crop=crop)
 
 
 def _rows(name: str, label: str, factors: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from assay.errors import UserError
 from assay.experiment import Data
 from assay.nets.spec import Net
 from assay.recipe import Recipe
+from assay.report.layout import Part
 from assay.values import nearest
 
 Changes = Mapping[str, Any]
@@ -74,6 +75,7 @@ class Table:
     caption: str = ""
     changes: Changes = dataclasses.field(default_factory=dict)  # of all rows
     across: tuple[str, ...] = ()  # rows whose mIoU is drawn over the columns, where these are shares of labels
+    counts: Part | None = None  # Params and FLOPs stand beside each row, counted of this part of its network
 
     @property
     def paper(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from assay.data.normalize import normalize
 from assay.errors import AssayError
@@ -65,11 +66,15 @@ def _same_bits(training: Training, sessions: list[dict[str, Any]]) -> bool:
     return not any(each["changed"] for each in sessions) and not (interrupted and training.device.type != "cpu")
 
 
-def _cost(training: Training) -> dict[str, dict[str, int]]:
-    """Parameters and multiply-adds of each network on one training crop."""
+def _cost(training: Training) -> dict[str, dict[str, Any]]:
+    """Parameters and multiply-adds of each network, and of its encoder alone, on one training crop."""
     height, width = training.recipe.augment.crop
+
+    def count(part: nn.Module) -> dict[str, int]:
+        return {"parameters": parameters(part), "multiply_adds": multiply_adds(part, height, width)}
+
     return {
-        name: {"parameters": parameters(net), "multiply_adds": multiply_adds(net, height, width)}
+        name: {**count(net), "encoder": count(net.encoder)}
         for name, net in training.nets.items()
         if isinstance(net, Network)
     }
