@@ -23,7 +23,10 @@ from assay.report.layout import Part
 from assay.report.verdict import verdict
 from assay.report.words import INTERVAL, amount, number, ours
 
-_HOLLOW: dict[str, Any] = {"markerfacecolor": "none", "markersize": 6.0}  # the paper's
+_HOLLOW: dict[str, Any] = {
+    "markerfacecolor": "none",
+    "markersize": 7.0,
+}  # the paper's, seen around ours where both are equal
 
 
 def figures(table: FilledTable, history: pd.DataFrame) -> list[Figure]:
@@ -191,7 +194,7 @@ def _against_cost(part: Part, title: str, label: str, cells: tuple[Cell, ...]) -
         axes.margins(x=0.12)
 
     said = [f"{cell.row}: {_with_cost(cell, own.get(cell), theirs.get(cell))}" for cell in shown]
-    return paint(title, "; ".join(said), label, 2.6, draw, _entries(shown))
+    return paint(title, "; ".join(said), label, 2.6 + 0.05 * len(shown), draw, _entries(shown))
 
 
 def _with_cost(cell: Cell, own: float | None, theirs: float | None) -> str:
