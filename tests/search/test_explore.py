@@ -131,6 +131,22 @@ def test_killed_at_random_moments_it_ends_as_if_it_had_not_been(whole: Path, tmp
     assert any(each["from_step"] > 0 and "run" in each for each in attempts(tmp_path))
 
 
+def test_a_search_that_goes_on_with_fewer_workers_than_it_was_begun_with_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--out", str(tmp_path), "--seeds", "0", "--configurations", "1", "--set", "recipe.steps=200"]
+    command = [sys.executable, str(SCRIPT), "--gangs", "0", *flags]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not list(tmp_path.glob("store/*/checkpoint-*.pt")):
+            time.sleep(0.02)
+        process.kill()
+    (file,) = tmp_path.glob("store/*/sessions.json")
+    (session,) = json.loads(file.read_text())["sessions"]
+    file.write_text(json.dumps({"sessions": [session | {"ranks": 999}]}))
+    assert explore(tiny_search.SEARCH, flags) == 0
+    assert "begun with 999 workers, for which there is no room: goes on with 1\n" in capsys.readouterr().out
+
+
 def test_two_gangs_that_share_a_configurations_seeds_find_what_one_process_finds(whole: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(SCRIPT), "--out", str(tmp_path), "--gangs", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

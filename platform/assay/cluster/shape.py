@@ -9,6 +9,10 @@ from assay.cluster.connection import NodeResources
 from assay.errors import UserError
 
 
+class DoesNotFit(UserError):
+    """There can never be so many gangs of this size."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shape:
     """How many gangs of what size."""
@@ -31,13 +35,13 @@ def fitting(
     needs = worker_needs(gpus)
     places = max(sum(_places(node.total, needs) for node in nodes), _places(at_most or {}, needs))
     if places < asked.workers:
-        raise UserError(
+        raise DoesNotFit(
             f"a gang of {asked.workers} workers needs {_amounts(needs, asked.workers)}, and there are places for"
             f" {places} such workers on {len(nodes)} nodes; lower --workers or --gpus-per-worker."
         )
     most = places // asked.workers
     if not asked.widen and asked.gangs > most:
-        raise UserError(
+        raise DoesNotFit(
             f"{asked.gangs} gangs of {asked.workers} workers need {_amounts(needs, asked.gangs * asked.workers)}, and"
             f" there are places for {places} such workers; lower --gangs to {most}."
         )

@@ -13,7 +13,7 @@ from assay.run.news import say
 from assay.run.session import Session
 from assay.run.submission import check_places, submit_this
 from assay.study.cells import Cell, cells_of, chosen_rows, chosen_tables, quoted_columns
-from assay.study.plan import Plan, as_if_forgotten, make_plan
+from assay.study.plan import Plan, as_if, make_plan, workers_begun
 from assay.study.printed import print_plan
 from assay.study.tables import Study
 from assay.terminal import exit_code
@@ -41,7 +41,9 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
     found = session.crew.resolved_elsewhere(missing, say=say)
     if found:
         plan = _planned(session, cells, found)
-    where = session.crew.where(len(plan.to_run), ask=asked.plan or bool(asked.force_row))
+    where = session.crew.where(
+        len(plan.to_run), ask=asked.plan or bool(asked.force_row), begun=workers_begun(plan, session.store)
+    )
     costs = session.probe(plan) if asked.probe else {}
     real = next((each.name for each in study.profiles if not each.differs), None)
     quoted = quoted_columns(session.profile, chosen_tables(study, session.profile, session.choice))
@@ -59,12 +61,12 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
     if asked.retry_failed or asked.force_row:  # now that nothing can refuse any more
         session.try_again(plan, cells)
         plan = make_plan(cells, session.store, session.places, found=found)
-    return session.train(plan, where.gangs)
+    return session.train(plan, where)
 
 
 def _planned(session: Session, cells: Sequence[Cell], found: Sequence[Resolved] = ()) -> Plan:
-    """The plan as it is once what is to be trained again has been forgotten."""
+    """The plan as it is once what is to be trained again may be, and what is to be forgotten has been."""
     plan = make_plan(cells, session.store, session.places, found=found)
     failed = plan.in_state("failed") if session.asked.retry_failed else []
-    again = [node.key for node in failed if not node.state.is_damaged]
-    return as_if_forgotten(plan, [*again, *keys_of_rows(session.asked.force_row, cells, plan)])
+    plan = as_if(plan, "interrupted", [node.key for node in failed if not node.state.is_damaged])
+    return as_if(plan, "absent", keys_of_rows(session.asked.force_row, cells, plan))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ class Crew:
     runtime: Runtime
     address: str | None
     gangs: int | None
-    workers: int
+    workers: int | None  # None: as many as what is continued was begun with
     gpus_per_worker: float | None
 
     @property
@@ -41,42 +41,64 @@ class Crew:
         """The results of all studies."""
         return LocalStore(self.out / "store")
 
-    def where(self, tasks: int, *, ask: bool) -> Where:
+    def where(self, tasks: int, *, ask: bool, begun: Collection[int] = ()) -> Where:
         """Where so much is worked off: as asked; else in this process, the faster one on a machine without a GPU.
 
         ask: whether to find out how many gangs there are room for, and refuse what can never fit
+        begun: the numbers of workers that what is continued was begun with; a single one is kept where it can be
         """
-        gangs = self._gangs()
+        if self.workers is not None or self.gangs == 0 or not set(begun) - {1}:
+            return self._where(tasks, self.workers or 1, ask=ask)
+        return self._as_begun(tasks, sorted(begun), ask=ask)
+
+    def _as_begun(self, tasks: int, begun: Sequence[int], *, ask: bool) -> Where:
+        from assay.cluster.shape import DoesNotFit
+
+        if len(begun) > 1:
+            numbers = f"{', '.join(map(str, begun[:-1]))} and {begun[-1]}"
+            note = f"begun with {numbers} workers, which one run cannot both keep: goes on with 1; --workers chooses"
+            return dataclasses.replace(self._where(tasks, 1, ask=ask), note=note)
+        workers = begun[0]
+        try:
+            where = self._where(tasks, workers, ask=True)
+        except DoesNotFit:
+            note = f"begun with {workers} workers, for which there is no room: goes on with 1"
+            return dataclasses.replace(self._where(tasks, 1, ask=ask), note=note)
+        note = f"begun with {workers} workers, which are kept for the same numbers; --workers chooses others"
+        return dataclasses.replace(where, note=note)
+
+    def _where(self, tasks: int, workers: int, *, ask: bool) -> Where:
+        gangs = self._gangs(workers)
         if not gangs or not ask or not tasks:
-            return Where(gangs=gangs, workers=self.workers, as_many_as_fit=self.gangs is None)
+            return Where(gangs=gangs, workers=workers, as_many_as_fit=self.gangs is None)
         from assay.cluster.preview import preview
 
-        shape, on = preview(self._shape(gangs), tasks, address=self.address)
-        return Where(gangs=shape.gangs, workers=shape.workers, on=on)
+        shape, on = preview(self._shape(gangs, workers), tasks, address=self.address)
+        return Where(gangs=shape.gangs, workers=workers, on=on)
 
     def resolved_elsewhere(self, missing: Sequence[Experiment], *, say: Callable[[str], None]) -> list[Resolved]:
         """What the nodes of a cluster resolve of what this machine cannot."""
-        if not missing or not self._gangs():
+        if not missing or not self._gangs(self.workers or 1):
             return []
         from assay.cluster.resolving import resolve_on_nodes
 
         return resolve_on_nodes(missing, self.places, address=self.address, say=say)
 
-    def _gangs(self) -> int:
+    def _gangs(self, workers: int) -> int:
         if self.gangs is not None:
             return self.gangs
-        if self.workers > 1 or self.address or self.gpus_per_worker is not None:
+        if workers > 1 or self.address or self.gpus_per_worker is not None:
             return 1
         from assay.cluster.where import gangs_by_default
 
         return gangs_by_default()
 
-    def _shape(self, gangs: int) -> Shape:
+    def _shape(self, gangs: int, workers: int) -> Shape:
         from assay.cluster.shape import Shape
 
         return Shape(
             gangs=gangs,
-            workers=self.workers,
+            workers=workers,
             gpus_per_worker=self.gpus_per_worker,
             widen=self.gangs is None,
         )
@@ -84,7 +106,7 @@ class Crew:
     def train(
         self,
         plan: Plan,
-        gangs: int,
+        where: Where,
         *,
         run: str,
         stopped: Stopped,
@@ -95,7 +117,7 @@ class Crew:
     ) -> None:
         """Work a plan off, and what a feed adds to it, of which `tasks` can be trained at once at the most."""
         feed = feed or Nothing()
-        if not gangs:
+        if not where.gangs:
             self._train_here(plan, run, stopped, news, feed)
             return
         from assay.cluster import gangs as cluster
@@ -108,7 +130,7 @@ class Crew:
             runtime=self.runtime.replace(threads=1),  # a gang's worker has one CPU; more threads would fight over it
             name=run,
             address=self.address,
-            shape=self._shape(gangs),
+            shape=self._shape(where.gangs, where.workers),
             written_out=self.written_out,
             feed=feed,
             tasks=tasks,

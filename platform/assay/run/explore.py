@@ -31,6 +31,7 @@ from assay.store.claims import ClaimedElsewhere, acquire
 from assay.store.local import LocalStore
 from assay.study.cells import Choice
 from assay.study.display import Display
+from assay.study.plan import workers_begun
 from assay.study.tables import Profile
 from assay.terminal import exit_code
 from assay.values import nearest
@@ -182,13 +183,16 @@ class Exploration:
         conductor = self._conductor(ledger, display)
         rebuild = NowAndThen(lambda: self._write(ledger), every=REBUILD_EVERY, say=say)
         news = _Both(self.crew.store, display, rebuild, conductor)
-        where = self.crew.where(self._at_once(), ask=False)
+        begun = workers_begun(conductor.plan, self.crew.store)
+        where = self.crew.where(self._at_once(), ask=False, begun=begun)
+        if where.note:
+            say(where.note)
         try:
             with stop_on_signals() as stopped, display:
                 if conductor.is_open:
                     self.crew.train(
                         conductor.plan,
-                        where.gangs,
+                        where,
                         run=f"{self.search.name}-{secrets.token_hex(4)}",
                         stopped=stopped,
                         news=news,

@@ -67,7 +67,9 @@ def add_how(top: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--gangs", type=int, metavar="G", help="groups of workers, each trains one experiment; 0: this process"
     )
-    how.add_argument("--workers", type=int, default=1, metavar="W", help="workers of each gang (default: 1)")
+    how.add_argument(
+        "--workers", type=int, metavar="W", help="workers of each gang (default: as it was begun with; else 1)"
+    )
     how.add_argument(
         "--gpus-per-worker", type=float, metavar="N", help="GPUs of each worker (default: 1 where there are any)"
     )
@@ -84,7 +86,7 @@ def check_how(asked: argparse.Namespace) -> None:
     """The same for the flags that studies and searches share."""
     if asked.gangs is not None and asked.gangs < 0:
         raise UserError(f"--gangs must be 0 or more, got {asked.gangs}.")
-    if asked.workers < 1:
+    if asked.workers is not None and asked.workers < 1:
         raise UserError(f"--workers must be 1 or more, got {asked.workers}.")
     if asked.gpus_per_worker is not None:
         _check_gpus(asked.gpus_per_worker)
@@ -109,7 +111,7 @@ def _check_gpus(number: float) -> None:
 
 
 def _check_without_gangs(asked: argparse.Namespace) -> None:
-    if asked.workers > 1:
+    if asked.workers is not None and asked.workers > 1:
         raise UserError("--workers above 1 needs gangs: --gangs 0 trains in this one process; use --gangs 1.")
     for flag, value in (("--gpus-per-worker", asked.gpus_per_worker), ("--address", asked.address)):
         if value is not None:

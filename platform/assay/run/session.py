@@ -29,6 +29,7 @@ from assay.store.store import DamagedDocument
 from assay.study.cells import Cell, Choice, layout_of, paper_number, profile_of
 from assay.study.display import Display
 from assay.study.plan import Plan, meaning
+from assay.study.printed import Where
 from assay.study.tables import Like, Profile, Study
 from assay.values import Value, to_json
 
@@ -142,7 +143,7 @@ class Session:
             if (number := paper_number(table, row, column)) is not None
         ]
 
-    def train(self, plan: Plan, gangs: int) -> int:
+    def train(self, plan: Plan, where: Where) -> int:
         """Work the plan off, and write down what came of it."""
         run = f"{self.study.name}-{secrets.token_hex(4)}"
         news = self._news(plan)
@@ -150,7 +151,7 @@ class Session:
             with stop_on_signals() as stopped, news.display:
                 if plan.to_run:
                     tasks = len(plan.to_run)
-                    self.crew.train(plan, gangs, run=run, stopped=stopped, news=news, say=say, tasks=tasks)
+                    self.crew.train(plan, where, run=run, stopped=stopped, news=news, say=say, tasks=tasks)
         except Exception:  # its tables show how far the run came, before the error is told
             self._finish_anyway(set(plan.nodes))
             raise

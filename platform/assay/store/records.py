@@ -110,11 +110,21 @@ def silent_ends(store: Store, key: str) -> int:
 def workers_before(store: Store, key: str) -> int | None:
     """How many workers trained up to the checkpoint that a training continues from; None where it begins anew."""
     reached = max(checkpoints.steps(store.names(key)), default=0)
+    return next((ranks for step, ranks in reversed(_workers(store, key)) if step < reached), None)
+
+
+def workers_last(store: Store, key: str) -> int | None:
+    """How many workers trained last, however far they came; None where nobody did."""
+    return next((ranks for _, ranks in reversed(_workers(store, key))), None)
+
+
+def _workers(store: Store, key: str) -> list[tuple[int, int]]:
+    """The step that each session began at, and its number of workers."""
     try:
         sessions = (read_json(store, key, SESSIONS) or {"sessions": []})["sessions"]
     except DamagedDocument:  # the training itself will fail with it
-        return None
-    return next((int(each["ranks"]) for each in reversed(sessions) if each["from_step"] < reached), None)
+        return []
+    return [(int(each["from_step"]), int(each["ranks"])) for each in sessions]
 
 
 def other_workers(before: int, now: int) -> str:

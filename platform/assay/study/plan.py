@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 from assay.errors import UserError
 from assay.identity import identity_of, key_of
@@ -163,12 +164,20 @@ def grow(plan: Plan, resolved: Resolved, state: Callable[[str], records.State]) 
     plan.nodes[resolved.key] = Node(key=resolved.key, resolved=resolved, state=state(resolved.key))
 
 
-def as_if_forgotten(plan: Plan, keys: Iterable[str]) -> Plan:
-    """The plan as it would be once nothing was left under the keys; what is being trained now stays."""
+def workers_begun(plan: Plan, store: Store) -> set[int]:
+    """The numbers of workers that what is left was begun with; where nothing has a checkpoint, was last tried with."""
+    begun = [node.key for node in plan.to_run if node.state.name in ("interrupted", "running")]
+    with_checkpoint = {records.workers_before(store, key) for key in begun} - {None}
+    found = with_checkpoint or {records.workers_last(store, key) for key in begun}
+    return {number for number in found if number is not None}
+
+
+def as_if(plan: Plan, state: Literal["absent", "interrupted"], keys: Iterable[str]) -> Plan:
+    """The plan as it would be with the keys in this state; what is being trained now stays."""
     chosen = {key for key in keys if plan.nodes[key].state.name != "running"}
-    absent = records.State("absent")
+    changed = records.State(state)
     nodes = {
-        key: dataclasses.replace(node, state=absent) if key in chosen else node for key, node in plan.nodes.items()
+        key: dataclasses.replace(node, state=changed) if key in chosen else node for key, node in plan.nodes.items()
     }
     return dataclasses.replace(plan, nodes=nodes)
 

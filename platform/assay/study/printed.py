@@ -25,6 +25,7 @@ class Where:
     workers: int
     on: str = ""  # the machine or cluster, where it was asked
     as_many_as_fit: bool = False  # whether `gangs` stands for as many as there is room for
+    note: str = ""  # why so many workers, where nobody asked for them
 
     def describe(self) -> str:
         """In words."""
@@ -75,6 +76,8 @@ def print_plan(
     todo = plan.to_run
     _print_nodes(todo, say)
     _print_other_workers(todo, store, where, say)
+    if todo and where.note:
+        say(f"  {where.note}")
     if todo:
         say(f"runs in {where.describe()}; {_cost(todo, store, where, probed)}")
 
