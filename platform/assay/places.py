@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
+
+from assay.errors import UserError
 
 _VARIABLES = {"data": "ASSAY_DATA", "splits": "ASSAY_SPLITS", "weights": "ASSAY_WEIGHTS"}
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_FILE = re.compile(r"file://(?:localhost)?(/.*)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,6 +42,23 @@ class Places:
         told = {name: os.environ.get(_VARIABLES[name]) for name in self.unasked}
         own: dict[str, Any] = {name: _folder(path) for name, path in told.items() if path}
         return dataclasses.replace(self, **own)
+
+
+def out_folder(written: str) -> Path:
+    """The folder that is meant by OUT as a user wrote it, a path or file:///path; a relative path stays one."""
+    file, scheme = _FILE.fullmatch(written), _SCHEME.match(written)
+    if file:
+        return Path(unquote(file[1]))
+    if scheme and scheme[1].lower() == "file":
+        raise UserError(
+            f"OUT cannot be {written!r}: after file:// comes an absolute path, as in file:///shared/results."
+        )
+    if scheme:
+        raise UserError(
+            f"OUT cannot be {written!r}: results are written to folders of a file system, and {scheme[1]}:// is none; "
+            "name a folder, for instance one where the bucket is mounted."
+        )
+    return Path(written).expanduser()
 
 
 def _folder(path: str) -> Path:

@@ -34,6 +34,7 @@ def refused(capsys: pytest.CaptureFixture[str], *flags: str) -> str:
         ("--out s3://bucket/x --gangs 0", "s3:// is none"),
         ("--out s3://bucket/x --plan", "s3:// is none"),
         ("--out s3://bucket/x --report-only", "s3:// is none"),
+        ("--out file://results --plan", "after file:// comes an absolute path"),
         ("--address nowhere --plan", "HOST:PORT"),
         ("--out results --address http://head:8265", "absolute path inside a job"),
     ],

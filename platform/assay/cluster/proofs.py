@@ -12,21 +12,19 @@ import functools
 import hashlib
 import importlib.util
 import os
-import re
 import secrets
 import socket
 import time
 from pathlib import Path
 
 from assay.errors import UserError
-from assay.places import Places
+from assay.places import Places, out_folder
 
 PACKAGES = ("assay", "methods", "studies")
 PATIENCE = 5.0  # seconds; a network's file system may show a file of another node that much later
 _PAUSE = 0.25
 _NONCE = ".seen-by-all-nodes-"
 _ABANDONED_AFTER = 86400.0  # seconds for which no living run leaves its nonce untouched
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,13 +153,7 @@ def packages() -> dict[str, Path]:
 
 def require_absolute(out: str, *, multi_node: bool, in_job: bool) -> None:
     """Raise a UserError unless OUT, as it was written, names the same folder on all nodes."""
-    scheme = _SCHEME.match(out)
-    if scheme:
-        raise UserError(
-            f"OUT cannot be {out!r}: results are written to folders of a file system, and {scheme[1]}:// is none; "
-            "name a folder, for instance one where the bucket is mounted."
-        )
-    if (in_job or multi_node) and not Path(out).expanduser().is_absolute():
+    if not out_folder(out).is_absolute() and (in_job or multi_node):
         where = "inside a job, whose working folder is thrown away" if in_job else "with more than one node"
         raise UserError(f"OUT must be an absolute path {where}, got {out!r}: name a folder that all nodes share.")
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from assay.errors import UserError
-from assay.places import Places
+from assay.places import Places, out_folder
 from assay.store import records
 from assay.store.local import LocalStore
 from assay.store.store import Store
@@ -33,7 +32,7 @@ def places_of(arguments: argparse.Namespace) -> Places:
 
 def store_of(arguments: argparse.Namespace) -> Store:
     """The store below OUT; it may not exist yet."""
-    return LocalStore(Path(arguments.out).expanduser().absolute() / "store")
+    return LocalStore(out_folder(arguments.out).absolute() / "store")
 
 
 def key_in(store: Store, beginning: str) -> str:

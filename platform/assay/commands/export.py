@@ -10,6 +10,7 @@ from typing import Any
 from assay.commands.common import add_out, key_in, store_of
 from assay.commands.show import percent
 from assay.errors import FieldError
+from assay.places import out_folder
 
 ABOUT = """It writes a folder with
   model.pt2            a torch.export program: uint8 RGB images B x 3 x H x W in, logits B x C x H x W out;
@@ -39,7 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise FieldError(f"--threads must be at least 1, got {arguments.threads}")
     store = store_of(arguments)
     key = key_in(store, arguments.key)
-    folder = Path(arguments.to or Path(arguments.out) / "export" / key).expanduser().absolute()
+    to = Path(arguments.to).expanduser() if arguments.to else out_folder(arguments.out) / "export" / key
+    folder = to.absolute()
 
     from assay.export.folder import export
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from assay.errors import UserError
+from assay.places import out_folder
 from assay.report.files import HISTORY, RESULTS
 
 
@@ -44,7 +45,7 @@ class Results:
 
 def load(out: str | Path = "results") -> Results:
     """The results of every study below `out`, which may be the folder of all or of one."""
-    folder = Path(out).expanduser()
+    folder = out_folder(str(out))
     found = sorted(folder.glob(f"**/{RESULTS}"))
     if not found:
         raise UserError(f"there is no {RESULTS} below {folder.absolute()}; run a study, or name another folder.")

@@ -15,7 +15,7 @@ from assay.errors import UserError
 from assay.experiment import Runtime
 from assay.identity import canonical
 from assay.overrides import Override, apply, overrides_of
-from assay.places import Places
+from assay.places import Places, out_folder
 from assay.resolve import Resolver
 from assay.run.crew import Crew
 from assay.run.explore_flags import check, parser
@@ -87,7 +87,7 @@ class Exploration:
         choice = Choice(seeds=setting.seeds, overrides=overrides)
         configurations = Configurations(search=search, profile=profile, setting=setting, choice=choice)
         crew = Crew(
-            out=Path(asked.out).expanduser().absolute(),
+            out=out_folder(asked.out).absolute(),
             written_out=asked.out,
             places=Places.from_environment(data=asked.data_root, splits=asked.splits),
             runtime=apply(Runtime(progress="none"), overrides_of(profile.runtime, f"profile {profile.name}")),

@@ -17,7 +17,7 @@ from typing import Any
 from assay.errors import UserError
 from assay.experiment import Runtime
 from assay.overrides import Override, apply, overrides_of
-from assay.places import Places
+from assay.places import Places, out_folder
 from assay.resolve import Resolved
 from assay.run.crew import Crew
 from assay.run.forget import forget, keys_of_rows
@@ -57,7 +57,7 @@ class Session:
             overrides=overrides,
         )
         places = Places.from_environment(data=asked.data_root, splits=asked.splits)
-        out = Path(asked.out).expanduser().absolute()
+        out = out_folder(asked.out).absolute()
         return cls(study, profile_of(study, asked.profile), choice, places, out, asked)
 
     @property
