@@ -217,11 +217,16 @@ def test_a_grid_is_worked_off_in_its_order(tmp_path: Path) -> None:
 def test_a_budget_of_time_begins_no_other_configuration(tmp_path: Path) -> None:
     flags = ("--seeds", "0", "--pruner", "none", "--set", "recipe.steps=10")
     assert searched(tmp_path, *flags, "--hours", "1e-9") == 0
-    assert trials(tmp_path).empty
-    assert searched(tmp_path, *flags, "--device-hours", "1e-9") == 0
-    assert list(trials(tmp_path)["trial"]) == [0], "what it had cost was known after the first"
+    assert list(trials(tmp_path)["trial"]) == [0], "hours begin with the first training, however late a worker comes"
+    assert searched(tmp_path, *flags, "--hours", "1e-9") == 0
+    assert list(trials(tmp_path)["trial"]) == [0, 1], "of each run"
+    assert searched(tmp_path / "other", *flags, "--device-hours", "1e-9") == 0
+    assert list(trials(tmp_path / "other")["trial"]) == [0], "what it had cost was known after the first"
 
 
+OWN = dataclasses.replace(
+    tiny_search.STUDY, tables=(dataclasses.replace(tiny_search.STUDY.tables[0], name="own.table1"),)
+)
 BAD: Mapping[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
     "a path that does not exist": ({"space": {"method.wieght": Float(0.1, 1.0)}}, (), "has no field 'wieght'"),
     "an empty range": ({"space": {"method.weight": Float(1.0, 1.0)}}, (), "range is empty"),
@@ -235,6 +240,7 @@ BAD: Mapping[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
     "an unknown objective": ({"objectives": ("speed",)}, (), "there is no objective 'speed'"),
     "an unknown objective by flag": ({}, ("--objectives", "muoi"), "there is no objective 'muoi'"),
     "two objectives and a pruner": ({}, ("--objectives", "miou", "parameters", "--pruner", "asha"), "have no order"),
+    "a table of no paper": ({"study": OWN, "table": "own.table1"}, (), "no paper has a table 'own.table1'"),
     "an unknown row": ({"row": "CSP"}, (), "no row 'CSP'"),
     "a set path that is explored": (
         {},

@@ -25,7 +25,7 @@ def parser(search: Search) -> argparse.ArgumentParser:
     what = top.add_argument_group("what is searched")
     what.add_argument("--profile", metavar="NAME", help="what it is trained on, see above")
     what.add_argument("--configurations", type=int, metavar="N", help="configurations of all runs together")
-    what.add_argument("--hours", type=float, metavar="H", help="begin no other one after so long in this run")
+    what.add_argument("--hours", type=float, metavar="H", help="begin no other so long after this run's first training")
     what.add_argument("--device-hours", type=float, metavar="H", help="begin no other one after so much of all runs")
     what.add_argument("--seeds", nargs="+", type=int, default=[], metavar="N", help="seeds of each configuration")
     what.add_argument("--objectives", nargs="+", default=[], metavar="NAME", help=", ".join(OBJECTIVES))

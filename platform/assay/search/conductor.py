@@ -36,7 +36,7 @@ class Budget:
     """How much is searched."""
 
     configurations: int  # of all runs together
-    hours: float | None = None  # of wall clock in this run
+    hours: float | None = None  # of wall clock in this run, from its first training on
     device_hours: float | None = None  # of all trainings of the search
 
 
@@ -84,8 +84,6 @@ class Conductor:
     def begin(self, gangs: int) -> None:
         """As many configurations side by side as it takes to keep all gangs at work."""
         self._side_by_side = max(1, math.ceil(gangs / len(self._configurations.choice.seeds)))
-        if self._budget.hours is not None:
-            self._ends = time.monotonic() + 3600 * self._budget.hours
 
     @property
     def is_open(self) -> bool:
@@ -110,7 +108,9 @@ class Conductor:
         return list(tasks.values())
 
     def told(self, key: str, news: Mapping[str, Any]) -> None:
-        """Something happened to an experiment."""
+        """Something happened to an experiment; the first time, a worker has come, and this run's hours begin."""
+        if self._budget.hours is not None and self._ends == math.inf:
+            self._ends = time.monotonic() + 3600 * self._budget.hours
         state = news.get("state")
         for flight in self._flights:
             if key in flight.waits_for and state in ("paused", "done"):

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from assay.errors import UserError
 from assay.search.objectives import objectives
 from assay.search.space import Choice, Space, check_names, parameters
+from assay.study import paper
 from assay.study.tables import Profile, Row, Study, Table
 from assay.values import nearest
 
@@ -43,7 +44,7 @@ class Setting:
     column: str
     configurations: int
     seeds: tuple[int, ...] = (0,)
-    hours: float | None = None  # of wall clock in one run
+    hours: float | None = None  # of wall clock in one run, from its first training on
     device_hours: float | None = None  # of all trainings so far
 
 
@@ -72,7 +73,7 @@ class Search:
         """Refuse what means nothing before anything starts."""
         self.study.check()
         check_names(self.space)
-        _ = self.cell_of
+        self._check_table()
         known = {each.name: each for each in self.study.profiles}
         for name, setting in self.settings.items():
             if name not in known:
@@ -84,6 +85,13 @@ class Search:
         if self.sampler == "cmaes":
             _check_cmaes(self.space)
         _check_pruning(self.pruning, len(found))
+
+    def _check_table(self) -> None:
+        table, _ = self.cell_of
+        try:
+            paper.table(table.paper)
+        except UserError as error:
+            raise UserError(f"{self.name} starts from {table.name} of {self.study.name}: {error}") from None
 
     @property
     def cell_of(self) -> tuple[Table, Row]:
