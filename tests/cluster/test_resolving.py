@@ -19,6 +19,7 @@ from tiny_study import STUDY
 
 from assay.cluster.proofs import code_hash
 from assay.cluster.resolving import look
+from assay.overrides import apply, overrides_of
 from assay.places import Places
 from assay.resolve import Resolved, resolve
 from assay.study.cells import Cell, Choice, cells_of
@@ -113,11 +114,30 @@ def head(data: Path) -> Iterator[Head]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def run(head: Head, out: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+STUDY_SCRIPT = (str(ROOT / "tests" / "tiny_study.py"), "--rows", "Supervised", "KD")
+SEARCH_SCRIPT = (
+    "-c",
+    f"""
+import sys
+sys.path[:0] = {[str(ROOT / "platform"), str(ROOT), str(ROOT / "tests")]}
+from tiny_study import STUDY
+from assay.run import explore
+from assay.search import Float, Search, Setting
+space = {{"recipe.optimizer.lr": Float(0.01, 0.1)}}
+settings = {{"folder": Setting(column="{HERE}", configurations=2)}}
+search = Search(
+    name="far", title="T", study=STUDY, table="mkd.table1", row="Supervised", space=space, settings=settings
+)
+sys.exit(explore(search))
+""",
+)
+
+
+def run(head: Head, out: Path, *flags: str, script: tuple[str, ...] = STUDY_SCRIPT) -> subprocess.CompletedProcess[str]:
     out.mkdir(exist_ok=True)
-    script = [sys.executable, str(ROOT / "tests" / "tiny_study.py"), "--profile", "folder", "--address", head.address]
+    where = ["--profile", "folder", "--address", head.address, "--out", str(out / "results")]
     return subprocess.run(
-        [*script, "--out", str(out / "results"), "--rows", "Supervised", "KD", *flags],
+        [sys.executable, *script, *where, *flags],
         env=head.environment,
         cwd=out,
         capture_output=True,
@@ -142,3 +162,21 @@ def test_what_a_node_sees_is_planned_and_trained_there_and_the_rest_stays_unreso
     assert set(frame["key"].dropna()) == expected
     planned = run(head, tmp_path, "--plan", "--columns", HERE)
     assert planned.returncode == 0 and "3 done" in planned.stdout, planned.stdout + planned.stderr
+
+
+def test_a_search_has_a_node_resolve_what_it_proposes(head: Head, data: Path, tmp_path: Path) -> None:
+    done = run(head, tmp_path, "--gangs", "1", script=SEARCH_SCRIPT)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stdout + done.stderr
+    frame = pd.read_parquet(tmp_path / "results" / "far" / "folder" / "trials.parquet")
+    assert list(frame["state"]) == ["complete", "complete"]
+    (cell,) = cells_of(STUDY, STUDY.profiles[1], Choice(rows=("Supervised",), columns=(HERE,)))
+    for _, trial in frame.iterrows():
+        changed = overrides_of({"recipe.optimizer.lr": trial["recipe.optimizer.lr"]}, "the search")
+        assert trial["key"] == resolve(apply(cell.experiment, changed), Places(data=data)).key
+
+
+def test_what_no_node_can_resolve_either_ends_a_search_with_the_reason(head: Head, tmp_path: Path) -> None:
+    nowhere = ("--set", "data.split.labeled=nowhere.txt")
+    done = run(head, tmp_path, "--gangs", "1", *nowhere, script=SEARCH_SCRIPT)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stdout + done.stderr
+    assert "unresolved on node" in done.stdout and "error: " in done.stderr

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from assay.cluster.connection import Connection, NodeResources, cluster_address, connect
@@ -28,7 +29,7 @@ def resolve_on_nodes(
     if not wanted or cluster_address(address, os.environ) is None:
         return []
     found: list[Resolved] = []
-    with connect(address, quiet=not os.environ.get("ASSAY_RAY_LOGS")) as connection:
+    with _connected(address) as connection:
         nodes = _in_turn(connection)
         if not nodes:
             say("no node with a CPU is there yet that could be asked for what this machine does not see")
@@ -43,6 +44,18 @@ def resolve_on_nodes(
             if not wanted:
                 break
     return found
+
+
+@contextlib.contextmanager
+def _connected(address: str | None) -> Iterator[Connection]:
+    """The connection that this process has, since a search asks while its gangs train; else one for the question."""
+    import ray
+
+    if ray.is_initialized():
+        yield Connection(is_own=False, address=ray.get_runtime_context().gcs_address)
+        return
+    with connect(address, quiet=not os.environ.get("ASSAY_RAY_LOGS")) as connection:
+        yield connection
 
 
 def _in_turn(connection: Connection) -> list[NodeResources]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assay.errors import UserError
 from assay.experiment import Experiment, Runtime
 from assay.places import Places
 from assay.resolve import Resolved, Resolver
@@ -83,6 +84,22 @@ class Crew:
         from assay.cluster.resolving import resolve_on_nodes
 
         return resolve_on_nodes(missing, self.places, address=self.address, say=say)
+
+    def resolving(self, say: Callable[[str], None]) -> Callable[[Experiment], Resolved]:
+        """What resolves one experiment after another, as they come: here, else on a cluster's nodes."""
+        resolver = Resolver(self.places)
+
+        def resolve(experiment: Experiment) -> Resolved:
+            try:
+                return resolver.resolve(experiment)
+            except UserError:
+                found = self.resolved_elsewhere([experiment], say=say)
+                if not found:
+                    raise
+                resolver.take_over(found[0])
+                return resolver.resolve(experiment)
+
+        return resolve
 
     def _gangs(self, workers: int) -> int:
         if self.gangs is not None:

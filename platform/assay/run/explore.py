@@ -16,7 +16,6 @@ from assay.experiment import Runtime
 from assay.identity import canonical
 from assay.overrides import Override, apply, overrides_of
 from assay.places import Places, out_folder
-from assay.resolve import Resolver
 from assay.run.crew import Crew
 from assay.run.explore_flags import check, parser
 from assay.run.flags import takes_jobs
@@ -221,7 +220,7 @@ class Exploration:
             self.configurations,
             ledger,
             self.crew.store,
-            Resolver(self.crew.places),
+            self.crew.resolving(say),
             objectives=self.objectives,
             rungs=self.rungs,
             scheduler=scheduler(self.search.pruning, self.rungs),

@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from assay.errors import UserError
 from assay.experiment import Experiment
 from assay.identity import canonical
-from assay.resolve import Resolver
+from assay.resolve import Resolved
 from assay.search.configurations import Configurations
 from assay.search.costs import device_seconds
 from assay.search.ledger import Ledger
@@ -59,7 +59,7 @@ class Conductor:
         configurations: Configurations,
         ledger: Ledger,
         store: Store,
-        resolver: Resolver,
+        resolve: Callable[[Experiment], Resolved],
         *,
         objectives: tuple[Objective, ...],
         rungs: tuple[int, ...],
@@ -68,7 +68,7 @@ class Conductor:
         display: Display,
     ) -> None:
         self.plan = Plan(nodes={}, keys=[], problems=[])
-        self._configurations, self._ledger, self._store, self._resolver = configurations, ledger, store, resolver
+        self._configurations, self._ledger, self._store, self._resolve = configurations, ledger, store, resolve
         self._objectives, self._rungs, self._scheduler, self._budget = objectives, rungs, scheduler, budget
         self._display = display
         self._wishes = [*ledger.given_back(), *configurations.wishes()]
@@ -251,7 +251,7 @@ class Conductor:
         keys: list[str] = []
         labels: dict[str, tuple[str, int]] = {}
         for cell in self._configurations.cells(point):
-            resolved = self._resolver.resolve(cell.experiment)
+            resolved = self._resolve(cell.experiment)
             before = set(self.plan.nodes)
             grow(self.plan, resolved, lambda key: records.state(self._store, key))
             self.plan.nodes[resolved.key].shown_in = f"configuration {number} | seed {cell.seed}"
