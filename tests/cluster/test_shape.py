@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from assay.cluster.connection import NodeResources
+from assay.cluster.resources import NodeResources
 from assay.cluster.shape import Shape, fits_now, fitting
 from assay.errors import UserError
 

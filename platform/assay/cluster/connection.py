@@ -7,14 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import logging
 import math
 import os
 import secrets
-import signal
 import socket
-import textwrap
-import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,22 +19,14 @@ from typing import Any
 from assay.cluster.jobs import CODE_PATH, checkout, code_copy
 from assay.cluster.processes import await_end, kill, own_folder, own_groups, processes_of
 from assay.cluster.proofs import packages
+from assay.cluster.resources import NodeResources, amounts, count, who_holds
+from assay.cluster.starting import free_ray, handlers_kept, init, variables
 from assay.errors import UserError
 
 OBJECT_STORE = 200 * 2**20  # bytes; results go through the store on disk, so that little passes through Ray's memory
 _IN_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it for a job's driver
 # Under `uv run` Ray would send the whole working folder along and start every worker through uv.
 _NO_UV: dict[str, str | None] = {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class NodeResources:
-    """What a node has, and how much of it nobody holds."""
-
-    node_id: str
-    name: str
-    total: dict[str, float]
-    free: dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +49,7 @@ class Connection:
         for node in nodes:
             totals.update(node.total)
         machines = "this machine" if self.is_own else f"the Ray cluster at {self.address}, {count(len(nodes), 'node')}"
-        return f"{machines}: {_amounts(totals) or 'no CPU'}"
+        return f"{machines}: {amounts(totals) or 'no CPU'}"
 
     def resources(self) -> list[NodeResources]:
         """What each living node has and how much of it is free at this moment."""
@@ -95,17 +83,8 @@ class Connection:
 
     def who_holds(self) -> str:
         """A sentence about the jobs that hold CPUs and GPUs; empty where nobody does or nobody answers."""
-        from ray.exceptions import RayError
-        from ray.util.state.exception import RayStateApiException
-
-        if self.is_own:  # nobody else is there, and where its dashboard would be may be that of another Ray
-            return ""
-        try:
-            held, names = _held_by_job(self.address)
-        except (RayStateApiException, RayError, OSError, ValueError):
-            return ""  # a Ray without its dashboard has nobody to ask
-        holders = [f"{names.get(job, f'job {job}')}: {_amounts(amounts)}" for job, amounts in sorted(held.items())]
-        return f"Held by {'; '.join(holders)}." if holders else ""
+        # Nobody else is in a Ray of our own, and where its dashboard would be may be that of another one.
+        return "" if self.is_own else who_holds(self.address)
 
 
 def connect(
@@ -163,15 +142,15 @@ def cluster_address(address: str | None, environment: Mapping[str, str]) -> str 
 
 @contextlib.contextmanager
 def _own(*, cpus: int | None, dashboard: bool, quiet: bool) -> Iterator[Connection]:
-    ray = _free_ray()
+    ray = free_ray()
     with (
         own_folder() as folder,
-        _environment(_own_environment()),
-        _handlers_kept(),
+        variables(_own_environment()),
+        handlers_kept(),
     ):
         try:
             with own_groups():
-                context = _init(
+                context = init(
                     ray,
                     quiet=quiet,
                     address="local",
@@ -225,14 +204,14 @@ def cpus_here() -> int:
 
 @contextlib.contextmanager
 def _joined(cluster: str, *, quiet: bool) -> Iterator[Connection]:
-    ray = _free_ray()
+    ray = free_ray()
     where = _reachable(cluster)
     # Ray lets these variables win over the addresses that it is given.
     addresses = {"RAY_ADDRESS": where, "RAY_API_SERVER_ADDRESS": None}
-    with _environment(addresses | _NO_UV), _shipped_code() as code, _handlers_kept():
+    with variables(addresses | _NO_UV), _shipped_code() as code, handlers_kept():
         try:
             try:
-                _init(ray, quiet=quiet, address=where, runtime_env=code)
+                init(ray, quiet=quiet, address=where, runtime_env=code)
             except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as problem:
                 raise _unreachable(cluster, problem) from problem
             yield Connection(is_own=False, address=where)
@@ -279,97 +258,3 @@ def _unreachable(cluster: str, problem: BaseException) -> UserError:
         f"cannot join a Ray cluster at {cluster} ({reason}): the address must be HOST:PORT of a cluster that this "
         "machine is a node of; from another machine, submit the script as a job to http://HEAD:8265."
     )
-
-
-# --- what both share ----------------------------------------------------------------------------------------------
-
-
-def _free_ray() -> Any:
-    import ray
-
-    if ray.is_initialized():
-        raise RuntimeError("this process has a connection to Ray already")
-    return ray
-
-
-def _init(ray: Any, *, quiet: bool, **arguments: Any) -> Any:
-    """ray.init, which must not take this program's own handler of SIGTERM away."""
-    handler = signal.getsignal(signal.SIGTERM)
-    level = logging.ERROR if quiet else logging.INFO
-    context = ray.init(log_to_driver=not quiet, logging_level=level, **arguments)
-    if handler is not signal.SIG_DFL:  # else Ray's, which exits, ends the connection in good order
-        _set_handler(handler)
-    return context
-
-
-@contextlib.contextmanager
-def _handlers_kept() -> Iterator[None]:
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        _set_handler(handler)
-
-
-def _set_handler(handler: Any) -> None:
-    if handler is not None and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, handler)
-
-
-@contextlib.contextmanager
-def _environment(changes: Mapping[str, str | None]) -> Iterator[None]:
-    """Set variables, or take them away (None), for a while."""
-    before = {name: os.environ.get(name) for name in changes}
-    _set_environment(changes)
-    try:
-        yield
-    finally:
-        _set_environment(before)
-
-
-def _set_environment(changes: Mapping[str, str | None]) -> None:
-    from ray._private import ray_constants
-    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # it is compiled
-
-    for name, value in changes.items():
-        os.environ.pop(name, None)
-        if value is not None:
-            os.environ[name] = value
-    # Ray read these when it was imported, and would keep them: the loopback address, the hook for uv, and the token.
-    ray_constants.ENABLE_RAY_CLUSTER = ray_constants.env_bool(
-        ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, not ray_constants.IS_WINDOWS_OR_OSX
-    )
-    ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = ray_constants.env_bool("RAY_ENABLE_UV_RUN_RUNTIME_ENV", True)
-    Config.initialize("")
-    AuthenticationTokenLoader.instance().reset_cache()
-
-
-# --- who holds what -----------------------------------------------------------------------------------------------
-
-
-def _held_by_job(address: str) -> tuple[dict[str, Counter[str]], dict[str, str]]:
-    """The resources that placement groups and actors of each job hold, and what the jobs are called."""
-    import ray
-    from ray.util.state import list_actors, list_jobs, list_placement_groups
-
-    limits: dict[str, Any] = {"address": address, "limit": 1000, "timeout": 5, "raise_on_missing_output": False}
-    held: dict[str, Counter[str]] = {}
-    for group in list_placement_groups(detail=True, filters=[("state", "=", "CREATED")], **limits):
-        for bundle in group.bundles or ():
-            held.setdefault(group.creator_job_id, Counter()).update(bundle["unit_resources"])
-    for actor in list_actors(detail=True, filters=[("state", "=", "ALIVE")], **limits):
-        if not actor.placement_group_id:  # else it is counted with the group
-            held.setdefault(actor.job_id, Counter()).update(actor.required_resources or {})
-    names = {job.job_id: f"job {job.job_id} ({textwrap.shorten(job.entrypoint, 80)})" for job in list_jobs(**limits)}
-    names[ray.get_runtime_context().get_job_id()] = "this program"
-    return {job: amounts for job, amounts in held.items() if _amounts(amounts)}, names
-
-
-def _amounts(resources: Mapping[str, float]) -> str:
-    """The processors among resources, in words."""
-    return ", ".join(count(resources[kind], kind) for kind in ("CPU", "GPU") if resources.get(kind))
-
-
-def count(number: float, noun: str) -> str:
-    """1 gang, 2 gangs."""
-    return f"{number:g} {noun}{'' if number == 1 else 's'}"

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from assay.cluster.connection import connect, count, is_in_job
+from assay.cluster.connection import connect, is_in_job
 from assay.cluster.desk import Desk
 from assay.cluster.fits import GangThread, end
 from assay.cluster.gang import Orders
 from assay.cluster.proofs import Expectation, code_hash, keep_nonce, remove_nonce, require_absolute, write_nonce
+from assay.cluster.resources import count
 from assay.cluster.shape import Shape, fits_now, fitting
 from assay.errors import AssayError, UserError
 from assay.experiment import Runtime

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from assay.cluster.connection import NodeResources, cluster_address, connect, cpus_here
+from assay.cluster.connection import cluster_address, connect, cpus_here
+from assay.cluster.resources import NodeResources
 from assay.cluster.shape import Shape, fitting
 
 

@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from assay.cluster.connection import Connection, NodeResources, cluster_address, connect
+from assay.cluster.connection import Connection, cluster_address, connect
 from assay.cluster.proofs import check_code, code_hash
+from assay.cluster.resources import NodeResources
 from assay.errors import UserError
 from assay.experiment import Experiment
 from assay.places import Places

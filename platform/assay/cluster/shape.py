@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from assay.cluster.connection import NodeResources
+from assay.cluster.resources import NodeResources
 from assay.errors import UserError
 
 
