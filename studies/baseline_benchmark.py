@@ -84,6 +84,7 @@ STUDY = Study(
             name="quick",
             note=SHAPES_NOTE,
             start=quick,
+            side_by_side=True,
             columns=ON_ANY_DATA,
             seeds=(0, 1),
             tables=(TABLE1.name,),

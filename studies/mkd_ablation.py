@@ -173,7 +173,8 @@ STUDY = Study(
             rows={row.label: ON_SMALL_IMAGES for table in TABLES for row in table.rows}
             | {"HN": {**ON_SMALL_IMAGES, **SMALL_SECOND_BRANCH}},
             seeds=(0,),
-            runtime={"threads": 2, "channels_last": True},  # one training at a time on a laptop's cores
+            runtime={"channels_last": True},
+            side_by_side=True,
             tables=(TABLE4.name,),
             shown=("1/16(662)", "1/16(92)"),
             differs="trained on drawn shapes",

@@ -172,6 +172,7 @@ STUDY = Study(
             name="quick",
             note=SHAPES_NOTE,
             start=quick,
+            side_by_side=True,
             columns=ON_SHAPES,
             rows={row.label: ON_SMALL_IMAGES for table in TABLES for row in table.rows if row.label.startswith("Ours")},
             lacks=NOT_SUPPORTED,

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from assay.cluster.resources import NodeResources
 from assay.cluster.shape import Shape, fits_now, fitting
+from assay.cluster.where import cpus_here, gangs_by_default
 from assay.errors import UserError
+from assay.experiment import Runtime
+from assay.places import Places
+from assay.run.crew import Crew
 
 
 def node(*, free: float | None = None, **total: float) -> NodeResources:
@@ -56,3 +62,18 @@ def test_nodes_that_a_cluster_may_still_get_count() -> None:
 def test_what_others_hold_is_no_place_now() -> None:
     asked = fitting(shape(workers=2), [node(CPU=4, free=1)], 9)
     assert not fits_now(asked, [node(CPU=4, free=1)]) and fits_now(asked, [node(CPU=4, free=2)])
+
+
+def crew(tmp_path: Path, **fields: Any) -> Crew:
+    nothing: dict[str, Any] = {"address": None, "gangs": None, "workers": None, "gpus_per_worker": None}
+    return Crew(out=tmp_path, written_out=str(tmp_path), places=Places(), runtime=Runtime(), **(nothing | fields))
+
+
+@pytest.mark.skipif(gangs_by_default() == 1, reason="a GPU or a cluster is here, where gangs are the default anyway")
+def test_long_trainings_have_a_core_each_and_all_others_stay_in_this_process(tmp_path: Path) -> None:
+    cores = cpus_here()
+    side_by_side = crew(tmp_path, side_by_side=True)
+    assert side_by_side.where(1, ask=True).gangs == 0, "Ray would only start later"
+    assert side_by_side.where(3, ask=True).gangs == (min(cores, 3) if cores > 1 else 0)
+    assert crew(tmp_path, side_by_side=True, gangs=0).where(3, ask=True).gangs == 0
+    assert crew(tmp_path).where(3, ask=True).gangs == 0

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import os
 import secrets
 import socket
@@ -21,6 +20,7 @@ from assay.cluster.processes import await_end, kill, own_folder, own_groups, pro
 from assay.cluster.proofs import packages
 from assay.cluster.resources import NodeResources, amounts, count, who_holds
 from assay.cluster.starting import free_ray, handlers_kept, init, variables
+from assay.cluster.where import cpus_here
 from assay.errors import UserError
 
 OBJECT_STORE = 200 * 2**20  # bytes; results go through the store on disk, so that little passes through Ray's memory
@@ -188,15 +188,6 @@ def _own_environment() -> dict[str, str | None]:
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(roots + inherited)),
         **_NO_UV,
     }
-
-
-def cpus_here() -> int:
-    """How many CPUs a Ray of our own takes by default."""
-    from ray._private.utils import get_num_cpus
-
-    # Ray knows the quota of a container, and not which CPUs a batch system left to this process.
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else math.inf
-    return int(min(get_num_cpus(), allowed))
 
 
 # --- a cluster that is there --------------------------------------------------------------------------------------

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-from assay.cluster.connection import cluster_address, connect, cpus_here
+from assay.cluster.connection import cluster_address, connect
 from assay.cluster.resources import NodeResources
 from assay.cluster.shape import Shape, fitting
+from assay.cluster.where import cpus_here
 
 
 def preview(asked: Shape, tasks: int, *, address: str | None) -> tuple[Shape, str]:

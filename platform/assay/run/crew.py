@@ -36,6 +36,7 @@ class Crew:
     gangs: int | None
     workers: int | None  # None: as many as what is continued was begun with
     gpus_per_worker: float | None
+    side_by_side: bool = False  # whether several trainings are long enough for a core each, though Ray starts first
 
     @property
     def store(self) -> LocalStore:
@@ -43,7 +44,8 @@ class Crew:
         return LocalStore(self.out / "store")
 
     def where(self, tasks: int, *, ask: bool, begun: Collection[int] = ()) -> Where:
-        """Where so much is worked off: as asked; else in this process, the faster one on a machine without a GPU.
+        """Where so much is worked off: as asked; else, on a machine without a GPU, in this process, which is the
+        faster one to a first step, or in a gang on every core, which has several long trainings done sooner.
 
         ask: whether to find out how many gangs there are room for, and refuse what can never fit
         begun: the numbers of workers that what is continued was begun with; a single one is kept where it can be
@@ -69,7 +71,7 @@ class Crew:
         return dataclasses.replace(where, note=note)
 
     def _where(self, tasks: int, workers: int, *, ask: bool) -> Where:
-        gangs = self._gangs(workers)
+        gangs = self._gangs(workers, tasks)
         if not gangs or not ask or not tasks:
             return Where(gangs=gangs, workers=workers, as_many_as_fit=self.gangs is None)
         from assay.cluster.preview import preview
@@ -79,7 +81,7 @@ class Crew:
 
     def resolved_elsewhere(self, missing: Sequence[Experiment], *, say: Callable[[str], None]) -> list[Resolved]:
         """What the nodes of a cluster resolve of what this machine cannot."""
-        if not missing or not self._gangs(self.workers or 1):
+        if not missing or not self._gangs(self.workers or 1, 0):
             return []
         from assay.cluster.resolving import resolve_on_nodes
 
@@ -101,14 +103,14 @@ class Crew:
 
         return resolve
 
-    def _gangs(self, workers: int) -> int:
+    def _gangs(self, workers: int, tasks: int) -> int:
         if self.gangs is not None:
             return self.gangs
         if workers > 1 or self.address or self.gpus_per_worker is not None:
             return 1
-        from assay.cluster.where import gangs_by_default
+        from assay.cluster.where import cpus_here, gangs_by_default
 
-        return gangs_by_default()
+        return gangs_by_default() or int(self.side_by_side and tasks > 1 and cpus_here() > 1)
 
     def _shape(self, gangs: int, workers: int) -> Shape:
         from assay.cluster.shape import Shape

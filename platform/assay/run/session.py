@@ -94,6 +94,7 @@ class Session:
             gangs=asked.gangs,
             workers=asked.workers,
             gpus_per_worker=asked.gpus_per_worker,
+            side_by_side=self.profile.side_by_side,
         )
 
     def probe(self, plan: Plan) -> dict[str, float]:

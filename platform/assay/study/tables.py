@@ -112,6 +112,7 @@ class Profile:
     shown: tuple[str, ...] = ()  # columns that are run when none are chosen; all if empty
     differs: str = ""  # from the papers' protocol, for all its cells
     runtime: Changes = dataclasses.field(default_factory=dict)  # loader processes, checkpoints: what moves no number
+    side_by_side: bool = False  # trainings so long that a laptop is done sooner with one on each of its cores
 
     def column(self, table: str, column: str) -> Changes | None:
         """The changes that a column of a table means here, or None where it is only quoted."""
