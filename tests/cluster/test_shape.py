@@ -64,6 +64,15 @@ def test_what_others_hold_is_no_place_now() -> None:
     assert not fits_now(asked, [node(CPU=4, free=1)]) and fits_now(asked, [node(CPU=4, free=2)])
 
 
+def test_as_many_gangs_as_have_room_beside_others_but_always_one() -> None:
+    busy = [node(CPU=4, free=1), node(CPU=4, free=2)]
+    assert fitting(shape(widen=True), busy, 9).gangs == 3
+    assert fitting(shape(workers=2, widen=True), busy, 9).gangs == 1
+    assert fitting(shape(widen=True), [node(CPU=4, free=0)], 9).gangs == 1, "it waits for its place"
+    assert fitting(shape(widen=True), busy, 9, at_most={"CPU": 10}).gangs == 5, "nodes that may still come are free"
+    assert fitting(shape(gangs=5), busy, 9).gangs == 5, "what is asked for is waited for"
+
+
 def crew(tmp_path: Path, **fields: Any) -> Crew:
     nothing: dict[str, Any] = {"address": None, "gangs": None, "workers": None, "gpus_per_worker": None}
     return Crew(out=tmp_path, written_out=str(tmp_path), places=Places(), runtime=Runtime(), **(nothing | fields))

@@ -15,11 +15,13 @@ from assay.cluster.gang import Orders, work
 from assay.cluster.shape import Shape, worker_needs
 from assay.errors import AssayError, UserError
 
-_FAILURES_OF_A_FIT = 2  # groups that may end before Ray Train gives up a fit
+# Groups that may end before Ray Train gives up a fit. Not -1, with which it would begin one after another for ever
+# where none can work: the third group that ends also ends the fit, and `_IDLE_FITS` counts those that took nothing.
+_FAILURES_OF_A_FIT = 2
 _END_OF_A_FIT = 20.0  # seconds that a fit may take to end after its workers have
 _END_FROM_OUTSIDE = 60.0  # seconds, where a fit is still importing when it is ended
 _USERS = f"{UserError.__name__}: "
-_IDLE_FITS = 1  # fits in a row that may end without an experiment having been taken
+_IDLE_FITS = 1  # fits in a row that may end without an experiment taken: one, since a killed controller ends one too
 
 
 class GangThread(threading.Thread):

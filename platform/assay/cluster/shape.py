@@ -20,7 +20,7 @@ class Shape:
     gangs: int
     workers: int
     gpus_per_worker: float | None  # one where there are any, if nothing is said
-    widen: bool  # as many gangs as fit, instead of `gangs`
+    widen: bool  # as many gangs as have room beside what others hold, instead of `gangs`
 
 
 def fitting(
@@ -33,7 +33,8 @@ def fitting(
     has_gpus = any(each.get("GPU") for each in (*(node.total for node in nodes), at_most or {}))
     gpus = asked.gpus_per_worker if asked.gpus_per_worker is not None else float(has_gpus)
     needs = worker_needs(gpus)
-    places = max(sum(_places(node.total, needs) for node in nodes), _places(at_most or {}, needs))
+    there = sum(_places(node.total, needs) for node in nodes)
+    places = max(there, _places(at_most or {}, needs))
     if places < asked.workers:
         raise DoesNotFit(
             f"a gang of {asked.workers} workers needs {_amounts(needs, asked.workers)}, and there are places for"
@@ -45,7 +46,8 @@ def fitting(
             f"{asked.gangs} gangs of {asked.workers} workers need {_amounts(needs, asked.gangs * asked.workers)}, and"
             f" there are places for {places} such workers; lower --gangs to {most}."
         )
-    wanted = most if asked.widen else asked.gangs
+    free = places - there + sum(_places(node.free, needs) for node in nodes)
+    wanted = free // asked.workers if asked.widen else asked.gangs
     return dataclasses.replace(asked, gangs=max(1, min(wanted, tasks)), gpus_per_worker=gpus)
 
 
