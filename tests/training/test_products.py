@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,8 +15,9 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from helpers import QUIET, fresh_weights, small
+from torch.multiprocessing import ProcessRaisedException
+from two_ranks import on_two_ranks
 
 from assay.data.normalize import normalize
 from assay.data.source import DataBroken
@@ -291,28 +291,18 @@ def test_a_third_stage_learns_the_masks_of_the_second(store: LocalStore) -> None
     assert len(mask_files(store)) == 1 and any(name.startswith("masks-") for name in store.names(key))
 
 
-def train_on(rank: int, port: int, folder: str) -> None:
+def train_on(folder: str) -> None:
     """The second stage on one of two ranks, which hear of each other after every image."""
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     products._TELL_EVERY = 0.0
     said: list[str] = []
     manners = Manners(say=said.append)
     train(resolve(stage2(), Places()), LocalStore(Path(folder)), places=Places(), runtime=QUIET, manners=manners)
-    assert bool(said) == (rank == 0), "the first rank alone predicts and speaks"
-    dist.destroy_process_group()
-
-
-def on_two_ranks(store: LocalStore) -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = int(listener.getsockname()[1])
-    mp.spawn(train_on, args=(port, str(store.root)), nprocs=2)
+    assert bool(said) == (dist.get_rank() == 0), "the first rank alone predicts and speaks"
 
 
 def test_on_two_ranks_the_first_one_predicts_and_both_learn_the_same(store: LocalStore, tmp_path: Path) -> None:
     alone = copied(store, tmp_path / "alone")
-    on_two_ranks(store)
+    on_two_ranks(train_on, str(store.root))
     run(stage2(), alone)
     (name,) = mask_files(store)
     assert store.read(STAGE1_KEY, name) == alone.read(STAGE1_KEY, name)
@@ -324,8 +314,8 @@ def test_on_two_ranks_the_first_one_predicts_and_both_learn_the_same(store: Loca
 def test_an_error_while_the_first_rank_predicts_ends_both(store: LocalStore) -> None:
     store.write(STAGE1_KEY, WEIGHTS, b"no weights")
     began = time.monotonic()
-    with pytest.raises(mp.ProcessRaisedException, match="UnpicklingError"):
-        on_two_ranks(store)
+    with pytest.raises(ProcessRaisedException, match="UnpicklingError"):
+        on_two_ranks(train_on, str(store.root))
     assert time.monotonic() - began < 60 and mask_files(store) == []
     failures = records.failures(store, resolve(stage2(), Places()).key)
     assert any("UnpicklingError" in each["error"] for each in failures)
