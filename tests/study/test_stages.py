@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers import SMALL
+from small_values import SMALL
 
 from assay.presets import quick
 from assay.run import main
