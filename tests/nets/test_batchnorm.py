@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.distributed as dist
+from forks import on_two_ranks
 from timm.layers import BatchNormAct2d as TimmBatchNormAct2d
 from torch import nn
-from two_ranks import on_two_ranks
 
 from assay.errors import UserError
 from assay.nets.batchnorm import convert

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from forks import on_two_ranks
 from helpers import QUIET, fresh_weights, small
-from two_ranks import on_two_ranks
 
 from assay.commands.show import summary
 from assay.data.batch import Batch
