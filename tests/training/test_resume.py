@@ -113,7 +113,7 @@ def trains(experiment: Experiment, folder: Path) -> None:
 @pytest.mark.parametrize("seed", range(2))
 def test_killed_at_random_moments_it_ends_with_the_same_bits(seed: int, tmp_path: Path) -> None:
     """kill -9 in the middle of whatever it does, a few times, and then to the end."""
-    experiment = small("mean_teacher", recipe__steps=60)
+    experiment = small("mean_teacher", recipe__steps=40)
     whole, killed = LocalStore(tmp_path / "whole"), LocalStore(tmp_path / "killed")
     key, _, _ = run(experiment, whole)
     draw = torch.Generator().manual_seed(seed)
