@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from small_values import SMALL
+
 from assay.experiment import Experiment, Runtime
 from assay.overrides import apply, overrides_of
 from assay.places import Places
@@ -12,17 +14,6 @@ from assay.resolve import Resolved
 from assay.training.loop import Training
 from assay.training.outcome import weights_of
 
-SMALL = {
-    "recipe.steps": 12,
-    "recipe.labeled_batch": 4,
-    "recipe.unlabeled_batch": 4,
-    "recipe.evaluation.every": 6,
-    "recipe.augment.crop": (16, 16),
-    "data.source.size": 16,
-    "data.source.num_train": 48,
-    "data.source.num_val": 8,
-    "net.encoder.width": 4,
-}
 QUIET = Runtime(progress="none", checkpoint_every=4, log_every=2, device="cpu")
 
 

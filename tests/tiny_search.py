@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT), str(ROOT / "tests")]
 
-from helpers import SMALL  # noqa: E402
+from small_values import SMALL  # noqa: E402
 
 from assay.presets import quick  # noqa: E402
 from assay.run import explore  # noqa: E402

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT), str(ROOT / "tests")]
 
-from helpers import SMALL  # noqa: E402
+from small_values import SMALL  # noqa: E402
 
 from assay.data.sources import Folder  # noqa: E402
 from assay.data.splits import Split  # noqa: E402

@@ -251,9 +251,23 @@ def test_a_key_that_names_no_single_experiment(
         assert "begins with 'ffff'" in refused(["show", "ffff"], finished, capsys)
 
 
-def in_a_process(arguments: list[str], before: str = "") -> subprocess.CompletedProcess[str]:
-    script = f"{before}\nimport sys; from assay.commands import run; sys.exit(run({arguments!r}))"
-    return subprocess.run(
+def test_a_store_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    assert run(["train", "--method", "supervised", *TINY, "--out", str(tmp_path / "file")]) != 0
+    said = capsys.readouterr().err
+    assert str(tmp_path / "file") in said and "Traceback" not in said
+    assert (tmp_path / "file").read_text() == "not a folder"
+
+
+def test_no_space_left_is_said_and_nothing_half_written_is_left(tmp_path: Path) -> None:
+    arguments = ["train", "--method", "supervised", *TINY, "--out", str(tmp_path / "out")]
+    script = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        f"from assay.commands import run; sys.exit(run({arguments!r}))"
+    )
+    found = subprocess.run(
         [sys.executable, "-c", script],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": "platform:."},
@@ -261,28 +275,10 @@ def in_a_process(arguments: list[str], before: str = "") -> subprocess.Completed
         text=True,
         check=False,
     )
-
-
-def test_a_store_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("not a folder")
-    found = in_a_process(["train", "--method", "supervised", *TINY, "--out", str(tmp_path / "file")])
-    assert found.returncode != 0 and "Traceback" not in found.stderr
-    assert str(tmp_path / "file") in found.stderr
-    assert (tmp_path / "file").read_text() == "not a folder"
-
-
-def test_no_space_left_is_said_and_nothing_half_written_is_left(tmp_path: Path) -> None:
-    limit = (
-        "import resource, signal\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))"
-    )
-    found = in_a_process(["train", "--method", "supervised", *TINY, "--out", str(tmp_path / "out")], limit)
     assert found.returncode != 0 and "Traceback" not in found.stderr, found.stderr
     assert "checkpoint" in found.stderr or str(tmp_path) in found.stderr
     # With room again the same command goes through.
-    again = in_a_process(["train", "--method", "supervised", *TINY, "--retry", "--out", str(tmp_path / "out")])
-    assert again.returncode == 0, again.stderr
+    assert run([*arguments, "--retry"]) == 0
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here, so asking for one is no mistake")

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from forks import started
 
 from assay.commands import run
 from assay.store.local import LocalStore
@@ -36,13 +37,16 @@ def start(arguments: list[str], before: str = "") -> subprocess.Popen[str]:
     )
 
 
-def until_it_trains(out: Path, process: subprocess.Popen[str]) -> str:
-    """The key, once a checkpoint is there."""
+def runs(*arguments: str) -> None:
+    sys.exit(run(list(arguments)))
+
+
+def until_it_trains(out: Path, process: subprocess.Popen[str]) -> None:
+    """Until a checkpoint is there."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
-        found = list(out.glob("store/*/checkpoint-*.pt"))
-        if found:
-            return found[0].parent.name
+        if list(out.glob("store/*/checkpoint-*.pt")):
+            return
         time.sleep(0.02)
     process.kill()
     raise AssertionError(process.communicate())
@@ -63,26 +67,27 @@ def test_the_first_signal_stops_with_a_checkpoint_and_says_how_to_go_on(
 def test_a_key_that_another_process_trains_is_refused_and_taken_over_when_that_one_is_killed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = start(["train", *ENDLESS, "--out", str(tmp_path)])
-    key = until_it_trains(tmp_path, first)
+    first = started(runs, "train", *ENDLESS, "--out", str(tmp_path))
+    while first.is_alive() and not list(tmp_path.glob("store/*/checkpoint-*.pt")):
+        time.sleep(0.02)
+    (key,) = LocalStore(tmp_path / "store").keys()
     assert run(["train", *ENDLESS, "--out", str(tmp_path)]) == 1
     said = capsys.readouterr().err
     assert f"{first.pid}" in said and key in said
     assert run(["status", "--out", str(tmp_path)]) == 0
     assert "running" in capsys.readouterr().out
     first.kill()
-    first.communicate()
-    second = start(["train", *ENDLESS, "--out", str(tmp_path)])
-    time.sleep(0.5)
+    first.join()
+    second = started(runs, "train", *ENDLESS, "--out", str(tmp_path))
     deadline = time.monotonic() + 60
-    while second.poll() is None and time.monotonic() < deadline:
+    while second.is_alive() and time.monotonic() < deadline:
         sessions = json.loads((tmp_path / "store" / key / "sessions.json").read_text())["sessions"]
         if sessions[-1]["from_step"] > 0:
             break
         time.sleep(0.05)
-    second.send_signal(signal.SIGINT)
-    second.communicate(timeout=60)
-    assert second.returncode == 130 and sessions[-1]["from_step"] > 0
+    os.kill(second.pid, signal.SIGINT)
+    second.join(60)
+    assert second.exitcode == 130 and sessions[-1]["from_step"] > 0
 
 
 def test_a_loss_that_is_not_finite_ends_it_with_step_term_and_images(

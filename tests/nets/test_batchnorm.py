@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as multiprocessing
+from forks import on_two_ranks
 from timm.layers import BatchNormAct2d as TimmBatchNormAct2d
 from torch import nn
 
@@ -66,16 +66,14 @@ def outcome(module, images):
     return output.detach(), images.grad, gradients, dict(module.state_dict())
 
 
-def one_rank(rank, folder):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+def one_rank(folder):
+    rank = dist.get_rank()
     module = layers()[0].double()
     torch.save(outcome(module, batch()[2 * rank : 2 * rank + 2]), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
 
 
 def test_two_ranks_compute_what_one_process_computes_on_the_whole_batch(tmp_path):
-    multiprocessing.spawn(one_rank, args=(str(tmp_path),), nprocs=2)
+    on_two_ranks(one_rank, str(tmp_path))
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     output, images, gradients, state = outcome(layers()[0].double(), batch())
     exact = {"rtol": 1e-10, "atol": 1e-10}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -18,6 +17,7 @@ import optuna
 import pandas as pd
 import pytest
 import tiny_search
+from forks import started
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
@@ -46,6 +46,10 @@ def studies(out: Path) -> list[optuna.Study]:
 
 def searched(out: Path, *flags: str, search: Search = tiny_search.SEARCH) -> int:
     return explore(search, ["--out", str(out), "--gangs", "0", *flags])
+
+
+def runs(*flags: str) -> None:
+    sys.exit(explore(tiny_search.SEARCH, ["--gangs", "0", *flags]))
 
 
 def attempts(out: Path) -> list[dict[str, Any]]:
@@ -109,21 +113,16 @@ def test_what_another_script_trained_is_not_trained_again(whole: Path, tmp_path:
 
 def test_killed_at_random_moments_it_ends_as_if_it_had_not_been(whole: Path, tmp_path: Path) -> None:
     draw = random.Random(0)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(SCRIPT), "--out", str(tmp_path), "--gangs", "0"]
     for _ in range(3):
         began = len(attempts(tmp_path))
-        with subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as process:
-            deadline = time.monotonic() + 100
-            while len(attempts(tmp_path)) <= began and process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.02)
-            time.sleep(draw.uniform(0.0, 1.5))
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+        process = started(runs, "--out", str(tmp_path))
+        deadline = time.monotonic() + 100
+        while len(attempts(tmp_path)) <= began and process.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(draw.uniform(0.0, 1.5))
+        process.kill()
+        process.join()
+    assert searched(tmp_path) == 0
     mine, theirs = trials(tmp_path)[SAME], trials(whole).query("trial < 6")[SAME].reset_index(drop=True)
     pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
     (study,) = studies(tmp_path)
@@ -135,11 +134,11 @@ def test_a_search_that_goes_on_with_fewer_workers_than_it_was_begun_with_says_so
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--out", str(tmp_path), "--seeds", "0", "--configurations", "1", "--set", "recipe.steps=200"]
-    command = [sys.executable, str(SCRIPT), "--gangs", "0", *flags]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and not list(tmp_path.glob("store/*/checkpoint-*.pt")):
-            time.sleep(0.02)
-        process.kill()
+    process = started(runs, *flags)
+    while process.is_alive() and not list(tmp_path.glob("store/*/checkpoint-*.pt")):
+        time.sleep(0.02)
+    process.kill()
+    process.join()
     (file,) = tmp_path.glob("store/*/sessions.json")
     (session,) = json.loads(file.read_text())["sessions"]
     file.write_text(json.dumps({"sessions": [session | {"ranks": 999}]}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from forks import started
 from tiny_study import STUDY
 
 import assay
@@ -36,6 +36,10 @@ FLAGS = {
 
 def run(out: Path, *flags: str) -> int:
     return main(STUDY, ["--gangs", "0", "--out", str(out), *flags])
+
+
+def runs(out: Path) -> None:
+    sys.exit(run(out))
 
 
 def frame_in(out: Path) -> pd.DataFrame:
@@ -232,14 +236,10 @@ def test_a_forced_row_is_trained_again_and_gives_the_same(out: Path, tmp_path: P
 
 
 def test_two_runs_on_one_store_share_the_work(tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPT), "--gangs", "0", "--out", str(tmp_path)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    both = [
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for _ in range(2)
-    ]
-    said = [each.communicate(timeout=180)[0] for each in both]
-    assert [each.returncode for each in both] == [0, 0], said
+    both = [started(runs, tmp_path) for _ in range(2)]
+    for each in both:
+        each.join(180)
+    assert [each.exitcode for each in both] == [0, 0]
     attempts = {
         path.parent.name: [json.loads(line)["run"] for line in path.read_text().splitlines() if "run" in line]
         for path in (tmp_path / "store").glob("*/attempts.jsonl")

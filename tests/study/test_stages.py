@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers import SMALL
+import tiny_study
+from forks import started
+from small_values import SMALL
 
 from assay.presets import quick
 from assay.run import main
@@ -20,7 +20,6 @@ from assay.store import records
 from assay.store.local import LocalStore
 from assay.study import Changes, Like, Profile, Row, Study, Table
 
-SCRIPT = Path(__file__).parent.parent / "tiny_study.py"
 COLUMN = "1/16(92)"
 TEACHER: Changes = {"method": "supervised"}
 BROKEN: Changes = {"method": "supervised", "recipe.optimizer.lr": 1e30, "recipe.steps": 40}
@@ -39,6 +38,10 @@ def study(*rows: Row, name: str = "stages", seeds: tuple[int, ...] = (0,)) -> St
 
 def run(of: Study, out: Path, *flags: str) -> int:
     return main(of, ["--gangs", "0", "--out", str(out), *flags])
+
+
+def runs(of: Study, out: Path, *flags: str) -> None:
+    sys.exit(run(of, out, *flags))
 
 
 def statuses(out: Path) -> dict[str, str]:
@@ -68,21 +71,18 @@ def stamps(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def test_a_run_killed_between_teacher_and_student_goes_on_with_the_student(tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPT), "--gangs", "0", "--out", str(tmp_path), "--rows", "KD", "--seeds", "0"]
-    command += ["--set", "recipe.steps=300", "--set", "recipe.evaluation.every=300"]
-    quiet = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    process = subprocess.Popen(command, **quiet)  # type: ignore[call-overload]
-    while process.poll() is None and not list(tmp_path.glob("store/*/result.json")):
+    flags = ["--rows", "KD", "--seeds", "0", "--set", "recipe.steps=100", "--set", "recipe.evaluation.every=100"]
+    process = started(runs, tiny_study.STUDY, tmp_path, *flags)
+    while process.is_alive() and not list(tmp_path.glob("store/*/result.json")):
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGKILL
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     teacher = teacher_in(tmp_path)
     store = LocalStore(tmp_path / "store")
     assert [records.state(store, key).name for key in sorted(store.keys()) if key != teacher] in ([], ["interrupted"])
     before = stamps(store.root / teacher)
-    again = subprocess.run(command, timeout=120, check=False, **quiet)
-    assert again.returncode == 0, again.stdout
+    assert run(tiny_study.STUDY, tmp_path, *flags) == 0
     (student,) = (key for key in sorted(store.keys()) if key != teacher)
     assert records.state(store, student).name == "done"
     assert stamps(store.root / teacher) == before and len(records.attempts(store, teacher)) == 1

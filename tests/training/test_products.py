@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from forks import on_two_ranks, started
 from helpers import QUIET, fresh_weights, small
+from torch.multiprocessing import ProcessRaisedException
 
 from assay.data.normalize import normalize
 from assay.data.source import DataBroken
@@ -77,7 +75,7 @@ def numbers(store: LocalStore, key: str) -> list[dict[str, object]]:
 def first_stage(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
     """A store in which another process has trained the first stage, and nobody has asked for masks."""
     store = LocalStore(tmp_path_factory.mktemp("stage1"))
-    subprocess.run([sys.executable, "-c", script("STAGE1", store)], check=True)
+    end_of(started(trains, STAGE1, store.root))
     return store
 
 
@@ -95,17 +93,13 @@ def copied(store: LocalStore, folder: Path) -> LocalStore:
     return copy
 
 
-def script(experiment: str, store: LocalStore) -> str:
-    """A process that trains an experiment of this file."""
-    folder = Path(__file__).parent
-    return f"""
-import sys
-sys.path[:0] = [{str(folder)!r}, {str(folder.parent)!r}]
-import torch
-from test_products import *
-torch.set_num_threads(1)
-train(resolve({experiment}, Places()), LocalStore(Path({str(store.root)!r})), places=Places(), runtime=QUIET)
-"""
+def trains(experiment: Experiment, folder: Path) -> None:
+    train(resolve(experiment, Places()), LocalStore(folder), places=Places(), runtime=QUIET)
+
+
+def end_of(process: BaseProcess) -> None:
+    process.join(120)
+    assert process.exitcode == 0
 
 
 def test_masks_are_what_the_official_network_predicts_on_whole_images(store: LocalStore) -> None:
@@ -186,12 +180,12 @@ def test_where_another_process_was_faster_its_file_is_used(store: LocalStore) ->
 
 def test_two_processes_that_need_masks_at_once_end_with_one_right_file(store: LocalStore, tmp_path: Path) -> None:
     alone = copied(store, tmp_path / "alone")
-    experiments = ["stage2()", "stage2(seed=3)"]
-    processes = [subprocess.Popen([sys.executable, "-c", script(each, store)]) for each in experiments]
-    assert [each.wait(timeout=120) for each in processes] == [0, 0]
+    experiments = [stage2(), stage2(seed=3)]
+    for each in [started(trains, each, store.root) for each in experiments]:
+        end_of(each)
     (name,) = mask_files(store)
     assert store.read(STAGE1_KEY, name) == kept(alone)
-    for experiment in (stage2(), stage2(seed=3)):
+    for experiment in experiments:
         run(experiment, alone)
         assert_same_end(store, alone, resolve(experiment, Places()).key)
 
@@ -254,7 +248,7 @@ def test_stopped_at_many_points_with_any_loader_processes_it_ends_as_if_never_st
 
 
 def test_killed_in_the_middle_it_ends_with_the_same_bits(store: LocalStore, tmp_path: Path) -> None:
-    experiment, source = stage2(recipe__steps=60), "stage2(recipe__steps=60)"
+    experiment = stage2(recipe__steps=60)
     whole = copied(store, tmp_path / "whole")
     result, _ = run(experiment, whole)
     key, kills = result["key"], 0
@@ -270,12 +264,12 @@ def test_killed_in_the_middle_it_ends_with_the_same_bits(store: LocalStore, tmp_
 
     reached = moments()
     while kills < 2:
-        process = subprocess.Popen([sys.executable, "-c", script(source, store)])
-        while process.poll() is None and not next(reached):
+        process = started(trains, experiment, store.root)
+        while process.is_alive() and not next(reached):
             time.sleep(0.002)
-        assert process.poll() is None, "it ended before it could be killed"
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, "it ended before it could be killed"
         kills += 1
     assert records.state(store, key).name == "interrupted"
     run(experiment, store)
@@ -291,28 +285,18 @@ def test_a_third_stage_learns_the_masks_of_the_second(store: LocalStore) -> None
     assert len(mask_files(store)) == 1 and any(name.startswith("masks-") for name in store.names(key))
 
 
-def train_on(rank: int, port: int, folder: str) -> None:
+def train_on(folder: str) -> None:
     """The second stage on one of two ranks, which hear of each other after every image."""
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     products._TELL_EVERY = 0.0
     said: list[str] = []
     manners = Manners(say=said.append)
     train(resolve(stage2(), Places()), LocalStore(Path(folder)), places=Places(), runtime=QUIET, manners=manners)
-    assert bool(said) == (rank == 0), "the first rank alone predicts and speaks"
-    dist.destroy_process_group()
-
-
-def on_two_ranks(store: LocalStore) -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = int(listener.getsockname()[1])
-    mp.spawn(train_on, args=(port, str(store.root)), nprocs=2)
+    assert bool(said) == (dist.get_rank() == 0), "the first rank alone predicts and speaks"
 
 
 def test_on_two_ranks_the_first_one_predicts_and_both_learn_the_same(store: LocalStore, tmp_path: Path) -> None:
     alone = copied(store, tmp_path / "alone")
-    on_two_ranks(store)
+    on_two_ranks(train_on, str(store.root))
     run(stage2(), alone)
     (name,) = mask_files(store)
     assert store.read(STAGE1_KEY, name) == alone.read(STAGE1_KEY, name)
@@ -324,8 +308,8 @@ def test_on_two_ranks_the_first_one_predicts_and_both_learn_the_same(store: Loca
 def test_an_error_while_the_first_rank_predicts_ends_both(store: LocalStore) -> None:
     store.write(STAGE1_KEY, WEIGHTS, b"no weights")
     began = time.monotonic()
-    with pytest.raises(mp.ProcessRaisedException, match="UnpicklingError"):
-        on_two_ranks(store)
+    with pytest.raises(ProcessRaisedException, match="UnpicklingError"):
+        on_two_ranks(train_on, str(store.root))
     assert time.monotonic() - began < 60 and mask_files(store) == []
     failures = records.failures(store, resolve(stage2(), Places()).key)
     assert any("UnpicklingError" in each["error"] for each in failures)

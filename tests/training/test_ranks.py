@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from forks import on_two_ranks
 from helpers import QUIET, fresh_weights, small
 
 from assay.commands.show import summary
@@ -48,42 +47,28 @@ def first_steps(method: str, changes: dict[str, object]) -> tuple[list[float], l
     return keep.losses, [value.clone() for value in of.nets.state_dict().values()]
 
 
-def roll_on(rank: int, port: int, folder: str) -> None:
-    start(rank, port)
+def roll_on(folder: str) -> None:
+    rank = dist.get_rank()
     batch = torch.arange(12.0).view(6, 2)
     torch.save(Batch.next_in_batch(batch[3 * rank : 3 * rank + 3]), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
 
 
 def test_the_partner_of_an_image_is_its_successor_in_the_global_batch(tmp_path: Path) -> None:
-    mp.spawn(roll_on, args=(free_port(), str(tmp_path)), nprocs=2)
+    on_two_ranks(roll_on, str(tmp_path))
     together = torch.cat([torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)])
     batch = torch.arange(12.0).view(6, 2)
     assert torch.equal(together, batch.roll(-1, 0))
     assert torch.equal(together, Batch.next_in_batch(batch))
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def start(rank: int, port: int) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-
-
-def trace_on(rank: int, port: int, method: str, changes: dict[str, object], folder: str) -> None:
-    start(rank, port)
+def trace_on(method: str, changes: dict[str, object], folder: str) -> None:
     found = first_steps(method, changes)
-    if rank == 0:
+    if dist.get_rank() == 0:
         torch.save(found, f"{folder}/found.pt")
-    dist.destroy_process_group()
 
 
 def two_ranks(method: str, changes: dict[str, object], folder: Path):
-    mp.spawn(trace_on, args=(free_port(), method, changes, str(folder)), nprocs=2)
+    on_two_ranks(trace_on, method, changes, str(folder))
     return torch.load(folder / "found.pt")
 
 
@@ -161,10 +146,9 @@ def test_two_ranks_agree_with_one(method: str, changes: dict[str, object], toler
         torch.testing.assert_close(theirs, ours, rtol=10 * tolerance, atol=10 * tolerance)
 
 
-def train_on(rank: int, port: int, folder: str, fails: bool, stops: bool = False) -> None:
-    start(rank, port)
+def train_on(folder: str, fails: bool, stops: bool = False) -> None:
     calls = iter(range(100))
-    if fails and rank == 1:
+    if fails and dist.get_rank() == 1:
         break_third_step()
     experiment = small("supervised")
     store = LocalStore(Path(folder))
@@ -176,7 +160,6 @@ def train_on(rank: int, port: int, folder: str, fails: bool, stops: bool = False
         stop=lambda: stops and next(calls) >= 5,
         manners=Manners(say=lambda text: None),
     )
-    dist.destroy_process_group()
 
 
 def break_third_step() -> None:
@@ -196,7 +179,7 @@ def break_third_step() -> None:
 def test_an_error_on_one_rank_ends_all_and_hangs_none(tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(Exception, match=r"cannot be read|Connection|closed|exited"):
-        mp.spawn(train_on, args=(free_port(), str(tmp_path), True), nprocs=2)
+        on_two_ranks(train_on, str(tmp_path), True)
     assert time.monotonic() - began < 60
     store = LocalStore(tmp_path)
     (key,) = store.keys()
@@ -205,7 +188,7 @@ def test_an_error_on_one_rank_ends_all_and_hangs_none(tmp_path: Path) -> None:
 
 
 def test_two_ranks_write_one_result_that_says_so(tmp_path: Path) -> None:
-    mp.spawn(train_on, args=(free_port(), str(tmp_path), False), nprocs=2)
+    on_two_ranks(train_on, str(tmp_path), False)
     store = LocalStore(tmp_path)
     (key,) = store.keys()
     result = records.read_json(store, key, records.RESULT)
@@ -216,7 +199,7 @@ def test_two_ranks_write_one_result_that_says_so(tmp_path: Path) -> None:
 
 
 def test_what_two_ranks_began_one_continues_to_rounding_and_log_result_and_summary_say_so(tmp_path: Path) -> None:
-    mp.spawn(train_on, args=(free_port(), str(tmp_path), False, True), nprocs=2)
+    on_two_ranks(train_on, str(tmp_path), False, True)
     store = LocalStore(tmp_path)
     (key,) = store.keys()
     assert records.state(store, key).name == "interrupted" and records.workers_before(store, key) == 2

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from forks import started
 from helpers import QUIET, small
 
 from assay.errors import UserError
@@ -108,44 +106,29 @@ def test_a_finished_experiment_is_read_and_not_trained(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in Path(store.place(key)).iterdir()} == before
 
 
-SCRIPT = """
-import sys
-sys.path[:0] = [{tests!r}]
-from pathlib import Path
-from helpers import QUIET, small
-from assay.places import Places
-from assay.resolve import resolve
-from assay.store.local import LocalStore
-from assay.training.session import Manners, train
-import torch
-torch.set_num_threads(1)
-resolved = resolve(small({method!r}, recipe__steps=60), Places())
-train(resolved, LocalStore(Path({store!r})), places=Places(), runtime=QUIET)
-"""
+def trains(experiment: Experiment, folder: Path) -> None:
+    train(resolve(experiment, Places()), LocalStore(folder), places=Places(), runtime=QUIET)
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_killed_at_random_moments_it_ends_with_the_same_bits(seed: int, tmp_path: Path) -> None:
     """kill -9 in the middle of whatever it does, a few times, and then to the end."""
-    experiment = small("mean_teacher", recipe__steps=60)
+    experiment = small("mean_teacher", recipe__steps=40)
     whole, killed = LocalStore(tmp_path / "whole"), LocalStore(tmp_path / "killed")
     key, _, _ = run(experiment, whole)
-    script = SCRIPT.format(
-        tests=str(Path(__file__).parent.parent), method="mean_teacher", store=str(tmp_path / "killed")
-    )
     draw = torch.Generator().manual_seed(seed)
     kills = 0
     while kills < 2:
         known = checkpoints.steps(killed.names(key))
-        process = subprocess.Popen([sys.executable, "-c", script])
+        process = started(trains, experiment, killed.root)
         # Training has begun once a checkpoint is there that was not; then anything may be going on.
-        while process.poll() is None and checkpoints.steps(killed.names(key)) == known:
+        while process.is_alive() and checkpoints.steps(killed.names(key)) == known:
             time.sleep(0.005)
         time.sleep(0.1 * torch.rand((), generator=draw).item())
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
-            kills += 1
-        assert process.wait() in (0, -signal.SIGKILL)
+        process.kill()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL)
+        kills += process.exitcode == -signal.SIGKILL
         if records.read_json(killed, key, records.RESULT) is not None:
             break
     assert kills, "it was never killed: the test shows nothing"

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import SMALL, small
+from helpers import small
 from PIL import Image
+from small_values import SMALL
 
 import assay
 from assay.commands import run

@@ -8,6 +8,7 @@ images, and every pass has an order of its own. Loader processes read, crop and 
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import resource_tracker
@@ -232,6 +233,7 @@ def _started(loader: DataLoader[list[RawBatch] | AssayError]) -> Iterator[list[R
     """The loader's processes, deaf to Ctrl-C from their first moment: they import for seconds before they ask us."""
     if not loader.num_workers:
         return iter(loader)
+    multiprocessing.set_forkserver_preload(["torchvision.transforms.v2"])  # imported once, not by every process
     resource_tracker.ensure_running()  # the loader would start it, and starting it lifts the block
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited by what is started here
     try:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import timm
 import torch
 
 from assay import __version__
@@ -53,7 +52,7 @@ def describe(runtime: Runtime, device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "torchvision": importlib.metadata.version("torchvision"),
-        "timm": timm.__version__,
+        "timm": importlib.metadata.version("timm"),
         "numpy": np.__version__,
         "pillow": importlib.metadata.version("pillow"),
         "machine": platform.machine(),
