@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -21,22 +18,6 @@ from assay.store.claims import Observer
 from assay.store.local import LocalStore
 from assay.study.attempt import Worker
 from assay.study.schedule import Outcome
-from assay.training.outcome import WEIGHTS
-
-TESTS = Path(__file__).parent.parent
-ALONE = """
-import sys
-from pathlib import Path
-from helpers import QUIET
-from assay.experiment import Experiment
-from assay.places import Places
-from assay.resolve import resolve
-from assay.store.local import LocalStore
-from assay.training.session import train
-import json
-experiment = Experiment.from_json(json.loads(sys.argv[1]))
-train(resolve(experiment, Places()), LocalStore(Path(sys.argv[2])), places=Places(), runtime=QUIET)
-"""
 
 
 def worker(folder: Path) -> Worker:
@@ -53,39 +34,6 @@ def worker(folder: Path) -> Worker:
 def attempt(of: Worker, experiment: Experiment) -> Outcome:
     key = resolve(experiment, Places()).key
     return of.attempt(key, experiment, stop=lambda: False, told=lambda news: None)
-
-
-def numbers(store: LocalStore, key: str) -> list[dict]:
-    lines = [json.loads(line) for line in store.read(key, "metrics.jsonl").splitlines()]
-    return [{name: value for name, value in line.items() if not name.startswith("time/")} for line in lines]
-
-
-def test_the_twentieth_in_a_gang_gives_the_bits_of_one_alone_in_a_fresh_process(tmp_path: Path) -> None:
-    last = small("cps", seed=99)
-    of = worker(tmp_path / "gang")
-    others = ["supervised", "mean_teacher", "cutmix_seg", "cps"]
-    kinds = []
-    for number in range(19):
-        broken = number in (4, 11)
-        changes = {"recipe__steps": 40, "recipe__optimizer__lr": 1e30} if broken else {}
-        precision = "bf16" if number == 7 else ("float64" if number == 8 else "float32")
-        other = small(others[number % 4], seed=number, recipe__precision=precision, **changes)
-        kinds.append(attempt(of, other).kind)
-    assert kinds.count("failed") == 2 and kinds.count("done") == 17
-    assert attempt(of, last).kind == "done"
-    alone = tmp_path / "alone"
-    paths = os.pathsep.join([str(TESTS.parent / "platform"), str(TESTS.parent), str(TESTS)])
-    subprocess.run(
-        [sys.executable, "-c", ALONE, json.dumps(last.to_json()), str(alone)],
-        env={**os.environ, "PYTHONPATH": paths},
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
-    key = resolve(last, Places()).key
-    mine, theirs = LocalStore(tmp_path / "gang"), LocalStore(alone)
-    assert numbers(mine, key) == numbers(theirs, key)
-    assert mine.read(key, WEIGHTS) == theirs.read(key, WEIGHTS)
 
 
 def state_of_this_process() -> tuple[float, int, int]:
