@@ -142,10 +142,13 @@ PAPER: Changes = {
     "recipe.labeled_batch": 16,
     "recipe.unlabeled_batch": 16,
     "recipe.optimizer.weight_decay": 5e-4,
+    "recipe.optimizer.decay_norm_and_bias": True,
     "recipe.augment.fit": 512,
     "recipe.augment.scales": (0.5, 2.0),
     "recipe.augment.scale_draw": "range",
+    "recipe.augment.distort": "distort",
     "recipe.evaluation.mode": "whole",
+    "recipe.evaluation.fit": 512,
     "recipe.precision": "bf16",
 }
 
@@ -190,7 +193,7 @@ STUDY = Study(
         ),
         Profile(
             name="paper",
-            note=VOC_NOTE,
+            note=f"{VOC_NOTE}; bf16 where the authors' code has fp16 with a static loss scale",
             start=voc,
             changes=PAPER,
             runtime={"loader_workers": 4},

@@ -183,7 +183,7 @@ STUDY = Study(
         ),
         Profile(
             name="paper",
-            note=VOC_NOTE,
+            note=f"{VOC_NOTE}; bf16 where the authors' code has fp16 with a static loss scale",
             start=voc,
             changes=PAPER,
             rows={row.label: {"net.encoder.arch": "resnet50"} for row in TABLE1.rows if row.label.endswith("-R50")},

@@ -84,6 +84,7 @@ def _of_experiment(experiment: Mapping[str, Any]) -> dict[str, Any]:
         "unlabeled_batch": recipe["unlabeled_batch"],
         "crop": f"{height}x{width}",
         "evaluation": evaluation["mode"]
+        + (f" fit {evaluation['fit']}" if evaluation.get("fit") else "")  # older results know no fit
         + (" flip" if evaluation["flip"] else "")
         + (f" scales {evaluation['scales']}" if evaluation["scales"] != [1.0] else ""),
     }
