@@ -25,11 +25,13 @@ from studies.shared import (  # noqa: E402
     CAMVID_NOTE,
     FEW_LABELS,
     MANY_LABELS,
+    MKD_NOTE,
+    MKD_PAPER,
     SHAPES_NOTE,
-    VOC_NOTE,
     drawn,
+    few_labels,
+    few_labels_of_all,
     many_labels,
-    share_of,
 )
 
 # What the paper's components are called here. Each row of table 4 says which of them it has.
@@ -107,51 +109,6 @@ TABLE6 = Table(
 )
 
 
-def few_labels(column: str) -> Changes:
-    """PseudoSeg's lists of the 1464 finely labelled images; those that they leave have no labels.
-
-    Full(1464) leaves none: there the labelled images serve as unlabelled ones too.
-    """
-    share = share_of(column)
-    listed = "train.txt" if share == "Full" else f"pseudoseg_labeled_{share.replace('/', '-')}.txt"
-    return {
-        "data.source.masks": "fine",
-        "data.split.labeled": f"cps/voc/{listed}",
-        "data.split.labeled_pool": "train",
-        "data.split.unlabeled": "train" if share == "Full" else "rest",
-    }
-
-
-def few_labels_of_all(column: str) -> Changes:
-    """U2PL's lists, which are PseudoSeg's but for 732; what they leave of all 10582 images has no labels."""
-    count = column.partition("(")[2].rstrip(")")
-    return {
-        "data.source.masks": "fine",
-        "data.split.labeled": f"unimatch/pascal/{count}/labeled.txt",
-        "data.split.labeled_pool": "train_aug",
-        "data.split.unlabeled": "rest",
-    }
-
-
-# The recipe of sections 4.1 and 4.2 on VOC; where the paper is silent, the authors' code's; tests/studies has a table
-# of every value with its source.
-PAPER: Changes = {
-    "net.encoder.arch": "resnet101",
-    "net.batch_norm.momentum": 0.001,
-    "recipe.steps": 30_000,
-    "recipe.labeled_batch": 16,
-    "recipe.unlabeled_batch": 16,
-    "recipe.optimizer.weight_decay": 5e-4,
-    "recipe.optimizer.decay_norm_and_bias": True,
-    "recipe.augment.fit": 512,
-    "recipe.augment.scales": (0.5, 2.0),
-    "recipe.augment.scale_draw": "range",
-    "recipe.augment.distort": "distort",
-    "recipe.evaluation.mode": "whole",
-    "recipe.evaluation.fit": 512,
-    "recipe.precision": "bf16",
-}
-
 TABLES = (TABLE4, TABLE4_PLAIN, TABLE5, TABLE6)
 ON_ANY_DATA = {name: changes for table in TABLES for name, changes in by_column(table, drawn).items()}
 
@@ -193,9 +150,9 @@ STUDY = Study(
         ),
         Profile(
             name="paper",
-            note=f"{VOC_NOTE}; bf16 where the authors' code has fp16 with a static loss scale",
+            note=MKD_NOTE,
             start=voc,
-            changes=PAPER,
+            changes=MKD_PAPER,
             runtime={"loader_workers": 4},
             columns=by_column(TABLE4, many_labels)
             | by_column(TABLE4_PLAIN, many_labels)

@@ -19,18 +19,22 @@ from assay.terminal import interrupt_in_one_line  # noqa: E402
 
 interrupt_in_one_line()  # from here on, imports included
 
-from assay.presets import quick, voc  # noqa: E402
+from assay.presets import camvid, quick, voc  # noqa: E402
 from assay.run import main  # noqa: E402
 from assay.study import Changes, Profile, Row, Study, Table, by_column  # noqa: E402
-from studies.mkd_ablation import ON_SMALL_IMAGES, PAPER, few_labels, few_labels_of_all  # noqa: E402
+from studies.mkd_ablation import FROM_SCRATCH, ON_SMALL_IMAGES  # noqa: E402
 from studies.shared import (  # noqa: E402
+    CAMVID_NOTE,
     CPS_CUTMIX,
     ENCODERS,
     FEW_LABELS,
     MANY_LABELS_BY_ENCODER,
+    MKD_NOTE,
+    MKD_PAPER,
     SHAPES_NOTE,
-    VOC_NOTE,
     drawn,
+    few_labels,
+    few_labels_of_all,
     many_labels,
 )
 
@@ -156,7 +160,8 @@ def lists_of_u2pl(column: str) -> Changes:
     return {**many_labels(column), "data.split.labeled": f"u2pl/pascal/{count}/labeled.txt"}
 
 
-ON_SHAPES = by_column(TABLE1, drawn) | by_column(TABLE1_ALL, drawn) | by_column(TABLE2, drawn)
+ON_ANY_DATA = by_column(TABLE1, drawn) | by_column(TABLE1_ALL, drawn) | by_column(TABLE2, drawn)
+OURS_LABELS = [row.label for table in TABLES for row in table.rows if row.label.startswith("Ours")]
 NOT_SUPPORTED = {
     f"{table.name}/{column}": f"{name} is not among this project's data sets yet"
     for table, name in ((TABLE2_CITYSCAPES, "Cityscapes"), (TABLE3, "COCO"))
@@ -173,8 +178,8 @@ STUDY = Study(
             note=SHAPES_NOTE,
             start=quick,
             side_by_side=True,
-            columns=ON_SHAPES,
-            rows={row.label: ON_SMALL_IMAGES for table in TABLES for row in table.rows if row.label.startswith("Ours")},
+            columns=ON_ANY_DATA,
+            rows=dict.fromkeys(OURS_LABELS, ON_SMALL_IMAGES),
             lacks=NOT_SUPPORTED,
             seeds=(0,),
             tables=(TABLE1.name,),
@@ -182,10 +187,20 @@ STUDY = Study(
             differs="trained on drawn shapes",
         ),
         Profile(
+            name="camvid",
+            note=CAMVID_NOTE,
+            start=camvid,
+            columns=ON_ANY_DATA,
+            rows=dict.fromkeys(OURS_LABELS, FROM_SCRATCH),
+            lacks=NOT_SUPPORTED,
+            tables=(TABLE1.name,),
+            differs="trained on CamVid",
+        ),
+        Profile(
             name="paper",
-            note=f"{VOC_NOTE}; bf16 where the authors' code has fp16 with a static loss scale",
+            note=MKD_NOTE,
             start=voc,
-            changes=PAPER,
+            changes=MKD_PAPER,
             rows={row.label: {"net.encoder.arch": "resnet50"} for row in TABLE1.rows if row.label.endswith("-R50")},
             runtime={"loader_workers": 4},
             columns=by_column(TABLE1, few_labels)

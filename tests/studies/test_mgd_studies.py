@@ -74,8 +74,10 @@ recipe.augment.fit | null | code
 recipe.augment.scales | [0.5, 0.75, 1.0, 1.5, 1.75, 2.0] | code
 recipe.augment.scale_draw | "list" | code
 recipe.augment.flip | 0.5 | code
+recipe.augment.distort | null | code: none
 recipe.evaluation.every | 2000 | ours; the number shown is the last step's
 recipe.evaluation.mode | "sliding" | code
+recipe.evaluation.fit | null | code: images at their own size
 recipe.evaluation.window | [512, 512] | code
 recipe.evaluation.stride_share | 0.6666666666666666 | code
 recipe.evaluation.scales | [1.0] | code
