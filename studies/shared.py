@@ -13,6 +13,9 @@ MANY_LABELS_BY_ENCODER = tuple(f"{net} {share}" for net in ENCODERS for share in
 
 CPS_CUTMIX: Changes = {"method": "cps", "method.cutmix": "boxes", "method.weight": 1.0, "method.on_labeled": False}
 
+# Why a row is not comparable with the numbers that the paper printed.
+PUBLISHED = "the paper's number is another paper's own, trained with another recipe"
+
 _ALL_UNLABELED = "unlabelled images are all of the training set, labelled ones among them"
 SHAPES_NOTE = (
     "drawn shapes of 32 x 32 pixels and very small networks; nothing here repeats the paper's numbers;"

@@ -236,6 +236,43 @@ def test_tables_5_and_6_vary_the_selection_and_the_second_branch_of_table_4s_las
     assert six["SN"] == last.experiment, "table 6's SN is table 1's last row"
 
 
+def test_cells_of_rows_that_are_not_the_papers_same_thing_are_not_comparable_in_the_papers_profile() -> None:
+    reasons = {
+        (cell.table, cell.row, cell.column): cell.differs
+        for study in (mkd_ablation.STUDY, mkd_benchmark.STUDY)
+        for cell in cells(study, "paper")
+    }
+    comparable = {(table, label) for (table, label, _), why in reasons.items() if not why}
+    assert comparable == {
+        *(("mkd.table4", label) for label in PARTS if label not in ("Co-training", "+ SDA")),
+        *(("mkd.table4.plain", label) for label in ("Co-training", "+ plain MT", "+ Mutual MT")),
+        *(("mkd.table6", label) for label in ("HN", "SN")),
+        *(("mkd.table1", f"SupOnly-{net}") for net in ("R50", "R101")),
+        ("mkd.table1.dagger", "Ours-R101 † *"),
+        *(("mkd.table2", label) for label in ("SupOnly", "Ours")),
+        *(("mkd.table2.u2pl", label) for label in ("SupOnly ‡", "Ours ‡")),
+    }
+    assert "pool not stated" in reasons["mkd.table5", "KS on L_st", "Full(1464)"]
+    assert "not this SDA" in reasons["mkd.table4", "+ SDA", "1/16(662)"]
+
+
+@pytest.mark.parametrize("study", [mkd_ablation.STUDY, mkd_benchmark.STUDY], ids=lambda study: study.name)
+def test_profiles_say_what_they_change_in_the_method(study: Study) -> None:
+    from methods.mkd import MKD
+
+    code = MKD()
+    assert {
+        f"method.{name}": getattr(code, name) for name in ("weight_teachers", "weight_students", "resolution")
+    } == mkd_ablation.IN_CODE
+    for profile in ("quick", "camvid"):
+        ours: Any = next(cell for cell in cells(study, profile) if cell.experiment.method.name == "mkd")
+        method = ours.experiment.method
+        if (method.weight_teachers, method.weight_students) != (code.weight_teachers, code.weight_students):
+            assert f"α {method.weight_teachers} and β {method.weight_students}" in ours.differs
+            assert "(code: 1.5, 1.0)" in ours.differs
+        assert ("loss at the images' resolution" in ours.differs) == (method.resolution == "image")
+
+
 def test_full_leaves_no_unlabelled_image_of_1464_and_so_the_labelled_ones_serve() -> None:
     full = row(mkd_ablation.STUDY, "paper", "mkd.table5", "KS on L_st", "Full(1464)").experiment.data.split
     assert (full.labeled, full.unlabeled) == ("cps/voc/train.txt", "train")

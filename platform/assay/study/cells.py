@@ -152,7 +152,7 @@ def _seeds(
             changes=changes | {each.path: each.value for each in choice.overrides},
             experiment=made.replace(seed=seed),
             paper=paper_number(table, row, column),
-            differs=_differs(profile, choice),
+            differs=_differs(table, row, column, profile, choice),
         )
 
 
@@ -224,9 +224,16 @@ def _in_paper(row: Row) -> PaperRow | None:
     return PaperRow(row.paper, NONE) if isinstance(row.paper, str) else row.paper
 
 
-def _differs(profile: Profile, choice: Choice) -> str:
+def _differs(table: Table, row: Row, column: str, profile: Profile, choice: Choice) -> str:
+    """Why a cell is not comparable with the paper's, from the widest reason to the narrowest."""
     changed = ", ".join(f"{each.path}={each.value}" for each in choice.overrides)
-    return "; ".join(filter(None, (profile.differs, f"changed by --set: {changed}" if changed else "")))
+    reasons = (
+        profile.differs,
+        table.differs.get(column),
+        row.differs,
+        f"changed by --set: {changed}" if changed else "",
+    )
+    return "; ".join(filter(None, reasons))
 
 
 def layout_of(study: Study, profile: Profile) -> StudyLayout:
@@ -247,7 +254,12 @@ def _table_layout(table: Table, profile: Profile) -> TableLayout:
         title=table.title or table.name,
         caption=table.caption or str(content.get("caption", "")),
         rows=tuple(
-            RowLayout(label=row.label, notes=row.notes, counted=paper_counted(table, row)) for row in table.rows
+            RowLayout(
+                label=row.label,
+                notes=(*row.notes, *_same_rows(table, row, profile)),
+                counted=paper_counted(table, row),
+            )
+            for row in table.rows
         ),
         columns=tuple(ColumnLayout(label=column, note=_note(table, column, profile)) for column in table.columns),
         reference=table.reference,
@@ -279,6 +291,19 @@ def _likes(value: Any) -> Iterator[Like]:
     elif isinstance(value, (tuple, list)):
         for each in value:
             yield from _likes(each)
+
+
+def _same_rows(table: Table, row: Row, profile: Profile) -> tuple[str, ...]:
+    """Which other rows are the same trainings in this profile."""
+    if row.quoted:
+        return ()
+
+    def trained(each: Row) -> list[dict[str, Any]]:
+        return [_changes(table, each, column, profile) for column in table.columns]
+
+    own = trained(row)
+    same = [each.label for each in table.rows if each is not row and not each.quoted and trained(each) == own]
+    return (f"the same training as {', '.join(same)}",) if same else ()
 
 
 def _note(table: Table, column: str, profile: Profile) -> str:

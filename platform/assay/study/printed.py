@@ -52,6 +52,8 @@ def print_plan(
     quoted: by reason, what the profile does not train
     """
     say(f"profile {profile.name}: {profile.note}")
+    if profile.differs:
+        say(f"  differs from the paper: {profile.differs}")
     if profile.differs and real is not None:
         say(f"  for the paper's own data and schedule: --profile {real}")
     shared = sum(node.cells > 1 for node in plan.nodes.values())

@@ -60,6 +60,7 @@ class Row:
     paper: str | PaperRow | None = None  # the paper's label, where its numbers are looked up; no number where none
     by_column: Mapping[str, Changes] = dataclasses.field(default_factory=dict)  # more changes, by column
     notes: tuple[str, ...] = ()
+    differs: str = ""  # from the paper's row of that label: then its cells are not comparable with the paper's
     quoted: bool = False  # only the paper's numbers are shown; nothing here trains it
 
 
@@ -74,6 +75,7 @@ class Table:
     title: str = ""
     caption: str = ""
     changes: Changes = dataclasses.field(default_factory=dict)  # of all rows
+    differs: Mapping[str, str] = dataclasses.field(default_factory=dict)  # by column, as a row's
     across: tuple[str, ...] = ()  # rows whose mIoU is drawn over the columns, where these are shares of labels
     counts: Part | None = None  # Params and FLOPs stand beside each row, counted of this part of its network
 
@@ -89,6 +91,7 @@ class Table:
         _check_once(self.columns, f"the table {self.name} has two columns")
         if self.reference is not None:
             _check_known([self.reference], labels, f"the reference of {self.name}: there is no row")
+        _check_known(self.differs, self.columns, f"{self.name}, differs: there is no column")
         _check_known(self.across, labels, f"{self.name}, across: there is no row")
         for row in self.rows:
             _check_known(row.by_column, self.columns, f"{self.name}, row {row.label!r}: there is no column")
