@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from assay.errors import UserError
+from assay.run import main
 from assay.study.cells import Cell, Choice, cells_of, paper_number, profile_of
 from assay.study.tables import Study
 from studies import mkd_ablation, mkd_benchmark
@@ -241,6 +243,7 @@ def test_cells_of_rows_that_are_not_the_papers_same_thing_are_not_comparable_in_
         (cell.table, cell.row, cell.column): cell.differs
         for study in (mkd_ablation.STUDY, mkd_benchmark.STUDY)
         for cell in cells(study, "paper")
+        if not cell.lacks
     }
     comparable = {(table, label) for (table, label, _), why in reasons.items() if not why}
     assert comparable == {
@@ -324,9 +327,40 @@ def test_the_papers_profile_of_table_2_is_the_ablations_last_row() -> None:
     assert ours == row(mkd_ablation.STUDY, "paper", "mkd.table4", "+ Mutual MT + SDA + KS", "1/16(662)").experiment
 
 
-def test_tables_whose_data_are_not_supported_say_so() -> None:
-    with pytest.raises(UserError, match="COCO is not among this project's data sets yet"):
-        cells(mkd_benchmark.STUDY, "paper", tables=("mkd.table3",))
+@pytest.mark.parametrize("profile", ["quick", "camvid", "paper"])
+@pytest.mark.parametrize(
+    ("table", "rows", "missing"),
+    [
+        ("mkd.table3", {"SupOnly", "Ours"}, "COCO"),
+        (
+            "mkd.table2.cityscapes",
+            {"SupOnly", "SupOnly ‡", "MT", "CutMix-Seg", "CPS", "CPS w/ CutMix", "CPS ‡★", "Ours", "Ours ‡"},
+            "Cityscapes",
+        ),
+    ],
+)
+def test_rows_that_wait_for_data_sets_only_are_planned_and_blocked(
+    profile: str, table: str, rows: set[str], missing: str
+) -> None:
+    found = cells(mkd_benchmark.STUDY, profile, tables=(table,))
+    assert {cell.row for cell in found} == rows
+    assert {cell.lacks for cell in found} == {f"{missing} is not among this project's data sets yet"}
+
+
+def test_a_table_without_its_data_is_planned_and_ends_in_the_results_as_blocked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--gangs", "0", "--out", str(tmp_path), "--tables", "mkd.table3"]
+    assert main(mkd_benchmark.STUDY, [*flags, "--plan"]) == 0
+    assert "10 cells blocked: COCO is not among this project's data sets yet" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+    main(mkd_benchmark.STUDY, flags)
+    frame = pd.read_parquet(tmp_path / "mkd_benchmark" / "quick" / "results.parquet")
+    third = frame[frame["table"] == "mkd.table3"].set_index("row")
+    ours = third.loc[["SupOnly", "Ours"]]
+    assert set(ours["status"]) == {"blocked"} and ours["data"].isna().all()
+    assert set(ours["error"]) == {"COCO is not among this project's data sets yet"}
+    assert set(third.loc[["PseudoSeg [48]", "PC2Seg [46]"], "status"]) == {"quoted"}
 
 
 def test_what_a_pool_is_said_to_be_stands_under_the_tables() -> None:

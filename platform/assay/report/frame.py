@@ -73,12 +73,12 @@ def _of_experiment(experiment: Mapping[str, Any]) -> dict[str, Any]:
     """What the experiment says of itself."""
     recipe, net = experiment["recipe"], experiment["net"]
     height, width = recipe["augment"]["crop"]
-    evaluation = recipe["evaluation"]
+    evaluation, data = recipe["evaluation"], experiment["data"]
     return {
         "method": experiment["method"]["name"],
         "arch": net["head"]["name"],
         "encoder": net["encoder"]["arch"],
-        "data": experiment["data"]["source"]["name"],
+        "data": data and data["source"]["name"],  # None where the data are not supported
         "steps": recipe["steps"],
         "labeled_batch": recipe["labeled_batch"],
         "unlabeled_batch": recipe["unlabeled_batch"],

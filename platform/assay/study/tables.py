@@ -101,7 +101,7 @@ class Table:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Profile:
-    """What the tables are trained on. A column that `columns` does not name is quoted, and never run."""
+    """What the tables are trained on. A column that neither `columns` nor `lacks` names is quoted, and never run."""
 
     name: str
     note: str  # in a sentence, for the head of the report
@@ -109,7 +109,7 @@ class Profile:
     columns: Mapping[str, Changes]  # by "table/column" or by column: where the column's data are
     changes: Changes = dataclasses.field(default_factory=dict)  # of everything in this profile
     rows: Mapping[str, Changes] = dataclasses.field(default_factory=dict)  # more changes, by "table/row" or by row
-    lacks: Mapping[str, str] = dataclasses.field(default_factory=dict)  # why a column is only quoted, as `columns`
+    lacks: Mapping[str, str] = dataclasses.field(default_factory=dict)  # what a column's cells wait for, as `columns`
     seeds: tuple[int, ...] = (0, 1, 2)
     tables: tuple[str, ...] = ()  # run when none are chosen; all if empty
     shown: tuple[str, ...] = ()  # columns that are run when none are chosen; all if empty
@@ -118,16 +118,18 @@ class Profile:
     side_by_side: bool = False  # trainings so long that a laptop is done sooner with one on each of its cores
 
     def column(self, table: str, column: str) -> Changes | None:
-        """The changes that a column of a table means here, or None where it is only quoted."""
+        """The changes that a column of a table means here, or None where nothing here trains it."""
         return self.columns.get(f"{table}/{column}", self.columns.get(column))
 
     def row(self, table: str, row: str) -> Changes:
         """What a row changes in this profile beside what it changes in all: the network that its label names."""
         return self.rows.get(f"{table}/{row}", self.rows.get(row, NONE))
 
-    def why_quoted(self, table: str, column: str) -> str:
-        """Why a column is not trained here."""
-        return self.lacks.get(f"{table}/{column}", self.lacks.get(column, "not trained in this profile"))
+    def lacking(self, table: str, column: str) -> str:
+        """What blocks the cells of a column, which would be trained if it were there; empty where nothing does."""
+        if self.column(table, column) is not None:
+            return ""
+        return self.lacks.get(f"{table}/{column}", self.lacks.get(column, ""))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
