@@ -13,7 +13,7 @@ from assay.data.source import IGNORE
 from assay.errors import FieldError
 from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term, Views
 from assay.nets.network import Network
-from assay.nets.spec import DeepLabV2, DeepLabV3Plus, PSPNet
+from assay.nets.spec import DeepLabV2, DeepLabV3Plus, Net, PSPNet
 from assay.values import Value, param
 from methods.cps import ThreeBoxes
 from methods.ema import copy_buffers, ema_update, teacher_of, warmed_up
@@ -136,6 +136,11 @@ class MKD(Method):
     def distils(self) -> bool:
         """Whether there is any loss beside the supervised one."""
         return self.taught or self.weight_students > 0
+
+    def check_net(self, net: Net) -> None:
+        for head, path in ((net.head, "net.head"), (self.second_head, "method.second_head")):
+            if self.fda is not None and self.distils and head is not None:
+                self.fda.check_head(head, path)
 
     def views(self) -> Views:
         if not self.distils:
