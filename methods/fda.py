@@ -11,6 +11,7 @@ from torch import nn
 
 from assay.errors import UserError
 from assay.nets.network import Network
+from assay.nets.spec import DeepLabV2
 from assay.values import Value, param
 from methods.losses import ClassCovariance, augmented_logits, bilinear, nearest
 from methods.losses.grids import Size
@@ -32,6 +33,8 @@ class FDA(Value):
     - the class y of an unlabelled pixel is the loss's own target (`classes` = "pseudo_label": paper, default), so that
       the term raises every loss that it enters; or the network's own argmax ("own": code). There the target may be
       another class, whose logit then rises, and students' pseudo-labels are taken after the term, which may turn them.
+    - the paper says nothing of several ranks: an estimator here sees the features of all of them and is the same on
+      each; in the code every rank's estimator sees its own alone.
     """
 
     name = "fda"
@@ -46,14 +49,16 @@ class FDA(Value):
         """λ when this share of the training is over."""
         return self.strength * (progress if self.schedule == "linear" else (1 - math.cos(math.pi * progress)) / 2)
 
-    def estimator_of(self, network: Network) -> ClassCovariance:
-        """What collects a network's features; Eq. 4 needs one weight vector for each class."""
-        classifier = network.classifier
-        if not isinstance(classifier, nn.Conv2d) or classifier.kernel_size != (1, 1):
+    def check_head(self, head: Value, path: str) -> None:
+        """Refuse a head without one weight vector for each class, which Eq. 4 needs."""
+        if isinstance(head, DeepLabV2):
             raise UserError(
-                f"method.fda needs a head that ends in one 1x1 convolution, got {network.spec.head.name}; choose"
-                " net.head=deeplabv3plus or net.head=pspnet, or method.fda=none."
+                f"method.fda needs a head that ends in one 1x1 convolution, got {path}={head.name}; choose"
+                f" {path}=deeplabv3plus or {path}=pspnet, or method.fda=none."
             )
+
+    def estimator_of(self, network: Network) -> ClassCovariance:
+        """What collects a network's features."""
         return ClassCovariance(network.num_classes, network.feature_channels, full=self.full)
 
     def augmented(

@@ -13,7 +13,7 @@ from assay.data.source import IGNORE
 from assay.errors import FieldError
 from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term, Views
 from assay.nets.network import Network
-from assay.nets.spec import DeepLabV2, DeepLabV3Plus, PSPNet
+from assay.nets.spec import DeepLabV2, DeepLabV3Plus, Net, PSPNet
 from assay.values import Value, param
 from methods.cps import ThreeBoxes
 from methods.ema import copy_buffers, ema_update, teacher_of, warmed_up
@@ -68,8 +68,8 @@ class MKD(Method):
     - γ warms up as min(1 - 1/t, γ) (code; "scaled" is its other mode), or is constant (Eq. 1: "none").
     - the losses are taken at half the decoder's resolution (code; the paper says nothing), at the decoder's, or at
       the images' as CPS does.
-    - the paper's weak views are geometric, and so are all here; the code's have photometric distortion too, which is
-      not available.
+    - the weak views, labelled ones too, are geometric ("e.g. image flipping, cropping, resizing" in the paper), or
+      have their colours distorted, too (code: `recipe.augment.distort`, which is off unless a profile sets it).
     Teachers stay in train mode, normalise by their batch and keep running statistics of their own (code; the paper
     says nothing); in eval mode they need the students'. Those mix weak labelled and strong unlabelled views, as in the
     code: where the two differ much (drawn shapes), students predict worse than teachers of nearly the same weights.
@@ -136,6 +136,11 @@ class MKD(Method):
     def distils(self) -> bool:
         """Whether there is any loss beside the supervised one."""
         return self.taught or self.weight_students > 0
+
+    def check_net(self, net: Net) -> None:
+        for head, path in ((net.head, "net.head"), (self.second_head, "method.second_head")):
+            if self.fda is not None and self.distils and head is not None:
+                self.fda.check_head(head, path)
 
     def views(self) -> Views:
         if not self.distils:

@@ -19,17 +19,19 @@ interrupt_in_one_line()  # from here on, imports included
 
 from assay.presets import camvid, quick, voc  # noqa: E402
 from assay.run import main  # noqa: E402
-from assay.study import Changes, Profile, Row, Study, Table, by_column  # noqa: E402
+from assay.study import Profile, Row, Study, Table, by_column  # noqa: E402
 from studies.shared import (  # noqa: E402
     CAMVID_NOTE,
     CPS_CUTMIX,
     FEW_LABELS,
     MANY_LABELS_BY_ENCODER,
+    MKD_NOTE,
+    MKD_PAPER,
+    PUBLISHED,
     SHAPES_NOTE,
-    VOC_NOTE,
     drawn,
+    few_labels,
     many_labels,
-    share_of,
 )
 
 TABLE1 = Table(
@@ -38,10 +40,10 @@ TABLE1 = Table(
     columns=FEW_LABELS,
     rows=(
         Row("Supervised", {"method": "supervised"}, paper="SupOnly-R101"),
-        Row("Mean Teacher", {"method": "mean_teacher"}, paper="MT-R101 [31]"),
-        Row("CutMix-Seg", {"method": "cutmix_seg"}, paper="CutMix-Seg-R101 [42]"),
+        Row("Mean Teacher", {"method": "mean_teacher"}, paper="MT-R101 [31]", differs=PUBLISHED),
+        Row("CutMix-Seg", {"method": "cutmix_seg"}, paper="CutMix-Seg-R101 [42]", differs=PUBLISHED),
         Row("CPS", {"method": "cps"}, notes=("the paper quotes CPS with CutMix only",)),
-        Row("CPS + CutMix", CPS_CUTMIX, paper="CPS-R101 [5]"),
+        Row("CPS + CutMix", CPS_CUTMIX, paper="CPS-R101 [5]", differs=PUBLISHED),
     ),
     reference="Supervised",
 )
@@ -51,26 +53,13 @@ TABLE2 = Table(
     columns=MANY_LABELS_BY_ENCODER,
     rows=(
         Row("Supervised", {"method": "supervised"}, paper="SupOnly"),
-        Row("Mean Teacher", {"method": "mean_teacher"}, paper="MT [31]"),
-        Row("CutMix-Seg", {"method": "cutmix_seg"}, paper="CutMix-Seg [42]"),
-        Row("CPS", {"method": "cps"}, paper="CPS [5]"),
-        Row("CPS + CutMix", CPS_CUTMIX, paper="CPS w/ CutMix [5]"),
+        Row("Mean Teacher", {"method": "mean_teacher"}, paper="MT [31]", differs=PUBLISHED),
+        Row("CutMix-Seg", {"method": "cutmix_seg"}, paper="CutMix-Seg [42]", differs=PUBLISHED),
+        Row("CPS", {"method": "cps"}, paper="CPS [5]", differs=PUBLISHED),
+        Row("CPS + CutMix", CPS_CUTMIX, paper="CPS w/ CutMix [5]", differs=PUBLISHED),
     ),
     reference="Supervised",
 )
-
-
-def few_labels(column: str) -> Changes:
-    """Table 1: PseudoSeg's lists of the 1464 finely labelled images; the rest of them has no labels."""
-    share = share_of(column)
-    listed = "all" if share == "Full" else f"cps/voc/pseudoseg_labeled_{share.replace('/', '-')}.txt"
-    return {
-        "data.source.masks": "fine",
-        "data.split.labeled": listed,
-        "data.split.labeled_pool": "train",
-        "data.split.unlabeled": "train",
-        "net.encoder.arch": "resnet101",
-    }
 
 
 ON_ANY_DATA = by_column(TABLE1, drawn) | by_column(TABLE2, drawn)
@@ -101,8 +90,9 @@ STUDY = Study(
         ),
         Profile(
             name="paper",
-            note=VOC_NOTE,
+            note=MKD_NOTE,
             start=voc,
+            changes=MKD_PAPER,
             runtime={"loader_workers": 4},
             columns=by_column(TABLE1, few_labels) | by_column(TABLE2, many_labels),
         ),

@@ -39,8 +39,7 @@ from studies.mgd_networks import (  # noqa: E402
     on_voc,
     taught,
 )
-from studies.mkd_ablation import few_labels  # noqa: E402
-from studies.shared import CPS_CUTMIX, MANY_LABELS, SHAPES_NOTE, drawn, share_of  # noqa: E402
+from studies.shared import CPS_CUTMIX, MANY_LABELS, SHAPES_NOTE, drawn, few_labels, share_of  # noqa: E402
 
 METHODS: dict[str, Changes] = {  # by the paper's label
     "Sup. l": {"method": "supervised"},

@@ -5,6 +5,7 @@
     python studies/mkd_benchmark.py --profile paper --plan       what is trained, quoted, and missing
 
 Rows whose methods this project has are trained, all with one recipe; the other rows are the paper's numbers alone.
+Columns whose data it does not have are planned, and blocked by what is missing.
 """
 
 from __future__ import annotations
@@ -19,18 +20,23 @@ from assay.terminal import interrupt_in_one_line  # noqa: E402
 
 interrupt_in_one_line()  # from here on, imports included
 
-from assay.presets import quick, voc  # noqa: E402
+from assay.presets import camvid, quick, voc  # noqa: E402
 from assay.run import main  # noqa: E402
 from assay.study import Changes, Profile, Row, Study, Table, by_column  # noqa: E402
-from studies.mkd_ablation import ON_SMALL_IMAGES, PAPER, few_labels, few_labels_of_all  # noqa: E402
+from studies.mkd_ablation import FROM_SCRATCH, ON_SMALL_IMAGES, differs  # noqa: E402
 from studies.shared import (  # noqa: E402
+    CAMVID_NOTE,
     CPS_CUTMIX,
     ENCODERS,
     FEW_LABELS,
     MANY_LABELS_BY_ENCODER,
+    MKD_NOTE,
+    MKD_PAPER,
+    PUBLISHED,
     SHAPES_NOTE,
-    VOC_NOTE,
     drawn,
+    few_labels,
+    few_labels_of_all,
     many_labels,
 )
 
@@ -40,11 +46,12 @@ CUTMIX_SEG: Changes = {"method": "cutmix_seg"}
 CPS: Changes = {"method": "cps"}
 OURS: Changes = {"method": "mkd"}  # table 4's last row
 WITHOUT_KS: Changes = {**OURS, "method.threshold_teachers": 0.0}
+PARTS_NOT_STATED = "which parts the paper's row has is not stated: those of the row marked *, but for selection"
 
 
-def trained(printed: str, changes: Changes, *notes: str) -> Row:
+def trained(printed: str, changes: Changes, *notes: str, differs: str = "") -> Row:
     """A row that this project can train, by its printed label; the citation is left out here."""
-    return Row(printed.partition(" [")[0], changes, paper=printed, notes=notes)
+    return Row(printed.partition(" [")[0], changes, paper=printed, notes=notes, differs=differs)
 
 
 def quoted(*labels: str) -> tuple[Row, ...]:
@@ -60,18 +67,14 @@ TABLE1 = Table(
         trained("SupOnly-R50", SUPERVISED),
         trained("SupOnly-R101", SUPERVISED),
         *quoted("CCT-R50 [28]"),
-        trained("MT-R101 [31]", MEAN_TEACHER),
+        trained("MT-R101 [31]", MEAN_TEACHER, differs=PUBLISHED),
         *quoted("AdvSemSeg-R101 [19]", "VAT-R101 [26]"),
-        trained("CutMix-Seg-R101 [42]", CUTMIX_SEG),
+        trained("CutMix-Seg-R101 [42]", CUTMIX_SEG, differs=PUBLISHED),
         *quoted("PC 2 Seg-R101 [46]", "GCT-R101 [20]", "PseudoSeg-R101 [48]"),
-        trained("CPS-R101 [5]", CPS_CUTMIX, "with CutMix"),
+        trained("CPS-R101 [5]", CPS_CUTMIX, "with CutMix", differs=PUBLISHED),
         *quoted("SimpleBaseline-R101 [41]"),
-        trained("Ours-R50", WITHOUT_KS),
-        trained(
-            "Ours-R101",
-            WITHOUT_KS,
-            "which parts it has is not stated: those of the row marked *, but for knowledge selection",
-        ),
+        trained("Ours-R50", WITHOUT_KS, differs=PARTS_NOT_STATED),
+        trained("Ours-R101", WITHOUT_KS, differs=PARTS_NOT_STATED),
     ),
     reference="SupOnly-R101",
     caption="Pool not stated at Full(1464), which leaves no image of the 1464: labelled ones serve as unlabelled ones.",
@@ -83,7 +86,7 @@ TABLE1_ALL = Table(
     columns=FEW_LABELS,
     rows=(
         *quoted("PS-MT-R101 [24] †", "ST++-R101 [39] †", "U2PL-R101 [35] †"),
-        trained("Ours-R101 †", WITHOUT_KS),
+        trained("Ours-R101 †", WITHOUT_KS, differs=PARTS_NOT_STATED),
         trained("Ours-R101 † *", OURS, "* = knowledge selection at T = 0.95 (section 4.2)"),
     ),
     reference="Ours-R101 †",
@@ -94,12 +97,12 @@ TABLE2 = Table(
     columns=MANY_LABELS_BY_ENCODER,
     rows=(
         trained("SupOnly", SUPERVISED),
-        trained("MT [31]", MEAN_TEACHER),
+        trained("MT [31]", MEAN_TEACHER, differs=PUBLISHED),
         *quoted("CCT [28]"),
-        trained("CutMix-Seg [42]", CUTMIX_SEG),
+        trained("CutMix-Seg [42]", CUTMIX_SEG, differs=PUBLISHED),
         *quoted("GCT [20]"),
-        trained("CPS [5]", CPS),
-        trained("CPS w/ CutMix [5]", CPS_CUTMIX),
+        trained("CPS [5]", CPS, differs=PUBLISHED),
+        trained("CPS w/ CutMix [5]", CPS_CUTMIX, differs=PUBLISHED),
         *quoted("PS-MT [24]", "ST++ [39]"),
         trained("Ours", OURS),
     ),
@@ -123,16 +126,17 @@ TABLE2_CITYSCAPES = Table(
     columns=tuple(f"{net} {share}" for net in ENCODERS for share in CITYSCAPES),
     rows=(
         trained("SupOnly", SUPERVISED),
-        *quoted("SupOnly ‡"),
-        trained("MT [31]", MEAN_TEACHER),
+        trained("SupOnly ‡", SUPERVISED),
+        trained("MT [31]", MEAN_TEACHER, differs=PUBLISHED),
         *quoted("CCT [28]"),
-        trained("CutMix-Seg [11]", CUTMIX_SEG),
+        trained("CutMix-Seg [11]", CUTMIX_SEG, differs=PUBLISHED),
         *quoted("GCT [20]"),
-        trained("CPS [5]", CPS),
-        trained("CPS w/ CutMix [5]", CPS_CUTMIX),
-        *quoted("CPS ‡★ [5]", "SimpleBaseline [41]", "PS-MT [24]", "U2PL ‡ [35]"),
+        trained("CPS [5]", CPS, differs=PUBLISHED),
+        trained("CPS w/ CutMix [5]", CPS_CUTMIX, differs=PUBLISHED),
+        trained("CPS ‡★ [5]", CPS, "reproduced by U2PL's authors", differs=PUBLISHED),
+        *quoted("SimpleBaseline [41]", "PS-MT [24]", "U2PL ‡ [35]"),
         trained("Ours", OURS),
-        *quoted("Ours ‡"),
+        trained("Ours ‡", OURS),
     ),
     reference="SupOnly",
 )
@@ -156,7 +160,8 @@ def lists_of_u2pl(column: str) -> Changes:
     return {**many_labels(column), "data.split.labeled": f"u2pl/pascal/{count}/labeled.txt"}
 
 
-ON_SHAPES = by_column(TABLE1, drawn) | by_column(TABLE1_ALL, drawn) | by_column(TABLE2, drawn)
+ON_ANY_DATA = by_column(TABLE1, drawn) | by_column(TABLE1_ALL, drawn) | by_column(TABLE2, drawn)
+OURS_LABELS = [row.label for table in TABLES for row in table.rows if row.label.startswith("Ours")]
 NOT_SUPPORTED = {
     f"{table.name}/{column}": f"{name} is not among this project's data sets yet"
     for table, name in ((TABLE2_CITYSCAPES, "Cityscapes"), (TABLE3, "COCO"))
@@ -173,19 +178,29 @@ STUDY = Study(
             note=SHAPES_NOTE,
             start=quick,
             side_by_side=True,
-            columns=ON_SHAPES,
-            rows={row.label: ON_SMALL_IMAGES for table in TABLES for row in table.rows if row.label.startswith("Ours")},
+            columns=ON_ANY_DATA,
+            rows=dict.fromkeys(OURS_LABELS, ON_SMALL_IMAGES),
             lacks=NOT_SUPPORTED,
             seeds=(0,),
             tables=(TABLE1.name,),
             shown=("1/16(92)",),
-            differs="trained on drawn shapes",
+            differs=differs("drawn shapes", ON_SMALL_IMAGES),
+        ),
+        Profile(
+            name="camvid",
+            note=CAMVID_NOTE,
+            start=camvid,
+            columns=ON_ANY_DATA,
+            rows=dict.fromkeys(OURS_LABELS, FROM_SCRATCH),
+            lacks=NOT_SUPPORTED,
+            tables=(TABLE1.name,),
+            differs=differs("CamVid", FROM_SCRATCH),
         ),
         Profile(
             name="paper",
-            note=VOC_NOTE,
+            note=MKD_NOTE,
             start=voc,
-            changes=PAPER,
+            changes=MKD_PAPER,
             rows={row.label: {"net.encoder.arch": "resnet50"} for row in TABLE1.rows if row.label.endswith("-R50")},
             runtime={"loader_workers": 4},
             columns=by_column(TABLE1, few_labels)

@@ -16,7 +16,7 @@ RANKS = (
     ("assay.errors", "assay", "assay.terminal"),
     ("assay.values", "assay.places", "assay.ranks", "assay.catalogue", "assay.signals"),
     ("assay.data.draws", "assay.data.views", "assay.data.source", "assay.data.sources", "assay.data.lists"),
-    ("assay.data.splits", "assay.recipe", "assay.data.normalize", "assay.data.batch"),
+    ("assay.data.splits", "assay.data.streams", "assay.recipe", "assay.data.normalize", "assay.data.batch"),
     ("assay.data.geometry", "assay.data.photometric", "assay.data.boxes", "assay.data.stored"),
     ("assay.nets",),
     ("assay.experiment",),

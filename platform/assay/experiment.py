@@ -30,6 +30,9 @@ class MethodValue(Value):
         """Whether strong views take part; where not, their operators are not in the key."""
         return True
 
+    def check_net(self, net: Net) -> None:
+        """Raise a UserError where the method cannot be trained with such a network."""
+
 
 declare_family(MethodValue, methods_by_name)
 

@@ -64,6 +64,12 @@ class Evaluation(Value):
 
     every: int = param(default=1000, low=1, help="steps between two evaluations; the last step is always evaluated")
     mode: Literal["whole", "sliding"] = param(default="whole")
+    fit: int | None = param(
+        default=None,
+        neutral=None,
+        low=1,
+        help="first fit the image into a square of this side, keeping its ratio; judged at its own size",
+    )
     window: tuple[int, int] = param(default=(512, 512), help="sliding: height and width of the window")
     stride_share: float = param(default=2 / 3, above=0, high=1, help="sliding: step as a share of the window")
     scales: tuple[float, ...] = param(default=(1.0,), help="the probabilities of these scales are averaged")

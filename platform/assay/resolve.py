@@ -83,6 +83,7 @@ class Resolver:
         self._but_for_seed[but_for_seed(resolved.experiment)] = resolved
 
     def _resolved(self, experiment: Experiment) -> Resolved:
+        experiment.method.check_net(experiment.net)
         data, images = experiment.data, self._split(experiment.data)
         inputs: dict[str, Resolved] = {}
         facts: dict[str, Mapping[str, Any]] = {}

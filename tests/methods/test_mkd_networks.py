@@ -194,9 +194,12 @@ def test_a_strong_augmentation_that_does_nothing_is_refused() -> None:
         small("mkd", method__sda__photometric=False, method__sda__cutmix=None)
 
 
-def test_fda_is_refused_where_there_is_no_weight_vector_for_each_class() -> None:
-    with pytest.raises(UserError, match=r"method\.fda needs a head that ends in one 1x1 convolution, got deeplabv2"):
-        training(method__fda="fda", net__head="deeplabv2")
+@pytest.mark.parametrize("path", ["net.head", "method.second_head"])
+def test_fda_is_refused_where_the_plan_resolves_if_there_is_no_weight_vector_for_each_class(path: str) -> None:
+    heads = {path.replace(".", "__"): "deeplabv2"}
+    with pytest.raises(UserError, match=rf"method\.fda needs a head .* 1x1 convolution, got {path}=deeplabv2"):
+        resolve(small("mkd", method__fda="fda", **heads), Places())
+    resolve(small("mkd", **heads), Places())
 
 
 def test_heterogeneous_branches_have_their_own_head_and_their_own_width_of_features() -> None:

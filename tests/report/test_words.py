@@ -140,3 +140,16 @@ def test_a_reason_that_holds_for_some_cells_names_them() -> None:
 
 def test_notes_that_several_columns_share_stand_once(table: FilledTable) -> None:
     assert "1/16 (92), 1/8 (183): 62 of 992 drawn images labelled" in notes(table)
+
+
+def test_each_of_several_reasons_is_said_once_with_its_own_cells() -> None:
+    rows, columns = (RowLayout(label="r"), RowLayout(label="x")), (ColumnLayout(label="a"),)
+    lines = [
+        line("t", row, "a", 0, miou=50.0, comparable=False, differs=differs)
+        for row, differs in (("r", "drawn; base not stated"), ("x", "drawn"))
+    ]
+    said = notes(fill(frame_of(lines), TableLayout(name="t", title="T", rows=rows, columns=columns)))
+    assert [each for each in said if "Not comparable" in each] == [
+        "Not comparable with the paper (all cells): drawn",
+        "Not comparable with the paper (r at a): base not stated",
+    ]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from assay.errors import UserError
+from assay.run import main
 from assay.study.cells import Cell, Choice, cells_of, paper_number, profile_of
 from assay.study.tables import Study
 from studies import mkd_ablation, mkd_benchmark
@@ -16,18 +18,18 @@ from studies import mkd_ablation, mkd_benchmark
 # path | value | source: the paper (section), the authors' code where the paper is silent, ours where both are.
 PAPER = """
 method.name | "mkd" | 3
-method.teaching | "mutual" | 3.2, table 4
+method.teaching | "mutual" | 3.1, table 4
 method.weight_teachers | 1.5 | code
 method.weight_students | 1.0 | code
 method.momentum | 0.6 | code
 method.warmup | "min" | code
 method.teacher_mode | "train" | code
 method.teacher_buffers | "own" | code
-method.threshold_teachers | 0.95 | 3.2
-method.threshold_students | 0.0 | 3.2: worse where it is applied to the other student
-method.confidence | "target" | 3.2 in words, code; Eq. 3 prints the student's
-method.sda.name | "sda" | 3.3
-method.sda.photometric | true | 3.3
+method.threshold_teachers | 0.95 | 3.1
+method.threshold_students | 0.0 | 3.1: worse where it is applied to the other student
+method.confidence | "target" | 3.1 in words, code; Eq. 3 prints the student's
+method.sda.name | "sda" | 3.2
+method.sda.photometric | true | 3.2
 method.sda.cutmix.name | "boxes" | code
 method.sda.cutmix.num_boxes | 3 | code
 method.sda.cutmix.area | [0.25, 0.5] | code
@@ -70,7 +72,7 @@ recipe.optimizer.head_lr | null | code: no multiplier
 recipe.optimizer.momentum | 0.9 | 4.1
 recipe.optimizer.nesterov | false | ours
 recipe.optimizer.weight_decay | 0.0005 | 4.1
-recipe.optimizer.decay_norm_and_bias | false | ours
+recipe.optimizer.decay_norm_and_bias | true | code: no exception
 recipe.schedule.power | 0.9 | 4.1
 recipe.schedule.warmup_steps | 0 | 4.1: poly alone
 recipe.ohem | null | code: plain cross entropy
@@ -79,6 +81,12 @@ recipe.augment.fit | 512 | code
 recipe.augment.scales | [0.5, 2.0] | code
 recipe.augment.scale_draw | "range" | code
 recipe.augment.flip | 0.5 | code
+recipe.augment.distort.name | "distort" | code; 3.2 lists weak operators after "e.g.", without it
+recipe.augment.distort.chance | 0.5 | code
+recipe.augment.distort.brightness | 32.0 | code
+recipe.augment.distort.contrast | 0.5 | code
+recipe.augment.distort.saturation | 0.5 | code
+recipe.augment.distort.hue | 0.1 | code
 recipe.augment.strong.jitter | 0.3 | code
 recipe.augment.strong.blur | 0.5 | code
 recipe.augment.strong.grey | 0.5 | code
@@ -91,10 +99,11 @@ recipe.augment.strong.hue | 0.25 | code
 recipe.augment.strong.blur_sigma | [0.1, 2.0] | code
 recipe.augment.strong.blur_kernels | [3, 5, 7] | code
 recipe.evaluation.every | 2000 | code
-recipe.evaluation.mode | "whole" | code; at the images' own size here
+recipe.evaluation.mode | "whole" | code
+recipe.evaluation.fit | 512 | code
 recipe.evaluation.window | [512, 512] | not used
 recipe.evaluation.stride_share | 0.6666666666666666 | not used
-recipe.evaluation.scales | [1.0] | 4.2: single scale
+recipe.evaluation.scales | [1.0] | 4.1: single scale
 recipe.evaluation.flip | false | code
 recipe.precision | "bf16" | ours: the code's fp16 is not available
 """
@@ -121,6 +130,53 @@ def test_every_value_of_the_papers_profile_has_a_source() -> None:
     last = row(mkd_ablation.STUDY, "paper", "mkd.table4", "+ Mutual MT + SDA + KS", "1/16(662)")
     told = dict(line.split(" | ")[:2] for line in PAPER.strip().splitlines())
     found = {path: value for path, value in leaves(last.experiment.to_json()) if path not in ("name", "seed")}
+    assert found == {path: json.loads(value) for path, value in told.items()}
+
+
+# What rows of tables 5 and 6 have otherwise than table 4's last one, at 1/16(92) and Full(1464): path | value | source.
+FINE = """
+data.source.masks | "fine" | 4.1: the 1464 original masks
+data.split.labeled | "cps/voc/pseudoseg_labeled_1-16.txt" | table 5: PseudoSeg's lists
+data.split.labeled_pool | "train" | not stated: those 1464 images
+"""
+ALL = """
+data.source.masks | "fine" | 4.1: the 1464 original masks
+data.split.labeled | "unimatch/pascal/92/labeled.txt" | table 1: its last row
+"""
+HN = """
+method.second_head.name | "pspnet" | 4.3
+method.second_head.channels | 512 | ours: no code
+method.second_head.bins | [1, 2, 3, 6] | ours: no code
+method.second_head.dropout | 0.0 | code: none in the other branch
+"""
+DIFFERENCES = {
+    ("mkd.table5", "KS on L_st", "1/16(92)"): FINE,
+    ("mkd.table5", "KS on L_ss", "1/16(92)"): FINE
+    + """
+method.threshold_teachers | 0.0 | table 5
+method.threshold_students | 0.95 | table 5
+""",
+    ("mkd.table5", "KS on L_st and L_ss", "1/16(92)"): FINE + "method.threshold_students | 0.95 | table 5",
+    ("mkd.table5", "KS on L_st", "Full(1464)"): """
+data.source.masks | "fine" | 4.1: the 1464 original masks
+data.split.labeled | "cps/voc/train.txt" | table 5: all of them
+data.split.labeled_pool | "train" | not stated: those 1464 images
+data.split.unlabeled | "train" | not stated: the labelled ones, since no other image is left
+""",
+    ("mkd.table6", "SN", "1/16(92)"): ALL,
+    ("mkd.table6", "HN", "1/16(92)"): ALL + HN,
+}
+
+
+@pytest.mark.parametrize("place", DIFFERENCES, ids=" ".join)
+def test_every_value_in_which_tables_5_and_6_differ_from_table_4s_last_row_has_a_source(
+    place: tuple[str, str, str],
+) -> None:
+    last = row(mkd_ablation.STUDY, "paper", "mkd.table4", "+ Mutual MT + SDA + KS", "1/16(662)")
+    base = dict(leaves(last.experiment.to_json()))
+    own = dict(leaves(row(mkd_ablation.STUDY, "paper", *place).experiment.to_json()))
+    told = dict(line.split(" | ")[:2] for line in DIFFERENCES[place].split("\n") if line)
+    found = {path: value for path, value in own.items() if path not in base or base[path] != value}
     assert found == {path: json.loads(value) for path, value in told.items()}
 
 
@@ -182,6 +238,44 @@ def test_tables_5_and_6_vary_the_selection_and_the_second_branch_of_table_4s_las
     assert six["SN"] == last.experiment, "table 6's SN is table 1's last row"
 
 
+def test_cells_of_rows_that_are_not_the_papers_same_thing_are_not_comparable_in_the_papers_profile() -> None:
+    reasons = {
+        (cell.table, cell.row, cell.column): cell.differs
+        for study in (mkd_ablation.STUDY, mkd_benchmark.STUDY)
+        for cell in cells(study, "paper")
+        if not cell.lacks
+    }
+    comparable = {(table, label) for (table, label, _), why in reasons.items() if not why}
+    assert comparable == {
+        *(("mkd.table4", label) for label in PARTS if label not in ("Co-training", "+ SDA")),
+        *(("mkd.table4.plain", label) for label in ("Co-training", "+ plain MT", "+ Mutual MT")),
+        *(("mkd.table6", label) for label in ("HN", "SN")),
+        *(("mkd.table1", f"SupOnly-{net}") for net in ("R50", "R101")),
+        ("mkd.table1.dagger", "Ours-R101 † *"),
+        *(("mkd.table2", label) for label in ("SupOnly", "Ours")),
+        *(("mkd.table2.u2pl", label) for label in ("SupOnly ‡", "Ours ‡")),
+    }
+    assert "pool not stated" in reasons["mkd.table5", "KS on L_st", "Full(1464)"]
+    assert "not this SDA" in reasons["mkd.table4", "+ SDA", "1/16(662)"]
+
+
+@pytest.mark.parametrize("study", [mkd_ablation.STUDY, mkd_benchmark.STUDY], ids=lambda study: study.name)
+def test_profiles_say_what_they_change_in_the_method(study: Study) -> None:
+    from methods.mkd import MKD
+
+    code = MKD()
+    assert {
+        f"method.{name}": getattr(code, name) for name in ("weight_teachers", "weight_students", "resolution")
+    } == mkd_ablation.IN_CODE
+    for profile in ("quick", "camvid"):
+        ours: Any = next(cell for cell in cells(study, profile) if cell.experiment.method.name == "mkd")
+        method = ours.experiment.method
+        if (method.weight_teachers, method.weight_students) != (code.weight_teachers, code.weight_students):
+            assert f"α {method.weight_teachers} and β {method.weight_students}" in ours.differs
+            assert "(code: 1.5, 1.0)" in ours.differs
+        assert ("loss at the images' resolution" in ours.differs) == (method.resolution == "image")
+
+
 def test_full_leaves_no_unlabelled_image_of_1464_and_so_the_labelled_ones_serve() -> None:
     full = row(mkd_ablation.STUDY, "paper", "mkd.table5", "KS on L_st", "Full(1464)").experiment.data.split
     assert (full.labeled, full.unlabeled) == ("cps/voc/train.txt", "train")
@@ -233,9 +327,40 @@ def test_the_papers_profile_of_table_2_is_the_ablations_last_row() -> None:
     assert ours == row(mkd_ablation.STUDY, "paper", "mkd.table4", "+ Mutual MT + SDA + KS", "1/16(662)").experiment
 
 
-def test_tables_whose_data_are_not_supported_say_so() -> None:
-    with pytest.raises(UserError, match="COCO is not among this project's data sets yet"):
-        cells(mkd_benchmark.STUDY, "paper", tables=("mkd.table3",))
+@pytest.mark.parametrize("profile", ["quick", "camvid", "paper"])
+@pytest.mark.parametrize(
+    ("table", "rows", "missing"),
+    [
+        ("mkd.table3", {"SupOnly", "Ours"}, "COCO"),
+        (
+            "mkd.table2.cityscapes",
+            {"SupOnly", "SupOnly ‡", "MT", "CutMix-Seg", "CPS", "CPS w/ CutMix", "CPS ‡★", "Ours", "Ours ‡"},
+            "Cityscapes",
+        ),
+    ],
+)
+def test_rows_that_wait_for_data_sets_only_are_planned_and_blocked(
+    profile: str, table: str, rows: set[str], missing: str
+) -> None:
+    found = cells(mkd_benchmark.STUDY, profile, tables=(table,))
+    assert {cell.row for cell in found} == rows
+    assert {cell.lacks for cell in found} == {f"{missing} is not among this project's data sets yet"}
+
+
+def test_a_table_without_its_data_is_planned_and_ends_in_the_results_as_blocked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--gangs", "0", "--out", str(tmp_path), "--tables", "mkd.table3"]
+    assert main(mkd_benchmark.STUDY, [*flags, "--plan"]) == 0
+    assert "10 cells blocked: COCO is not among this project's data sets yet" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+    main(mkd_benchmark.STUDY, flags)
+    frame = pd.read_parquet(tmp_path / "mkd_benchmark" / "quick" / "results.parquet")
+    third = frame[frame["table"] == "mkd.table3"].set_index("row")
+    ours = third.loc[["SupOnly", "Ours"]]
+    assert set(ours["status"]) == {"blocked"} and ours["data"].isna().all()
+    assert set(ours["error"]) == {"COCO is not among this project's data sets yet"}
+    assert set(third.loc[["PseudoSeg [48]", "PC2Seg [46]"], "status"]) == {"quoted"}
 
 
 def test_what_a_pool_is_said_to_be_stands_under_the_tables() -> None:

@@ -67,6 +67,30 @@ def test_the_command_line_makes_cells_incomparable_and_says_why_beside_what_the_
     assert cells(plain, overrides=changed[:1])[0].changes == {"method": "cps", "recipe.steps": "7"}
 
 
+def test_what_a_row_or_a_column_has_otherwise_than_the_papers_makes_its_cells_incomparable() -> None:
+    of = study(
+        Row("row", {"method": "cps"}, differs="its base is not stated"),
+        table={"differs": {MORE: "pool not stated"}},
+        differs="drawn",
+        columns={FEW: {}, MORE: {}},
+    )
+    said = {(cell.row, cell.column): cell.differs for cell in cells(of, overrides=(Override.parse("recipe.steps=7"),))}
+    assert said == {
+        ("row", FEW): "drawn; its base is not stated; changed by --set: recipe.steps=7",
+        ("row", MORE): "drawn; pool not stated; its base is not stated; changed by --set: recipe.steps=7",
+        ("plain", FEW): "drawn; changed by --set: recipe.steps=7",
+        ("plain", MORE): "drawn; pool not stated; changed by --set: recipe.steps=7",
+    }
+
+
+def test_rows_that_are_one_training_in_a_profile_name_each_other() -> None:
+    of = study(Row("row", {"method": "supervised"}, notes=("of ours",)))
+    labelled = {row.label: row.notes for row in layout_of(of, of.profiles[0]).tables[0].rows}
+    assert labelled == {"row": ("of ours", "the same training as plain"), "plain": ("the same training as row",)}
+    apart = study(Row("row", {"method": "supervised"}), rows={"row": {"net.encoder.width": 8}})
+    assert {row.notes for row in layout_of(apart, apart.profiles[0]).tables[0].rows} == {()}
+
+
 def test_seeds_are_the_profiles_unless_others_are_chosen() -> None:
     of = study(Row("row", {"method": "cps"}))
     assert [cell.seed for cell in cells(of, rows=("row",), columns=(FEW,))] == [3, 5]

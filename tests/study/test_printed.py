@@ -111,21 +111,24 @@ def test_a_plan_of_which_all_is_blocked_has_nothing_to_run(store: LocalStore) ->
     assert "runs in" not in printed(of, store)
 
 
-def test_what_the_profile_only_quotes_has_a_line_for_each_reason(store: LocalStore) -> None:
-    rows = (Row("Supervised", {"method": "supervised"}),)
+def test_what_the_profile_only_quotes_is_named_and_what_is_blocked_has_a_line_for_each_thing_missing(
+    store: LocalStore,
+) -> None:
+    rows = (Row("Supervised", {"method": "supervised"}), Row("theirs", paper="MT [31]", quoted=True))
     few, more, full, other = "1/16(92)", "1/8(183)", "Full(1464)", "R50 1/16(662)"
     tables = (
-        Table(name="mkd.table1", rows=rows, columns=(few, more, full)),
+        Table(name="mkd.table1", rows=rows[:1], columns=(few, more, full)),
         Table(name="mkd.table2", rows=rows, columns=(other,)),
     )
-    lacks = {more: "its list is not published", "mkd.table2/" + other: "its list is not published"}
-    profile = Profile(name="quick", note="drawn", start=quick, columns={few: {}}, lacks=lacks, seeds=(0,))
+    lacks = {more: "Cityscapes is not here", "mkd.table2/" + other: "COCO is not here"}
+    profile = Profile(name="quick", note="drawn", start=quick, columns={few: {}}, lacks=lacks, seeds=(0, 1))
     said = printed(Study(name="s", title="S", tables=tables, profiles=(profile,)), store).splitlines()
-    assert [line for line in said if "quoted" in line] == [
-        "  only quoted: mkd.table1 1/8(183); mkd.table2: its list is not published",
+    assert [line for line in said if "quoted" in line or "blocked" in line] == [
+        "  2 cells blocked: Cityscapes is not here",
+        "  2 cells blocked: COCO is not here",
         "  only quoted: mkd.table1 Full(1464): not trained in this profile",
     ]
-    assert "quoted" not in printed(study(*rows), store)
+    assert "2 to train" in "\n".join(said) and "quoted" not in printed(study(*rows[:1]), store)
 
 
 def test_what_continues_with_another_number_of_workers_is_said_and_nothing_else(store: LocalStore) -> None:
@@ -155,6 +158,6 @@ def test_ten_thousand_cells_are_printed_in_seconds(tmp_path: Path, stored: int) 
     chosen = cells(of)
     plan = make_plan(chosen, store, Places())
     began = time.process_time()
-    print_plan(plan, chosen, of.profiles[0], store, where=HERE, quoted={}, probed={}, real=None, say=lambda text: None)
+    print_plan(plan, chosen, of.profiles[0], store, where=HERE, quoted=(), probed={}, real=None, say=lambda text: None)
     took = time.process_time() - began
     assert took < 3, f"{took:.1f} s"

@@ -75,6 +75,25 @@ def test_several_scales_give_one_class_per_pixel_of_the_image() -> None:
     assert (predict(per_pixel, smooth, Evaluation(scales=(0.5, 1.75))) == 0).all()
 
 
+def test_an_image_is_fitted_with_its_ratio_and_judged_at_its_own_size() -> None:
+    images = torch.randn(2, 3, 12, 9, generator=torch.Generator().manual_seed(3))
+    seen: list[tuple[int, ...]] = []
+
+    def predictor(given: torch.Tensor) -> torch.Tensor:
+        seen.append(tuple(given.shape[-2:]))
+        return per_pixel(given)
+
+    found = predict(predictor, images, Evaluation(fit=16))
+    assert seen == [(16, 12)] and found.shape == (2, 12, 9)
+    larger = torch.nn.functional.interpolate(images, size=(16, 12), mode="bilinear")
+    logits = torch.nn.functional.interpolate(per_pixel(larger), size=(12, 9), mode="bilinear")
+    assert torch.equal(found, logits.argmax(dim=1))
+    predict(predictor, images, Evaluation(fit=16, scales=(0.5, 1.0), mode="sliding", window=(20, 20)))
+    assert seen[1:] == [(20, 20), (20, 20)], "one window, padded, at each scale"
+    predict(predictor, images, Evaluation(fit=16, scales=(0.5, 1.0), flip=True))
+    assert seen[3:] == [(8, 6), (8, 6), (16, 12), (16, 12)]
+
+
 @pytest.mark.parametrize("length", [1, 5, 6, 7, 20, 33])
 def test_windows_cover_every_pixel_and_stay_inside(length: int) -> None:
     starts = window_starts(length, 6, 2 / 3)

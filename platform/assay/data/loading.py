@@ -1,8 +1,7 @@
 """The n-th batch as a function of the experiment's seed and n, whatever reads it: any number of loader processes,
 any number of ranks.
 
-An endless stream of positions is cut into batches. Position p of a stream falls into pass p // n over its n
-images, and every pass has an order of its own. Loader processes read, crop and draw; `on_device` does the rest.
+Endless streams of images are cut into batches. Loader processes read, crop and draw; `on_device` does the rest.
 """
 
 from __future__ import annotations
@@ -19,45 +18,19 @@ from torch.utils.data import DataLoader, Dataset
 
 from assay.data.batch import Batch, BoxMaps, Labeled, Unlabeled
 from assay.data.boxes import draw_boxes, paint
-from assay.data.draws import generator, order
+from assay.data.draws import generator
 from assay.data.geometry import apply_geometry, apply_to_mask, draw_geometry
 from assay.data.normalize import normalize
-from assay.data.photometric import StrongDraw, apply_strong, draw_strong
+from assay.data.photometric import DistortDraw, StrongDraw, apply_distort, apply_strong, draw_distort, draw_strong
 from assay.data.source import Source
 from assay.data.splits import SplitResult
 from assay.data.stored import StoredMasks
+from assay.data.streams import Stream
 from assay.data.views import Augment, Boxes
 from assay.errors import AssayError, UserError
 from assay.method import Views
 from assay.places import Places
 from assay.recipe import Recipe
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Stream:
-    """An endless sequence of images, a new order for every pass. Equal for all methods of one seed."""
-
-    name: str
-    ids: tuple[str, ...]
-    seed: int
-
-    def image_id(self, position: int) -> str:
-        """The image at a position."""
-        passes, place = divmod(position, len(self.ids))
-        return self.ids[int(_order(len(self.ids), self.seed, self.name, passes)[place])]
-
-
-_ORDERS: dict[tuple[int, int, str, int], np.ndarray] = {}
-
-
-def _order(num_images: int, seed: int, name: str, passes: int) -> np.ndarray:
-    """The order of one pass; the last few are kept, since neighbours ask for the same."""
-    address = (num_images, seed, name, passes)
-    if address not in _ORDERS:
-        while len(_ORDERS) > 16:
-            _ORDERS.pop(next(iter(_ORDERS)))
-        _ORDERS[address] = order(num_images, seed, "order", name, passes)
-    return _ORDERS[address]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,6 +40,7 @@ class Crops:
     images: torch.Tensor  # B x 3 x H x W, uint8
     labels: torch.Tensor  # B x H x W, uint8
     valid: torch.Tensor  # B x H x W, bool
+    distort: tuple[DistortDraw, ...]  # by image; none where colours stay as they are
     strong: tuple[tuple[StrongDraw, ...], ...]  # by strong view, by image
     ids: tuple[str, ...]
     stored: Mapping[str, torch.Tensor]  # B x H x W, uint8, by name
@@ -188,8 +162,14 @@ class Plan:
             )
             for view in range(num_strong)
         )
+        colours = augment.distort
+        distort = (
+            tuple(draw_distort(generator(self.seed, "distort", stream.name, at), colours) for at in positions)
+            if colours
+            else ()
+        )
         masks = dict(zip(names, stored, strict=True))
-        return Crops(images=images, labels=labels, valid=valid, strong=strong, ids=ids, stored=masks)
+        return Crops(images=images, labels=labels, valid=valid, distort=distort, strong=strong, ids=ids, stored=masks)
 
     def _crop(
         self, stream: Stream, image_id: str, position: int, augment: Augment, names: tuple[str, ...]
@@ -268,19 +248,19 @@ def on_device(
     dtype: torch.dtype = torch.float32,
     channels_last: bool = False,
 ) -> Batch:
-    """What the method sees: strong operators, boxes and normalisation are done on the training device."""
+    """What the method sees: distortion, strong operators, boxes and normalisation are done on the training device."""
 
     def finished(images: torch.Tensor) -> torch.Tensor:
         layout = torch.channels_last if channels_last else torch.contiguous_format
         return normalize(images, dtype=dtype).contiguous(memory_format=layout)
 
     labeled = raw.labeled
-    images = labeled.images.to(device, non_blocking=True)
+    images, valid = labeled.images.to(device, non_blocking=True), labeled.valid.to(device, non_blocking=True)
     return Batch(
         labeled=Labeled(
-            weak=finished(images),
+            weak=finished(_distorted(images, valid, labeled)),
             label=labeled.labels.to(device, non_blocking=True).long(),
-            valid=labeled.valid.to(device, non_blocking=True),
+            valid=valid,
             strong=finished(apply_strong(images, labeled.strong[0])) if labeled.strong else None,
             stored=_stored(labeled, device=device),
         ),
@@ -290,14 +270,21 @@ def on_device(
 
 
 def _unlabeled(crops: Crops, finished: Callable[[torch.Tensor], torch.Tensor], *, device: torch.device) -> Unlabeled:
-    images = crops.images.to(device, non_blocking=True)
+    images, valid = crops.images.to(device, non_blocking=True), crops.valid.to(device, non_blocking=True)
     return Unlabeled(
-        weak=finished(images),
+        weak=finished(_distorted(images, valid, crops)),
         strong=tuple(finished(apply_strong(images, draws)) for draws in crops.strong),
-        valid=crops.valid.to(device, non_blocking=True),
+        valid=valid,
         truth=crops.labels.to(device, non_blocking=True).long(),
         stored=_stored(crops, device=device),
     )
+
+
+def _distorted(images: torch.Tensor, valid: torch.Tensor, crops: Crops) -> torch.Tensor:
+    """The weak views; padding stays the mean colour, since only an image has colours to distort."""
+    if not crops.distort:
+        return images
+    return torch.where(valid.unsqueeze(1), apply_distort(images, crops.distort), images)
 
 
 def _stored(crops: Crops, *, device: torch.device) -> dict[str, torch.Tensor]:

@@ -1,23 +1,25 @@
-"""The strong view's operators: exactly one of five for each image, on batches and on any device.
+"""The strong view's operators, exactly one of five for each image, and the weak views' distortion.
+
+Both work on batches and on any device.
 
 Images are B x 3 x H x W, uint8, in and out: it is what the weak views are, a quarter of the memory traffic, and what
 equalising and solarising are defined on. The other operators compute in single precision on the scale 0 to 255 and
-round once, at their end. Each gives what torchvision's operators give with the same parameters one image at a
-time; no image's result depends on the others in the batch.
+round once, at their end. Each of the five gives what torchvision's operators give with the same parameters one
+image at a time; no image's result depends on the others in the batch.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as nn
 from torchvision.transforms.v2 import functional as tv
 
-from assay.data.views import Strong
+from assay.data.views import Distort, Strong
 
 OPERATORS = ("jitter", "blur", "grey", "equalize", "solarize")  # in the order of Strong's weights
 LUMINANCE = (0.2989, 0.587, 0.114)  # how much of R, G and B is grey, as torchvision has it
@@ -63,15 +65,75 @@ def _operator(at: float, strong: Strong) -> str:
 
 def apply_strong(images: torch.Tensor, draws: Sequence[StrongDraw]) -> torch.Tensor:
     """Each image under its own draw."""
-    groups: dict[tuple[str, int], list[int]] = {}
-    for index, draw in enumerate(draws):
-        groups.setdefault((draw.operator, draw.kernel if draw.operator == "blur" else 0), []).append(index)
+    kinds = [(draw.operator, draw.kernel if draw.operator == "blur" else 0) for draw in draws]
+    return _by_kind(
+        images, kinds, lambda batch, some: _APPLY[draws[some[0]].operator](batch, [draws[index] for index in some])
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DistortDraw:
+    """One image's distortion; what was not drawn to be done changes nothing."""
+
+    brightness: float = 0.0
+    contrast: float = 1.0
+    saturation: float = 1.0
+    hue: float = 0.0  # in turns of the hue circle
+    contrast_last: bool = False
+
+    @property
+    def colours(self) -> bool:
+        """Whether more than brightness and contrast changes."""
+        return self.saturation != 1 or self.hue != 0
+
+
+def draw_distort(rng: np.random.Generator, distort: Distort) -> DistortDraw:
+    """What is done to an image and how strongly; always nine numbers from `rng`."""
+    chances, amounts, (order,) = np.split(rng.random(9), [4, 8])
+    spans = (distort.brightness, distort.contrast, distort.saturation, distort.hue)
+    brightness, contrast, saturation, hue = (
+        float((2 * at - 1) * span) if chance < distort.chance else 0.0
+        for chance, at, span in zip(chances, amounts, spans, strict=True)
+    )
+    return DistortDraw(
+        brightness=brightness,
+        contrast=1 + contrast,
+        saturation=1 + saturation,
+        hue=hue,
+        contrast_last=bool(order < 0.5),
+    )
+
+
+def apply_distort(images: torch.Tensor, draws: Sequence[DistortDraw]) -> torch.Tensor:
+    """Each image under its own draw; those whose colours stay as they are skip the costly part."""
+    kinds = [draw.colours for draw in draws]
+    return _by_kind(images, kinds, lambda batch, some: distort(batch, [draws[index] for index in some]))
+
+
+def distort(images: torch.Tensor, draws: Sequence[DistortDraw]) -> torch.Tensor:
+    """Brightness, contrast, saturation and hue, or contrast last."""
+    pixels = images.to(torch.float32).add_(_factors(images, [draw.brightness for draw in draws])).clamp_(0, WHITE)
+    early = _factors(images, [1.0 if draw.contrast_last else draw.contrast for draw in draws])
+    pixels = pixels.mul_(early).clamp_(0, WHITE)
+    if any(draw.colours for draw in draws):
+        pixels = _saturated(pixels, _factors(images, [draw.saturation for draw in draws]))
+        pixels = _turn_hue(pixels, _factors(images, [draw.hue for draw in draws]))
+    late = _factors(images, [draw.contrast if draw.contrast_last else 1.0 for draw in draws])
+    return _rounded(pixels.mul_(late))
+
+
+def _by_kind(
+    images: torch.Tensor, kinds: Sequence[Hashable], change: Callable[[torch.Tensor, list[int]], torch.Tensor]
+) -> torch.Tensor:
+    """The images changed, those of one kind together; `change` is told which ones it has."""
+    groups: dict[Hashable, list[int]] = {}
+    for index, kind in enumerate(kinds):
+        groups.setdefault(kind, []).append(index)
     changed: dict[int, torch.Tensor] = {}
-    for (operator, _), members in groups.items():
+    for members in groups.values():
         for some in _portions(members, images):
             where = torch.tensor(some, device=images.device)
-            batch = _APPLY[operator](images.index_select(0, where), [draws[index] for index in some])
-            changed.update(zip(some, batch, strict=True))
+            changed.update(zip(some, change(images.index_select(0, where), some), strict=True))
     return torch.stack([changed[index] for index in range(len(images))])
 
 
@@ -147,6 +209,15 @@ def _luminance(pixels: torch.Tensor) -> torch.Tensor:
 def _blend(pixels: torch.Tensor, towards: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     """Both mixed, `factor` parts of the first; both arguments are used up."""
     return pixels.mul_(factor).add_(towards.mul_(1 - factor)).clamp_(0, WHITE)
+
+
+def _saturated(pixels: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Saturation times `factor`, at most full, with hue and largest channel kept."""
+    high = pixels.amax(dim=1, keepdim=True)
+    span = high - pixels.amin(dim=1, keepdim=True)
+    # A colour is fully saturated where its smallest channel is 0.
+    stretched = torch.minimum(factor, high / span.clamp(min=TINY))
+    return (pixels - high).mul_(stretched).add_(high)
 
 
 def _turn_hue(pixels: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:

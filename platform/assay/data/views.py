@@ -1,7 +1,7 @@
 """The views of an image that methods ask for, as values.
 
-Weak = scale, crop, flip. Strong = the weak view (the same pixels) under one photometric operator. The operators'
-code is in `photometric`, the geometry's in `geometry`, the boxes' in `boxes`.
+Weak = scale, crop, flip, and colours distorted where asked. Strong = the same pixels, never distorted, under one
+photometric operator. The operators' code is in `photometric`, the geometry's in `geometry`, the boxes' in `boxes`.
 """
 
 from __future__ import annotations
@@ -37,8 +37,25 @@ class Strong(Value):
             raise FieldError(f"blur_kernels must be odd and positive, got {self.blur_kernels}")
 
 
+class Distort(Value):
+    """Brightness, contrast, saturation and hue of the weak views, each drawn and done or not (facts 1.3).
+
+    Contrast comes second or last, by an even chance.
+    """
+
+    name = "distort"
+
+    chance: float = param(default=0.5, low=0, high=1, help="of each of the four")
+    brightness: float = param(default=32.0, low=0, high=255, help="added to the 256 steps, drawn from ± this")
+    contrast: float = param(default=0.5, low=0, high=1, help="factor of the 256 steps drawn from 1 ± this")
+    saturation: float = param(default=0.5, low=0, high=1, help="factor drawn from 1 ± this")
+    hue: float = param(
+        default=0.1, low=0, high=0.5, help="turn of the hue circle drawn from ± this (18 of OpenCV's 180)"
+    )
+
+
 class Augment(Value):
-    """Geometry shared by all views of an image, and the strong operators."""
+    """Geometry shared by all views of an image, the weak views' colours, and the strong operators."""
 
     crop: tuple[int, int] = param(default=(512, 512), help="height and width of a training crop")
     fit: int | None = param(
@@ -47,6 +64,9 @@ class Augment(Value):
     scales: tuple[float, ...] = param(default=(0.5, 2.0), help="scale factors: two ends of a range, or a list")
     scale_draw: Literal["range", "list"] = param(default="range", help="draw evenly from the range, or from the list")
     flip: float = param(default=0.5, low=0, high=1, help="chance of a left-right flip")
+    distort: Distort | None = param(
+        default=None, neutral=None, help="distort the colours of the weak views, labelled ones too; none: do not"
+    )
     strong: Strong = param(factory=Strong)
 
     def check(self) -> None:

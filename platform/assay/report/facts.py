@@ -74,9 +74,9 @@ def gather(frame: pd.DataFrame, layout: StudyLayout) -> Facts:
 def _failures(lines: Sequence[Line]) -> Iterable[Failure]:
     """Each lost training once, seeds that were lost in the same cells for the same reason together."""
     lost: dict[Any, list[Line]] = {}
-    for number, line in enumerate(lines):
+    for line in lines:
         if line["status"] in ("failed", "blocked"):
-            lost.setdefault(line["key"] or number, []).append(line)
+            lost.setdefault(line["key"] or (line["error"], line["seed"]), []).append(line)
     seeds: dict[tuple[State, tuple[str, ...], str], list[int]] = {}
     for same in lost.values():
         places = tuple(f"{line['table']}: {line['row']}, {line['column']}" for line in same)

@@ -73,17 +73,18 @@ def _of_experiment(experiment: Mapping[str, Any]) -> dict[str, Any]:
     """What the experiment says of itself."""
     recipe, net = experiment["recipe"], experiment["net"]
     height, width = recipe["augment"]["crop"]
-    evaluation = recipe["evaluation"]
+    evaluation, data = recipe["evaluation"], experiment["data"]
     return {
         "method": experiment["method"]["name"],
         "arch": net["head"]["name"],
         "encoder": net["encoder"]["arch"],
-        "data": experiment["data"]["source"]["name"],
+        "data": data and data["source"]["name"],  # None where the data are not supported
         "steps": recipe["steps"],
         "labeled_batch": recipe["labeled_batch"],
         "unlabeled_batch": recipe["unlabeled_batch"],
         "crop": f"{height}x{width}",
         "evaluation": evaluation["mode"]
+        + (f" fit {evaluation['fit']}" if evaluation.get("fit") else "")  # older results know no fit
         + (" flip" if evaluation["flip"] else "")
         + (f" scales {evaluation['scales']}" if evaluation["scales"] != [1.0] else ""),
     }

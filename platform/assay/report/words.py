@@ -192,7 +192,8 @@ def _differences(table: FilledTable) -> list[str]:
     trained = [cell for cell in table.cells() if cell.planned]
     for cell in trained:
         if not cell.comparable:
-            holding.setdefault(cell.differs or "the protocol differs", []).append(cell)
+            for reason in (cell.differs or "the protocol differs").split("; "):
+                holding.setdefault(reason, []).append(cell)
     return [f"Not comparable with the paper ({_where(cells, trained)}): {why}" for why, cells in holding.items()]
 
 

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from assay.errors import UserError
+from assay.experiment import Experiment
 from assay.resolve import Resolved
 from assay.run.flags import check, check_beside_report, parser, takes_jobs
 from assay.run.forget import check_rows, keys_of_rows
@@ -37,7 +38,7 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
         return session.finish()
     cells = cells_of(study, session.profile, session.choice)
     plan = _planned(session, cells)
-    missing = [cell.experiment for cell, key in zip(cells, plan.keys, strict=True) if key is None]
+    missing = _missing(cells, plan)
     found = session.crew.resolved_elsewhere(missing, say=say)
     if found:
         plan = _planned(session, cells, found)
@@ -52,7 +53,7 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
     )
     if asked.plan:
         return 0
-    if plan.unresolved and not plan.nodes:
+    if _missing(cells, plan) and not plan.nodes:
         raise UserError(
             f"{next(iter(plan.unresolved))} A run needs what its cells name, on this machine or on a cluster's nodes:"
             " send it to those as a job, with --address http://HEAD:8265, or start it on one of them."
@@ -62,6 +63,11 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
         session.try_again(plan, cells)
         plan = make_plan(cells, session.store, session.places, found=found)
     return session.train(plan, where)
+
+
+def _missing(cells: Sequence[Cell], plan: Plan) -> list[Experiment]:
+    """What could not be resolved, and might be elsewhere."""
+    return [cell.experiment for cell, key in zip(cells, plan.keys, strict=True) if key is None and not cell.lacks]
 
 
 def _planned(session: Session, cells: Sequence[Cell], found: Sequence[Resolved] = ()) -> Plan:

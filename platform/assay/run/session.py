@@ -129,7 +129,7 @@ class Session:
                     "problem": problem,
                     "meaning": meaning(plan.nodes[key].resolved) if key else "",
                     "depends": depends,
-                    "experiment": json.dumps(cell.experiment.to_json()),
+                    "experiment": json.dumps(cell.experiment.to_json() | ({"data": None} if cell.lacks else {})),
                 }
             )
         self.files().plan(planned)

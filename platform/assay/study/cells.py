@@ -28,6 +28,7 @@ class Cell:
     experiment: Experiment
     paper: float | None
     differs: str  # from the paper's protocol; comparable where empty
+    lacks: str = ""  # what is missing to train it at all; its experiment is then without the data that it needs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,33 +68,21 @@ def cells_of(study: Study, profile: Profile, choice: Choice) -> list[Cell]:
     start = _start(profile)
     cells = [cell for table, row in rows for cell in _cells_of_row(table, row, profile, choice, start)]
     if not cells:
-        tables = chosen_tables(study, profile, choice)
-        names = ", ".join(table.name for table in tables)
+        names = ", ".join(table.name for table in chosen_tables(study, profile, choice))
         raise UserError(
-            f"nothing of {names} is left to train: the profile {profile.name} only quotes these columns"
-            f"{_why_quoted(profile, tables)}, or none of these tables has both the rows and the"
-            " columns that were chosen; --help names profiles and tables."
+            f"nothing of {names} is left to train: the profile {profile.name} only quotes these columns, or none of"
+            " these tables has both the rows and the columns that were chosen; --help names profiles and tables."
         )
     return cells
 
 
-def _why_quoted(profile: Profile, tables: Sequence[Table]) -> str:
-    """The reasons that the profile gives, in brackets."""
-    known = sorted(quoted_columns(profile, tables))
-    return f" ({'; '.join(known)})" if known else ""
-
-
-def quoted_columns(profile: Profile, tables: Sequence[Table]) -> dict[str, list[str]]:
-    """What the profile only quotes: by reason, each table with its columns, or alone where it is all of them."""
-    found: dict[str, list[str]] = {}
+def quoted_columns(profile: Profile, tables: Sequence[Table]) -> list[str]:
+    """What the profile only quotes: each table with its columns, or alone where it is all of them."""
+    found = []
     for table in tables:
-        reasons: dict[str, list[str]] = {}
-        for column in table.columns:
-            if profile.column(table.name, column) is None:
-                reasons.setdefault(profile.why_quoted(table.name, column), []).append(column)
-        for why, columns in reasons.items():
-            part = "" if len(columns) == len(table.columns) else f" {', '.join(columns)}"
-            found.setdefault(why, []).append(table.name + part)
+        columns = [column for column in table.columns if not _has_cells(table, column, profile)]
+        if columns:
+            found.append(table.name + ("" if len(columns) == len(table.columns) else f" {', '.join(columns)}"))
     return found
 
 
@@ -152,7 +141,8 @@ def _seeds(
             changes=changes | {each.path: each.value for each in choice.overrides},
             experiment=made.replace(seed=seed),
             paper=paper_number(table, row, column),
-            differs=_differs(profile, choice),
+            differs=_differs(table, row, column, profile, choice),
+            lacks=profile.lacking(table.name, column),
         )
 
 
@@ -176,7 +166,7 @@ def _filled(value: Any, base: Experiment, origin: str) -> Any:
 
 def _columns_of(table: Table, profile: Profile, choice: Choice) -> list[str]:
     """The columns that are run: those chosen, else those the profile shows; never one that it only quotes."""
-    runnable = [column for column in table.columns if profile.column(table.name, column) is not None]
+    runnable = [column for column in table.columns if _has_cells(table, column, profile)]
     for column in choice.columns:
         if column in table.columns and column not in runnable:
             raise UserError(f"--columns: the profile {profile.name} has no data for {column!r} of {table.name}.")
@@ -184,6 +174,11 @@ def _columns_of(table: Table, profile: Profile, choice: Choice) -> list[str]:
     found = [column for column in runnable if not wanted or column in wanted]
     # A table that was asked for by name, and has none of the columns that the profile shows, is run as a whole.
     return found or (runnable if choice.tables and not choice.columns else [])
+
+
+def _has_cells(table: Table, column: str, profile: Profile) -> bool:
+    """Whether a column is trained in this profile, or would be if its data were there."""
+    return profile.column(table.name, column) is not None or bool(profile.lacking(table.name, column))
 
 
 def _changes(table: Table, row: Row, column: str, profile: Profile) -> dict[str, Any]:
@@ -224,9 +219,16 @@ def _in_paper(row: Row) -> PaperRow | None:
     return PaperRow(row.paper, NONE) if isinstance(row.paper, str) else row.paper
 
 
-def _differs(profile: Profile, choice: Choice) -> str:
+def _differs(table: Table, row: Row, column: str, profile: Profile, choice: Choice) -> str:
+    """Why a cell is not comparable with the paper's, from the widest reason to the narrowest."""
     changed = ", ".join(f"{each.path}={each.value}" for each in choice.overrides)
-    return "; ".join(filter(None, (profile.differs, f"changed by --set: {changed}" if changed else "")))
+    reasons = (
+        profile.differs,
+        table.differs.get(column),
+        row.differs,
+        f"changed by --set: {changed}" if changed else "",
+    )
+    return "; ".join(filter(None, reasons))
 
 
 def layout_of(study: Study, profile: Profile) -> StudyLayout:
@@ -247,7 +249,12 @@ def _table_layout(table: Table, profile: Profile) -> TableLayout:
         title=table.title or table.name,
         caption=table.caption or str(content.get("caption", "")),
         rows=tuple(
-            RowLayout(label=row.label, notes=row.notes, counted=paper_counted(table, row)) for row in table.rows
+            RowLayout(
+                label=row.label,
+                notes=(*row.notes, *_same_rows(table, row, profile)),
+                counted=paper_counted(table, row),
+            )
+            for row in table.rows
         ),
         columns=tuple(ColumnLayout(label=column, note=_note(table, column, profile)) for column in table.columns),
         reference=table.reference,
@@ -281,11 +288,25 @@ def _likes(value: Any) -> Iterator[Like]:
             yield from _likes(each)
 
 
+def _same_rows(table: Table, row: Row, profile: Profile) -> tuple[str, ...]:
+    """Which other rows are the same trainings in this profile."""
+    if row.quoted:
+        return ()
+
+    def trained(each: Row) -> list[dict[str, Any]]:
+        return [_changes(table, each, column, profile) for column in table.columns]
+
+    own = trained(row)
+    same = [each.label for each in table.rows if each is not row and not each.quoted and trained(each) == own]
+    return (f"the same training as {', '.join(same)}",) if same else ()
+
+
 def _note(table: Table, column: str, profile: Profile) -> str:
     """What a column was trained on here, and which other columns are trained on the same."""
     changes = profile.column(table.name, column)
     if changes is None:
-        return f"quoted: {profile.why_quoted(table.name, column)}"
+        lacking = profile.lacking(table.name, column)
+        return f"blocked: {lacking}" if lacking else "quoted: not trained in this profile"
     same = [each for each in table.columns if each != column and profile.column(table.name, each) == changes]
     said = ", ".join(f"{path.removeprefix('data.')} = {to_json(value)}" for path, value in changes.items())
     return said + (f" (the same training as {', '.join(same)})" if same else "")

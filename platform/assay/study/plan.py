@@ -135,6 +135,10 @@ def make_plan(cells: Sequence[Cell], store: Store, places: Places, *, found: Ite
     observer = Observer()
     plan = Plan(nodes={}, keys=[], problems=[])
     for cell in cells:
+        if cell.lacks:
+            plan.problems.append(cell.lacks)
+            plan.keys.append(None)
+            continue
         try:
             resolved = resolver.resolve(cell.experiment)
         except UserError as error:  # data, lists or weights that are not here, or not what they should be

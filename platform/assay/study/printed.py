@@ -42,16 +42,18 @@ def print_plan(
     store: Store,
     *,
     where: Where,
-    quoted: Mapping[str, Sequence[str]],
+    quoted: Sequence[str],
     probed: Mapping[str, float],
     real: str | None,
     say: Callable[[str], None],
 ) -> None:
     """What would be trained, what is there already, and what it takes.
 
-    quoted: by reason, what the profile does not train
+    quoted: tables, with their columns where it is not all, that the profile does not train
     """
     say(f"profile {profile.name}: {profile.note}")
+    if profile.differs:
+        say(f"  differs from the paper: {profile.differs}")
     if profile.differs and real is not None:
         say(f"  for the paper's own data and schedule: --profile {real}")
     shared = sum(node.cells > 1 for node in plan.nodes.values())
@@ -69,10 +71,11 @@ def print_plan(
     for node, count in Counter(each.resolved.seen_by for each in plan.nodes.values()).items():
         if node:
             say(f"  {_count(count, 'experiment')} resolved on node {node}: this machine does not see what they name")
+    lacking = {cell.lacks for cell in cells}
     for why, count in plan.unresolved.items():
-        say(f"  {_count(count, 'cell')} unresolved here: {why}")
-    for why, columns in quoted.items():
-        say(f"  only quoted: {'; '.join(columns)}: {why}")
+        say(f"  {_count(count, 'cell')} {'blocked' if why in lacking else 'unresolved here'}: {why}")
+    if quoted:
+        say(f"  only quoted: {'; '.join(quoted)}: not trained in this profile")
     todo = plan.to_run
     _print_nodes(todo, say)
     _print_other_workers(todo, store, where, say)

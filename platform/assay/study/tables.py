@@ -60,6 +60,7 @@ class Row:
     paper: str | PaperRow | None = None  # the paper's label, where its numbers are looked up; no number where none
     by_column: Mapping[str, Changes] = dataclasses.field(default_factory=dict)  # more changes, by column
     notes: tuple[str, ...] = ()
+    differs: str = ""  # from the paper's row of that label: then its cells are not comparable with the paper's
     quoted: bool = False  # only the paper's numbers are shown; nothing here trains it
 
 
@@ -74,6 +75,7 @@ class Table:
     title: str = ""
     caption: str = ""
     changes: Changes = dataclasses.field(default_factory=dict)  # of all rows
+    differs: Mapping[str, str] = dataclasses.field(default_factory=dict)  # by column, as a row's
     across: tuple[str, ...] = ()  # rows whose mIoU is drawn over the columns, where these are shares of labels
     counts: Part | None = None  # Params and FLOPs stand beside each row, counted of this part of its network
 
@@ -89,6 +91,7 @@ class Table:
         _check_once(self.columns, f"the table {self.name} has two columns")
         if self.reference is not None:
             _check_known([self.reference], labels, f"the reference of {self.name}: there is no row")
+        _check_known(self.differs, self.columns, f"{self.name}, differs: there is no column")
         _check_known(self.across, labels, f"{self.name}, across: there is no row")
         for row in self.rows:
             _check_known(row.by_column, self.columns, f"{self.name}, row {row.label!r}: there is no column")
@@ -98,7 +101,7 @@ class Table:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Profile:
-    """What the tables are trained on. A column that `columns` does not name is quoted, and never run."""
+    """What the tables are trained on. A column that neither `columns` nor `lacks` names is quoted, and never run."""
 
     name: str
     note: str  # in a sentence, for the head of the report
@@ -106,7 +109,7 @@ class Profile:
     columns: Mapping[str, Changes]  # by "table/column" or by column: where the column's data are
     changes: Changes = dataclasses.field(default_factory=dict)  # of everything in this profile
     rows: Mapping[str, Changes] = dataclasses.field(default_factory=dict)  # more changes, by "table/row" or by row
-    lacks: Mapping[str, str] = dataclasses.field(default_factory=dict)  # why a column is only quoted, as `columns`
+    lacks: Mapping[str, str] = dataclasses.field(default_factory=dict)  # what a column's cells wait for, as `columns`
     seeds: tuple[int, ...] = (0, 1, 2)
     tables: tuple[str, ...] = ()  # run when none are chosen; all if empty
     shown: tuple[str, ...] = ()  # columns that are run when none are chosen; all if empty
@@ -115,16 +118,18 @@ class Profile:
     side_by_side: bool = False  # trainings so long that a laptop is done sooner with one on each of its cores
 
     def column(self, table: str, column: str) -> Changes | None:
-        """The changes that a column of a table means here, or None where it is only quoted."""
+        """The changes that a column of a table means here, or None where nothing here trains it."""
         return self.columns.get(f"{table}/{column}", self.columns.get(column))
 
     def row(self, table: str, row: str) -> Changes:
         """What a row changes in this profile beside what it changes in all: the network that its label names."""
         return self.rows.get(f"{table}/{row}", self.rows.get(row, NONE))
 
-    def why_quoted(self, table: str, column: str) -> str:
-        """Why a column is not trained here."""
-        return self.lacks.get(f"{table}/{column}", self.lacks.get(column, "not trained in this profile"))
+    def lacking(self, table: str, column: str) -> str:
+        """What blocks the cells of a column, which would be trained if it were there; empty where nothing does."""
+        if self.column(table, column) is not None:
+            return ""
+        return self.lacks.get(f"{table}/{column}", self.lacks.get(column, ""))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -113,19 +113,26 @@ def _stacked(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.
 
 def predict(predictor: Predictor, images: torch.Tensor, spec: Evaluation) -> torch.Tensor:
     """The class of each pixel (B x H x W)."""
+    fitted = 1.0 if spec.fit is None else spec.fit / max(images.shape[-2:])
     if spec.mode == "whole" and tuple(spec.scales) == (1.0,) and not spec.flip:
-        return predictor(images).argmax(dim=1)
+        return _as_large(predictor(_resized(images, fitted)), images).argmax(dim=1)
     probabilities = images.new_zeros(())
     for scale in spec.scales:
-        scaled = _resized(images, scale)
+        scaled = _resized(images, scale * fitted)
         for flipped in (False, True) if spec.flip else (False,):
             view = scaled.flip(-1) if flipped else scaled
             found = _sliding(predictor, view, spec) if spec.mode == "sliding" else predictor(view).softmax(dim=1)
             found = found.flip(-1) if flipped else found
-            probabilities = probabilities + functional.interpolate(
-                found, size=images.shape[-2:], mode="bilinear", align_corners=False
-            )
+            probabilities = probabilities + _as_large(found, images)
     return probabilities.argmax(dim=1)
+
+
+def _as_large(found: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """Logits or probabilities at the images' size."""
+    size = images.shape[-2:]
+    if found.shape[-2:] == size:
+        return found
+    return functional.interpolate(found, size=size, mode="bilinear", align_corners=False)
 
 
 def _resized(images: torch.Tensor, scale: float) -> torch.Tensor:
