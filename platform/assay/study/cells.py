@@ -138,6 +138,7 @@ def _seeds(
     stays = _what_stays(_changes(table, row, column, profile), {each.path: each.value for each in choice.overrides})
     changes = _on_top(stays, more)
     origin = f"{table.name}, row {row.label!r}"
+    printed, differs = paper_number(table, row, column), _differs(profile, choice)
     made: Experiment | None = None
     for seed in choice.seeds or profile.seeds:
         if made is None or any(_likes(tuple(changes.values()))):
@@ -151,8 +152,8 @@ def _seeds(
             seed=seed,
             changes=changes | {each.path: each.value for each in choice.overrides},
             experiment=made.replace(seed=seed),
-            paper=paper_number(table, row, column),
-            differs=_differs(profile, choice),
+            paper=printed,
+            differs=differs,
         )
 
 
