@@ -99,10 +99,15 @@ def test_a_study_that_follows_the_paper_in_part_says_so() -> None:
     assert "Not all of it is the paper’s setting" in made(study)
 
 
-def test_a_cell_shows_ours_the_papers_the_difference_the_verdict_and_its_seeds(page: str) -> None:
+def test_a_cell_shows_ours_the_papers_the_verdict_its_seeds_and_their_spread(page: str) -> None:
     rows = re.findall(r'<tr><th scope="row"><span>CPS.*?</tr>', page)
     cell = " ".join(Page(rows[0].split("</td>")[1] + "</td>").texts)
-    assert cell == "ours 62.48 ± 2.29 best 62.88 paper 67.42 Δ −4.94 failed 2 of 3 seeds, 1 failed"
+    assert cell == "ours 62.48 ± 2.29 best 62.88 paper 67.42 failed 2 of 3 seeds, 1 failed · SD 0.25"
+
+
+def test_a_cell_shows_its_difference_from_the_paper_where_the_two_can_be_compared() -> None:
+    assert " Δ −4.94 " in Page(made(draw_study(comparable=True))).text()
+    assert "Δ" not in Page(made(draw_study())).text()
 
 
 def test_the_paired_differences_and_what_can_be_seen_stand_below(parsed: Page) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -76,6 +78,24 @@ def test_colour_is_only_for_terminals_that_have_it(table: FilledTable) -> None:
     assert "\x1b[" in terminal(table, width=100, color=True)
 
 
+@pytest.mark.parametrize("write", [functools.partial(terminal, width=200), markdown, latex])
+def test_the_differences_paired_by_seed_stand_below_the_table_before_its_notes(
+    table: FilledTable, write: Callable[[FilledTable], str]
+) -> None:
+    said = re.sub(r"[\\${}]|--", "", write(table)).replace("\n", " ")
+    pair = "Mean Teacher [31] at 1/16 (92): +4.24 [+4.09, +4.39], 3 seeds, p 0.250 (least possible 0.250), Holm 0.750"
+    places = [said.index(each) for each in ("Differences from Supervised, paired by seed", pair, "to be seen", "Ours:")]
+    assert places == sorted(places)
+
+
+def test_no_difference_from_the_paper_is_printed_where_the_two_cannot_be_compared(study: Study) -> None:
+    methods = fill(study.frame, study.layout.tables[0])
+    assert pipes(markdown(methods))[2][1:5] == ["45.77", "52.60 ± 1.14, SD 0.46", "–", "not comparable"]
+    assert "Δ" not in "".join(line for line in terminal(methods, width=60).splitlines() if "paper " in line)
+    raw = pd.read_csv(io.StringIO(csv(methods))).set_index(["row", "column"])
+    assert raw.loc[("Supervised", "1/16 (92)"), "delta"] == pytest.approx(52.6 - 45.77)
+
+
 def test_brackets_in_labels_are_not_taken_for_styles() -> None:
     assert "CPS [5] [bold]" in terminal(labelled("CPS [5] [bold]"), width=100)
 
@@ -84,7 +104,7 @@ def test_markdown_has_a_column_for_each_part_of_each_cell(table: FilledTable) ->
     head, rule, *rows = pipes(markdown(table))
     assert head[1:5] == ["1/16 (92) paper", "1/16 (92) ours", "1/16 (92) Δ", "1/16 (92) verdict"]
     assert {len(row) for row in (head, rule, *rows)} == {1 + 4 * 2}
-    assert rows[4][1:5] == ["60.10", "59.96 ± 0.87", "−0.14", "reproduced"]
+    assert rows[4][1:5] == ["60.10", "59.96 ± 0.87, SD 0.35", "−0.14", "reproduced"]
     assert rows[4][5:] == ["–", "–", "–", "blocked"]
 
 

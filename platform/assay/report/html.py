@@ -16,9 +16,11 @@ from assay.report.panels import Panel, strips
 from assay.report.shell import document, figure_groups
 from assay.report.words import (
     INTERVAL,
+    NONE,
     comparisons,
     count_heads,
     counts,
+    deviation,
     interval,
     notes,
     number,
@@ -149,12 +151,13 @@ def _cell(cell: Cell) -> Iterable[Markup]:
         spread = element("small", points(cell.last.low, cell.last.high).strip())
         yield _pair("ours", element("b", number(cell.last.mean)), spread, class_="pair ours")
         yield _pair("best", number(cell.best.mean), None, class_="pair quiet")
-    delta = None if cell.delta is None else element("small", f"Δ {said.delta}")
+    delta = None if said.delta == NONE else element("small", f"Δ {said.delta}")
     yield _pair("paper", said.paper, delta, class_="pair")
     chip = element("span", said.verdict.text, class_=f"chip {said.verdict.kind.replace(' ', '-')}")
     if said.verdict.kind == "empty":
         return
-    yield element("div", chip, element("span", progress(cell), class_="seeds") if cell.planned else None, class_="foot")
+    seeds = " · ".join(filter(None, (progress(cell), deviation(cell))))
+    yield element("div", chip, element("span", seeds, class_="seeds") if cell.planned else None, class_="foot")
 
 
 def _pair(name: str, value: str | Markup, beside: Markup | None, *, class_: str) -> Markup:

@@ -83,9 +83,15 @@ def ours(cell: Cell) -> str:
     return f"{number(cell.last.mean)}{points(cell.last.low, cell.last.high)}{share}"
 
 
+def deviation(cell: Cell) -> str:
+    """The standard deviation of a cell's seeds; empty where one seed, or none, shows no spread."""
+    return "" if cell.last.sd is None else f"SD {number(cell.last.sd)}"
+
+
 def words(cell: Cell) -> CellWords:
-    """A cell as it is printed."""
-    return CellWords(paper=number(cell.paper), ours=ours(cell), delta=signed(cell.delta), verdict=verdict(cell))
+    """A cell as it is printed: a difference from the paper's number only where the two can be compared."""
+    delta = cell.delta if cell.comparable else None
+    return CellWords(paper=number(cell.paper), ours=ours(cell), delta=signed(delta), verdict=verdict(cell))
 
 
 def count_heads(table: FilledTable) -> tuple[str, ...]:
@@ -129,9 +135,20 @@ def difference(comparison: Comparison) -> str:
         return f"{signed(pair.mean)}, one seed: not tested"
     found = " ".join(filter(None, (signed(pair.mean), interval(pair.low, pair.high))))
     return (
-        f"{found}, p = {probability(pair.p)} (smallest possible {probability(pair.smallest_p)}), "
-        f"Holm {probability(comparison.holm)}, {pair.n} seeds"
+        f"{found}, {pair.n} seeds, p {probability(pair.p)} (least possible {probability(pair.smallest_p)}), "
+        f"Holm {probability(comparison.holm)} (of {comparison.family}), t test {probability(pair.t_p)}"
     )
+
+
+def differences(table: FilledTable) -> list[str]:
+    """The differences paired by seed, a line each, below one that says what they are."""
+    found = [cell for cell in table.cells() if cell.comparison is not None]
+    head = (
+        f"Differences from {table.layout.reference}, paired by seed, with a {100 * LEVEL:.0f} % t interval. p is the"
+        " sign-flip test’s; Holm’s is corrected for as many comparisons of the column as stand behind it."
+    )
+    lines = [f"  {cell.row} at {cell.column}: {difference(cell.comparison)}" for cell in found if cell.comparison]
+    return [head, *lines] if lines else []
 
 
 def notes(table: FilledTable) -> list[str]:
