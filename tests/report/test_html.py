@@ -117,6 +117,16 @@ def test_the_paired_differences_and_what_can_be_seen_stand_below(parsed: Page) -
     assert "a gap has to be about" in said
 
 
+def test_a_table_of_which_nothing_was_planned_is_only_named() -> None:
+    study = draw_study()
+    frame = study.frame.assign(status=study.frame["status"].where(study.frame["table"] == "drawn.table1", "quoted"))
+    found = Page(made(Study(frame, study.layout)))
+    said = found.text()
+    assert said.endswith("drawn.table2 Students of different size. Not trained yet; --tables drawn.table2 runs it.")
+    assert "MobileNetV2" not in said and "Mean Teacher [31]" in said
+    assert "table-drawn-table2" not in [each.get("id") for _, each in found.elements]
+
+
 def test_failures_are_listed_with_their_errors(parsed: Page) -> None:
     said = parsed.text()
     assert "failed seed 2 · drawn.table1: CPS & <R50>_100%, 1/8 (183) NotFinite: the term 'cross' became NaN" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import io
 import math
@@ -83,9 +84,30 @@ def test_the_differences_paired_by_seed_stand_below_the_table_before_its_notes(
     table: FilledTable, write: Callable[[FilledTable], str]
 ) -> None:
     said = re.sub(r"[\\${}]|--", "", write(table)).replace("\n", " ")
-    pair = "Mean Teacher [31] at 1/16 (92): +4.24 [+4.09, +4.39], 3 seeds, p 0.250 (least possible 0.250), Holm 0.750"
+    pair = "Mean Teacher [31] at 1/16 (92): +4.24 [+4.09, +4.39], 3 seeds, p 0.250 (least 0.250), Holm 0.750"
     places = [said.index(each) for each in ("Differences from Supervised, paired by seed", pair, "to be seen", "Ours:")]
     assert places == sorted(places)
+
+
+def test_the_terminal_shows_no_column_of_which_nothing_was_planned_and_names_it(study: Study) -> None:
+    first, second = (column.label for column in study.layout.tables[0].columns)
+    frame = study.frame.assign(status=study.frame["status"].where(study.frame["column"] != second, "quoted"))
+    half = fill(frame, study.layout.tables[0])
+    printed = terminal(half, width=200)
+    assert "54.92" in terminal(fill(study.frame, study.layout.tables[0]), width=200) and "54.92" not in printed
+    assert [line for line in printed.splitlines() if second in line] == [
+        f"Not trained yet: {second}; --columns runs them."
+    ]
+    assert f"{first}: 62 of 992 drawn images labelled" in printed
+    assert "54.92" in markdown(half), "the other forms have the paper's table as a whole"
+
+
+def test_a_column_that_the_profile_only_quotes_is_not_said_to_run(study: Study) -> None:
+    layout = study.layout.tables[0]
+    quoted = dataclasses.replace(layout.columns[1], quoted=True, note="quoted: its list is not published")
+    frame = study.frame.assign(status=study.frame["status"].where(study.frame["column"] != quoted.label, "quoted"))
+    printed = terminal(fill(frame, dataclasses.replace(layout, columns=(layout.columns[0], quoted))), width=200)
+    assert "--columns" not in printed and f"{quoted.label}: {quoted.note}" in printed
 
 
 def test_no_difference_from_the_paper_is_printed_where_the_two_cannot_be_compared(study: Study) -> None:

@@ -49,13 +49,16 @@ _STYLES: dict[Kind, str] = {
 
 
 def terminal(table: FilledTable, *, width: int, color: bool = False) -> str:
-    """The table as printed text, in the widest of four forms that `width` signs can hold."""
+    """The table as printed text, in the widest of four forms that `width` signs can hold.
+
+    Columns of which nothing was ever to be trained are only named: the other forms have the paper's numbers.
+    """
     buffer = io.StringIO()
     console = Console(
         file=buffer, width=width, force_terminal=color, color_system="standard" if color else None, highlight=False
     )
     console.print(Text(_heading(table), style="bold"))
-    for each in _fitting(table, console):
+    for each in _fitting(table.planned_columns(), console):
         console.print(each)
     for line in _compared(table):
         console.print(Text(line))

@@ -135,7 +135,7 @@ def difference(comparison: Comparison) -> str:
         return f"{signed(pair.mean)}, one seed: not tested"
     found = " ".join(filter(None, (signed(pair.mean), interval(pair.low, pair.high))))
     return (
-        f"{found}, {pair.n} seeds, p {probability(pair.p)} (least possible {probability(pair.smallest_p)}), "
+        f"{found}, {pair.n} seeds, p {probability(pair.p)} (least {probability(pair.smallest_p)}), "
         f"Holm {probability(comparison.holm)} (of {comparison.family}), t test {probability(pair.t_p)}"
     )
 
@@ -155,11 +155,28 @@ def notes(table: FilledTable) -> list[str]:
     """What a reader of the numbers has to know, a sentence or two each."""
     found = [f"Ours: mIoU in percent of the last checkpoint, mean over the seeds that finished ± half its {INTERVAL}."]
     found += _how_counted(table)
-    found += _shared((column.label, column.note) for column in table.layout.columns if column.note)
+    planned = _planned(table)
+    shown = (column for column in table.layout.columns if column.quoted or column.label in planned)
+    found += _shared((column.label, column.note) for column in shown if column.note)
+    found += not_trained(table)
     found += _shared((row.label, note) for row in table.layout.rows for note in row.notes)
     found += table.layout.notes
     found += _differences(table)
     return found
+
+
+def _planned(table: FilledTable) -> set[str]:
+    """The columns of which anything was ever to be trained."""
+    return {cell.column for cell in table.cells() if cell.planned}
+
+
+def not_trained(table: FilledTable) -> list[str]:
+    """The columns that could be trained here, and were not yet."""
+    planned = _planned(table)
+    left = [column.label for column in table.layout.columns if not column.quoted and column.label not in planned]
+    if left and not planned:
+        return [f"Not trained yet; --tables {table.layout.name} runs it."]
+    return [f"Not trained yet: {', '.join(left)}; --columns runs them."] if left else []
 
 
 _OF = {"encoder": "the encoder alone", "network": "encoder and head"}

@@ -250,7 +250,14 @@ def _table_layout(table: Table, profile: Profile) -> TableLayout:
         rows=tuple(
             RowLayout(label=row.label, notes=row.notes, counted=paper_counted(table, row)) for row in table.rows
         ),
-        columns=tuple(ColumnLayout(label=column, note=_note(table, column, profile)) for column in table.columns),
+        columns=tuple(
+            ColumnLayout(
+                label=column,
+                note=_note(table, column, profile),
+                quoted=profile.column(table.name, column) is None,
+            )
+            for column in table.columns
+        ),
         reference=table.reference,
         notes=_inner_seeds(table, profile),
         across=table.across,
