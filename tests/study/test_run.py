@@ -130,7 +130,7 @@ def test_lists_that_are_not_here_are_planned_as_unresolved_and_refused_before_an
 ) -> None:
     missing = ["--set", "data.split.labeled=nowhere.txt", "--splits", str(tmp_path / "splits")]
     assert run(tmp_path / "out", *missing, "--plan") == 0
-    assert "8 cells unresolved here" in capsys.readouterr().out
+    assert "8 cells, none resolved here: the list" in capsys.readouterr().out
     assert run(tmp_path / "out", *missing) == 2
     assert "nowhere.txt" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
