@@ -16,7 +16,8 @@ def parser(study: Study) -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         description=f"{study.title}.\n\nprofiles (the first is the default):\n{profiles}\n\ntables:\n{tables}",
         epilog="Finished experiments are never trained again; Ctrl-C stops with a checkpoint, and the same command"
-        " goes on.\nResults: OUT/" + study.name + "/PROFILE/results.parquet and report.html.",
+        " goes on.\nResults: OUT/" + study.name + "/PROFILE/results.parquet and report.html."
+        "\nASSAY_RAY_LOGS=1 in the environment lets through what Ray says of itself.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,  # what is stripped from a job's command must be written as it is known
     )
