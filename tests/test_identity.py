@@ -7,7 +7,7 @@ import pytest
 
 from assay import identity
 from assay.experiment import Experiment
-from assay.identity import canonical, differences, key_of
+from assay.identity import canonical, differences, key_of, keys_by_seed
 from assay.overrides import apply, overrides_of
 from assay.places import Places
 from assay.presets import starting_point
@@ -87,6 +87,12 @@ def test_a_field_at_its_neutral_value_takes_no_part_in_the_key() -> None:
 def test_a_key_is_the_same_on_every_machine() -> None:
     """Written down once: a change here makes every stored result unreachable."""
     assert key_of({"a": [1, 2.5, None], "b": {"c": "π"}}) == "4652c20de933ee2d"
+
+
+@pytest.mark.parametrize("others", [{}, {"name": "cps"}, {"zeta": [1.0]}, {"name": "cps", "zeta": {"b": 1, "a": 2}}])
+def test_a_key_that_is_made_for_a_seed_is_the_key_of_the_whole(others: dict[str, object]) -> None:
+    for seed in (0, 7, 2**40):
+        assert keys_by_seed({**others, "seed": 3})(seed) == key_of({**others, "seed": seed})
 
 
 def test_differences_name_path_and_both_sides() -> None:

@@ -38,7 +38,20 @@ def _plain(data: Any) -> Any:
 
 def key_of(identity: Mapping[str, Any]) -> str:
     """The key: 64 bits are plenty for millions of experiments, and short enough to read out."""
-    return hashlib.sha256(canonical(identity).encode()).hexdigest()[:16]
+    return _hash(canonical(identity))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def keys_by_seed(identity: Mapping[str, Any]) -> Callable[[int], str]:
+    """`key_of` for identities that differ from this one in their seed alone, which is all that is written anew."""
+    before, after = (
+        canonical({name: content for name, content in identity.items() if keep(name)})[1:-1]
+        for keep in ("seed".__gt__, "seed".__lt__)
+    )
+    return lambda seed: _hash("{" + ",".join(filter(None, (before, f'"seed":{seed}', after))) + "}")
 
 
 def identity_of(

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from assay.data.splits import SplitResult, split
 from assay.errors import UserError
 from assay.experiment import Data, Experiment
-from assay.identity import identity_of, key_of
+from assay.identity import identity_of, key_of, keys_by_seed
 from assay.nets.spec import Encoder
 from assay.places import Places
 from assay.values import Value, walk
@@ -41,7 +41,11 @@ class Resolved:
     @functools.cached_property
     def key(self) -> str:
         """The experiment's folder in the store, and its name in every table."""
-        return key_of(self.identity)
+        return key_of(self.identity) if self.like is None else self.like._key_of_seed(self.experiment.seed)
+
+    @functools.cached_property
+    def _key_of_seed(self) -> Callable[[int], str]:
+        return keys_by_seed(self.identity)
 
     def document(self) -> dict[str, Any]:
         """What is stored as experiment.json."""

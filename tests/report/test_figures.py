@@ -86,6 +86,11 @@ def test_the_papers_numbers_are_marked_where_they_cannot_be_compared(drawn: list
     assert "paper, not comparable" in texts(named(drawn, "paper.1"))
 
 
+def test_points_of_the_paper_alone_are_not_drawn(study: Study) -> None:
+    frame = study.frame.assign(status="quoted")
+    assert figures(fill(frame, study.layout.tables[0]), EMPTY) == []
+
+
 def test_cost_is_drawn_only_where_networks_differ(study: Study, drawn: list[Figure]) -> None:
     assert not any(".cost." in figure.name for figure in drawn)
     found = named(draw(study, 1), ".cost.")

@@ -12,6 +12,7 @@ import pytest
 from helpers import QUIET, small
 from report.planned import cell
 
+from assay import NUMERICS
 from assay.experiment import Experiment
 from assay.nets.count import multiply_adds, parameters
 from assay.nets.encoders import build_encoder
@@ -79,7 +80,9 @@ def test_a_finished_cell_has_its_numbers_in_percent_and_where_they_come_from(
     assert (row["method"], row["seed"], row["steps"], row["labeled_batch"]) == ("supervised", 2, 4, 4)
     assert row["crop"] == "16x16" and row["data"] == "shapes" and row["world_size"] == 1 and row["device"] == "cpu"
     assert row["labeled"] == result["data"]["labeled"]["count"] and row["params"] > 0 and row["macs"] > 0
-    assert json.loads(row["versions"])["numpy"] == np.__version__
+    versions = json.loads(row["versions"])
+    assert versions["numpy"] == np.__version__ and versions["pandas"] == pd.__version__
+    assert versions["numerics"] == NUMERICS and "ray" in versions
     assert Experiment.from_json(json.loads(row["experiment"])) == small(recipe__steps=4, seed=2)
 
 

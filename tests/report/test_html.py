@@ -99,10 +99,15 @@ def test_a_study_that_follows_the_paper_in_part_says_so() -> None:
     assert "Not all of it is the paper’s setting" in made(study)
 
 
-def test_a_cell_shows_ours_the_papers_the_difference_the_verdict_and_its_seeds(page: str) -> None:
+def test_a_cell_shows_ours_the_papers_the_verdict_its_seeds_and_their_spread(page: str) -> None:
     rows = re.findall(r'<tr><th scope="row"><span>CPS.*?</tr>', page)
     cell = " ".join(Page(rows[0].split("</td>")[1] + "</td>").texts)
-    assert cell == "ours 62.48 ± 2.29 best 62.88 paper 67.42 Δ −4.94 failed 2 of 3 seeds, 1 failed"
+    assert cell == "ours 62.48 ± 2.29 best 62.88 paper 67.42 failed 2 of 3 seeds, 1 failed · SD 0.25"
+
+
+def test_a_cell_shows_its_difference_from_the_paper_where_the_two_can_be_compared() -> None:
+    assert " Δ −4.94 " in Page(made(draw_study(comparable=True))).text()
+    assert "Δ" not in Page(made(draw_study())).text()
 
 
 def test_the_paired_differences_and_what_can_be_seen_stand_below(parsed: Page) -> None:
@@ -110,6 +115,16 @@ def test_the_paired_differences_and_what_can_be_seen_stand_below(parsed: Page) -
     assert "Differences from Supervised, paired by seed" in said
     assert "+4.24 [+4.09, +4.39] 3 seeds · p 0.250 · Holm 0.750 least possible p 0.250 · t-test < 0.001" in said
     assert "a gap has to be about" in said
+
+
+def test_a_table_of_which_nothing_was_planned_is_only_named() -> None:
+    study = draw_study()
+    frame = study.frame.assign(status=study.frame["status"].where(study.frame["table"] == "drawn.table1", "quoted"))
+    found = Page(made(Study(frame, study.layout)))
+    said = found.text()
+    assert said.endswith("drawn.table2 Students of different size. Not trained yet; --tables drawn.table2 runs it.")
+    assert "MobileNetV2" not in said and "Mean Teacher [31]" in said
+    assert "table-drawn-table2" not in [each.get("id") for _, each in found.elements]
 
 
 def test_failures_are_listed_with_their_errors(parsed: Page) -> None:

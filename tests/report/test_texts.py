@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import io
 import math
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -76,6 +79,45 @@ def test_colour_is_only_for_terminals_that_have_it(table: FilledTable) -> None:
     assert "\x1b[" in terminal(table, width=100, color=True)
 
 
+@pytest.mark.parametrize("write", [functools.partial(terminal, width=200), markdown, latex])
+def test_the_differences_paired_by_seed_stand_below_the_table_before_its_notes(
+    table: FilledTable, write: Callable[[FilledTable], str]
+) -> None:
+    said = re.sub(r"[\\${}]|--", "", write(table)).replace("\n", " ")
+    pair = "Mean Teacher [31] at 1/16 (92): +4.24 [+4.09, +4.39], 3 seeds, p 0.250 (least 0.250), Holm 0.750"
+    places = [said.index(each) for each in ("Differences from Supervised, paired by seed", pair, "to be seen", "Ours:")]
+    assert places == sorted(places)
+
+
+def test_the_terminal_shows_no_column_of_which_nothing_was_planned_and_names_it(study: Study) -> None:
+    first, second = (column.label for column in study.layout.tables[0].columns)
+    frame = study.frame.assign(status=study.frame["status"].where(study.frame["column"] != second, "quoted"))
+    half = fill(frame, study.layout.tables[0])
+    printed = terminal(half, width=200)
+    assert "54.92" in terminal(fill(study.frame, study.layout.tables[0]), width=200) and "54.92" not in printed
+    assert [line for line in printed.splitlines() if second in line] == [
+        f"Not trained yet: {second}; --columns runs them."
+    ]
+    assert f"{first}: 62 of 992 drawn images labelled" in printed
+    assert "54.92" in markdown(half), "the other forms have the paper's table as a whole"
+
+
+def test_a_column_that_the_profile_only_quotes_is_not_said_to_run(study: Study) -> None:
+    layout = study.layout.tables[0]
+    quoted = dataclasses.replace(layout.columns[1], quoted=True, note="quoted: its list is not published")
+    frame = study.frame.assign(status=study.frame["status"].where(study.frame["column"] != quoted.label, "quoted"))
+    printed = terminal(fill(frame, dataclasses.replace(layout, columns=(layout.columns[0], quoted))), width=200)
+    assert "--columns" not in printed and f"{quoted.label}: {quoted.note}" in printed
+
+
+def test_no_difference_from_the_paper_is_printed_where_the_two_cannot_be_compared(study: Study) -> None:
+    methods = fill(study.frame, study.layout.tables[0])
+    assert pipes(markdown(methods))[2][1:5] == ["45.77", "52.60 ± 1.14, SD 0.46", "–", "not comparable"]
+    assert "Δ" not in "".join(line for line in terminal(methods, width=60).splitlines() if "paper " in line)
+    raw = pd.read_csv(io.StringIO(csv(methods))).set_index(["row", "column"])
+    assert raw.loc[("Supervised", "1/16 (92)"), "delta"] == pytest.approx(52.6 - 45.77)
+
+
 def test_brackets_in_labels_are_not_taken_for_styles() -> None:
     assert "CPS [5] [bold]" in terminal(labelled("CPS [5] [bold]"), width=100)
 
@@ -84,7 +126,7 @@ def test_markdown_has_a_column_for_each_part_of_each_cell(table: FilledTable) ->
     head, rule, *rows = pipes(markdown(table))
     assert head[1:5] == ["1/16 (92) paper", "1/16 (92) ours", "1/16 (92) Δ", "1/16 (92) verdict"]
     assert {len(row) for row in (head, rule, *rows)} == {1 + 4 * 2}
-    assert rows[4][1:5] == ["60.10", "59.96 ± 0.87", "−0.14", "reproduced"]
+    assert rows[4][1:5] == ["60.10", "59.96 ± 0.87, SD 0.35", "−0.14", "reproduced"]
     assert rows[4][5:] == ["–", "–", "–", "blocked"]
 
 

@@ -98,7 +98,7 @@ def test_progress_names_what_became_of_every_seed(table: FilledTable) -> None:
 
 def test_a_difference_comes_with_the_smallest_p_there_can_be() -> None:
     said = difference(compared(51.0, 52.0, 53.0).rows[1][0].comparison)
-    assert said == "+2.00 [−0.48, +4.48], p = 0.250 (smallest possible 0.250), Holm 0.250, 3 seeds"
+    assert said == ("+2.00 [−0.48, +4.48], 3 seeds, p 0.250 (least 0.250), Holm 0.250 (of 1), t test 0.074")
 
 
 def test_one_seed_is_said_to_be_no_test() -> None:

@@ -64,6 +64,12 @@ def test_what_trains_or_plans_has_no_meaning_beside_a_report(flags: str, capsys:
     assert "--report-only trains nothing" in refused(capsys, "--report-only", *flags.split())
 
 
+@pytest.mark.parametrize("flags", ["--rows CPS", "--columns 1/16(92)", "--seeds 1", "--set recipe.steps=5"])
+def test_a_report_is_of_all_that_was_planned(flags: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, "--report-only", *flags.split())
+    assert f"all that was ever planned, so {flags.split()[0]} has no meaning" in said
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [

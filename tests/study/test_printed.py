@@ -99,8 +99,29 @@ def test_what_a_failed_teacher_blocks_is_counted_as_blocked_and_not_as_to_train(
     records.add_failure(store, teacher, {"error": "NotFinite: so"}, final=True)
     said = printed(of, store)
     assert "1 failed, 2 to train, 2 blocked" in said
+    blocked = [line.split("  ")[2:] for line in said.splitlines() if "blocked: needs" in line]
+    needs = f"blocked: needs {teacher} (supervised shapes {plan.nodes[teacher].resolved.experiment.data.split.labeled}"
+    assert blocked == [[f"KD | 1/16(92) | seed {seed}", f"{needs} seed 7)"] for seed in (0, 1)]
     again = make_plan(cells(of), store, Places())
     assert {node.resolved.experiment.method.name for node in again.to_run} == {"supervised"}
+
+
+def test_only_some_of_what_is_blocked_is_listed(store: LocalStore) -> None:
+    of = study(Row("KD", KD), seeds=(*range(20),))
+    plan = make_plan(cells(of), store, Places())
+    records.add_failure(store, next(iter(plan.nodes)), {"error": "NotFinite: so"}, final=True)
+    said = printed(of, store)
+    assert said.count("blocked: needs") == 12 and "and 8 more blocked" in said
+
+
+def test_cells_of_which_none_could_be_resolved_are_said_to_be_none(store: LocalStore) -> None:
+    nowhere = {"method": "supervised", "data.split.labeled": "nowhere.txt"}
+    said = printed(study(Row("Supervised", nowhere), seeds=(0, 1)), store).splitlines()
+    (line,) = (each for each in said if "resolved" in each)
+    assert line.startswith("2 cells, none resolved here: ") and "nowhere.txt" in line
+    assert not any("0 experiments" in each for each in said)
+    several = printed(study(Row("a", nowhere), Row("b", {**nowhere, "data.split.labeled": "gone.txt"})), store)
+    assert "2 cells, none resolved here:\n  1 cell unresolved here: " in several
 
 
 def test_a_plan_of_which_all_is_blocked_has_nothing_to_run(store: LocalStore) -> None:

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from forks import started
 from tiny_study import STUDY
@@ -20,11 +18,16 @@ from tiny_study import STUDY
 import assay
 from assay.commands import run as command_line
 from assay.errors import UserError
+from assay.places import Places
 from assay.report.frame import COLUMNS
 from assay.run import main
 from assay.run.flags import parser
+from assay.run.session import Session
 from assay.store import records
 from assay.store.local import LocalStore
+from assay.study.cells import Choice, cells_of
+from assay.study.plan import make_plan
+from studies.baseline_benchmark import STUDY as BASELINES
 
 SCRIPT = Path(__file__).parent.parent / "tiny_study.py"
 FLAGS = {
@@ -90,6 +93,23 @@ def test_what_was_planned_before_stays_in_the_results_whatever_is_chosen_now(out
     assert len(frame_in(out).query("status == 'done'")) == 8
 
 
+def test_a_report_prints_the_tables_that_were_planned_or_those_that_are_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = cells_of(BASELINES, BASELINES.profiles[0], Choice(rows=("CPS",), seeds=(0,)))
+    session = Session.of(BASELINES, parser(BASELINES).parse_args(["--out", str(tmp_path)]))
+    session.write_plan(cells, make_plan(cells, session.store, Places()))
+    asked = {
+        "": ["mkd.table1"],
+        "--tables mkd.table2": ["mkd.table2"],
+        "--tables mkd.table1 mkd.table2": ["mkd.table1", "mkd.table2"],
+    }
+    for flags, tables in asked.items():
+        assert main(BASELINES, ["--report-only", *flags.split(), "--out", str(tmp_path)]) == 0
+        printed = capsys.readouterr().out.splitlines()
+        assert [line.split()[0] for line in printed if line.startswith("mkd.")] == tables
+
+
 def test_a_folder_that_cannot_be_written_is_the_users_matter(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -110,7 +130,7 @@ def test_lists_that_are_not_here_are_planned_as_unresolved_and_refused_before_an
 ) -> None:
     missing = ["--set", "data.split.labeled=nowhere.txt", "--splits", str(tmp_path / "splits")]
     assert run(tmp_path / "out", *missing, "--plan") == 0
-    assert "8 cells unresolved here" in capsys.readouterr().out
+    assert "8 cells, none resolved here: the list" in capsys.readouterr().out
     assert run(tmp_path / "out", *missing) == 2
     assert "nowhere.txt" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
@@ -148,24 +168,6 @@ def test_load_gives_the_papers_table(out: Path) -> None:
     assert len(assay.load(out).history()) > 0
     with pytest.raises(UserError, match=r"mkd\.table1"):
         assay.load(out).pivot("mkd.table7")
-
-
-def test_a_million_rows_of_history_load_and_pivot_in_seconds(tmp_path: Path) -> None:
-    folder = tmp_path / "s" / "quick" / "history.parquet"
-    folder.mkdir(parents=True)
-    names = np.array(["loss", "lr", "val/student/miou", "term/cross"])
-    for number in range(100):
-        steps = np.repeat(np.arange(2500), 4)
-        columns = {"key": [f"{number:016d}"] * 10_000, "step": steps, "name": np.tile(names, 2500)}
-        pq.write_table(
-            pa.table({**columns, "value": np.random.default_rng(number).random(10_000)}), folder / f"{number}.parquet"
-        )
-    began = time.perf_counter()
-    history = pd.read_parquet(folder)
-    table = history.pivot_table(index=["key", "step"], columns="name", values="value")
-    took = time.perf_counter() - began
-    assert len(history) == 1_000_000 and table.shape == (250_000, 4)
-    assert took < 6, f"{took:.1f} s"
 
 
 def test_a_failed_teacher_blocks_its_students_and_the_rest_goes_on(

@@ -106,6 +106,21 @@ class FilledTable:
         """The cells of a column, from the top down."""
         return tuple(row[index] for row in self.rows)
 
+    @property
+    def is_planned(self) -> bool:
+        """Whether anything of it was ever to be trained here."""
+        return any(cell.planned for cell in self.cells())
+
+    def planned_columns(self) -> FilledTable:
+        """The table without the columns of which nothing was ever to be trained; as it is where that is all of them."""
+        kept = [n for n in range(len(self.layout.columns)) if any(cell.planned for cell in self.column(n))]
+        if not kept:
+            return self
+        return FilledTable(
+            layout=dataclasses.replace(self.layout, columns=tuple(self.layout.columns[n] for n in kept)),
+            rows=tuple(tuple(row[n] for n in kept) for row in self.rows),
+        )
+
 
 def fill(frame: pd.DataFrame, layout: TableLayout) -> FilledTable:
     """A table's cells, from the results of its study."""

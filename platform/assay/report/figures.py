@@ -65,7 +65,7 @@ def _slug(label: str) -> str:
 @functools.lru_cache(maxsize=512)
 def _against_paper(title: str, label: str, cells: tuple[Cell, ...]) -> tuple[str, str] | None:
     """A row per row of the table: our mean with its interval, and the paper's number."""
-    if all(not cell.done and cell.paper is None for cell in cells):
+    if not any(cell.done for cell in cells):
         return None
     said = [f"{cell.row}: ours {ours(cell)}, paper {number(cell.paper)}" for cell in cells]
     names = ["\n".join(textwrap.wrap(_row_name(cell), 24)) for cell in cells]

@@ -24,7 +24,7 @@ STATUS = {
     "failed": "failed",
     "done": "done",
 }
-_VERSIONS = ("assay", "python", "torch", "torchvision", "timm", "numpy", "pillow")
+_VERSIONS = ("assay", "python", "torch", "torchvision", "timm", "numpy", "pillow", "ray", "pandas", "numerics")
 
 
 def results_frame(
@@ -125,7 +125,7 @@ def _of_result(result: Mapping[str, Any]) -> dict[str, Any]:
         "finished": result.get("finished"),
         "git_commit": session.get("git_commit"),
         "git_clean": session.get("git_clean"),
-        "versions": json.dumps({name: session.get(name) for name in _VERSIONS}),
+        "versions": json.dumps({name: session[name] for name in _VERSIONS if name in session}),
     }
 
 

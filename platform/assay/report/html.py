@@ -16,10 +16,13 @@ from assay.report.panels import Panel, strips
 from assay.report.shell import document, figure_groups
 from assay.report.words import (
     INTERVAL,
+    NONE,
     comparisons,
     count_heads,
     counts,
+    deviation,
     interval,
+    not_trained,
     notes,
     number,
     points,
@@ -43,10 +46,12 @@ class Section:
 
 def page(layout: StudyLayout, sections: Sequence[Section], facts: Facts) -> str:
     """The whole page."""
+    shown = [each for each in sections if each.table.is_planned]
+    others = [each.table for each in sections if not each.table.is_planned]
     return document(
         f"{layout.title} ({layout.profile})",
-        element("header", *_opening(layout, facts)),
-        element("main", *(_section(each) for each in sections), *_appendix(facts)),
+        element("header", *_opening(layout, facts, [each.table for each in shown])),
+        element("main", *(_section(each) for each in shown), *_appendix(facts), _others(others)),
     )
 
 
@@ -54,10 +59,21 @@ def _appendix(facts: Facts) -> Iterable[Markup | None]:
     return (size_and_speed(facts), failures(facts), how(facts))
 
 
+def _others(tables: Sequence[FilledTable]) -> Markup | None:
+    """The tables of which nothing was ever to be trained, by name: the paper's numbers alone are no result."""
+    if not tables:
+        return None
+    said = (
+        element("li", element("b", table.layout.name), f" {table.layout.title}. {' '.join(not_trained(table))}")
+        for table in tables
+    )
+    return element("section", element("h2", "The paper’s other tables"), element("ul", *said, class_="notes"))
+
+
 # --- opening -------------------------------------------------------------------------------------------------
 
 
-def _opening(layout: StudyLayout, facts: Facts) -> Iterable[Markup]:
+def _opening(layout: StudyLayout, facts: Facts, shown: Sequence[FilledTable]) -> Iterable[Markup]:
     yield element("p", f"{layout.name} · profile {layout.profile}", class_="eyebrow")
     yield element("h1", layout.title)
     warning = {"all": "", "some": "Not all of it is the paper’s setting. ", "none": "Not the paper’s setting. "}
@@ -65,7 +81,8 @@ def _opening(layout: StudyLayout, facts: Facts) -> Iterable[Markup]:
     if said or layout.profile_note:
         yield element("p", element("strong", said), layout.profile_note, class_="note warning" if said else "note")
     yield _states(facts)
-    links = (element("li", element("a", table.title, href=f"#{_anchor(table.name)}")) for table in layout.tables)
+    tables = (table.layout for table in shown)
+    links = (element("li", element("a", table.title, href=f"#{_anchor(table.name)}")) for table in tables)
     yield element("nav", element("ul", *links), aria_label="Tables")
 
 
@@ -149,12 +166,13 @@ def _cell(cell: Cell) -> Iterable[Markup]:
         spread = element("small", points(cell.last.low, cell.last.high).strip())
         yield _pair("ours", element("b", number(cell.last.mean)), spread, class_="pair ours")
         yield _pair("best", number(cell.best.mean), None, class_="pair quiet")
-    delta = None if cell.delta is None else element("small", f"Δ {said.delta}")
+    delta = None if said.delta == NONE else element("small", f"Δ {said.delta}")
     yield _pair("paper", said.paper, delta, class_="pair")
     chip = element("span", said.verdict.text, class_=f"chip {said.verdict.kind.replace(' ', '-')}")
     if said.verdict.kind == "empty":
         return
-    yield element("div", chip, element("span", progress(cell), class_="seeds") if cell.planned else None, class_="foot")
+    seeds = " · ".join(filter(None, (progress(cell), deviation(cell))))
+    yield element("div", chip, element("span", seeds, class_="seeds") if cell.planned else None, class_="foot")
 
 
 def _pair(name: str, value: str | Markup, beside: Markup | None, *, class_: str) -> Markup:
@@ -165,6 +183,7 @@ def _differences(table: FilledTable) -> Markup | None:
     """The differences paired by seed, and how small a gap can be seen."""
     if not comparisons(table):
         return None
+    table = table.planned_columns()
     lines = (
         element("tr", element("th", row.label, scope="row"), *(element("td", *_difference(cell)) for cell in cells))
         for row, cells in table.lines()

@@ -33,6 +33,7 @@ class ColumnLayout:
 
     label: str
     note: str = ""
+    quoted: bool = False  # this profile has no data for it, and only shows the paper's numbers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

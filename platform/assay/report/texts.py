@@ -20,11 +20,13 @@ from assay.report.table_csv import csv
 from assay.report.verdict import Kind
 from assay.report.words import (
     COUNT_PARTS,
+    NONE,
     PARTS,
     CellWords,
     count_heads,
     counts,
-    difference,
+    deviation,
+    differences,
     notes,
     smallest_gap,
     words,
@@ -47,15 +49,20 @@ _STYLES: dict[Kind, str] = {
 
 
 def terminal(table: FilledTable, *, width: int, color: bool = False) -> str:
-    """The table as printed text, in the widest of four forms that `width` signs can hold."""
+    """The table as printed text, in the widest of four forms that `width` signs can hold.
+
+    Columns of which nothing was ever to be trained are only named: the other forms have the paper's numbers.
+    """
     buffer = io.StringIO()
     console = Console(
         file=buffer, width=width, force_terminal=color, color_system="standard" if color else None, highlight=False
     )
     console.print(Text(_heading(table), style="bold"))
-    for each in _fitting(table, console):
+    for each in _fitting(table.planned_columns(), console):
         console.print(each)
-    for line in _remarks(table):
+    for line in _compared(table):
+        console.print(Text(line))
+    for line in notes(table):
         console.print(Text(line, style="dim"))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
@@ -65,8 +72,12 @@ def _heading(table: FilledTable) -> str:
 
 
 def _remarks(table: FilledTable) -> list[str]:
-    gap = smallest_gap(table)
-    return [*notes(table), *([gap] if gap else [])]
+    return [*_compared(table), *notes(table)]
+
+
+def _compared(table: FilledTable) -> list[str]:
+    """The differences between rows, and how small a gap can be seen."""
+    return [*differences(table), *filter(None, [smallest_gap(table)])]
 
 
 def _fitting(table: FilledTable, console: Console) -> list[Table]:
@@ -146,7 +157,8 @@ def _stacked(table: FilledTable, columns: Sequence[int]) -> Table:
 
 
 def _stack(said: CellWords) -> Text:
-    return Text("\n").join([Text(said.ours, style="bold"), Text(f"paper {said.paper}  Δ {said.delta}"), _verdict(said)])
+    delta = "" if said.delta == NONE else f"  Δ {said.delta}"
+    return Text("\n").join([Text(said.ours, style="bold"), Text(f"paper {said.paper}{delta}"), _verdict(said)])
 
 
 def _one_column(table: FilledTable, index: int) -> Table:
@@ -171,15 +183,17 @@ def markdown(table: FilledTable) -> str:
     lines += [_markdown(table.layout.caption), ""] if table.layout.caption else []
     rule = ["---", *["---:"] * len(sizes), *("---:", "---:", "---:", "---") * len(table.layout.columns)]
     lines += [_pipes(heads), _pipes(rule, raw=True)]
-    lines += [_pipes([row.label, *_flat(table, cells)]) for row, cells in table.lines()]
-    lines += ["", *(f"- {_markdown(each)}" for each in (*_remarks(table), *_differences(table)))]
+    lines += [_pipes([row.label, *_flat(table, cells, spread=True)]) for row, cells in table.lines()]
+    lines += ["", *(f"- {_markdown(each)}" for each in _remarks(table))]
     return "\n".join(lines) + "\n"
 
 
-def _flat(table: FilledTable, cells: tuple[Cell, ...]) -> Iterator[str]:
+def _flat(table: FilledTable, cells: tuple[Cell, ...], *, spread: bool = False) -> Iterator[str]:
+    """A row's fields; with the standard deviation over the seeds where `spread` is asked for."""
     yield from _count_parts(table, cells)
     for cell in cells:
-        yield from words(cell).parts()
+        paper, own, *others = words(cell).parts()
+        yield from (paper, ", ".join(filter(None, (own, deviation(cell) if spread else ""))), *others)
 
 
 def _pipes(parts: list[str], *, raw: bool = False) -> str:
@@ -188,14 +202,6 @@ def _pipes(parts: list[str], *, raw: bool = False) -> str:
 
 def _markdown(text: str) -> str:
     return re.sub(r"([\\`*_\[\]|~$#])", r"\\\1", " ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;")
-
-
-def _differences(table: FilledTable) -> list[str]:
-    return [
-        f"{cell.row} against {cell.comparison.reference} at {cell.column}: {difference(cell.comparison)}"
-        for cell in table.cells()
-        if cell.comparison is not None
-    ]
 
 
 def latex(table: FilledTable) -> str:

@@ -83,9 +83,15 @@ def ours(cell: Cell) -> str:
     return f"{number(cell.last.mean)}{points(cell.last.low, cell.last.high)}{share}"
 
 
+def deviation(cell: Cell) -> str:
+    """The standard deviation of a cell's seeds; empty where one seed, or none, shows no spread."""
+    return "" if cell.last.sd is None else f"SD {number(cell.last.sd)}"
+
+
 def words(cell: Cell) -> CellWords:
-    """A cell as it is printed."""
-    return CellWords(paper=number(cell.paper), ours=ours(cell), delta=signed(cell.delta), verdict=verdict(cell))
+    """A cell as it is printed: a difference from the paper's number only where the two can be compared."""
+    delta = cell.delta if cell.comparable else None
+    return CellWords(paper=number(cell.paper), ours=ours(cell), delta=signed(delta), verdict=verdict(cell))
 
 
 def count_heads(table: FilledTable) -> tuple[str, ...]:
@@ -129,20 +135,48 @@ def difference(comparison: Comparison) -> str:
         return f"{signed(pair.mean)}, one seed: not tested"
     found = " ".join(filter(None, (signed(pair.mean), interval(pair.low, pair.high))))
     return (
-        f"{found}, p = {probability(pair.p)} (smallest possible {probability(pair.smallest_p)}), "
-        f"Holm {probability(comparison.holm)}, {pair.n} seeds"
+        f"{found}, {pair.n} seeds, p {probability(pair.p)} (least {probability(pair.smallest_p)}), "
+        f"Holm {probability(comparison.holm)} (of {comparison.family}), t test {probability(pair.t_p)}"
     )
+
+
+def differences(table: FilledTable) -> list[str]:
+    """The differences paired by seed, a line each, below one that says what they are."""
+    found = [cell for cell in table.cells() if cell.comparison is not None]
+    head = (
+        f"Differences from {table.layout.reference}, paired by seed, with a {100 * LEVEL:.0f} % t interval. p is the"
+        " sign-flip test’s; Holm’s is corrected for as many comparisons of the column as stand behind it."
+    )
+    lines = [f"  {cell.row} at {cell.column}: {difference(cell.comparison)}" for cell in found if cell.comparison]
+    return [head, *lines] if lines else []
 
 
 def notes(table: FilledTable) -> list[str]:
     """What a reader of the numbers has to know, a sentence or two each."""
     found = [f"Ours: mIoU in percent of the last checkpoint, mean over the seeds that finished ± half its {INTERVAL}."]
     found += _how_counted(table)
-    found += _shared((column.label, column.note) for column in table.layout.columns if column.note)
+    planned = _planned(table)
+    shown = (column for column in table.layout.columns if column.quoted or column.label in planned)
+    found += _shared((column.label, column.note) for column in shown if column.note)
+    found += not_trained(table)
     found += _shared((row.label, note) for row in table.layout.rows for note in row.notes)
     found += table.layout.notes
     found += _differences(table)
     return found
+
+
+def _planned(table: FilledTable) -> set[str]:
+    """The columns of which anything was ever to be trained."""
+    return {cell.column for cell in table.cells() if cell.planned}
+
+
+def not_trained(table: FilledTable) -> list[str]:
+    """The columns that could be trained here, and were not yet."""
+    planned = _planned(table)
+    left = [column.label for column in table.layout.columns if not column.quoted and column.label not in planned]
+    if left and not planned:
+        return [f"Not trained yet; --tables {table.layout.name} runs it."]
+    return [f"Not trained yet: {', '.join(left)}; --columns runs them."] if left else []
 
 
 _OF = {"encoder": "the encoder alone", "network": "encoder and head"}

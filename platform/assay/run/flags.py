@@ -16,7 +16,8 @@ def parser(study: Study) -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         description=f"{study.title}.\n\nprofiles (the first is the default):\n{profiles}\n\ntables:\n{tables}",
         epilog="Finished experiments are never trained again; Ctrl-C stops with a checkpoint, and the same command"
-        " goes on.\nResults: OUT/" + study.name + "/PROFILE/results.parquet and report.html.",
+        " goes on.\nResults: OUT/" + study.name + "/PROFILE/results.parquet and report.html."
+        "\nASSAY_RAY_LOGS=1 in the environment lets through what Ray says of itself.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,  # what is stripped from a job's command must be written as it is known
     )
@@ -40,7 +41,9 @@ def parser(study: Study) -> argparse.ArgumentParser:
     instead.add_argument(
         "--probe", action="store_true", help="with --plan: measure a few steps of every kind of experiment"
     )
-    instead.add_argument("--report-only", action="store_true", help="rebuild tables and report from what is there")
+    instead.add_argument(
+        "--report-only", action="store_true", help="rebuild tables and report from what is there; --tables: print these"
+    )
     again = top.add_argument_group("again")
     again.add_argument("--retry-failed", action="store_true", help="train failed experiments again")
     again.add_argument(
@@ -103,6 +106,13 @@ def check_beside_report(asked: argparse.Namespace) -> None:
         if asked.report_only and getattr(asked, name):
             flag = f"--{name.replace('_', '-')}"
             raise UserError(f"--report-only trains nothing, so {flag} has no meaning beside it; leave one of them out.")
+    for name in ("rows", "columns", "seeds", "overrides"):
+        if asked.report_only and getattr(asked, name):
+            flag = "--set" if name == "overrides" else f"--{name}"
+            raise UserError(
+                f"--report-only shows all that was ever planned, so {flag} has no meaning beside it; leave it out, or"
+                " choose with --tables what is printed."
+            )
 
 
 def _check_gpus(number: float) -> None:

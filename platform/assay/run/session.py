@@ -195,10 +195,10 @@ class Session:
         from assay.report.texts import terminal
 
         width = shutil.get_terminal_size((120, 40)).columns
-        planned = set(frame.loc[frame["status"] != "quoted", "table"])
         for table in files.layout.tables:
-            if table.name in planned:
-                say(terminal(fill(frame, table), width=width, color=sys.stdout.isatty()))
+            filled = fill(frame, table)
+            if table.name in self.choice.tables if self.choice.tables else filled.is_planned:
+                say(terminal(filled, width=width, color=sys.stdout.isatty()))
         states = frame["status"].value_counts()
         say(
             ", ".join(f"{count} {name}" for name, count in states.items())

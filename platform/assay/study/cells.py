@@ -127,6 +127,8 @@ def _seeds(
     stays = _what_stays(_changes(table, row, column, profile), {each.path: each.value for each in choice.overrides})
     changes = _on_top(stays, more)
     origin = f"{table.name}, row {row.label!r}"
+    printed, lacks = paper_number(table, row, column), profile.lacking(table.name, column)
+    differs = _differs(table, row, column, profile, choice)
     made: Experiment | None = None
     for seed in choice.seeds or profile.seeds:
         if made is None or any(_likes(tuple(changes.values()))):
@@ -140,9 +142,9 @@ def _seeds(
             seed=seed,
             changes=changes | {each.path: each.value for each in choice.overrides},
             experiment=made.replace(seed=seed),
-            paper=paper_number(table, row, column),
-            differs=_differs(table, row, column, profile, choice),
-            lacks=profile.lacking(table.name, column),
+            paper=printed,
+            differs=differs,
+            lacks=lacks,
         )
 
 
@@ -256,7 +258,14 @@ def _table_layout(table: Table, profile: Profile) -> TableLayout:
             )
             for row in table.rows
         ),
-        columns=tuple(ColumnLayout(label=column, note=_note(table, column, profile)) for column in table.columns),
+        columns=tuple(
+            ColumnLayout(
+                label=column,
+                note=_note(table, column, profile),
+                quoted=profile.column(table.name, column) is None,
+            )
+            for column in table.columns
+        ),
         reference=table.reference,
         notes=_inner_seeds(table, profile),
         across=table.across,

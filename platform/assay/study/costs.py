@@ -28,12 +28,15 @@ def shape(experiment: Experiment) -> Shape:
     """What decides how long a step takes and how much is kept; seeds and weights do not."""
     recipe = experiment.recipe
     sizes = (recipe.augment.crop, recipe.labeled_batch, recipe.unlabeled_batch, recipe.precision)
-    return experiment.method.name, _text(experiment.net), canonical(sizes)
+    return experiment.method.name, _text(experiment.net), _sizes_text(sizes)
 
 
 @functools.lru_cache(maxsize=1024)
 def _text(value: Value) -> str:
     return canonical(to_json(value))
+
+
+_sizes_text = functools.lru_cache(maxsize=1024)(canonical)
 
 
 def costs_in(store: Store, wanted: Set[Shape]) -> dict[Shape, Cost]:

@@ -65,6 +65,8 @@ class Plan:
     @property
     def blocked(self) -> list[Node]:
         """What cannot be trained, since something that it needs failed."""
+        if not self.in_state("failed"):
+            return []
         return [self.nodes[key] for key in self.schedule().keys("blocked")]
 
     @property

@@ -56,24 +56,11 @@ def print_plan(
         say(f"  differs from the paper: {profile.differs}")
     if profile.differs and real is not None:
         say(f"  for the paper's own data and schedule: --profile {real}")
-    shared = sum(node.cells > 1 for node in plan.nodes.values())
-    inputs = sum(node.cells == 0 for node in plan.nodes.values())
-    are = "is" if len(cells) == 1 else "are"
-    say(
-        f"{_count(len(cells), 'cell')} {are} {_count(len(plan.nodes), 'experiment')} ({shared} shared by several cells,"
-        f" {inputs} only trained for others), in {store.describe()}"
-    )
-    trainings, naive = len(plan.nodes), plan.alone
-    if naive > trainings:
-        times = f"{naive / trainings:.1f} x"
-        say(f"  {_count(trainings, 'training')}; each cell with inputs of its own would take {naive} ({times})")
+    _print_cells(plan, cells, store, say)
     _print_states(plan, say)
     for node, count in Counter(each.resolved.seen_by for each in plan.nodes.values()).items():
         if node:
             say(f"  {_count(count, 'experiment')} resolved on node {node}: this machine does not see what they name")
-    lacking = {cell.lacks for cell in cells}
-    for why, count in plan.unresolved.items():
-        say(f"  {_count(count, 'cell')} {'blocked' if why in lacking else 'unresolved here'}: {why}")
     if quoted:
         say(f"  only quoted: {'; '.join(quoted)}: not trained in this profile")
     todo = plan.to_run
@@ -85,9 +72,34 @@ def print_plan(
         say(f"runs in {where.describe()}; {_cost(todo, store, where, probed)}")
 
 
+def _print_cells(plan: Plan, cells: Sequence[Cell], store: Store, say: Callable[[str], None]) -> None:
+    """How many experiments the cells are, and which of them could not be resolved here or lack their data anywhere."""
+    lacking = {cell.lacks for cell in cells}
+    if not plan.nodes and len(plan.unresolved) == 1:
+        (why,) = plan.unresolved
+        say(f"{_count(len(cells), 'cell')}, {'all blocked' if why in lacking else 'none resolved here'}: {why}")
+        return
+    shared = sum(node.cells > 1 for node in plan.nodes.values())
+    inputs = sum(node.cells == 0 for node in plan.nodes.values())
+    if plan.nodes:
+        say(
+            f"{_count(len(cells), 'cell')} {'is' if len(cells) == 1 else 'are'} {_count(len(plan.nodes), 'experiment')}"
+            f" ({shared} shared by several cells, {inputs} only trained for others), in {store.describe()}"
+        )
+    else:
+        say(f"{_count(len(cells), 'cell')}, none resolved here:")
+    trainings, naive = len(plan.nodes), plan.alone
+    if naive > trainings:
+        times = f"{naive / trainings:.1f} x"
+        say(f"  {_count(trainings, 'training')}; each cell with inputs of its own would take {naive} ({times})")
+    for why, count in plan.unresolved.items():
+        say(f"  {_count(count, 'cell')} {'blocked' if why in lacking else 'unresolved here'}: {why}")
+
+
 def _print_states(plan: Plan, say: Callable[[str], None]) -> None:
     """How many experiments are in which state; each is counted once."""
-    blocked, idle = {node.key for node in plan.blocked}, plan.not_needed
+    waiting = plan.blocked
+    blocked, idle = {node.key for node in waiting}, plan.not_needed
     names = ("done", "running", "interrupted", "failed", "absent")
     counts = {name: sum(node.key not in blocked | idle for node in plan.in_state(name)) for name in names}
     counts |= {"blocked": len(blocked), "not needed any more": len(idle)}
@@ -97,6 +109,18 @@ def _print_states(plan: Plan, say: Callable[[str], None]) -> None:
         say("  " + ", ".join(said))
     if blocked:
         say("  blocked are those that need what failed; --retry-failed trains that again")
+        _print_blocked(plan, waiting, say)
+
+
+def _print_blocked(plan: Plan, blocked: Sequence[Node], say: Callable[[str], None]) -> None:
+    """What is blocked by name, and what it needs that is not done."""
+    width = max(len(node.called) for node in blocked[:SHOWN])
+    for node in blocked[:SHOWN]:
+        needs = (plan.nodes[each.key] for each in node.resolved.inputs.values())
+        named = [f"{each.key} ({each.called})" for each in needs if each.state.name != "done"]
+        say(f"  {node.key}  {node.called:{width}}  blocked: needs {', '.join(dict.fromkeys(named))}")
+    if len(blocked) > SHOWN:
+        say(f"  and {len(blocked) - SHOWN} more blocked")
 
 
 def _print_nodes(todo: Sequence[Node], say: Callable[[str], None]) -> None:

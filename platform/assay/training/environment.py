@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from assay import __version__
+from assay import NUMERICS, __version__
 from assay.errors import UserError
 from assay.experiment import Runtime
 from assay.ranks import world_size
@@ -55,6 +55,9 @@ def describe(runtime: Runtime, device: torch.device) -> dict[str, Any]:
         "timm": importlib.metadata.version("timm"),
         "numpy": np.__version__,
         "pillow": importlib.metadata.version("pillow"),
+        "ray": importlib.metadata.version("ray"),
+        "pandas": importlib.metadata.version("pandas"),
+        "numerics": NUMERICS,
         "machine": platform.machine(),
         "processor": _processor(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
