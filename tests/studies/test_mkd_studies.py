@@ -352,7 +352,7 @@ def test_a_table_without_its_data_is_planned_and_ends_in_the_results_as_blocked(
 ) -> None:
     flags = ["--gangs", "0", "--out", str(tmp_path), "--tables", "mkd.table3"]
     assert main(mkd_benchmark.STUDY, [*flags, "--plan"]) == 0
-    assert "10 cells blocked: COCO is not among this project's data sets yet" in capsys.readouterr().out
+    assert "10 cells, all blocked: COCO is not among this project's data sets yet" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
     main(mkd_benchmark.STUDY, flags)
     frame = pd.read_parquet(tmp_path / "mkd_benchmark" / "quick" / "results.parquet")
