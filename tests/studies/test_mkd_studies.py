@@ -268,11 +268,17 @@ def test_profiles_say_what_they_change_in_the_method(study: Study) -> None:
         f"method.{name}": getattr(code, name) for name in ("weight_teachers", "weight_students", "resolution")
     } == mkd_ablation.IN_CODE
     for profile in ("quick", "camvid"):
-        ours: Any = next(cell for cell in cells(study, profile) if cell.experiment.method.name == "mkd")
+        of_mkd: list[Any] = [cell for cell in cells(study, profile) if cell.experiment.method.name == "mkd"]
+        ours = next(cell for cell in of_mkd if cell.experiment.method.teaching == "mutual")
         method = ours.experiment.method
+        sums = {
+            sum((each.weight_teachers, each.weight_students)[each.teaching == "none" :])
+            for each in (cell.experiment.method for cell in of_mkd)
+        }
+        assert len(sums) == 1, "the unlabelled images weigh the same in every row"
         if (method.weight_teachers, method.weight_students) != (code.weight_teachers, code.weight_students):
             assert f"α {method.weight_teachers} and β {method.weight_students}" in ours.differs
-            assert "(code: 1.5, 1.0)" in ours.differs
+            assert "code: 1.5, 1.0)" in ours.differs
         assert ("loss at the images' resolution" in ours.differs) == (method.resolution == "image")
 
 
