@@ -13,7 +13,7 @@ from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, T
 from assay.ranks import sum_over_ranks
 from assay.values import param
 from methods.ema import ema_update, teacher_of
-from methods.losses import agreement, confident, probability_distance, supervised_ce
+from methods.losses import agreement, confident, probability_distance, pseudo_label, supervised_ce
 
 
 class CutMixSeg(Method):
@@ -59,7 +59,7 @@ class CutMixSeg(Method):
         consistency, kept = self._consistency(nets["student"](mixed), target_logits, valid, sure)
         terms["consistency"] = Term(consistency, self.weight)
         truth = batch.boxes.mix(first.truth, second.truth)
-        right, judged = agreement(target_logits.argmax(dim=1), truth)
+        right, judged = agreement(pseudo_label(target_logits), truth)
         return Losses(terms=terms, shares={"kept": kept, "pseudo_accuracy": Share(right, judged)})
 
     def _teach(self, nets: nn.ModuleDict, images: torch.Tensor) -> torch.Tensor:

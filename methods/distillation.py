@@ -11,7 +11,7 @@ from assay.experiment import Experiment
 from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term, Views
 from assay.nets.network import Network
 from assay.values import param
-from methods.losses import agreement, supervised_ce
+from methods.losses import agreement, pseudo_label, supervised_ce
 
 
 class Distillation(Method):
@@ -50,7 +50,7 @@ class Distillation(Method):
             images, valid = torch.cat([images, unlabeled.weak]), torch.cat([valid, unlabeled.valid])
         taught = [self._teach(nets[f"teacher{index}"], images) for index in range(len(self.teachers))]
         if batch.unlabeled:
-            of_unlabeled = taught[0][len(labeled.weak) :].argmax(dim=1)
+            of_unlabeled = pseudo_label(taught[0][len(labeled.weak) :])
             right, judged = agreement(batch.unlabeled[0].without_padding(of_unlabeled), batch.unlabeled[0].truth)
             shares = {"teacher_accuracy": Share(right, judged)}
         distance = torch.stack([self.distance(logits, each, valid) for each in taught]).sum()

@@ -9,7 +9,7 @@ from assay.data.batch import Batch
 from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term, Views
 from assay.values import param
 from methods.ema import ema_update, teacher_of
-from methods.losses import agreement, probability_distance, supervised_ce
+from methods.losses import agreement, probability_distance, pseudo_label, supervised_ce
 
 
 class MeanTeacher(Method):
@@ -44,7 +44,7 @@ class MeanTeacher(Method):
         if not self.weight:
             return Losses(terms=terms)
         target, valid = self._teach(nets, unlabeled.weak), unlabeled.valid
-        right, judged = agreement(unlabeled.without_padding(target.argmax(dim=1)), unlabeled.truth)
+        right, judged = agreement(unlabeled.without_padding(pseudo_label(target)), unlabeled.truth)
         student = nets["student"](unlabeled.weak)
         if self.on_labeled:
             student = torch.cat([logits, student])

@@ -263,7 +263,7 @@ class MKD(Method):
         """Let the estimators see what was said in this step."""
         for name in (each for each in said if f"{each}_scatter" in nets):
             estimator, seen = cast(ClassCovariance, nets[f"{name}_scatter"]), said[name]
-            classes = scene.without_padding(raw[self._class_source(name)].argmax(dim=1))
+            classes = scene.without_padding(pseudo_label(raw[self._class_source(name)]))
             if seen.labeled is not None:
                 collect(estimator, seen.labeled.features, label, scene.grid)
             collect(estimator, seen.unlabeled.features, classes[-len(scene.images) :], scene.grid)
