@@ -138,7 +138,6 @@ QUICK = Profile(
     seeds=(0,),
     tables=(TABLE5A.name,),
     shown=ON_VOC,
-    runtime={"channels_last": True},
     side_by_side=True,
     differs="trained on drawn shapes",
 )

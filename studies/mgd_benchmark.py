@@ -135,7 +135,6 @@ QUICK = Profile(
     seeds=(0,),
     tables=(TABLE1.name,),
     shown=MANY_LABELS[:1],
-    runtime={"channels_last": True},
     side_by_side=True,
     differs="trained on drawn shapes",
 )

@@ -164,7 +164,6 @@ STUDY = Study(
             columns=ON_ANY_DATA,
             rows=weighed(ON_SMALL_IMAGES) | {"HN": {**ON_SMALL_IMAGES, **SMALL_SECOND_BRANCH}},
             seeds=(0,),
-            runtime={"channels_last": True},
             side_by_side=True,
             tables=(TABLE4.name,),
             shown=("1/16(662)", "1/16(92)"),
