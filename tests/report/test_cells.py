@@ -12,6 +12,7 @@ from report.drawn import frame_of, line
 
 from assay.report.cells import Cell, FilledTable, fill
 from assay.report.layout import ColumnLayout, Counted, RowLayout, TableLayout
+from assay.report.words import words
 
 NAN = float("nan")
 T_OF_TWO = 4.302652729749464  # the 97.5 % quantile of Student's t with two degrees of freedom, from a printed table
@@ -171,3 +172,28 @@ def test_columns_are_compared_each_with_its_own_reference() -> None:
     ]
     filled = fill(frame_of(lines), layout("r", "x", columns=("a", "b"), reference="r"))
     assert [cell.comparison.paired.mean for cell in filled.rows[1]] == [2.0, 1.0]
+
+
+def test_columns_of_the_same_trainings_become_one_with_all_the_papers_numbers() -> None:
+    papers = {"a": 68.2, "b": 60.0, "c": 71.1}
+    lines = [
+        line("t", row, column, 0, miou=50.0, paper_miou=paper, key=f"{row}{'b' if column == 'b' else ''}")
+        for row in ("r", "s")
+        for column, paper in papers.items()
+    ]
+    merged = fill(frame_of(lines), layout("r", "s", columns=tuple(papers), reference="s")).merged()
+    assert [column.label for column in merged.layout.columns] == ["a = c", "b"]
+    one, other = merged.rows[0]
+    assert (one.column, words(one).paper) == ("a = c", "68.20 / 71.10")
+    assert not one.comparable and "several of the paper's" in one.differs
+    assert other.comparable and words(other).paper == "60.00"
+    assert [cell.comparison is not None for cell in merged.rows[0]] == [True, True]
+    assert merged.merged() == merged
+
+
+def test_columns_that_differ_in_one_row_or_were_never_trained_stay_apart() -> None:
+    lines = [line("t", "r", column, 0, miou=50.0, key="same") for column in ("a", "b")]
+    lines += [line("t", "s", column, 0, miou=50.0, key=column) for column in ("a", "b")]
+    lines += [line("t", "r", column, None, paper_miou=60.0) for column in ("c", "d")]
+    table = fill(frame_of(lines), layout("r", "s", columns=("a", "b", "c", "d")))
+    assert table.merged() == table

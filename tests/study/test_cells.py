@@ -105,9 +105,9 @@ def test_seeds_are_the_profiles_unless_others_are_chosen() -> None:
 def test_a_column_that_the_profile_does_not_map_is_laid_out_as_quoted_and_not_run() -> None:
     of = study(Row("row", {"method": "cps"}))
     assert ALL not in {cell.column for cell in cells(of)}
-    columns = {each.label: each.note for each in layout_of(of, of.profiles[0]).tables[0].columns}
-    assert columns[ALL] == "quoted: not trained in this profile" and "quoted" not in columns[FEW]
-    assert f"the same training as {MORE}" in columns[FEW]
+    columns = {each.label: each for each in layout_of(of, of.profiles[0]).tables[0].columns}
+    assert columns[ALL].note == "quoted: not trained in this profile" and "quoted" not in columns[FEW].note
+    assert columns[FEW].same_as == (MORE,) and columns[ALL].same_as == ()
 
 
 def test_the_profile_says_which_tables_and_columns_are_run_when_none_are_chosen() -> None:

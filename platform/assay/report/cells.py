@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 import pandas as pd
 
-from assay.report.layout import Counted, Part, RowLayout, TableLayout
+from assay.report.layout import ColumnLayout, Counted, Part, RowLayout, TableLayout
 from assay.report.statistics import Paired, Summary, detectable, holm, paired, summary
 
 State = Literal["done", "failed", "blocked", "running", "waiting"]
@@ -57,6 +57,7 @@ class Cell:
     best: Summary  # mIoU of the best checkpoints
     comparison: Comparison | None = None
     paper_counted: Counted | None = None  # what the paper prints of the row's network
+    papers_merged: tuple[float | None, ...] = ()  # the paper's numbers in columns that are one with this
 
     @property
     def planned(self) -> int:
@@ -120,6 +121,43 @@ class FilledTable:
             layout=dataclasses.replace(self.layout, columns=tuple(self.layout.columns[n] for n in kept)),
             rows=tuple(tuple(row[n] for n in kept) for row in self.rows),
         )
+
+    def merged(self) -> FilledTable:
+        """The table with columns that are the same trainings in one place, which is headed by all their labels."""
+        groups: dict[object, list[int]] = {}
+        for index in range(len(self.layout.columns)):
+            groups.setdefault(self._trainings(index) or index, []).append(index)
+        return FilledTable(
+            layout=dataclasses.replace(
+                self.layout,
+                columns=tuple(_one_column([self.layout.columns[n] for n in each]) for each in groups.values()),
+            ),
+            rows=tuple(tuple(_one_cell([row[n] for n in each]) for each in groups.values()) for row in self.rows),
+        )
+
+    def _trainings(self, index: int) -> tuple[tuple[str, ...], ...] | None:
+        """What a column's cells were trained by; None where that is nothing, or where some of it has no key."""
+        keys = tuple(tuple(run.key for run in cell.runs) for cell in self.column(index))
+        return keys if any(keys) and all(map(all, keys)) else None
+
+
+def _one_column(columns: list[ColumnLayout]) -> ColumnLayout:
+    labels = [each.label for each in columns]
+    same = tuple(each for each in columns[0].same_as if each not in labels)
+    return dataclasses.replace(columns[0], label=" = ".join(labels), same_as=same)
+
+
+def _one_cell(cells: list[Cell]) -> Cell:
+    if len(cells) == 1:
+        return cells[0]
+    differs = dict.fromkeys(each.differs for each in cells if each.differs)
+    return dataclasses.replace(
+        cells[0],
+        column=" = ".join(each.column for each in cells),
+        papers_merged=tuple(each.paper for each in cells[1:]),
+        comparable=False,
+        differs="; ".join([*differs, "one training in the place of several of the paper's"]),
+    )
 
 
 def fill(frame: pd.DataFrame, layout: TableLayout) -> FilledTable:

@@ -34,6 +34,7 @@ class ColumnLayout:
     label: str
     note: str = ""
     quoted: bool = False  # this profile has no data for it, and only shows the paper's numbers
+    same_as: tuple[str, ...] = ()  # other columns that are the same trainings in this profile
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,10 @@ class StudyLayout:
                 **{
                     **table,
                     "rows": tuple(_row(row) for row in table["rows"]),
-                    "columns": tuple(ColumnLayout(**column) for column in table["columns"]),
+                    "columns": tuple(
+                        ColumnLayout(**{**column, "same_as": tuple(column.get("same_as", ()))})
+                        for column in table["columns"]
+                    ),
                     "notes": tuple(table.get("notes", ())),  # layouts of older versions have neither
                     "across": tuple(table.get("across", ())),
                 }

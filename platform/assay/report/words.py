@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 
 from assay.report.cells import STATES, Cell, Comparison, FilledTable
-from assay.report.layout import Counted
+from assay.report.layout import ColumnLayout, Counted
 from assay.report.statistics import LEVEL
 from assay.report.verdict import Verdict, verdict
 
@@ -91,7 +91,8 @@ def deviation(cell: Cell) -> str:
 def words(cell: Cell) -> CellWords:
     """A cell as it is printed: a difference from the paper's number only where the two can be compared."""
     delta = cell.delta if cell.comparable else None
-    return CellWords(paper=number(cell.paper), ours=ours(cell), delta=signed(delta), verdict=verdict(cell))
+    papers = _distinct(number(each) for each in (cell.paper, *cell.papers_merged) if each is not None)
+    return CellWords(paper=papers, ours=ours(cell), delta=signed(delta), verdict=verdict(cell))
 
 
 def count_heads(table: FilledTable) -> tuple[str, ...]:
@@ -157,12 +158,17 @@ def notes(table: FilledTable) -> list[str]:
     found += _how_counted(table)
     planned = _planned(table)
     shown = (column for column in table.layout.columns if column.quoted or column.label in planned)
-    found += _shared((column.label, column.note) for column in shown if column.note)
+    found += _shared((column.label, _of_column(column)) for column in shown if column.note)
     found += not_trained(table)
     found += _shared((row.label, note) for row in table.layout.rows for note in row.notes)
     found += table.layout.notes
     found += _differences(table)
     return found
+
+
+def _of_column(column: ColumnLayout) -> str:
+    same = f" (the same training as {', '.join(column.same_as)})" if column.same_as else ""
+    return column.note + same
 
 
 def _planned(table: FilledTable) -> set[str]:

@@ -13,6 +13,7 @@ from assay.report.figures import figures
 from assay.report.html import Section, page
 from assay.report.layout import StudyLayout
 from assay.report.panels import Panel
+from assay.report.table_csv import csv
 from assay.report.texts import WRITERS
 from assay.report.whole import replace
 
@@ -31,10 +32,11 @@ def write_report(
 
     Every file is replaced as a whole, so that a page that is open while a study runs is never half a page.
     """
-    sections = [_section(fill(frame, each), history, panel) for each in layout.tables]
+    tables = [fill(frame, each) for each in layout.tables]
+    sections = [_section(each.merged(), history, panel) for each in tables]
     files = {"report.html": page(layout, sections, gather(frame, layout))}
-    for section in sections:
-        files |= _texts(section.table)
+    for table, section in zip(tables, sections, strict=True):
+        files |= _texts(table)
         files |= {f"figures/{figure.name}.svg": figure.svg for figure in section.figures}
     return [replace(folder / name, text.encode()) for name, text in files.items()]
 
@@ -46,7 +48,10 @@ def write_texts(frame: pd.DataFrame, layout: StudyLayout, *, folder: Path) -> li
 
 
 def _texts(table: FilledTable) -> dict[str, str]:
-    return {f"tables/{table.layout.name}.{suffix}": write(table) for suffix, write in WRITERS.items()}
+    """The table as printed in each form; only CSV, which programs read, has every column of the paper's."""
+    merged = table.merged()
+    written = {suffix: write(table if write is csv else merged) for suffix, write in WRITERS.items()}
+    return {f"tables/{table.layout.name}.{suffix}": text for suffix, text in written.items()}
 
 
 def _section(table: FilledTable, history: History, panel: Callable[[str], Panel | None]) -> Section:

@@ -196,7 +196,7 @@ class Session:
 
         width = shutil.get_terminal_size((120, 40)).columns
         for table in files.layout.tables:
-            filled = fill(frame, table)
+            filled = fill(frame, table).merged()
             if table.name in self.choice.tables if self.choice.tables else filled.is_planned:
                 say(terminal(filled, width=width, color=sys.stdout.isatty()))
         states = frame["status"].value_counts()

@@ -263,6 +263,7 @@ def _table_layout(table: Table, profile: Profile) -> TableLayout:
                 label=column,
                 note=_note(table, column, profile),
                 quoted=profile.column(table.name, column) is None,
+                same_as=_same_columns(table, column, profile),
             )
             for column in table.columns
         ),
@@ -311,11 +312,16 @@ def _same_rows(table: Table, row: Row, profile: Profile) -> tuple[str, ...]:
 
 
 def _note(table: Table, column: str, profile: Profile) -> str:
-    """What a column was trained on here, and which other columns are trained on the same."""
+    """What a column was trained on here."""
     changes = profile.column(table.name, column)
     if changes is None:
         lacking = profile.lacking(table.name, column)
         return f"blocked: {lacking}" if lacking else "quoted: not trained in this profile"
-    same = [each for each in table.columns if each != column and profile.column(table.name, each) == changes]
-    said = ", ".join(f"{path.removeprefix('data.')} = {to_json(value)}" for path, value in changes.items())
-    return said + (f" (the same training as {', '.join(same)})" if same else "")
+    return ", ".join(f"{path.removeprefix('data.')} = {to_json(value)}" for path, value in changes.items())
+
+
+def _same_columns(table: Table, column: str, profile: Profile) -> tuple[str, ...]:
+    """The other columns that are trained on the same in this profile."""
+    changes = profile.column(table.name, column)
+    others = (each for each in table.columns if each != column)
+    return tuple(each for each in others if changes is not None and profile.column(table.name, each) == changes)
