@@ -124,7 +124,6 @@ ON_ANY_DATA = {name: changes for table in TABLES for name, changes in by_column(
 # (studies/LOG.md). Here α + β is 0.6 in every row, in the code's proportion; rows without teachers have it all in β.
 FROM_SCRATCH: Changes = {"method.weight_teachers": 0.36, "method.weight_students": 0.24}
 ALL_IN_STUDENTS: Changes = {"method.weight_students": 0.6}
-WITHOUT_TEACHERS = {"Co-training": ALL_IN_STUDENTS, "+ SDA": ALL_IN_STUDENTS}
 # Half the features' resolution would be a grid of 4 x 4 on a drawn image, whose objects are smaller than its cells.
 ON_SMALL_IMAGES: Changes = {**FROM_SCRATCH, "method.resolution": "image"}
 SMALL_SECOND_BRANCH: Changes = {"method.second_head.channels": 16}
@@ -139,7 +138,7 @@ def differs(data: str, changes: Changes) -> str:
     if any(ours[path] != code[path] for path in weights):
         alpha, beta = (ours[path] for path in weights)
         said.append(
-            f"MKD's α {alpha} and β {beta} for random weights (their sum in β where there are no teachers;"
+            f"MKD's α {alpha} and β {beta} for random weights (their sum in β where there are no teachers,"
             f" code: {', '.join(str(code[p]) for p in weights)})"
         )
     if ours["method.resolution"] == "image":
@@ -149,7 +148,12 @@ def differs(data: str, changes: Changes) -> str:
 
 def weighed(changes: Changes) -> dict[str, Changes]:
     """What a profile changes in every row; those without teachers have the same weight in all."""
-    return {row.label: {**changes, **WITHOUT_TEACHERS.get(row.label, {})} for table in TABLES for row in table.rows}
+    return {
+        row.label: {**changes, **(ALL_IN_STUDENTS if teaching == "none" else {})}
+        for table in TABLES
+        for row in table.rows
+        for teaching in [{**table.changes, **row.changes}["method.teaching"]]
+    }
 
 
 STUDY = Study(
