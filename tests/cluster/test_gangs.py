@@ -9,20 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import tiny_gang
-import tiny_study
 from study_runs import command, environment, finished, results, started, wait_until_nothing_is_left
 
-from assay.run import main
 from assay.store.local import LocalStore
 from assay.training.outcome import WEIGHTS
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The study, trained in this process and never interrupted."""
-    out = tmp_path_factory.mktemp("whole")
-    assert main(tiny_study.STUDY, ["--out", str(out), "--gangs", "0"]) == 0
-    return out
 
 
 def test_a_gang_gives_the_same_bits_as_one_process_and_leaves_nothing(whole: Path, tmp_path: Path) -> None:
