@@ -14,15 +14,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import tiny_study
 from study_runs import (
     command,
     environment,
-    finished,
     processes_of,
     results,
     started,
     wait_until_nothing_is_left,
 )
+
+from assay.run import main
 
 CHECKPOINT_EVERY = 10  # steps, in the tiny study
 ENDLESS = ("--rows", "Supervised", "--set", "recipe.steps=100000")
@@ -130,7 +132,7 @@ def test_a_run_goes_on_without_its_dispatcher_and_the_first_ctrl_c_stops_it_with
         time.sleep(3)  # until another one is there
         before = _lines(tmp_path)
         _wait(lambda: driver.poll() is not None or _lines(tmp_path) > before)
-        driver.send_signal(signal.SIGINT)
+        os.killpg(driver.pid, signal.SIGINT)  # to the whole process group, as a terminal sends it
         said, _ = driver.communicate(timeout=90)
     assert driver.returncode == 130, said
     assert "The same command continues" in said and "Traceback" not in said
@@ -139,12 +141,13 @@ def test_a_run_goes_on_without_its_dispatcher_and_the_first_ctrl_c_stops_it_with
     wait_until_nothing_is_left(str(tmp_path))
 
 
-def test_the_second_ctrl_c_ends_at_once_and_the_store_goes_on(tmp_path: Path) -> None:
+def test_the_second_signal_ends_at_once_and_the_store_goes_on(tmp_path: Path) -> None:
+    """The first one as `timeout` and batch systems send it, the second one as a person does."""
     flags = ["--rows", "Supervised", "--seeds", "0"]
     flags += ["--set", "recipe.steps=400", "--set", "recipe.evaluation.every=200"]
     with started(tmp_path, "--gangs", "1", *flags) as driver:
         _wait(lambda: driver.poll() is not None or bool(list(tmp_path.glob("store/*/checkpoint-*.pt"))))
-        driver.send_signal(signal.SIGINT)
+        os.killpg(driver.pid, signal.SIGTERM)
         time.sleep(0.1)  # two signals in one moment are one
         driver.send_signal(signal.SIGINT)
         began = time.monotonic()
@@ -152,17 +155,6 @@ def test_the_second_ctrl_c_ends_at_once_and_the_store_goes_on(tmp_path: Path) ->
     assert driver.returncode == 130 and time.monotonic() - began < 10, said
     assert "once more stops at once" in said and "The same command continues" not in said and "Traceback" not in said
     wait_until_nothing_is_left(str(tmp_path))
-    finished(tmp_path, "--gangs", "0", *flags)
+    assert main(tiny_study.STUDY, ["--out", str(tmp_path), "--gangs", "0", *flags]) == 0
     (begun,) = _begun(tmp_path).values()
     assert len(begun) == 2 and begun[0] == 0 < begun[1], "it went on from a checkpoint"
-
-
-def test_sigterm_to_the_whole_process_group_stops_in_order_too(tmp_path: Path) -> None:
-    """As `timeout` and batch systems send it."""
-    with started(tmp_path, "--gangs", "1", *ENDLESS) as driver:
-        _wait(lambda: driver.poll() is not None or _lines(tmp_path) > 0)
-        os.killpg(driver.pid, signal.SIGTERM)
-        said, _ = driver.communicate(timeout=90)
-    assert driver.returncode == 143, said
-    assert "The same command continues" in said and "Traceback" not in said
-    wait_until_nothing_is_left(str(tmp_path))

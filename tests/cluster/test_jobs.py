@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import secrets
@@ -22,6 +21,8 @@ import pytest
 
 from assay.cluster.jobs import checkout, code_copy, entrypoint, submit
 from assay.errors import UserError
+from assay.run import main
+from studies import baseline_benchmark
 
 ROOT = Path(__file__).parents[2]
 
@@ -353,14 +354,14 @@ def test_nothing_was_written_to_the_home_directory(head: Head, failed: subproces
 def test_a_study_gives_as_a_job_what_it_gives_in_one_process(head: Head, tmp_path: Path) -> None:
     """Sent by --address, and with `ray job submit` as Ray's documentation has it."""
     script = "studies/baseline_benchmark.py"
-    flags = ["--rows", "Supervised", "CPS", "--seeds", "0", "--set", "recipe.steps=10"]
+    flags = ["--rows", "Supervised", "--seeds", "0", "--set", "recipe.steps=10"]
     environment = head.environment | {"PYTHONPATH": ""}
     submitted = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", head.dashboard]
     commands = {
-        "alone": [sys.executable, script, "--gangs", "0"],
-        "address": [sys.executable, script, "--address", head.dashboard],
-        "submit": [*submitted, "--working-dir", ".", "--", "python", script],
+        "address": [sys.executable, script, "--gangs", "1", "--address", head.dashboard],
+        "submit": [*submitted, "--working-dir", ".", "--", "python", script, "--gangs", "1"],
     }
+    assert main(baseline_benchmark.STUDY, [*flags, "--gangs", "0", "--out", str(tmp_path / "alone")]) == 0
     with code_copy(ROOT) as folder:  # what `--working-dir .` sends from a checkout, without its git and results
         for name, command in commands.items():
             done = subprocess.run(
@@ -378,9 +379,9 @@ def test_a_study_gives_as_a_job_what_it_gives_in_one_process(head: Head, tmp_pat
         name: pd.read_parquet(tmp_path / name / "baseline_benchmark" / "quick" / "results.parquet")
         .query("status == 'done'")[columns]
         .reset_index(drop=True)
-        for name in commands
+        for name in ("alone", *commands)
     }
-    assert len(tables["alone"]) == 2
+    assert len(tables["alone"]) == 1
     pd.testing.assert_frame_equal(tables["address"], tables["alone"], check_exact=True)
     pd.testing.assert_frame_equal(tables["submit"], tables["alone"], check_exact=True)
 
@@ -411,47 +412,3 @@ with connect({head.address!r}) as connection:
     assert head.run(free).returncode == 0, "nothing of it is left that holds a CPU"
     assert run.returncode == 130 and "The same command continues" in rest, rest
     assert "Traceback" not in rest
-
-
-SEARCH = """
-import json
-import sys
-import time
-sys.path[:0] = [{tests!r}]
-import ray
-from assay.cluster.connection import connect
-from assay.run import explore
-import tiny_search
-
-RAYS_OWN = ["_AutoscalingCoordinatorActor"]  # one for the whole cluster, which any Ray Train leaves; it holds no CPU
-
-def held():
-    with connect(None) as connection:
-        end = time.monotonic() + 60
-        while True:
-            from ray.util.placement_group import placement_group_table
-            from ray._private import state
-            groups = [each for each in placement_group_table().values() if each["state"] != "REMOVED"]
-            actors = [each["ActorClassName"] for each in state.actors().values() if each["State"] != "DEAD"]
-            actors = [each for each in actors if each not in RAYS_OWN]
-            free, total = ray.available_resources().get("CPU"), ray.cluster_resources()["CPU"]
-            if time.monotonic() > end or (not groups and not actors and free == total):
-                return {{"groups": groups, "actors": actors, "free": free, "total": total}}
-            time.sleep(0.2)
-
-code = explore(tiny_search.SEARCH, ["--out", {out!r}, "--gangs", "2", "--seeds", "0", "--configurations", "4"])
-print("facts", json.dumps({{"code": code, **held()}}))
-"""
-
-
-def test_after_a_search_the_cluster_holds_nothing_of_it(head: Head, tmp_path: Path) -> None:
-    script = SEARCH.format(tests=str(ROOT / "tests"), out=str(tmp_path))
-    done = head.run(script, seconds=280, RAY_ADDRESS=head.address)
-    line = next((each for each in done.stdout.splitlines() if each.startswith("facts ")), None)
-    assert line, done.stdout + done.stderr
-    facts = json.loads(line.removeprefix("facts "))
-    assert facts == {"code": 0, "groups": [], "actors": [], "free": 2.0, "total": 2.0}
-    assert "2 gangs of 1 worker on" in done.stdout
-    trials = pd.read_parquet(tmp_path / "tiny_search" / "quick" / "trials.parquet")
-    assert list(trials["trial"]) == [0, 1, 2, 3] and trials["proposed"].is_monotonic_increasing
-    assert set(trials["state"]) <= {"complete", "pruned"}, "two configurations side by side, each told its end"
