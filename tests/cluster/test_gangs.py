@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import tiny_gang
 import tiny_study
-from study_runs import command, environment, finished, results, started, wait_until_nothing_is_left
+from study_runs import command, environment, results, started, wait_until_nothing_is_left
 
 from assay.run import main
 from assay.store.local import LocalStore
 from assay.training.outcome import WEIGHTS
 
 
-def test_two_drivers_with_gangs_share_the_work_and_give_the_bits_of_one_process(whole: Path, tmp_path: Path) -> None:
-    with started(tmp_path, "--gangs", "1") as one, started(tmp_path, "--gangs", "1") as other:
-        said = [driver.communicate(timeout=200)[0] for driver in (one, other)]
-    assert [one.returncode, other.returncode] == [0, 0], said
+def test_a_gang_shares_the_work_with_another_process_and_gives_the_bits_of_one_alone(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with started(tmp_path, "--gangs", "1") as driver:
+        while driver.poll() is None and not list(tmp_path.glob("store/*/attempts.jsonl")):
+            time.sleep(0.05)
+        assert main(tiny_study.STUDY, ["--gangs", "0", "--out", str(tmp_path)]) == 0
+        said = [driver.communicate(timeout=200)[0], capsys.readouterr().out]
+    assert driver.returncode == 0, said[0]
     attempts = [path.read_text().splitlines() for path in tmp_path.glob("store/*/attempts.jsonl")]
     assert [len(lines) for lines in attempts] == [1] * 9, "nothing was trained twice"
+    runs = {json.loads(lines[0])["run"] for lines in attempts}
+    assert len(runs) == 2, "both had a part in it"
     pd.testing.assert_frame_equal(results(tmp_path), results(whole), check_exact=True)
     tables = [each[each.rindex("mkd.table1") : each.rindex("report: ")] for each in said]
     assert tables[0] == tables[1] and "8 done" in tables[0]
     wait_until_nothing_is_left(str(tmp_path))
-    again = finished(tmp_path, "--gangs", "2")
+    assert main(tiny_study.STUDY, ["--gangs", "2", "--out", str(tmp_path)]) == 0
+    again = capsys.readouterr().out
     assert "9 done" in again and "gangs of 1 worker on" not in again, "nothing is left to train: Ray is not started"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -64,6 +65,16 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_flags_are_these_and_no_more() -> None:
     found = {flag for action in parser(STUDY)._actions for flag in action.option_strings if flag.startswith("--")}
     assert found == FLAGS
+
+
+def test_a_run_in_which_everything_waits_for_data_ends_with_1_and_says_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick = dataclasses.replace(STUDY.profiles[0], lacks={"1/8(183)": "COCO is not here"})
+    study = dataclasses.replace(STUDY, profiles=(quick,))
+    assert main(study, ["--gangs", "0", "--out", str(tmp_path), "--columns", "1/8(183)"]) == 1
+    said = capsys.readouterr().out
+    assert "8 cells, all blocked: COCO is not here" in said and "cells: 8 blocked" in said
 
 
 def test_results_have_a_row_for_every_cell_and_what_was_trained_is_shared(out: Path) -> None:

@@ -160,7 +160,7 @@ class Session:
         if stopped.is_set() and code:  # else everything had ended already
             say(f"stopped, with checkpoints. The same command continues: {_command()}")
             return 128 + stopped.signal
-        return 1 if plan.unresolved else code
+        return 1 if plan.unresolved or not plan.nodes else code  # where all is blocked nothing was resolved at all
 
     def _news(self, plan: Plan) -> News:
         ended = {node.key: node.state.name for node in plan.in_state("done", "failed")}
@@ -200,10 +200,8 @@ class Session:
             if table.name in self.choice.tables if self.choice.tables else filled.is_planned:
                 say(terminal(filled, width=width, color=sys.stdout.isatty()))
         states = frame["status"].value_counts()
-        say(
-            ", ".join(f"{count} {name}" for name, count in states.items())
-            + f" cells in {self.folder / 'results.parquet'}"
-        )
+        counts = ", ".join(f"{count} {name}" for name, count in states.items())
+        say(f"cells: {counts}; in {self.folder / 'results.parquet'}")
         say(f"report: {self.folder / 'report.html'}")
         chosen = frame if keys is None else frame[frame["key"].isin(keys)]
         bad = chosen["status"].isin(["failed", "blocked"]) if keys is None else chosen["status"] != "done"
