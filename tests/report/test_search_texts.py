@@ -25,6 +25,16 @@ def test_the_best_is_said_with_its_spread_beside_the_papers(searched: Search) ->
     assert "the paper’s values: mIoU 58.77 ± 0.57 % (trial 0, complete)" in said
 
 
+def test_where_conditions_give_the_paper_several_trials_each_is_told_by_what_sets_it_apart(searched: Search) -> None:
+    trials = searched.trials.copy()
+    (kind,) = set(trials.query("trial == 0")["method.kind"])
+    assert kind == "cps"
+    twin = trials.query("trial == 0").assign(trial=trials["trial"].max() + 1, **{"method.kind": "mean & teacher"})
+    said = summary(searched.layout, pd.concat([trials, twin]))
+    assert "the paper’s values with method.kind = cps: mIoU" in said
+    assert "the paper’s values with method.kind = mean & teacher: mIoU" in said
+
+
 def test_the_flags_are_one_line_however_narrow_the_terminal(searched: Search) -> None:
     said = summary(searched.layout, searched.trials, width=50).splitlines()
     assert f"  {set_line(searched.layout, best(searched.layout, searched.trials)[0])}" in said
