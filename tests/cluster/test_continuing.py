@@ -71,6 +71,7 @@ def planned(out: Path, capsys: pytest.CaptureFixture[str], *flags: str, seeds: t
     return capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_started_again_without_flags_it_ends_with_the_bits_of_two_uninterrupted_ranks(
     begun: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

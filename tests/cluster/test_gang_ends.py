@@ -124,6 +124,7 @@ def _lines(out: Path) -> int:
     return sum(len(path.read_text().splitlines()) for path in out.glob("store/*/metrics.jsonl"))
 
 
+@pytest.mark.long
 def test_a_run_goes_on_without_its_dispatcher_and_the_first_ctrl_c_stops_it_with_checkpoints(tmp_path: Path) -> None:
     with started(tmp_path, "--gangs", "1", *ENDLESS) as driver:
         _wait(lambda: driver.poll() is not None or _lines(tmp_path) > 0)
@@ -141,6 +142,7 @@ def test_a_run_goes_on_without_its_dispatcher_and_the_first_ctrl_c_stops_it_with
     wait_until_nothing_is_left(str(tmp_path))
 
 
+@pytest.mark.long
 def test_the_second_signal_ends_at_once_and_the_store_goes_on(tmp_path: Path) -> None:
     """The first one as `timeout` and batch systems send it, the second one as a person does."""
     flags = ["--rows", "Supervised", "--seeds", "0"]

@@ -18,6 +18,7 @@ from assay.store.local import LocalStore
 from assay.training.outcome import WEIGHTS
 
 
+@pytest.mark.long
 def test_a_gang_shares_the_work_with_another_process_and_gives_the_bits_of_one_alone(
     whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -40,6 +41,7 @@ def test_a_gang_shares_the_work_with_another_process_and_gives_the_bits_of_one_a
     assert "9 done" in again and "gangs of 1 worker on" not in again, "nothing is left to train: Ray is not started"
 
 
+@pytest.mark.long
 def test_the_twentieth_in_a_gang_gives_the_bits_of_one_alone_and_failures_stay_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,6 +73,7 @@ def _numbers(store: LocalStore, key: str) -> list[dict[str, object]]:
     return [{name: value for name, value in line.items() if not name.startswith("time/")} for line in lines]
 
 
+@pytest.mark.long
 def test_what_can_never_fit_is_refused_by_name(tmp_path: Path) -> None:
     done = subprocess.run(
         command(tmp_path, "--gangs", "1", "--workers", "999"),
@@ -84,6 +87,7 @@ def test_what_can_never_fit_is_refused_by_name(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_a_store_that_cannot_be_written_ends_the_run_and_fails_nobody(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -351,6 +351,7 @@ def test_nothing_was_written_to_the_home_directory(head: Head, failed: subproces
     assert list(Path(head.environment["HOME"]).rglob("*")) == []
 
 
+@pytest.mark.long
 def test_a_study_gives_as_a_job_what_it_gives_in_one_process(head: Head, tmp_path: Path) -> None:
     """Sent by --address, and with `ray job submit` as Ray's documentation has it."""
     script = "studies/baseline_benchmark.py"

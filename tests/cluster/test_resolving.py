@@ -147,6 +147,7 @@ def run(head: Head, out: Path, *flags: str, script: tuple[str, ...] = STUDY_SCRI
     )
 
 
+@pytest.mark.long
 def test_what_a_node_sees_is_planned_and_trained_there_and_the_rest_stays_unresolved(
     head: Head, data: Path, tmp_path: Path
 ) -> None:
@@ -164,6 +165,7 @@ def test_what_a_node_sees_is_planned_and_trained_there_and_the_rest_stays_unreso
     assert planned.returncode == 0 and "3 done" in planned.stdout, planned.stdout + planned.stderr
 
 
+@pytest.mark.long
 def test_a_search_has_a_node_resolve_what_it_proposes(head: Head, data: Path, tmp_path: Path) -> None:
     done = run(head, tmp_path, "--gangs", "1", script=SEARCH_SCRIPT)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stdout + done.stderr
@@ -175,6 +177,7 @@ def test_a_search_has_a_node_resolve_what_it_proposes(head: Head, data: Path, tm
         assert trial["key"] == resolve(apply(cell.experiment, changed), Places(data=data)).key
 
 
+@pytest.mark.long
 def test_what_no_node_can_resolve_either_ends_a_search_with_the_reason(head: Head, tmp_path: Path) -> None:
     nowhere = ("--set", "data.split.labeled=nowhere.txt")
     done = run(head, tmp_path, "--gangs", "1", *nowhere, script=SEARCH_SCRIPT)

@@ -61,6 +61,8 @@ VARIANTS: dict[str, dict[str, dict[str, object]]] = {
     },
     "mkd": {
         "plain": {},
+        "heterogeneous": {"second_head": PSPNet(channels=12), "fda": FDA(train_weight=False)},
+        "co-training": {"teaching": "none", "sda": None, "resolution": "image"},
         "everything on": {
             "fda": FDA(full=True, classes="own"),
             "fda_teachers": True,
@@ -69,8 +71,6 @@ VARIANTS: dict[str, dict[str, dict[str, object]]] = {
             "teacher_mode": "eval",
             "teacher_buffers": "averaged",
         },
-        "heterogeneous": {"second_head": PSPNet(channels=12), "fda": FDA(train_weight=False)},
-        "co-training": {"teaching": "none", "sda": None, "resolution": "image"},
     },
     "kd": {"plain": {"teachers": (TEACHER,)}, "two teachers": {"teachers": (TEACHER, TEACHER.replace(seed=1))}},
     "cwd": {"plain": {"teachers": (TEACHER,)}, "two teachers": {"teachers": (TEACHER, WIDE)}},
@@ -162,6 +162,11 @@ BASE: dict[str, dict[str, object]] = {
 # Teachers that were never trained outvote the labels of MGD, whose pseudo-labels are hard and count like them.
 MEMORISES: dict[str, dict[str, object]] = {"mgd": {"weight_pixel": 0.1, "weight_region": 1.0}}
 CASES = [(name, variant) for name in METHODS for variant in VARIANTS[name]]
+# Trainings of seconds: of every method its last variant, the fullest one, and the others at length.
+TRAINED = [
+    pytest.param(name, variant, marks=() if variant == list(VARIANTS[name])[-1] else pytest.mark.long)
+    for name, variant in CASES
+]
 
 
 def experiment(name: str, changes: dict[str, object]) -> Experiment:
@@ -304,7 +309,7 @@ def test_the_first_network_and_its_data_are_the_same_for_all_methods_of_a_seed(n
     assert a.ids == b.ids and torch.equal(a.images, b.images) and torch.equal(a.labels, b.labels)
 
 
-@pytest.mark.parametrize(("name", "variant"), CASES)
+@pytest.mark.parametrize(("name", "variant"), TRAINED)
 def test_it_memorises_four_images(name: str, variant: str) -> None:
     changes = {
         "recipe.steps": 100,

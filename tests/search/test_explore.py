@@ -134,7 +134,7 @@ def test_killed_at_random_moments_it_ends_as_if_it_had_not_been(whole: Path, tmp
 def test_a_search_that_goes_on_with_fewer_workers_than_it_was_begun_with_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = ["--out", str(tmp_path), "--seeds", "0", "--configurations", "1", "--set", "recipe.steps=200"]
+    flags = ["--out", str(tmp_path), "--seeds", "0", "--configurations", "1", "--set", "recipe.steps=100"]
     process = started(runs, *flags)
     while process.is_alive() and not list(tmp_path.glob("store/*/checkpoint-*.pt")):
         time.sleep(0.02)
