@@ -27,6 +27,7 @@ from assay.data.normalize import normalize  # noqa: E402
 from assay.errors import UserError  # noqa: E402
 from assay.experiment import Experiment  # noqa: E402
 from assay.method import Method  # noqa: E402
+from assay.nets.network import Network  # noqa: E402
 from assay.places import Places  # noqa: E402
 from assay.report.statistics import paired  # noqa: E402
 from assay.resolve import Resolved, resolve  # noqa: E402
@@ -66,7 +67,7 @@ def scored(store: Store, key: str) -> dict[str, tuple[float, float]]:
     nets = trained_networks(resolved, places, stored_weights(store)).eval()
     before = _mious(resolved, nets, places)
     ids = sorted({*resolved.images.labeled, *resolved.images.unlabeled})
-    for network in nets.values():
+    for network in filter(lambda each: isinstance(each, Network), nets.values()):  # FDA's estimators are none
         pixels = image_batches(resolved.experiment.data.source, ids, None, places)
         take_statistics(network, (normalize(images) for images, _ in pixels))
     after = _mious(resolved, nets, places)

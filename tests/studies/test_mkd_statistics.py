@@ -33,7 +33,7 @@ def test_statistics_are_those_of_all_images_whatever_was_there_before() -> None:
 def test_networks_of_a_finished_study_are_scored_as_their_results_say_and_once_more(tmp_path: Path) -> None:
     short = {**SMALL, "recipe.steps": 4, "recipe.evaluation.every": 4}
     changes = [word for path, value in short.items() for word in ("--set", f"{path}={value}")]
-    flags = ["--gangs", "0", "--rows", "+ Mutual MT", "--columns", "1/16(662)", "--out", str(tmp_path), *changes]
+    flags = ["--gangs", "0", "--rows", "+ Mutual MT + FDA", "--columns", "1/16(662)", "--out", str(tmp_path), *changes]
     assert main(STUDY, flags) == 0
     lines = measured(tmp_path)
     frame = pd.read_parquet(tmp_path / "mkd_ablation" / "quick" / "results.parquet").query("status == 'done'")
