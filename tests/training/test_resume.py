@@ -20,6 +20,7 @@ from assay.resolve import resolve
 from assay.store import checkpoints, records
 from assay.store.claims import acquire
 from assay.store.local import LocalStore
+from assay.training import environment
 from assay.training.outcome import WEIGHTS
 from assay.training.session import Manners, train
 
@@ -94,6 +95,19 @@ def test_continuing_under_other_conditions_is_recorded_and_loses_the_mark(tmp_pa
     torch.set_num_threads(1)
     assert result["same_bits"] is False
     assert result["sessions"][-1]["changed"] == ["threads: 1 → 2"]
+
+
+@pytest.mark.parametrize("name", ["python", "torch", "numpy"])
+def test_continuing_under_another_version_is_said_and_loses_the_mark(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalStore(tmp_path / "store")
+    run(small(), store, stop_at=5)
+    here = environment.describe
+    monkeypatch.setattr(environment, "describe", lambda *arguments: here(*arguments) | {name: "9.9"})
+    _, result, said = run(small(), store)
+    assert result["same_bits"] is False
+    assert any(f"continued under other conditions: {name}: " in line and "→ 9.9" in line for line in said)
 
 
 def test_a_finished_experiment_is_read_and_not_trained(tmp_path: Path) -> None:
@@ -173,6 +187,24 @@ def test_a_users_mistake_in_the_first_session_leaves_nothing_and_later_ones_keep
     with pytest.raises(UserError, match="cannot be read"):
         train(resolved, store, places=Places(), runtime=QUIET, stop=mistake, manners=kept)
     assert records.state(store, resolved.key).name == "failed"
+
+
+def test_a_mistake_that_shows_late_in_the_first_session_costs_no_checkpoint(tmp_path: Path) -> None:
+    """A broken validation image, for example, is read for the first time at the first evaluation."""
+    store = LocalStore(tmp_path)
+    resolved = resolve(small(), Places())
+
+    def mistake() -> bool:
+        if checkpoints.steps(store.names(resolved.key)):
+            raise UserError("this image cannot be read.")
+        return False
+
+    with pytest.raises(UserError, match="cannot be read"):
+        train(resolved, store, places=Places(), runtime=QUIET, stop=mistake)
+    reached = checkpoints.load(store, resolved.key).step
+    assert reached > 0 and records.state(store, resolved.key).name == "interrupted"
+    run(small(), store)
+    assert [each["from_step"] for each in records.attempts(store, resolved.key)] == [0, reached]
 
 
 def test_every_attempt_is_written_down_before_it_trains(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from assay.errors import AssayError, LostClaim, OutOfMemory, UserError
 from assay.ranks import rank, world_size
 from assay.resolve import Resolved
-from assay.store import records
+from assay.store import checkpoints, records
 from assay.store.claims import Claim
 from assay.store.store import DamagedDocument, Store, StoreError
 
@@ -63,10 +63,14 @@ def _error_of_another_rank(store: Store, key: str) -> dict[str, Any] | None:
 
 
 def forget(problem: Exception | None, store: Store, key: str) -> None:
-    """After a user's mistake in an experiment's first session, leave the store as it was."""
-    if isinstance(problem, UserError):
+    """After a user's mistake or a store that cannot be written, leave the store as a first session found it.
+
+    What has a checkpoint stays: the mistake may be an image that is read for the first time after hours.
+    """
+    if isinstance(problem, (UserError, StoreError)) and not isinstance(problem, DamagedDocument):
         with contextlib.suppress(StoreError):
-            for name in store.names(key):
+            names = store.names(key)
+            for name in () if checkpoints.steps(names) else names:
                 store.delete(key, name)
 
 
