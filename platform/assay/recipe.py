@@ -51,12 +51,12 @@ class OHEM(Value):
     """Online hard example mining: of the supervised pixels only the hard ones count.
 
     A pixel is hard where the true class has a probability below `threshold`; where fewer than `min_kept` pixels
-    of the global batch are, the hardest `min_kept` are taken.
+    of the global micro-batch are, the hardest `min_kept` are taken.
     """
 
     name = "ohem"
     threshold: float = param(default=0.7, above=0, high=1)
-    min_kept: int = param(default=100_000, low=1, help="pixels of the global batch")
+    min_kept: int = param(default=100_000, low=1, help="pixels of each micro-batch, over all ranks")
 
 
 class Evaluation(Value):

@@ -143,7 +143,7 @@ def test_two_ranks_agree_with_one(method: str, changes: dict[str, object], toler
     losses_of_two, weights_of_two = two_ranks(method, changes, tmp_path)
     torch.testing.assert_close(losses_of_two, losses, rtol=tolerance, atol=tolerance)
     for theirs, ours in zip(weights_of_two, weights, strict=True):
-        torch.testing.assert_close(theirs, ours, rtol=10 * tolerance, atol=10 * tolerance)
+        torch.testing.assert_close(theirs, ours, rtol=tolerance, atol=tolerance)
 
 
 def train_on(folder: str, fails: bool, stops: bool = False) -> None:
