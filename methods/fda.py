@@ -33,6 +33,8 @@ class FDA(Value):
     - the class y of an unlabelled pixel is the loss's own target (`classes` = "pseudo_label": paper, default), so that
       the term raises every loss that it enters; or the network's own argmax ("own": code). There the target may be
       another class, whose logit then rises, and students' pseudo-labels are taken after the term, which may turn them.
+      A labelled pixel (`MKD.on_labeled`) is collected under its label, and in a student's Eq. 4 its class is the
+      loss's target ("pseudo_label") or that label ("own": code); in a teacher's it is the label with either.
     - the paper says nothing of several ranks: an estimator here sees the features of all of them and is the same on
       each; in the code every rank's estimator sees its own alone.
     """

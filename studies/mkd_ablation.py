@@ -24,6 +24,7 @@ from assay.study import Changes, Profile, Row, Study, Table, by_column  # noqa: 
 from studies.shared import (  # noqa: E402
     CAMVID_NOTE,
     FEW_LABELS,
+    LISTS_OF_U2PL,
     MANY_LABELS,
     MKD_NOTE,
     MKD_PAPER,
@@ -112,7 +113,8 @@ TABLE6 = Table(
         Row("SN", paper="SN (same network)"),
     ),
     reference="SN",
-    caption="HN: one branch DeepLabv3+, the other PSPNet. SN is table 1's last row, with the larger unlabelled pool.",
+    caption="HN: one branch DeepLabv3+, the other PSPNet. SN is table 1's last row, with the larger unlabelled pool. "
+    + LISTS_OF_U2PL,
 )
 
 
@@ -122,7 +124,7 @@ ON_ANY_DATA = {name: changes for table in TABLES for name, changes in by_column(
 # The paper gives no α and β. The authors' 1.5 and 1.0 are for networks that start from ImageNet weights; from random
 # ones, cross supervision of 2.5 in all breaks a training on shapes (studies/LOG.md), and at 1.5 the rows with teachers
 # and strong views stand 3.9 points below co-training, with selection 8.3; at 0.6 still 2.4 and 2.9, and strong views
-# without teachers 1.6. Here α + β is 0.6 in every row, in the code's proportion; rows without teachers have it all in β.
+# without teachers 1.6. Here α + β is 0.6 in every row, in the code's proportion, or all β where there are no teachers.
 FROM_SCRATCH: Changes = {"method.weight_teachers": 0.36, "method.weight_students": 0.24}
 ALL_IN_STUDENTS: Changes = {"method.weight_students": 0.6}
 # Half the features' resolution would be a grid of 4 x 4 on a drawn image, whose objects are smaller than its cells.

@@ -15,6 +15,11 @@ CPS_CUTMIX: Changes = {"method": "cps", "method.cutmix": "boxes", "method.weight
 
 # Why a row is not comparable with the numbers that the paper printed.
 PUBLISHED = "the paper's number is another paper's own, trained with another recipe"
+# Under tables whose labels are `few_labels_of_all`.
+LISTS_OF_U2PL = (
+    "On VOC labelled by U2PL's lists, which are PseudoSeg's (tables 1 and 5) but at 1/2(732), where the two share 371"
+    " images."
+)
 
 _ALL_UNLABELED = "unlabelled images are all of the training set, labelled ones among them"
 SHAPES_NOTE = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from setuptools import find_packages
@@ -17,6 +18,16 @@ def test_every_folder_with_code_is_a_package_that_the_wheel_takes() -> None:
     for base, top in ((ROOT / "platform", "assay"), (ROOT, "methods"), (ROOT, "studies")):
         for folder in {path.parent for path in (base / top).rglob("*.py")}:
             assert ".".join(folder.relative_to(base).parts) in found
+
+
+def test_the_wheel_takes_every_file_of_the_package_that_is_no_code() -> None:
+    package = ROOT / "platform" / "assay"
+    listed = subprocess.run(["git", "ls-files", "."], cwd=package, capture_output=True, text=True, check=True)
+    tracked = {name for name in listed.stdout.splitlines() if not name.endswith(".py")}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = project["tool"]["setuptools"]["package-data"]["assay"]
+    taken = {path.relative_to(package).as_posix() for pattern in patterns for path in package.glob(pattern)}
+    assert tracked and tracked <= taken
 
 
 def test_the_plain_checkout_trains(tmp_path: Path) -> None:

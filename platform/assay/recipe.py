@@ -107,3 +107,12 @@ class Recipe(Value):
                 raise FieldError(
                     f"{field} must divide into accumulate={self.accumulate} equal parts, got {getattr(self, field)}"
                 )
+
+    def notes(self) -> tuple[str, ...]:
+        """What whoever reads numbers trained by it should know."""
+        if self.accumulate == 1:
+            return ()
+        return (
+            f"accumulate={self.accumulate}: batch norm's statistics and means over pixels are of each micro-batch, not"
+            " of a step's whole batch",
+        )

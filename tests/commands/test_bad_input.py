@@ -92,6 +92,7 @@ def refused(arguments: list[str], out: Path, capsys: pytest.CaptureFixture[str])
         (["--method", "cps", "--set", "recipe.augment.crop=3"], "crop must be a list, got 3"),
         (["--method", "cps", "--set", "recipe.augment.crop=3,4,5"], "crop must have 2 entries"),
         (["--method", "cps", "--set", "recipe.accumulate=3"], "must divide into accumulate=3"),
+        (["--method", "cps", "--seed=-1"], "seed must be in [0, inf), got -1 (from --seed -1)."),
         (["--method", "cps", "--set", "seed"], "--set takes path=value"),
         (["--method", "cps", "--set", "data.split.labeled=many"], "must be 1/n, a count, all, or a list's file"),
         (["--method", "cps", "--set", "data.split.labeled=5000"], "must be between 1 and the 960 images"),

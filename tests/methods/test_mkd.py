@@ -37,6 +37,17 @@ def test_students_teach_each_other_by_eq_7() -> None:
     assert term(losses(), "students") == pytest.approx(first + second)
 
 
+def test_alpha_weighs_the_teachers_loss_and_beta_the_students_in_eq_5() -> None:
+    found = losses(weight_teachers=3.0, weight_students=2.0)
+    weights = {name: each.weight for name, each in found.terms.items()}
+    assert weights == {"supervised1": 1, "supervised2": 1, "teachers": 3, "students": 2}
+    supervised = ce((1, 0), (-2, 1), (3, 1)) + ce((-1, 0), (2, 1), (0.5, 1))
+    teachers = ce((0.5, 1), (1, 0), (-2, 0), (3, 1)) + ce((1.5, 0), (-1, 1), (2, 0), (-3, 1))
+    students = ce((0.5, 0), (1, 1), (-2, 0), (3, 1)) + ce((1.5, 0), (-1, 0), (2, 1), (-3, 0))
+    total = sum(each.weight * each.value.item() for each in found.terms.values())
+    assert total == pytest.approx(supervised + 3 * teachers + 2 * students)
+
+
 def test_selection_keeps_the_pixels_whose_own_teacher_is_confident() -> None:
     # sigmoid(4) = 0.98, sigmoid(1) = 0.73: two pixels of each teacher reach 0.9.
     found = losses(threshold_teachers=0.9)
@@ -79,6 +90,21 @@ def test_cutmix_mixes_the_students_images_and_the_teachers_logits_by_one_mask() 
     first = ce((0, 1), (-1, 0), (0.5, 0), (0, 0), (0, 1), (0, 1), (0.5, 0), (0, 0))
     second = ce((0, 0), (2, 1), (3, 0), (0, 0), (0, 0), (0, 1), (3, 0), (0, 0))
     assert term(found, "teachers") == pytest.approx(first + second)
+
+
+def test_cutmix_mixes_the_teachers_features_by_the_same_mask_before_their_estimators_take_them() -> None:
+    method = MKD(**(PLAIN | {"sda": SDA(), "fda": FDA(), "fda_teachers": True}))
+    nets = networks(method)
+    method.loss(nets, batch(weak=(WEAK, SURE), strong=(STRONG, SURE), mask=MASK), Step(index=0, total=4))
+    # What a teacher finds in image 1, WEAK with SURE at (0, 0) and (1, 1), and in image 2, SURE with WEAK at (1, 0).
+    first, second = ([5, -4, 1, 5], [5, -5, 1, 5]), ([-5, 1, 4, 5], [-5, -5, 4, 5])
+    for name, channel, found in (("teacher1", 2, first), ("teacher2", 3, second)):
+        seen = [value for image in found for value in image]
+        of_class = [value for value in seen if value > 0], [value for value in seen if value < 0]
+        estimator = nets[f"{name}_scatter"]
+        assert estimator.count.tolist() == [len(values) for values in of_class]
+        assert estimator.mean[:, channel].tolist() == pytest.approx([sum(each) / len(each) for each in of_class])
+        assert estimator.covariance[:, channel].tolist() == pytest.approx([variance(each) for each in of_class])
 
 
 def test_without_photometric_operators_the_weak_views_are_mixed() -> None:
@@ -137,6 +163,29 @@ def test_fda_by_the_networks_own_classes() -> None:
     first = [0.5 - first0, 1 - first0, -2 + first1, 3 - first0]
     second = [1.5 - second0, -1 + second1, 2 - second0, -3 + second1]
     expected = ce(*zip(first, (1, 0, 0, 1), strict=True)) + ce(*zip(second, (0, 1, 0, 1), strict=True))
+    assert term(found, "teachers") == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("classes", ["pseudo_label", "own"])
+def test_the_class_of_a_labelled_pixel_in_eq_4_is_the_losss_target_or_with_own_its_label(classes: str) -> None:
+    fda = FDA(strength=2.0, schedule="linear", classes=classes)
+    found = losses(fda=fda, on_labeled=True, index=2)
+    # Collected under their labels 0, 1, 1 are 1, -2, 3 (student 1) and -1, 2, 0.5 (student 2) with either.
+    under = {
+        "pseudo_label": ([1, 1, -2], [-2, 3, 0.5, 3]),
+        "own": ([1, 0.5, 1, 3], [-2, 3, -2]),
+    }
+    first0, first1 = (variance(values) / 2 for values in under[classes])
+    second0, second1 = variance([-1, 1.5, 2]) / 2, variance([2, 0.5, -1, -3]) / 2
+    if classes == "own":  # the labels 0, 1, 1 and nothing at the ignored pixel, then the students' own argmax
+        first = [1 - first0, -2 + first1, 3 + first1, 0, 0.5 - first0, 1 - first0, -2 + first1, 3 - first0]
+        second = [-1 - second0, 2 + second1, 0.5 + second1, 1]
+    else:  # the other branch's teacher, as in the loss
+        first = [1 + first1, -2 - first0, 3 - first0, first1, 0.5 + first1, 1 - first0, -2 - first0, 3 + first1]
+        second = [-1 - second0, 2 - second0, 0.5 + second1, 1 - second0]
+    second += [1.5 - second0, -1 + second1, 2 - second0, -3 + second1]
+    targets = (1, 0, 0, 1, 1, 0, 0, 1), (0, 0, 1, 0, 0, 1, 0, 1)
+    expected = ce(*zip(first, targets[0], strict=True)) + ce(*zip(second, targets[1], strict=True))
     assert term(found, "teachers") == pytest.approx(expected)
 
 

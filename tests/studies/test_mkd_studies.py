@@ -395,3 +395,8 @@ def test_a_table_without_its_data_is_planned_and_ends_in_the_results_as_blocked(
 def test_what_a_pool_is_said_to_be_stands_under_the_tables() -> None:
     for table in (mkd_ablation.TABLE5, mkd_benchmark.TABLE1):
         assert "Pool not stated" in table.caption and "Full(1464)" in table.caption
+
+
+def test_that_u2pls_732_are_not_pseudosegs_stands_under_the_tables_with_the_larger_pool() -> None:
+    for table in (mkd_ablation.TABLE6, mkd_benchmark.TABLE1_ALL):
+        assert "1/2(732), where the two share 371 images" in table.caption

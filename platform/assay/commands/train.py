@@ -64,7 +64,9 @@ def experiment_of(arguments: argparse.Namespace):  # type: ignore[no-untyped-def
 
     if not arguments.method:
         raise UserError("--method is missing; `python -m assay train --help` shows examples.")
-    start = starting_point(arguments.method, arguments.data, seed=arguments.seed)
+    start = starting_point(arguments.method, arguments.data)
+    # By itself: a rule over several fields that --set breaks is not this flag's matter.
+    start = apply(start, [Override("seed", arguments.seed, f"--seed {arguments.seed}")])
     return apply(start, [Override.parse(text) for text in arguments.overrides])
 
 

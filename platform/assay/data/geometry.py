@@ -4,6 +4,8 @@ Scaling a whole image only to keep a crop of it wastes most of the work. So a `G
 *source* that the crop shows and the size which that rectangle takes; only the rectangle is resized. Its sides are
 whole source pixels: the factor that is applied differs from the one drawn by less than half a source pixel over the
 crop. Image and labels are cut from the same rectangle and resized to the same size, so they cannot come apart.
+They are plain tensors and no tv_tensors: with one shared `Geometry`, and an interpolation that each of them is given,
+there is nothing for torchvision to choose by a tensor's type.
 """
 
 from __future__ import annotations

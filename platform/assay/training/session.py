@@ -166,7 +166,7 @@ def _to_the_end(
 def _begin(training: Training, store: Store, claim: Claim, manners: Manners, *, notes: tuple[str, ...]) -> None:
     """Say what is odd, and write down what is about to be trained, where and by whom."""
     resolved, key = training.resolved, training.resolved.key
-    for note in (*resolved.images.notes, *notes):
+    for note in (*resolved.images.notes, *training.recipe.notes(), *notes):
         manners.say(f"note: {note}")
     records.write_experiment(store, key, resolved.document())
     records.clear_errors_of_ranks(store, key)

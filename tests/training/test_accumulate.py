@@ -1,0 +1,70 @@
+"""Micro-batches: what is once a step, and what readers are told."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers import QUIET, small
+
+from assay.commands.show import summary
+from assay.places import Places
+from assay.resolve import resolve
+from assay.store.local import LocalStore
+from assay.training.loop import Training
+from assay.training.session import Manners, train
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_session_and_its_result_say_that_statistics_and_means_are_per_micro_batch(
+    accumulate: int, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    resolved = resolve(small(recipe__steps=2, recipe__accumulate=accumulate), Places())
+    manners = Manners(say=said.append)
+    result = train(resolved, LocalStore(tmp_path), places=Places(), runtime=QUIET, manners=manners)
+    note = (
+        "accumulate=2: batch norm's statistics and means over pixels are of each micro-batch, not of a step's whole"
+        " batch"
+    )
+    assert result["notes"] == [note] * (accumulate == 2)
+    assert said[:1] == [f"note: {note}"] * (accumulate == 2)
+    assert (f"note: {note}" in summary(resolved.document(), result)) == (accumulate == 2)
+
+
+class Weights:
+    """Keeps the networks after every step."""
+
+    def __init__(self) -> None:
+        self.steps: list[dict[str, torch.Tensor]] = []
+
+    def line(self, line): ...
+
+    def checkpoint(self, payload: Callable[[], bytes], step: int) -> None:
+        state: dict[str, Any] = torch.load(io.BytesIO(payload()), weights_only=True)
+        self.steps.append(state["nets"])
+
+    def progress(self, step, loss): ...
+
+
+def test_a_mean_teacher_moves_once_a_step_and_not_once_a_micro_batch() -> None:
+    resolved = resolve(
+        small("mean_teacher", recipe__steps=3, recipe__accumulate=2, recipe__precision="float64", method__momentum=0.6),
+        Places(),
+    )
+    of = Training(resolved, places=Places(), runtime=dataclasses.replace(QUIET, checkpoint_every=1))
+    names = [name for name, _ in of.nets["teacher"].named_parameters()]
+    expected = {name: value.clone() for name, value in of.nets["teacher"].named_parameters()}
+    kept = Weights()
+    of.run(kept)
+    assert len(kept.steps) == 3
+    for after in kept.steps:
+        for name in names:
+            expected[name] = 0.6 * expected[name] + 0.4 * after[f"student.{name}"]
+            torch.testing.assert_close(after[f"teacher.{name}"], expected[name], rtol=1e-12, atol=1e-12)
+            assert not after[f"student.{name}"].equal(expected[name]), "the student moved"
