@@ -4,7 +4,7 @@ python studies/mgd_ablation.py                                     table 5a on d
 python studies/mgd_ablation.py --tables mgd.table4 --columns VOC Cityscapes    another table, in two drawn worlds
 python studies/mgd_ablation.py --profile quick-tied                teachers with the student's own seed
 python studies/mgd_ablation.py --profile paper --plan              PASCAL VOC, as the paper prints it
-python studies/mgd_ablation.py --profile code                      and as the authors' code has it
+python studies/mgd_ablation.py --profile code                      and with the losses of the authors' code, no more
 
 All tables hang on two teachers and their twins, which are trained once.
 """
@@ -26,8 +26,12 @@ from assay.presets import quick, voc  # noqa: E402
 from assay.run import main  # noqa: E402
 from assay.study import Changes, Profile, Row, Study, Table  # noqa: E402
 from studies.mgd_networks import (  # noqa: E402
+    AS_IN_CODE,
+    AS_PRINTED,
     DEEP,
+    FROM_SCRATCH_NOTE,
     PAPER,
+    PAPER_NOTE,
     RESNET18,
     RESNET18_CODE,
     SMALL,
@@ -131,7 +135,7 @@ TIED = "every seed has teachers of its own"
 
 QUICK = Profile(
     name="quick",
-    note=f"{SHAPES_NOTE}; {FIXED}",
+    note=f"{SHAPES_NOTE}; {FROM_SCRATCH_NOTE}; {FIXED}",
     start=quick,
     columns=WORLDS,
     rows=rows(SMALL, seed=0),
@@ -143,7 +147,7 @@ QUICK = Profile(
 )
 ON_PAPER = Profile(
     name="paper",
-    note=f"PASCAL VOC 2012 with ImageNet weights and the CPS authors' lists, losses as printed; {FIXED}",
+    note=f"{PAPER_NOTE}; {FIXED}",
     start=voc,
     changes=PAPER,
     columns={column: on_voc(EIGHTH) for column in ON_VOC},
@@ -158,7 +162,9 @@ STUDY = Study(
     tables=TABLES,
     profiles=(
         QUICK,
-        dataclasses.replace(QUICK, name="quick-tied", note=f"{SHAPES_NOTE}; {TIED}", rows=rows(SMALL, seed=None)),
+        dataclasses.replace(
+            QUICK, name="quick-tied", note=QUICK.note.replace(FIXED, TIED), rows=rows(SMALL, seed=None)
+        ),
         ON_PAPER,
         dataclasses.replace(
             ON_PAPER, name="paper-tied", note=ON_PAPER.note.replace(FIXED, TIED), rows=rows(RESNET18, seed=None)
@@ -166,7 +172,7 @@ STUDY = Study(
         dataclasses.replace(
             ON_PAPER,
             name="code",
-            note=ON_PAPER.note.replace("losses as printed", "losses as in the authors' code"),
+            note=ON_PAPER.note.replace(AS_PRINTED, AS_IN_CODE),
             rows=rows(RESNET18_CODE, seed=0),
         ),
     ),

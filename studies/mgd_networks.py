@@ -54,6 +54,7 @@ def taught(
 # 0.002 · 42. λ2 = 100 is for networks that start from ImageNet weights: from random ones it lets the region loss start
 # three times as large as L_P on unlabelled images (0.0625 and 2.14 over the first 20 steps); 30 makes them equal.
 FROM_SCRATCH: Changes = {"method.weight_image": 0.084, "method.weight_region": 30.0}
+FROM_SCRATCH_NOTE = "MGD's λ2 = 30 was chosen by the size of its terms at the start, and not for the result"
 SMALL = Networks(
     student={"net.encoder.width": 8},
     deep={"net.encoder.width": 16},
@@ -98,6 +99,15 @@ MOBILENETV2_CODE = dataclasses.replace(
 )
 
 PAPER: Changes = {"recipe.optimizer.weight_decay": 5e-4, "net.head.separable": False}
+AS_PRINTED = "losses as printed"
+PAPER_NOTE = (
+    "PASCAL VOC 2012 with ImageNet weights and the CPS authors' lists; ResNet-18's deep stem starts from random"
+    f" weights, as in the authors' code, where the paper says ImageNet's; {AS_PRINTED}"
+)
+AS_IN_CODE = (
+    "losses as in the authors' code, and nothing else of it: weight decay is the paper's 5e-4 (the code's 1e-4 acts as"
+    " 4e-4 on its 4 GPUs), and MobileNetV2 has no dilations (the code's last blocks have 2, 4 and 8)"
+)
 # Epochs of max(labelled, unlabelled) / 8 steps: 32, 34, 40 and 60.
 STEPS = {"1/16": 39_680, "1/8": 39_338, "1/4": 39_680, "1/2": 39_660}
 

@@ -4,7 +4,8 @@
     python studies/sharing_benchmark.py --tables mgd.table5a --steps 20
 
 Both ways are run one after the other with the same command, in one process each; the naive one trains the teachers of
-every cell anew. Device-seconds are those of all trainings, teachers included, as their results tell them.
+every cell anew. Device-seconds are those of all trainings, teachers included, as their results tell them; what else
+runs on the machine makes them longer, so the load stands beside each way's.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,12 +33,13 @@ def run(out: Path, flags: Sequence[str]) -> dict[str, float]:
     command = [sys.executable, str(ABLATION), "--gangs", "0", "--out", str(out), *flags]
     began = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return {"wall": time.perf_counter() - began, **counted(out)}
+
+
+def counted(out: Path) -> dict[str, float]:
+    """The trainings of a folder's store, and their device-seconds."""
     results = [json.loads(path.read_text()) for path in out.glob("store/*/result.json")]
-    return {
-        "wall": time.perf_counter() - began,
-        "trainings": len(results),
-        "device_seconds": sum(each["device_seconds"] for each in results),
-    }
+    return {"trainings": len(results), "device_seconds": sum(each["device_seconds"] for each in results)}
 
 
 def naive(out: Path, flags: Sequence[str], tables: Sequence[str], seeds: Sequence[str]) -> dict[str, float]:
@@ -51,32 +53,59 @@ def naive(out: Path, flags: Sequence[str], tables: Sequence[str], seeds: Sequenc
     return {name: sum(each[name] for each in runs) for name in runs[0]}
 
 
-def main() -> int:
-    """Measure, print and write down."""
-    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def with_load(measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """What `measure` finds, between the machine's load before and after it."""
+    before = os.getloadavg()[0]
+    return {"load_before": before, **measure(), "load_after": os.getloadavg()[0]}
+
+
+def show(name: str, numbers: Mapping[str, float]) -> None:
+    """A line of what one way took."""
+    print(
+        f"{name:7} {numbers['trainings']:4.0f} trainings {numbers['device_seconds']:9.1f} device-seconds"
+        f" {numbers['wall']:9.1f} s wall, load {numbers['load_before']:.2f} before, {numbers['load_after']:.2f} after"
+    )
+
+
+def shares(apart: Mapping[str, float], shared: Mapping[str, float]) -> dict[str, float]:
+    """What part of the naive way's trainings and device time the shared one takes."""
+    return {name: shared[name] / apart[name] for name in ("trainings", "device_seconds")}
+
+
+def flags() -> argparse.ArgumentParser:
+    """What can be asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [table.name for table in TABLES]
-    flags.add_argument("--tables", nargs="+", default=names, choices=names, metavar="TABLE", help="default: all four")
-    flags.add_argument("--steps", type=int, default=100, metavar="N", help="steps of each training (default: 100)")
-    flags.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="SEED", help="students' seeds (default: 0)")
-    flags.add_argument("--out", metavar="FILE", help="where to write the numbers as JSON")
-    asked = flags.parse_args()
+    parser.add_argument("--tables", nargs="+", default=names, choices=names, metavar="TABLE", help="default: all four")
+    parser.add_argument("--steps", type=int, default=100, metavar="N", help="steps of each training (default: 100)")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0], metavar="SEED", help="students' seeds (default: 0)"
+    )
+    parser.add_argument("--out", metavar="FILE", help="where to write the numbers as JSON")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print and write down."""
+    asked = flags().parse_args(arguments)
     short = ["--set", f"recipe.steps={asked.steps}", "--set", f"recipe.evaluation.every={asked.steps}"]
     seeds = [str(seed) for seed in asked.seeds]
-    raw: dict[str, object] = {"cores": os.cpu_count(), "load_before": os.getloadavg()[0], "steps": asked.steps}
-    raw |= {"tables": asked.tables, "seeds": asked.seeds}
-    print(f"{raw['cores']} cores, load {raw['load_before']:.2f} before; {', '.join(asked.tables)}; {asked.steps} steps")
+    print(f"{os.cpu_count()} cores; {', '.join(asked.tables)}; {asked.steps} steps")
     with tempfile.TemporaryDirectory(prefix="assay-sharing-") as folder:
-        apart = naive(Path(folder) / "apart", short, asked.tables, seeds)
-        shared = run(Path(folder) / "shared", [*short, "--tables", *asked.tables, "--seeds", *seeds])
-    for name, numbers in (("naive", apart), ("shared", shared)):
-        print(
-            f"{name:7} {numbers['trainings']:4.0f} trainings {numbers['device_seconds']:9.1f} device-seconds"
-            f" {numbers['wall']:9.1f} s wall"
-        )
-    share = shared["device_seconds"] / apart["device_seconds"]
-    print(f"shared / naive device time {share:.2f} (at most a third: {'met' if share <= 1 / 3 else 'not met'})")
+        root = Path(folder)
+        apart = with_load(lambda: naive(root / "apart", short, asked.tables, seeds))
+        show("naive", apart)
+        together = [*short, "--tables", *asked.tables, "--seeds", *seeds]
+        shared = with_load(lambda: run(root / "shared", together))
+        show("shared", shared)
+    parts = shares(apart, shared)
+    met = "met" if parts["device_seconds"] <= 1 / 3 else "not met"
+    print(f"shared / naive trainings {parts['trainings']:.2f}")
+    print(f"shared / naive device time {parts['device_seconds']:.2f} (at most a third: {met})")
     if asked.out:
-        Path(asked.out).write_text(json.dumps(raw | {"naive": apart, "shared": shared}, indent=2) + "\n")
+        setting = {"cores": os.cpu_count(), "tables": asked.tables, "steps": asked.steps, "seeds": asked.seeds}
+        found = {"naive": apart, "shared": shared, "shares": parts}
+        Path(asked.out).write_text(json.dumps(setting | found, indent=2) + "\n")
     return 0
 
 

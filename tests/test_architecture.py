@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 # From the bottom up; a room may import itself and what stands before it.
 RANKS = (
     ("assay.errors", "assay", "assay.terminal"),
-    ("assay.values", "assay.places", "assay.ranks", "assay.catalogue", "assay.signals"),
+    ("assay.values", "assay.apart", "assay.places", "assay.ranks", "assay.catalogue", "assay.signals"),
     ("assay.data.draws", "assay.data.views", "assay.data.source", "assay.data.sources", "assay.data.lists"),
     ("assay.data.splits", "assay.data.streams", "assay.recipe", "assay.data.normalize", "assay.data.batch"),
     ("assay.data.geometry", "assay.data.photometric", "assay.data.boxes", "assay.data.stored"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from report.drawn import Study, frame_of, line
 
-from assay.report.facts import Facts, duration, gather
+from assay.report.facts import Facts, Failure, duration, gather
 from assay.report.layout import ColumnLayout, RowLayout, StudyLayout, TableLayout
 
 
@@ -31,6 +33,50 @@ def test_a_failure_that_stands_in_two_tables_is_told_once_with_both_places() -> 
     assert [(each.places, each.seeds, each.error) for each in found.failures] == [
         (("t: r, a", "u: r, a"), (0,), "no memory")
     ]
+
+
+TEACHER = {"key": "teacher", "status": "done", "seed": 0, "seconds": 100.0, "device_seconds": 400.0}
+
+
+def taught(row: str, *teachers: dict, **changes: object) -> dict:
+    return line("t", row, "a", 1, inside=json.dumps(teachers), seconds=10.0, device_seconds=10.0, **changes)
+
+
+def test_a_teacher_is_a_training_and_its_time_counts_once_whatever_it_serves() -> None:
+    found = facts(taught("KD", TEACHER), taught("CWD", TEACHER))
+    assert found.states == {"done": 3}
+    assert dict(found.details)["One training"] == ("10.0 s, from 10.0 s to 100.0 s",)
+    assert dict(found.details)["All trainings"] == ("120.0 s",)
+    assert dict(found.details)["Device time"] == ("7.0 min",)
+    costs = [(each.row, each.trainings, each.device_seconds) for each in found.costs]
+    assert costs == [("KD", 1, 10.0), ("CWD", 1, 10.0), ("inside its rows", 1, 400.0)]
+
+
+def test_a_teacher_that_is_a_row_too_is_counted_as_that_row_alone() -> None:
+    found = facts(taught("CPS", key="teacher"), taught("KD", TEACHER))
+    assert found.states == {"done": 2}
+    assert [each.row for each in found.costs] == ["CPS", "KD"]
+
+
+def test_a_teacher_that_was_removed_after_its_students_is_not_waited_for() -> None:
+    absent = {"key": "teacher", "status": "waiting"}
+    assert facts(taught("KD", absent)).states == {"done": 1}
+    assert facts(taught("KD", absent, status="waiting")).states == {"waiting": 2}
+
+
+def test_a_teachers_failure_is_told_once_with_the_first_place_that_it_stands_inside() -> None:
+    lost = {"key": "teacher", "status": "failed", "error": "NaN", "seed": 7}
+    found = facts(*(taught(row, lost, status="blocked", error="needs teacher, which failed") for row in ("KD", "CWD")))
+    assert found.states == {"failed": 1, "blocked": 2}
+    assert [each for each in found.failures if each.state == "failed"] == [
+        Failure(places=("inside t: KD, a",), seeds=(7,), state="failed", error="NaN")
+    ]
+
+
+def test_results_of_an_older_version_tell_less_of_what_is_inside_and_are_counted_all_the_same() -> None:
+    found = facts(taught("KD", {"key": "teacher", "method": "cps", "params": 6e7}))
+    assert found.states == {"done": 2}
+    assert dict(found.details)["Device time"] == ("10.0 s",)
 
 
 def test_seeds_that_are_blocked_for_the_same_reason_are_told_together() -> None:

@@ -18,6 +18,7 @@ from assay.nets.count import multiply_adds, parameters
 from assay.nets.encoders import build_encoder
 from assay.places import Places
 from assay.report.frame import COLUMNS, results_frame
+from assay.report.inside import INSIDE
 from assay.resolve import resolve
 from assay.store import records
 from assay.store.claims import acquire
@@ -123,16 +124,21 @@ def test_cells_of_one_experiment_share_its_numbers(done: tuple[LocalStore, dict[
     assert frame["paper_miou"].tolist()[0] == 45.77 and np.isnan(frame["paper_miou"].tolist()[1])
 
 
-def test_a_teacher_is_in_the_frame_with_its_size_once_it_is_trained(store: LocalStore) -> None:
+def test_a_teacher_is_in_the_frame_with_its_size_its_score_and_its_time_once_it_is_trained(store: LocalStore) -> None:
     planned = cell(TAUGHT, "taught")
-    assert list(frame_of(store, planned)["inside"]) == ["[]"]
     (teacher,) = resolve(TAUGHT, PLACES).inputs.values()
+    (before,) = frame_of(store, planned)["inside"]
+    assert json.loads(before) == [{"key": teacher.key, "status": "waiting"}]
     train(teacher, store, places=PLACES, runtime=QUIET)
     (row,) = frame_of(store, planned).to_dict("records")
     (found,) = json.loads(row["inside"])
     cost = records.read_json(store, teacher.key, records.RESULT)["cost"]["student"]
     assert (found["key"], found["encoder"], found["arch"]) == (teacher.key, "tiny", "deeplabv3plus")
     assert (found["params"], found["macs"]) == (cost["parameters"], cost["multiply_adds"])
+    result = records.read_json(store, teacher.key, records.RESULT)
+    assert (found["miou"], found["device_seconds"]) == (100 * result["miou"], result["device_seconds"])
+    assert (found["status"], found["seed"], found["net"]) == ("done", 8, small().to_json()["net"])
+    assert set(found) <= set(INSIDE)
     assert found["latency_ms"] > 0 and found["latency_at"].startswith("cpu ")
     assert pd.isna(row["latency_ms"])
 

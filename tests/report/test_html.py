@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
@@ -150,3 +151,10 @@ def test_every_picture_and_figure_can_be_read_aloud(parsed: Page) -> None:
     assert all(
         each.get("role") == "img" and each.get("aria-labelledby") for tag, each in parsed.elements if tag == "svg"
     )
+
+
+def test_one_seed_is_compared_without_a_word_on_tests() -> None:
+    study = draw_study()
+    assert "Holm’s method for the 3 comparisons of a column" in made(study)
+    one = dataclasses.replace(study, frame=study.frame[study.frame["seed"].fillna(0) == 0])
+    assert "equal seeds against equal seeds.</p>" in made(one) and "Holm" not in made(one)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from report.drawn import draw_study, frame_of, line
 
 from assay.report.appendix import size_and_speed
@@ -38,6 +39,54 @@ def test_a_teacher_that_is_no_row_stands_beside_its_students() -> None:
     assert (student.rows, student.inside) == (("KD", "Supervised"), ())
     assert (teacher.network, teacher.latency_ms, teacher.trainings) == ("resnet101, deeplabv3plus", 80.0, 1)
     assert (teacher.rows, teacher.inside) == ((), ("KD",))
+
+
+def nets(*widths: int, **changes: object) -> list[dict]:
+    return [
+        {**TEACHER, "key": f"of {width}", "encoder": "tiny", "params": 1e6 * width, "miou": 50.0 + width}
+        | {"net": {"encoder": {"arch": "tiny", "width": width}}, **changes}
+        for width in widths
+    ]
+
+
+def test_networks_of_one_encoder_and_head_are_told_apart_by_what_differs() -> None:
+    experiment = json.dumps({"net": {"encoder": {"arch": "tiny", "width": 8}}})
+    made = found(line("t", "KD", "a", 0, inside=json.dumps(nets(16, 20)), experiment=experiment))
+    assert [each.network for each in made] == [f"tiny, deeplabv3plus, encoder.width {width}" for width in (8, 16, 20)]
+
+
+def test_what_differs_between_trainings_of_one_network_does_not_set_it_apart() -> None:
+    def student(frozen: int) -> dict:
+        experiment = {"net": {"frozen": frozen, "encoder": {"arch": "tiny", "width": 8}}}
+        return line("t", "KD", "a", frozen, inside=json.dumps(nets(16)), experiment=json.dumps(experiment))
+
+    made = found(student(0), student(1))
+    assert [each.network for each in made] == [f"tiny, deeplabv3plus, encoder.width {width}" for width in (8, 16)]
+
+
+def test_results_that_do_not_tell_the_network_are_called_by_encoder_and_head() -> None:
+    made = found(line("t", "KD", "a", 0, inside=json.dumps(nets(16, 20, net=None))))
+    assert [each.network for each in made] == ["tiny, deeplabv3plus"] * 3
+
+
+def test_the_scores_of_teachers_stand_there_as_a_range_of_what_was_trained() -> None:
+    again = nets(16, key="another seed", miou=60.0)
+    students = (line("t", row, "a", 0, inside=json.dumps(nets(16) + again)) for row in ("KD", "CWD"))
+    student, teacher = found(*students)
+    assert (teacher.miou, teacher.trainings, student.miou) == ((60.0, 66.0), 2, None)
+
+
+def test_what_inside_is_not_trained_yet_has_no_size() -> None:
+    waiting = json.dumps([{"key": "teacher", "status": "waiting"}])
+    assert found(line("t", "r", "a", 0), line("t", "s", "a", 0, inside=waiting, key="other")) == ()
+
+
+@pytest.mark.parametrize(("crop", "said"), [("32x32", True), ("512x512", False)])
+def test_latencies_on_very_small_images_are_said_to_tell_little(crop: str, said: bool) -> None:
+    study = draw_study()
+    study.frame["crop"] = crop
+    shown = size_and_speed(gather(study.frame, study.layout))
+    assert shown is not None and (f"At {crop} a latency is mostly the cost of calls" in shown) is said
 
 
 def test_one_network_alone_is_compared_with_nothing() -> None:

@@ -106,6 +106,19 @@ def test_what_a_failed_teacher_blocks_is_counted_as_blocked_and_not_as_to_train(
     assert {node.resolved.experiment.method.name for node in again.to_run} == {"supervised"}
 
 
+def test_teachers_that_would_be_called_the_same_are_told_apart(store: LocalStore) -> None:
+    wide = {"method": "supervised", "net.encoder.width": 24}
+    both = {**KD, "method.teachers": (*KD["method.teachers"], Like(wide, seed=7), Like(wide, seed=8))}
+    lines = printed(study(Row("both", both)), store).splitlines()
+    called = [line.split("  ")[2].strip() for line in lines if " seed 7" in line or " seed 8" in line]
+    label = cells(study(Row("both", both)))[0].experiment.data.split.labeled
+    assert called == [
+        f"supervised shapes {label} seed 7, encoder.width 16",
+        f"supervised shapes {label} seed 7, encoder.width 24",
+        f"supervised shapes {label} seed 8",
+    ]
+
+
 def test_only_some_of_what_is_blocked_is_listed(store: LocalStore) -> None:
     of = study(Row("KD", KD), seeds=(*range(20),))
     plan = make_plan(cells(of), store, Places())

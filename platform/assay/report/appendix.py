@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from assay.report.facts import Cost, Facts, duration
 from assay.report.markup import Markup, element, join, scrolling
 from assay.report.sizes import Size
-from assay.report.words import amount
+from assay.report.words import amount, number
+
+SMALL = 64 * 64  # pixels of an image on which a network's calls take longer than its arithmetic
 
 
 def size_and_speed(facts: Facts) -> Markup | None:
@@ -17,16 +20,27 @@ def size_and_speed(facts: Facts) -> Markup | None:
     explained = (
         "All of it is of encoder and head; multiply-adds and latency are for one training crop. Latency is measured on "
         "the CPU when a training ends, while others may be running beside it: the median of its runs, and of several "
-        "trainings the middle one."
+        "trainings the middle one. mIoU is of its trainings, the least to the greatest."
     )
-    heads = ("", "crop", "parameters", "multiply-adds", "latency", "measured on", "trainings")
+    heads = ("", "crop", "parameters", "multiply-adds", "latency", "measured on", "trainings", "mIoU")
     return element(
         "section",
         element("h2", "Size and speed"),
         element("p", explained, class_="caption"),
         scrolling(_numbers(heads, map(_size_and_speed, facts.sizes)), "Size and speed of each network"),
+        _small_crops(facts.sizes),
         id="size",
     )
+
+
+def _small_crops(sizes: Sequence[Size]) -> Markup | None:
+    """What latencies on very small images do not tell."""
+    timed = dict.fromkeys(size.crop for size in sizes if size.latency_ms is not None)
+    small = [crop for crop in timed if math.prod(map(int, crop.split("x"))) <= SMALL]
+    if not small:
+        return None
+    said = f"At {', '.join(small)} a latency is mostly the cost of calls: it does not tell which network is the faster"
+    return element("p", f"{said} one on larger images.", class_="note")
 
 
 def _size_and_speed(size: Size) -> Iterable[Markup]:
@@ -40,6 +54,7 @@ def _size_and_speed(size: Size) -> Iterable[Markup]:
         latency,
         size.latency_at or "–",
         str(size.trainings),
+        "–" if size.miou is None else " to ".join(dict.fromkeys(map(number, size.miou))),
     )
     yield from (element("td", text) for text in numbers)
 

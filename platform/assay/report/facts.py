@@ -1,6 +1,6 @@
 """What a study's trainings were, apart from what they scored: states, failures, code, machines, time.
 
-A training that stands in several tables has one key and is counted once.
+A training that stands in several tables, or inside several others, has one key and is counted once.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Literal
 
 import pandas as pd
 
 from assay.report.cells import STATES, State, records
+from assay.report.inside import inside
 from assay.report.layout import StudyLayout
 from assay.report.sizes import Size, sizes
 
@@ -24,7 +25,7 @@ Line = Mapping[str, Any]
 class Failure:
     """Trainings of some cells without a result, and why."""
 
-    places: tuple[str, ...]  # table, row and column of each cell that they stand in
+    places: tuple[str, ...]  # table, row and column of each cell that they stand in, or of the first one's inside
     seeds: tuple[int, ...]
     state: State
     error: str
@@ -32,7 +33,7 @@ class Failure:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What the trainings of a row took."""
+    """What the trainings of a row took, or all those inside a table's rows."""
 
     table: str
     row: str
@@ -58,17 +59,34 @@ class Facts:
 def gather(frame: pd.DataFrame, layout: StudyLayout) -> Facts:
     """The facts of a study, from its results."""
     lines = [line for line in records(frame) if line["status"] != "quoted"]
-    trainings = list({line["key"] or number: line for number, line in enumerate(lines)}.values())
+    inner = _inside(lines, {line["key"] for line in lines})
+    trainings = [*{line["key"] or number: line for number, line in enumerate(lines)}.values(), *inner]
     followed = [bool(line["comparable"]) for line in lines]
     states = Counter(line["status"] for line in trainings)
     return Facts(
         states={state: states[state] for state in STATES if states[state]},
-        failures=tuple(_failures(lines)),
+        failures=tuple(_failures([*lines, *inner])),
         details=tuple(_details(trainings)),
         costs=tuple(_costs(lines, layout)),
         sizes=sizes(lines),
         comparable="all" if all(followed) else "some" if any(followed) else "none",
     )
+
+
+def _inside(lines: Iterable[Line], own: Set[str | None]) -> list[Line]:
+    """What stands inside the lines' experiments and is none of the `own` ones, each once; a place is its first one's.
+
+    What was removed once all that needed it was done is not waited for.
+    """
+    found: dict[str, Line] = {}
+    for line in lines:
+        for each in inside(line):
+            idle = each["status"] == "waiting" and line["status"] == "done"
+            if each["key"] not in own and not idle:
+                place = {"table": f"inside {line['table']}", "row": line["row"], "column": line["column"]}
+                seed = line["seed"] if each["seed"] is None else each["seed"]
+                found.setdefault(each["key"], {**each, **place, "seed": seed})
+    return list(found.values())
 
 
 def _failures(lines: Sequence[Line]) -> Iterable[Failure]:
@@ -142,20 +160,27 @@ def _span(values: Sequence[float | None]) -> str:
 
 
 def _costs(lines: Sequence[Line], layout: StudyLayout) -> Iterable[Cost]:
+    keys = {line["key"] for line in lines}
     for table in layout.tables:
-        for row in table.rows:
-            own = [line for line in lines if (line["table"], line["row"]) == (table.name, row.label)]
+        within = [line for line in lines if line["table"] == table.name]
+        rows = {row.label: [line for line in within if line["row"] == row.label] for row in table.rows}
+        shown = [line for own in rows.values() for line in own]
+        for label, own in (rows | {"inside its rows": _inside(shown, keys)}).items():
             done = [line for line in own if line["status"] == "done"]
             if done:
-                yield Cost(
-                    table=table.title,
-                    row=row.label,
-                    trainings=len(done),
-                    params=_middle([line["params"] for line in done]),
-                    macs=_middle([line["macs"] for line in done]),
-                    seconds=_middle([line["seconds"] for line in done]),
-                    device_seconds=_total(done, "device_seconds"),
-                )
+                yield _cost(table.title, label, done)
+
+
+def _cost(table: str, row: str, done: Sequence[Line]) -> Cost:
+    return Cost(
+        table=table,
+        row=row,
+        trainings=len(done),
+        params=_middle([line["params"] for line in done]),
+        macs=_middle([line["macs"] for line in done]),
+        seconds=_middle([line["seconds"] for line in done]),
+        device_seconds=_total(done, "device_seconds"),
+    )
 
 
 def duration(seconds: float | None) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from assay.report.inside import INSIDE
 from assay.store import records
 from assay.store.claims import Observer
 from assay.store.store import Store
@@ -33,15 +34,16 @@ def results_frame(
     """The results of all cells. `cells` is what was planned; `quoted` are cells with only the paper's number."""
     stored = set(store.keys())
     observer = Observer()
+    needed = set(itertools.chain.from_iterable(cells["depends"]))
     known: dict[str, dict[str, Any]] = {}
-    for key in cells["key"].dropna().unique():
+    for key in needed | set(cells["key"].dropna()):
         known[key] = _of_key(store, key, observer) if key in stored else {"status": "waiting"}
-    inside = {key: _of_inside(store, key) for key in set(itertools.chain.from_iterable(cells["depends"]))}
+    inside = {key: _of_inside(store, key, known[key]) for key in needed}
     rows = [
         {"study": study, "profile": profile}
         | _of_cell(cell)
         | _of_experiment(json.loads(cell["experiment"]))
-        | {"inside": json.dumps([found for key in cell["depends"] if (found := inside[key]) is not None])}
+        | {"inside": json.dumps([inside[key] for key in cell["depends"]])}
         | known.get(cell["key"], {})
         for cell in cells.to_dict("records")
     ]
@@ -148,13 +150,15 @@ def _conditions(latency: Mapping[str, Any]) -> str:
     return f"{latency['device']} {latency['processor']}, {threads}"
 
 
-def _of_inside(store: Store, key: str) -> dict[str, Any] | None:
-    """The network of an experiment that others have inside, such as a teacher; None where it is not trained yet."""
-    document, result = (records.read_json(store, key, name) for name in (records.EXPERIMENT, records.RESULT))
-    if document is None or result is None:
-        return None
-    own = _of_experiment(document["experiment"])
-    return {"key": key} | {name: own[name] for name in ("method", "arch", "encoder", "crop")} | _size(result)
+def _of_inside(store: Store, key: str, known: Mapping[str, Any]) -> dict[str, Any]:
+    """An experiment that others have inside, such as a teacher: `known` to the store, and what it is once begun."""
+    begun = known["status"] != "waiting"
+    document = records.read_json(store, key, records.EXPERIMENT) if begun else None
+    found = {"key": key, **known}
+    if document is not None:
+        experiment = document["experiment"]
+        found |= _of_experiment(experiment) | {"net": experiment["net"], "seed": experiment["seed"]}
+    return {name: found[name] for name in INSIDE if name in found}
 
 
 def _block(rows: list[dict[str, Any]], store: Store) -> None:

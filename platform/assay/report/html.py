@@ -191,13 +191,11 @@ def _differences(table: FilledTable) -> Markup | None:
     )
     content = element("table", _head(_labels(table.layout.columns)), element("tbody", *lines), class_="differences")
     family = max(each.family for each in comparisons(table))
-    explained = (
-        f"Points of mIoU, equal seeds against equal seeds, with a {INTERVAL}; p by flipping signs, and by Holm’s "
-        f"method for the {family} comparisons of a column."
-    )
+    explained = "Points of mIoU, equal seeds against equal seeds"
+    tested = f", with a {INTERVAL}; p by flipping signs, and by Holm’s method for the {family} comparisons of a column"
     return join(
         element("h3", f"Differences from {table.layout.reference}, paired by seed"),
-        element("p", explained, class_="caption"),
+        element("p", f"{explained}{tested if family else ''}.", class_="caption"),
         scrolling(content, f"Differences: {table.layout.title}"),
         element("p", smallest_gap(table), class_="note") if smallest_gap(table) else None,
     )

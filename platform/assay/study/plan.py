@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
+from assay.apart import apart, flat
 from assay.errors import UserError
 from assay.identity import identity_of, key_of
 from assay.places import Places
@@ -32,15 +33,15 @@ class Node:
     cells: int = 0  # how many cells show it
     needed_by: int = 0  # how many experiments of the plan need it
     shown_in: str = ""  # row, column and seed of the first cell that shows it
+    apart: str = ""  # what sets it apart from others that no cell shows
 
     @property
     def called(self) -> str:
         """What a person knows it by: its place in the tables, or what it is where it is only somebody's input."""
         experiment = self.resolved.experiment
         data = experiment.data
-        return self.shown_in or (
-            f"{experiment.method.name} {data.source.name} {data.split.labeled} seed {experiment.seed}"
-        )
+        plain = f"{experiment.method.name} {data.source.name} {data.split.labeled} seed {experiment.seed}"
+        return self.shown_in or ", ".join(filter(None, (plain, self.apart)))
 
 
 @dataclasses.dataclass
@@ -153,7 +154,20 @@ def make_plan(cells: Sequence[Cell], store: Store, places: Places, *, found: Ite
         node.shown_in = node.shown_in or f"{cell.row} | {cell.column} | seed {cell.seed}"
         plan.keys.append(resolved.key)
         plan.problems.append("")
+    _tell_apart(plan.nodes.values())
     return plan
+
+
+def _tell_apart(nodes: Iterable[Node]) -> None:
+    """Say of what no cell shows how it differs from what is called the same: two teachers by their encoders."""
+    same: dict[str, list[Node]] = {}
+    for node in nodes:
+        if not node.shown_in:
+            same.setdefault(node.called, []).append(node)
+    for group in same.values():
+        told = apart([flat(node.resolved.experiment.to_json()) for node in group]) if len(group) > 1 else [""]
+        for node, text in zip(group, told, strict=True):
+            node.apart = text
 
 
 def _state(store: Store, stored: set[str], key: str, observer: Observer) -> records.State:
