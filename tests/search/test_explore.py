@@ -318,7 +318,7 @@ def test_a_parameter_that_nothing_reads_beside_the_rest_is_refused() -> None:
 
 
 def test_only_one_process_at_a_time_leads_a_search(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from assay.run.explore import CLAIM
+    from assay.run.explore_study import CLAIM
     from assay.store.claims import acquire
 
     with acquire(LocalStore(whole / "tiny_search" / "quick"), CLAIM):
