@@ -36,8 +36,8 @@ def miou(params: Mapping[str, Any], step: int) -> float:
     return (0.3 + 0.3 * math.exp(-far) + 0.1 * (params["method"] == "cps")) * (1 - math.exp(-step / 20))
 
 
-class UpperHalf:
-    """Lets those go on that are in the upper half of what came to a rung so far."""
+class BestSoFar:
+    """Lets those go on that are the best of what came to a rung so far."""
 
     def __init__(self) -> None:
         self._seen: dict[int, set[float]] = {}
@@ -45,7 +45,7 @@ class UpperHalf:
     def goes_on(self, number: int, step: int, mean: float) -> bool:
         seen = self._seen.setdefault(step, set())
         seen.add(mean)
-        return mean >= sorted(seen)[len(seen) // 2]
+        return mean >= max(seen)
 
     def remember(self, number: int, means: Mapping[int, float]) -> None:
         for step in RUNGS[:-1]:
@@ -76,7 +76,7 @@ class Feeding:
             Resolver(Places()).resolve,
             objectives=exploration.objectives,
             rungs=RUNGS,
-            scheduler=UpperHalf(),
+            scheduler=BestSoFar(),
             budget=Budget(configurations=exploration.setting.configurations),
             display=Display({}, ended={}, say=lambda text: None),
         )
