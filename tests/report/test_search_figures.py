@@ -133,6 +133,18 @@ def test_an_axis_of_options_has_their_names_and_one_with_log_its_powers(drawn: l
     assert {"0.01", "0.1", "1"} <= set(texts(named(drawn, "slice.1.method.weight")))
 
 
+@pytest.mark.parametrize(("low", "high"), [(1.1, 1.9), (0.3, 0.9), (2.0, 40.0)])
+def test_an_axis_with_log_has_several_ticks_however_short_it_is(low: float, high: float, searched: Search) -> None:
+    weight = dataclasses.replace(LAYOUT.parameters[1], paper=None)
+    trials = completed(searched, [(0.7, low + (high - low) * at / 4) for at in range(5)])
+    (figure,) = search_slices(dataclasses.replace(LAYOUT, parameters=(weight,)), trials)
+    (across,) = (
+        each for each in ElementTree.fromstring(figure.svg).iter(f"{SVG}g") if each.get("id") == "matplotlib.axis_1"
+    )
+    ticks = [each.text for each in across.iter(f"{SVG}text") if each.text != weight.path]
+    assert len(ticks) >= 2 and all(low / 2 < float(each or 0) < 2 * high for each in ticks)
+
+
 def test_a_figures_file_has_a_plain_name_whatever_its_parameter_is_called(searched: Search) -> None:
     renamed = dataclasses.replace(LAYOUT.parameters[0], path="method.threshold | a/b")
     layout = dataclasses.replace(LAYOUT, parameters=(renamed,))

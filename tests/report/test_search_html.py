@@ -82,6 +82,14 @@ def test_the_flags_of_the_best_can_be_copied(searched: Search, search_page: str)
     }
 
 
+def test_each_of_several_trials_of_the_papers_is_told_by_what_sets_it_apart(searched: Search, tmp_path: Path) -> None:
+    trials = searched.trials
+    twin = trials.query("trial == 0").assign(trial=trials["trial"].max() + 1, **{"method.kind": "mean & teacher"})
+    page = page_of(dataclasses.replace(searched, trials=pd.concat([trials, twin])), tmp_path)
+    assert "trial 0, the paper’s values with method.kind = cps" in page.texts
+    assert "trial 40, the paper’s values with method.kind = mean & teacher" in page.texts
+
+
 def test_a_front_has_flags_for_each_of_its_trials(traded: Search, tmp_path: Path) -> None:
     page = page_of(traded, tmp_path)
     assert sum(each.startswith("--set ") for each in page.texts) == len(best(traded.layout, traded.trials))

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+
+from assay.search.ledger import JOURNAL, Ledger
+from assay.search.samplers import sampler
+from assay.search.space import Float, parameters
 
 DASHBOARD = Path(sys.executable).with_name("optuna-dashboard")
 SECONDS = 60  # that it may take to answer on a busy machine
@@ -29,15 +29,17 @@ OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
-    """A search with a completed, a pruned and a failed trial."""
-    path = tmp_path / "optuna.journal"
-    storage = JournalStorage(JournalFileBackend(str(path)))
-    study = optuna.create_study(storage=storage, study_name="drawn_search", direction="maximize")
-    for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL):
-        trial = study.ask()
-        trial.suggest_float("method.threshold", 0.5, 0.99)
-        trial.report(0.25, 100)
-        study.tell(trial, 0.5 if state == TrialState.COMPLETE else None, state=state)
+    """What the ledger writes of a search with a completed, a pruned and a failed configuration."""
+    path = tmp_path / JOURNAL
+    ledger = Ledger.open(path, "drawn_search", ["maximize"])
+    of = parameters({"method.threshold": Float(0.5, 0.99, paper=0.95)})
+    for count, wish in enumerate(({"method.threshold": 0.95}, None, None)):
+        number, _ = ledger.propose(of, sampler("tpe", 0, count), {"origin": "sampler"}, wish)
+        ledger.annotate(number, "keys", [f"{count:08x}"])
+        ledger.report(number, {100: 0.25})
+    ledger.complete(0, [0.5])
+    ledger.prune(1, 100)
+    ledger.fail(2, "NotFinite")
     return path
 
 
@@ -83,3 +85,4 @@ def test_the_dashboard_shows_the_study_and_its_trials(journal: Path) -> None:
     assert [each["state"] for each in found["trials"]] == ["Complete", "Pruned", "Fail"]
     assert found["trials"][0]["values"] == [0.5]
     assert [each["name"] for each in found["union_search_space"]] == ["method.threshold"]
+    assert found["trials"][0]["params"][0]["param_external_value"] == "0.95"

@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 from matplotlib.tri import Triangulation
 
 from assay.report.drawing import COLORS, GROUND, INK, Figure, paint
-from assay.report.search_figures import CHOSEN, LOOK_OF_PAPER, ranked
+from assay.report.search_figures import CHOSEN, LOOK_OF_PAPER, log_ticks, ranked
 from assay.report.search_layout import ObjectiveLayout, ParameterLayout, SearchLayout
 from assay.report.search_trials import Trial
 from assay.report.search_words import axis, named, scaled, setting, worth
@@ -80,8 +80,7 @@ def _frame(axes: Axes, name: Literal["x", "y"], parameter: ParameterLayout, plac
     axes.set(**{f"{name}lim": (low - around, high + around), f"{name}label": parameter.path})
     own = axes.xaxis if name == "x" else axes.yaxis
     if parameter.log:
-        subs = (1.0,) if high - low > 2 else (1.0, 2.0, 5.0)
-        ticks = LogLocator(subs=subs).tick_values(10**low, 10**high)
+        ticks = log_ticks(high - low).tick_values(10**low, 10**high)
         shown = [tick for tick in ticks if low - around <= math.log10(tick) <= high + around]
         own.set_ticks([math.log10(tick) for tick in shown], [f"{tick:g}" for tick in shown])
     else:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator
 
 from assay.report.drawing import COLORS, MUTED, Figure, paint, spread
 from assay.report.search_layout import ObjectiveLayout, SearchLayout
@@ -41,6 +41,11 @@ def search_figures(layout: SearchLayout, trials: Sequence[Trial], importances: p
         *(_importances(each, importances) for each in layout.objectives),
     ]
     return [each for each in made if each is not None]
+
+
+def log_ticks(decades: float) -> LogLocator:
+    """Where an axis over so many decades has ticks: at powers of ten and, where those are few, between them."""
+    return LogLocator(subs=(1.0,) if decades > 2 else (1.0, 2.0, 5.0), numticks=6)
 
 
 def shown(layout: SearchLayout, trials: Sequence[Trial], index: int) -> list[tuple[float, Trial]]:

@@ -12,7 +12,19 @@ from assay.report.markup import Markup, element, join, scrolling
 from assay.report.search_layout import ParameterLayout, SearchLayout
 from assay.report.search_sections import appendix, losses, trials_table, weighing
 from assay.report.search_trials import STATES, Trial, front
-from assay.report.search_words import CHOSEN, axis, command_line, how, named, reached, setting, settings, space, untyped
+from assay.report.search_words import (
+    CHOSEN,
+    axis,
+    command_line,
+    how,
+    named,
+    of_papers,
+    reached,
+    setting,
+    settings,
+    space,
+    untyped,
+)
 from assay.report.shell import document, figure_groups
 
 
@@ -98,7 +110,7 @@ def _found(layout: SearchLayout, trials: Sequence[Trial], best: Sequence[Trial])
     papers = [each for each in trials if each.origin == "paper" and each not in best]
     heads = ("", *map(axis, layout.objectives), "state")
     lines = (
-        element("tr", element("th", _standing(each, best), scope="row"), *_values(layout, each))
+        element("tr", element("th", _standing(layout, each, trials, best), scope="row"), *_values(layout, each))
         for each in (*best, *papers)
     )
     head = element("thead", element("tr", *(element("th", each, scope="col") for each in heads)))
@@ -109,22 +121,22 @@ def _found(layout: SearchLayout, trials: Sequence[Trial], best: Sequence[Trial])
         element("p", spread, class_="caption under"),
         element("p", CHOSEN, class_="note") if len(trials) > 1 else None,
         element("h3", "To run it again" if len(best) == 1 else "To run them again"),
-        *(_flags(layout, each) for each in best),
+        *(_flags(layout, each, trials) for each in best),
     )
 
 
-def _flags(layout: SearchLayout, trial: Trial) -> Markup:
+def _flags(layout: SearchLayout, trial: Trial, trials: Sequence[Trial]) -> Markup:
     missing = untyped(layout, trial)
     return join(
-        element("p", f"{named(trial)}:", class_="caption"),
+        element("p", f"{named(trial)}{of_papers(layout, trial, trials)}:", class_="caption"),
         element("pre", command_line(layout, trial)),
         element("p", missing, class_="caption under") if missing else None,
     )
 
 
-def _standing(trial: Trial, best: Sequence[Trial]) -> Markup:
+def _standing(layout: SearchLayout, trial: Trial, trials: Sequence[Trial], best: Sequence[Trial]) -> Markup:
     place = element("small", "best" if len(best) == 1 else "on the front") if trial in best else None
-    return join(element("span", named(trial)), place)
+    return join(element("span", named(trial) + of_papers(layout, trial, trials)), place)
 
 
 def _values(layout: SearchLayout, trial: Trial) -> Iterable[Markup]:

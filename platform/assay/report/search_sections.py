@@ -121,8 +121,8 @@ def appendix(layout: SearchLayout, trials: Sequence[Trial]) -> Markup:
     """How the search is opened elsewhere, and under which keys its trainings lie."""
     command = f"optuna-dashboard OUT/{layout.name}/{layout.profile}/{JOURNAL}"
     opened = (
-        f"Everything that was proposed and told stands in {JOURNAL}, beside this page; OUT is the folder of all"
-        " results. Optuna’s dashboard shows it, while the search runs, too:"
+        f"Everything that was proposed and told stands in {JOURNAL}; OUT is the folder of all results."
+        " Optuna’s dashboard shows it, while the search runs, too:"
     )
     keys = (
         join(

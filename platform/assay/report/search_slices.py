@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from assay.report.drawing import Figure, paint
-from assay.report.search_figures import CHOSEN, scatter, shown
+from assay.report.search_figures import CHOSEN, log_ticks, scatter, shown
 from assay.report.search_layout import ParameterLayout, SearchLayout
 from assay.report.search_trials import Trial
 from assay.report.search_words import axis, setting, space, worth
@@ -68,7 +69,8 @@ def _scale(axes: Axes, parameter: ParameterLayout) -> None:
         axes.set_xlim(-0.5, len(parameter.options) - 0.5)
     elif parameter.log:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(numticks=6))
+        low, high = axes.get_xlim()
+        axes.xaxis.set_major_locator(log_ticks(math.log10(high / low)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
     else:

@@ -18,6 +18,7 @@ from assay.report.search_words import (
     counts,
     how,
     named,
+    of_papers,
     reached,
     setting,
     settings,
@@ -67,29 +68,17 @@ def _found(layout: SearchLayout, trials: Sequence[Trial], best: Sequence[Trial])
         yield "No configuration was completed yet."
         return
     for trial in best:
-        name = named(trial) + _of_papers(layout, trial, trials)
+        name = named(trial) + of_papers(layout, trial, trials)
         yield f"{'best' if len(best) == 1 else 'front'}: {_values(layout, trial)} ({name})"
         yield f"  {command_line(layout, trial)}"
         if untyped(layout, trial):
             yield untyped(layout, trial)
     for trial in trials:
         if trial.origin == "paper" and trial not in best:
-            whose = f"the paper’s values{_of_papers(layout, trial, trials)}"
+            whose = f"the paper’s values{of_papers(layout, trial, trials)}"
             yield f"{whose}: {_values(layout, trial)} (trial {trial.number}, {trial.state})"
     if len(trials) > 1:
         yield CHOSEN
-
-
-def _of_papers(layout: SearchLayout, trial: Trial, trials: Sequence[Trial]) -> str:
-    """In what a trial of the paper's values differs from other such ones, of which there is one for each condition."""
-    papers = [each for each in trials if each.origin == "paper"]
-    told = [
-        f"{each.target or each.path} = {settings(each, (trial,))}"
-        for each in layout.parameters
-        # What is drawn under a condition follows from the condition, which is told.
-        if not each.where and len({paper.settings.get(each.path) for paper in papers}) > 1
-    ]
-    return f" with {', '.join(told)}" if told and trial in papers else ""
 
 
 def _values(layout: SearchLayout, trial: Trial) -> str:

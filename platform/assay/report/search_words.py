@@ -115,3 +115,15 @@ def named(trial: Trial) -> str:
     """A trial's number, and whose values it has where nobody searched for them."""
     whose = {"paper": ", the paper’s values", "base": ", the base’s values"}.get(trial.origin, "")
     return f"trial {trial.number}{whose}"
+
+
+def of_papers(layout: SearchLayout, trial: Trial, trials: Sequence[Trial]) -> str:
+    """In what a trial of the paper's values differs from other such ones, of which there is one for each condition."""
+    papers = [each for each in trials if each.origin == "paper"]
+    told = [
+        f"{each.target or each.path} = {settings(each, (trial,))}"
+        for each in layout.parameters
+        # What is drawn under a condition follows from the condition, which is told.
+        if not each.where and len({paper.settings.get(each.path) for paper in papers}) > 1
+    ]
+    return f" with {', '.join(told)}" if told and trial in papers else ""

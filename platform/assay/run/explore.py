@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import hashlib
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,20 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from assay.errors import UserError
 from assay.experiment import Runtime
-from assay.identity import canonical
 from assay.overrides import Override, apply, overrides_of
 from assay.places import Places, out_folder
 from assay.run.crew import Crew
 from assay.run.explore_flags import check, parser
+from assay.run.explore_study import OwnStudy
 from assay.run.flags import takes_jobs
 from assay.run.news import REBUILD_EVERY, News, NowAndThen, say
 from assay.run.submission import check_places, submit_this
-from assay.search.configurations import Configurations, told
+from assay.search.configurations import Configurations
 from assay.search.objectives import Objective, objectives
 from assay.search.search import Pruning, Search, Setting
 from assay.signals import stop_on_signals
 from assay.store import records
-from assay.store.claims import ClaimedElsewhere, acquire
 from assay.store.local import LocalStore
 from assay.study.cells import Choice
 from assay.study.display import Display
@@ -36,10 +34,10 @@ from assay.terminal import exit_code
 from assay.values import nearest
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from assay.search.conductor import Conductor
     from assay.search.ledger import Ledger
-
-CLAIM = "search"  # the folder in which the process that leads the search holds its claim
 
 
 def explore(search: Search, arguments: Sequence[str] | None = None) -> int:
@@ -57,9 +55,9 @@ def _run(search: Search, asked: argparse.Namespace) -> int:
     if asked.plan:
         exploration.print_plan()
         return 0
-    if asked.report_only and not exploration.journal.exists():
-        raise UserError(f"nothing was searched in {exploration.folder} yet; run it without --report-only first.")
-    with exploration.alone():
+    if asked.report_only:
+        exploration.study.check_there()
+    with exploration.study.alone():
         return exploration.finish() if asked.report_only else exploration.run()
 
 
@@ -103,60 +101,40 @@ class Exploration:
         return self.crew.out / self.search.name / self.profile.name
 
     @property
-    def journal(self) -> Path:
-        """Optuna's journal."""
-        from assay.search.ledger import JOURNAL
-
-        return self.folder / JOURNAL
-
-    @property
     def rungs(self) -> tuple[int, ...]:
         """The steps at which configurations are given up, and the last one."""
         recipe = self.configurations.base().recipe
         return self.search.pruning.rungs(recipe.steps, recipe.evaluation.every)
 
-    def alone(self) -> Any:
-        """The right to lead this search, which one process has at a time."""
-        try:
-            return acquire(LocalStore(self.folder), CLAIM)
-        except ClaimedElsewhere as problem:
-            raise UserError(f"this search is being led already: {problem}") from None
+    @property
+    def study(self) -> OwnStudy:
+        """The study that this run adds to."""
+        return OwnStudy(self.folder, self.configurations, self.rungs)
 
     def ledger(self) -> Ledger:
-        """The study in the journal whose values can be compared: what is trained alike, for the same objectives."""
-        from assay.search.ledger import Ledger
-
-        return Ledger.open(self.journal, self._study_name(), [each.direction for each in self.objectives])
-
-    def _study_name(self) -> str:
-        return f"{self.search.name} {self._alike()}"
-
-    def _alike(self) -> str:
-        """Equal for runs whose configurations can stand in one table; the space may grow from run to run."""
-        base = [told(cell.experiment) for cell in self.configurations.cells({})]
-        alike = {
-            "base": base,
-            "column": self.setting.column,  # lists are not in what is told of an experiment before they are read
-            "set": [f"{each.path}={each.value}" for each in self.configurations.choice.overrides],
-            "objectives": self.search.objectives,
-            "rungs": self.rungs,
-        }
-        return hashlib.sha256(canonical(alike).encode()).hexdigest()[:8]
+        """What it remembers."""
+        return self.study.open([each.direction for each in self.objectives])
 
     # --- what is said before -----------------------------------------------------------------------------------
 
     def print_plan(self) -> None:
         """The space, what there is already, and what it takes at the most."""
+        import pandas as pd
+
         from assay.report.search_texts import summary
-        from assay.search.ledger import Ledger
-        from assay.search.results import layout, trials
+        from assay.search.results import layout
 
         say(f"profile {self.profile.name}: {self.profile.note}")
-        ledger = Ledger.look(self.journal, self._study_name())
-        if ledger is not None:
-            found = trials(self.configurations, ledger, self.crew.store, self.objectives, self.rungs[-1])
-            say(summary(layout(self.configurations, self.objectives), found))
+        ledger = self.study.look()
+        found = pd.DataFrame() if ledger is None else self._trials(ledger)
+        say(summary(layout(self.configurations, self.objectives), found))
+        self._say_apart()
         self._say_budget(len(ledger.proposals()) if ledger else 0)
+
+    def _say_apart(self) -> None:
+        apart = self.study.apart()
+        if apart:
+            say(f"note: {apart}")
 
     def _say_budget(self, proposed: int) -> None:
         setting, seeds = self.setting, len(self.setting.seeds)
@@ -173,6 +151,7 @@ class Exploration:
 
     def run(self) -> int:
         """Search until the budget is spent."""
+        self._say_apart()
         ledger = self.ledger()
         if self.asked.retry_failed:
             self._give_back(ledger)
@@ -240,9 +219,7 @@ class Exploration:
                 "space": {each.name: f"{each.domain}" for each in self.configurations.parameters},
                 "sampler": {"name": search.sampler, "seed": search.sampler_seed, **SETTINGS[search.sampler]},
                 "pruning": dataclasses.asdict(search.pruning),
-                "rungs": list(self.rungs),
-                "seeds": list(self.setting.seeds),
-                "objectives": list(search.objectives),
+                **self.study.facts(),
                 "base": self.configurations.base().to_json(),
             }
         )
@@ -254,15 +231,20 @@ class Exploration:
 
     # --- what is left ------------------------------------------------------------------------------------------
 
-    def _write(self, ledger: Ledger) -> Any:
+    def _trials(self, ledger: Ledger) -> pd.DataFrame:
+        from assay.search.results import trials
+
+        return trials(self.configurations, ledger, self.crew.store, self.objectives, self.rungs[-1])
+
+    def _write(self, ledger: Ledger) -> pd.DataFrame:
         from assay.report.search_files import write
         from assay.search.importance import importances
-        from assay.search.results import layout, trials
+        from assay.search.results import layout
 
-        found = trials(self.configurations, ledger, self.crew.store, self.objectives, self.rungs[-1])
+        found = self._trials(ledger)
         shape = layout(self.configurations, self.objectives)
         weighed, reason = importances(ledger.study, [each.name for each in self.objectives])
-        write(self.folder, shape, found, weighed, reason)
+        write(self.study.tables, shape, found, weighed, reason)
         return found
 
     def _finish_anyway(self, ledger: Ledger) -> None:
@@ -279,8 +261,9 @@ class Exploration:
 
         found = self._write(ledger or self.ledger())
         say(summary(layout(self.configurations, self.objectives), found))
-        say(f"{len(found)} rows in {self.folder / 'trials.parquet'}")
-        say(f"report: {self.folder / 'report.html'}")
+        tables = self.study.tables
+        say(f"{len(found)} rows in {tables / 'trials.parquet'}")
+        say(f"report: {tables / 'report.html'}")
         return 1 if len(found) and (found["state"] == "failed").any() else 0
 
 

@@ -18,7 +18,8 @@ def parser(search: Search) -> argparse.ArgumentParser:
         description=f"{search.title}.\n\nprofiles (the first is the default):\n{profiles}\n\nspace:\n{_space(search)}",
         epilog="Configurations are experiments like any other: what is trained already is not trained again. Ctrl-C"
         " stops\nwith checkpoints, and the same command goes on.\nResults: OUT/" + search.name + "/PROFILE/"
-        "trials.parquet, importances.parquet, report.html and optuna.journal.",
+        "trials.parquet, importances.parquet, report.html and optuna.journal. With\nother seeds, objectives, rungs or"
+        " --set it is another study, whose tables have a folder of their own in there.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

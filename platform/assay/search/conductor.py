@@ -21,7 +21,7 @@ from assay.search.ledger import Ledger
 from assay.search.objectives import Objective
 from assay.search.samplers import sampler
 from assay.search.schedulers import Scheduler
-from assay.search.space import Point
+from assay.search.space import Point, is_whole
 from assay.store import records
 from assay.store.store import Store
 from assay.study.display import Display
@@ -209,24 +209,35 @@ class Conductor:
 
     def _propose(self, tasks: dict[str, Task]) -> None:
         """A configuration that was not proposed before; none where the sampler has nothing new."""
-        known = {canonical(each.params): each for each in self._ledger.proposals()}
         for _ in range(REPEATS):
+            known = self._known()
             origin, wish = next((each for each in self._wishes if canonical(each[1]) not in known), ("sampler", None))
             if wish is None and self._configurations.search.sampler == "grid":
                 break
             number, point = self._drawn(origin, wish)
-            before = known.get(canonical(point))
-            if before is None:
-                self._take_off(number, point, tasks)
+            if self._settle(number, point, tasks):
                 return
-            self._repeat(number, before)
         self._exhausted = True
+
+    def _known(self) -> dict[str, FrozenTrial]:
+        """What was proposed before, by configuration."""
+        return {canonical(each.params): each for each in self._ledger.proposals()}
+
+    def _settle(self, number: int, point: Point, tasks: dict[str, Task]) -> bool:
+        """Have what was drawn trained; not where it was proposed before."""
+        before = self._known().get(canonical(point))
+        if before is None:
+            self._take_off(number, point, tasks)
+        else:
+            self._repeat(number, before)
+        return before is None
 
     def _drawn(self, origin: str, wish: Point | None) -> tuple[int, Point]:
         search = self._configurations.search
         facts = {
             "origin": origin,
             "sampler": search.sampler,
+            "sampler_seed": search.sampler_seed,
             "proposed": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
         }
         drawer = sampler(search.sampler, search.sampler_seed, len(self._ledger.trials()))
@@ -268,10 +279,12 @@ class Conductor:
     def _continue(self) -> None:
         """Take up what an earlier run left, and let the scheduler know all that was reached."""
         for trial in self._ledger.trials():
-            if trial.state == TrialState.RUNNING and "keys" not in trial.user_attrs:
-                self._ledger.fail(trial.number, "its process ended before anything was trained")
-            elif trial.state == TrialState.RUNNING:
+            if trial.state == TrialState.RUNNING and "keys" in trial.user_attrs:
                 self._take_up(trial)
+            elif trial.state == TrialState.RUNNING and is_whole(self._configurations.parameters, trial.params):
+                self._settle(trial.number, trial.params, self._left_over)
+            elif trial.state == TrialState.RUNNING:
+                self._ledger.fail(trial.number, "its process ended while it was drawn")
             elif "repeats" not in trial.user_attrs:
                 self._scheduler.remember(trial.number, trial.intermediate_values)
 

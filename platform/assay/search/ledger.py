@@ -44,6 +44,16 @@ class Ledger:
         known = name in optuna.get_all_study_names(storage)
         return cls(optuna.load_study(study_name=name, storage=storage)) if known else None
 
+    @staticmethod
+    def names(path: Path) -> list[str]:
+        """The studies of a journal, in the order in which they were begun."""
+        return optuna.get_all_study_names(_storage(path)) if path.exists() else []
+
+    @property
+    def noted(self) -> Mapping[str, Any]:
+        """How the search was set up when it was last run."""
+        return self._study.user_attrs
+
     @property
     def study(self) -> optuna.Study:
         """The study, for what Optuna computes from it."""
@@ -94,9 +104,9 @@ class Ledger:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a wished value outside the range is refused before
             trial = self._study.ask()
+            for name, value in facts.items():  # first, so that a configuration that is wholly drawn has them
+                trial.set_user_attr(name, value)
             point = drawn(trial, of)
-        for name, value in facts.items():
-            trial.set_user_attr(name, value)
         return trial.number, point
 
     def report(self, number: int, means: Mapping[int, float]) -> None:

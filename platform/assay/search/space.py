@@ -211,6 +211,11 @@ def changes(of: tuple[Parameter, ...], point: Point) -> dict[str, Any]:
     return found
 
 
+def is_whole(of: tuple[Parameter, ...], point: Point) -> bool:
+    """Whether every parameter that is drawn beside the rest has a value."""
+    return all(each.name in point for each in of if each.is_active(point))
+
+
 def completed(of: tuple[Parameter, ...], wish: Mapping[str, Raw], fill: Mapping[str, Raw]) -> Point:
     """The configuration with the wished values, then the paper's, then `fill`, then the first of the domain."""
     point: dict[str, Raw] = {}
