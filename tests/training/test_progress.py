@@ -1,0 +1,66 @@
+"""What a person sees while a training runs, on a terminal and elsewhere; and a compiled step, which nobody sees."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from helpers import QUIET, small
+
+from assay.places import Places
+from assay.resolve import resolve
+from assay.store import records
+from assay.store.local import LocalStore
+from assay.training import progress
+from assay.training.session import Manners, train
+
+STEPS = 12
+
+
+def trained(folder: Path, how: str) -> list[str]:
+    """What a short training says."""
+    said: list[str] = []
+    experiment = resolve(small("supervised", recipe__steps=STEPS), Places())
+    runtime = QUIET.replace(progress=how)
+    assert train(experiment, LocalStore(folder), places=Places(), runtime=runtime, manners=Manners(say=said.append))
+    return said
+
+
+def test_elsewhere_lines_tell_the_step_the_loss_the_rate_and_the_time_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    said = trained(tmp_path, "lines")
+    steps = [re.fullmatch(r"step (\d+)/12  loss \d+\.\d{4}  \d+\.\d steps/s  (\d+) s left", each) for each in said]
+    assert [int(each[1]) for each in steps if each] == list(range(1, STEPS + 1))
+    assert [each for each in steps if each][-1][2] == "0"
+    assert any(re.fullmatch(r"step 12/12  mIoU \d+\.\d\d %", each) for each in said)
+
+
+def test_on_a_terminal_a_bar_has_rate_time_left_loss_and_miou(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = os.openpty()
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "xterm")
+    with os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr("sys.stderr", terminal)
+        assert trained(tmp_path, "auto") == []
+    painted = os.read(ours, 2**16).decode()
+    os.close(ours)
+    seen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", painted)
+    assert re.search(r"12/12 \d+\.\d steps/s  loss \d+\.\d{4}  mIoU \d+\.\d\d % \d:\d\d:\d\d", seen), seen[-500:]
+
+
+@pytest.mark.long
+def test_a_compiled_step_trains_as_one_that_is_not_and_the_result_says_so(tmp_path: Path) -> None:
+    experiment = resolve(small("cps", recipe__steps=4), Places())
+    results = []
+    for compiled in (False, True):
+        store, runtime = LocalStore(tmp_path / str(compiled)), QUIET.replace(compile=compiled)
+        results.append(train(experiment, store, places=Places(), runtime=runtime))
+        losses = [line["loss"] for line in records.read_metrics(store, experiment.key) if "loss" in line]
+        results[-1]["losses"] = losses
+    plain, faster = results
+    assert [each["sessions"][0]["compile"] for each in results] == [False, True]
+    assert faster["losses"] == pytest.approx(plain["losses"], rel=1e-4) and len(plain["losses"]) >= 1
