@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,7 @@ def test_on_a_terminal_a_bar_has_rate_time_left_loss_and_miou(tmp_path: Path, mo
 
 
 @pytest.mark.long
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
 def test_a_compiled_step_trains_as_one_that_is_not_and_the_result_says_so(tmp_path: Path) -> None:
     experiment = resolve(small("cps", recipe__steps=4), Places())
     results = []
