@@ -72,8 +72,8 @@ class MKD(Method):
       have their colours distorted, too (code: `recipe.augment.distort`, which is off unless a profile sets it).
     Teachers stay in train mode, normalise by their batch and keep running statistics of their own (code; the paper
     says nothing); in eval mode they need the students'. Those mix weak labelled and strong unlabelled views, as in the
-    code; that is not why students with SDA end behind their teachers on drawn shapes (7 points in one training with
-    α + β = 1.5, 0.2 to 0.6 with 0.6): there, statistics of the unaugmented images gave students nothing back.
+    code. Students with SDA end behind their teachers on drawn shapes (7 points in one training with α + β = 1.5, 0.2 to
+    0.6 with 0.6); with 0.6, statistics of the unaugmented images gave students nothing back.
     """
 
     name = "mkd"

@@ -50,7 +50,8 @@ def take_statistics(network: nn.Module, batches: Iterable[torch.Tensor]) -> None
         layer.train()
     for number, images in enumerate(batches, start=1):
         for layer in layers:
-            layer.momentum = 1 / number  # the first replaces what was there
+            # The first replaces what was there. torch's update_bn has no momentum at all, for which ours takes 0.
+            layer.momentum = 1 / number
         network(images)
     network.eval()
 
