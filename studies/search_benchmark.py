@@ -1,7 +1,7 @@
 """What a search costs beside its trainings, and what it saves: three parts, each with an aim.
 
     python studies/search_benchmark.py
-    python studies/search_benchmark.py --parts b --start corner preset --gangs 0
+    python studies/search_benchmark.py --parts b --space weights rates --start corner preset
 
 a  seconds per configuration of trainings that take almost nothing, with two gangs and in this process, beside a
    study of such trainings; and what Tune's own loop takes for trials that train nothing       (aim: at most 1 s)
@@ -29,20 +29,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # a checkout works without being installed
 
-from assay.search import Search  # noqa: E402
-from studies.search_runs import (  # noqa: E402
-    SEARCH,
-    STARTS,
-    Tried,
-    base_and_rungs,
-    best,
-    ends_in,
-    more_that_fit,
-    overheads,
-    searched,
-    studied,
-    within,
-)
+from studies.search_against_grid import SPACES, Contest, searches, whole_grid  # noqa: E402
+from studies.search_runs import SEARCH, STARTS, base_and_rungs, ends_in, overheads, searched, studied  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,7 +41,6 @@ class Scale:
     profile: str = "quick"  # of parts b and c
     grid: int = 6  # values of each parameter
     seeds: int = 5  # searches against the grid
-    flags: tuple[str, ...] = ()  # of part b
     trials: int = 12  # of part c
     lengths: tuple[int, ...] = (2, 200)  # steps of its trainings
 
@@ -63,7 +50,6 @@ QUICK = Scale(
     profile="trivial",
     grid=4,
     seeds=2,
-    flags=("--set", "recipe.steps=8", "--set", "recipe.evaluation.every=2"),
     trials=2,
     lengths=(2,),
 )
@@ -167,65 +153,20 @@ def _slots(began: float, ends: Sequence[tuple[float, float]], count: int, slots:
 
 def part_b(figures: Figures, scale: Scale, folder: Path, asked: argparse.Namespace) -> None:
     """The best of a grid, and of searches with a quarter of its steps."""
-    flags = ("--profile", scale.profile, *scale.flags, "--gangs", str(asked.gangs))
-    points = scale.grid**2
-    with figures.row("b", f"grid of {points}") as row:
-        every = ("--sampler", "grid", "--grid-points", str(scale.grid), "--configurations", str(points + 1))
-        grid = searched(SEARCH, folder / "grid", *flags, *every, "--pruner", "none")
-        # Where the start is not one of the grid's points it was trained beside them: one more than the grid's steps.
-        row |= _numbers(grid.tried) | {"wall": grid.wall}
-    _, rungs = base_and_rungs(SEARCH, *flags)
-    budget = points * rungs[-1] // 4
-    for start in asked.start:
-        search = dataclasses.replace(SEARCH, row=start)
-        found = [
-            _one_search(figures, search, folder, budget, rungs, best(grid.tried), seed, flags)
-            for seed in range(scale.seeds)
-        ]
-        with figures.row("b", f"from the {start}, median") as row:
-            row["best"] = statistics.median(found)
-            row["below_grid"] = best(grid.tried) - statistics.median(found)
-
-
-def _one_search(
-    figures: Figures,
-    search: Search,
-    folder: Path,
-    budget: int,
-    rungs: Sequence[int],
-    aim: float,
-    seed: int,
-    flags: tuple[str, ...],
-) -> float:
-    """The best of a search within the budget, its number of configurations raised until no other one fits."""
-    tried: tuple[Tried, ...] = ()
-    wall, runs = 0.0, 0
-    with figures.row("b", f"from the {search.row}, sampler seed {seed}") as row:
-        while more := more_that_fit(budget, tried, rungs=rungs):
-            raised = ("--sampler-seed", str(seed), "--configurations", str(len(tried) + more))
-            found = searched(search, folder / f"{search.row}{seed}", *flags, *raised)
-            wall, runs = wall + found.wall, runs + 1
-            if len(found.tried) == len(tried):  # nothing new is left in the space
-                break
-            tried = found.tried
-        counted = within(budget, tried)
-        row |= {"budget": budget, "below_grid": aim - best(counted), **_numbers(counted)}
-        row["best_of_sampler"] = best([each for each in counted if each.origin == "sampler"])
-        row |= {"wall": wall, "runs": runs, "left_out": len(tried) - len(counted)}
-        return best(counted)
-
-
-def _numbers(tried: Sequence[Tried]) -> dict[str, Any]:
-    states = [each.state for each in tried]
-    return {
-        "best": best(tried),
-        "steps": sum(each.steps for each in tried),
-        "configurations": len(tried),
-        "complete": states.count("complete"),
-        "failed": states.count("failed"),
-        "training": sum(each.seconds for each in tried),
-        "tried": [dataclasses.asdict(each) for each in tried],
-    }
+    at_once = asked.at_once or os.cpu_count() or 1
+    for space in asked.space:
+        contest = Contest(space=space, profile=scale.profile, grid=scale.grid, folder=folder, at_once=at_once)
+        with figures.row("b", f"{space}: grid of {scale.grid**2}") as row:
+            row |= whole_grid(contest)
+        aim = row["best"]
+        for start in asked.start:
+            found = []
+            for seed, numbers in searches(contest, start, asked.sampler_seeds or range(scale.seeds)):
+                with figures.row("b", f"{space} from the {start}, sampler seed {seed}") as row:
+                    row |= {"below_grid": aim - numbers["best"], **numbers}
+                found.append(numbers["best"])
+            with figures.row("b", f"{space} from the {start}, median") as row:
+                row |= {"best": statistics.median(found), "below_grid": aim - statistics.median(found)}
 
 
 # --- c: against a fit() in every trial ----------------------------------------------------------------------------
@@ -271,8 +212,12 @@ def main() -> int:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="(default: all)")
     flags.add_argument("--out", default="results", metavar="DIR", help="folder of the numbers (default: results)")
-    flags.add_argument("--gangs", type=int, default=2, metavar="G", help="of part b; 0: this process (default: 2)")
+    flags.add_argument("--space", nargs="+", choices=SPACES, default=["weights"], help="of part b (default: weights)")
     flags.add_argument("--start", nargs="+", choices=STARTS, default=["corner"], help="of part b (default: corner)")
+    flags.add_argument("--sampler-seeds", nargs="+", type=int, metavar="N", help="of part b (default: 0 1 2 3 4)")
+    flags.add_argument(
+        "--at-once", type=int, metavar="N", help="trainings of part b side by side (default: one a core)"
+    )
     flags.add_argument("--quick", action="store_true", help="try the script: trainings and counts that say nothing")
     asked = flags.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"

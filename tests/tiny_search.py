@@ -12,7 +12,7 @@ from small_values import SMALL  # noqa: E402
 
 from assay.presets import quick  # noqa: E402
 from assay.run import explore  # noqa: E402
-from assay.search import By, Choice, Float, Search, Setting  # noqa: E402
+from assay.search import By, Choice, Float, Pruning, Search, Setting  # noqa: E402
 from assay.study import Profile, Row, Study, Table  # noqa: E402
 
 STUDY = Study(
@@ -43,6 +43,7 @@ SEARCH = Search(
         "method.weight": By("method", {"cps": Float(0.1, 3.0, log=True, paper=1.5)}),
     },
     settings={"quick": Setting(column="1/16(92)", configurations=6, seeds=(0, 1))},
+    pruning=Pruning(),  # in spite of the learning rate, which would be a reason to give nothing up
 )
 
 if __name__ == "__main__":

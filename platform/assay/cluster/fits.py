@@ -21,6 +21,9 @@ _FAILURES_OF_A_FIT = 2
 _END_OF_A_FIT = 20.0  # seconds that a fit may take to end after its workers have
 _END_FROM_OUTSIDE = 60.0  # seconds, where a fit is still importing when it is ended
 _USERS = f"{UserError.__name__}: "
+# What brings a process with every worker group: one splits Ray datasets, of which there are none; the other removes the
+# group's resources when its controller is killed, which `_give_back` does, and outlives a driver that is killed.
+_UNUSED = ("DatasetsCallback", "PlacementGroupCleanerCallback")
 _IDLE_FITS = 1  # fits in a row that may end without an experiment taken: one, since a killed controller ends one too
 
 
@@ -68,10 +71,9 @@ class GangThread(threading.Thread):
 
     def _trainer(self, fits: int) -> Any:
         from ray.train import FailureConfig, RunConfig, ScalingConfig
-        from ray.train.torch import TorchTrainer
 
         gpus = self._shape.gpus_per_worker
-        return TorchTrainer(
+        return _lean_trainer()(
             work,
             train_loop_config={"orders": self._orders},
             scaling_config=ScalingConfig(
@@ -83,6 +85,23 @@ class GangThread(threading.Thread):
                 failure_config=FailureConfig(max_failures=_FAILURES_OF_A_FIT),
             ),
         )
+
+
+def _lean_trainer() -> Any:
+    """Ray's TorchTrainer without the helper processes of `_UNUSED`, each of which takes seconds to start.
+
+    Ray has no public way to leave them out. Where a version of it names things otherwise, they are started.
+    """
+    from ray.train.torch import TorchTrainer
+
+    class LeanTrainer(TorchTrainer):  # type: ignore[misc]  # Ray is not checked
+        """A TorchTrainer whose worker group brings no process along that it does not need."""
+
+        def _create_default_callbacks(self) -> list[Any]:
+            callbacks = super()._create_default_callbacks()
+            return [each for each in callbacks if type(each).__name__ not in _UNUSED]
+
+    return LeanTrainer
 
 
 def end(gangs: Sequence[GangThread]) -> None:

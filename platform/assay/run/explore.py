@@ -22,7 +22,8 @@ from assay.run.news import REBUILD_EVERY, News, NowAndThen, say
 from assay.run.submission import check_places, submit_this
 from assay.search.configurations import Configurations
 from assay.search.objectives import Objective, objectives
-from assay.search.search import Pruning, Search, Setting
+from assay.search.pruning import Pruning
+from assay.search.search import Search, Setting
 from assay.signals import stop_on_signals
 from assay.store import records
 from assay.store.local import LocalStore
@@ -104,7 +105,7 @@ class Exploration:
     def rungs(self) -> tuple[int, ...]:
         """The steps at which configurations are given up, and the last one."""
         recipe = self.configurations.base().recipe
-        return self.search.pruning.rungs(recipe.steps, recipe.evaluation.every)
+        return self.search.pruned_by.rungs(recipe.steps, recipe.evaluation.every)
 
     @property
     def study(self) -> OwnStudy:
@@ -141,11 +142,13 @@ class Exploration:
         limits = [f"up to {setting.configurations} configurations ({proposed} proposed so far)"]
         limits += [f"{setting.hours:g} h in this run"] if setting.hours else []
         limits += [f"{setting.device_hours:g} device-hours in all"] if setting.device_hours else []
-        rungs = ", ".join(map(str, self.rungs))
+        rungs, why_not = ", ".join(map(str, self.rungs)), self.search.why_not_pruned
         say(
             f"{', '.join(limits)}; {seeds} {'seed' if seeds == 1 else 'seeds'} of {self.rungs[-1]} steps each,"
-            f" decided at {rungs}; sampler {self.search.sampler}, pruner {self.search.pruning.name}"
+            f" decided at {rungs}; sampler {self.search.sampler}, pruner {self.search.pruned_by.name}"
         )
+        if why_not:
+            say(f"note: nothing is given up on the way: {why_not}")
 
     # --- the run -----------------------------------------------------------------------------------------------
 
@@ -202,7 +205,7 @@ class Exploration:
             self.crew.resolving(say),
             objectives=self.objectives,
             rungs=self.rungs,
-            scheduler=scheduler(self.search.pruning, self.rungs),
+            scheduler=scheduler(self.search.pruned_by, self.rungs),
             budget=Budget(
                 configurations=setting.configurations, hours=setting.hours, device_hours=setting.device_hours
             ),
@@ -218,7 +221,7 @@ class Exploration:
             {
                 "space": {each.name: f"{each.domain}" for each in self.configurations.parameters},
                 "sampler": {"name": search.sampler, "seed": search.sampler_seed, **SETTINGS[search.sampler]},
-                "pruning": dataclasses.asdict(search.pruning),
+                "pruning": dataclasses.asdict(search.pruned_by),
                 **self.study.facts(),
                 "base": self.configurations.base().to_json(),
             }
@@ -281,9 +284,9 @@ class _Both(News):
 
 def _as_asked(search: Search, asked: argparse.Namespace) -> Search:
     """The search with what the flags change."""
-    pruning = dataclasses.replace(search.pruning, name=asked.pruner) if asked.pruner else search.pruning
-    if asked.objectives and len(asked.objectives) > 1 and not asked.pruner:
-        pruning = Pruning(name="none")  # two numbers have no order by which one could be given up
+    pruning = dataclasses.replace(search.pruning or Pruning(), name=asked.pruner) if asked.pruner else search.pruning
+    if len(asked.objectives) > 1 and not asked.pruner:
+        pruning = None  # what a script says of its one objective does not hold for several
     return dataclasses.replace(
         search,
         sampler=asked.sampler or search.sampler,

@@ -7,7 +7,8 @@ import argparse
 from assay.errors import UserError
 from assay.run.flags import add_how, add_where, check_how
 from assay.search.objectives import OBJECTIVES
-from assay.search.search import PRUNERS, SAMPLERS, Search
+from assay.search.pruning import PRUNERS
+from assay.search.search import SAMPLERS, Search
 from assay.search.space import _Unstated, parameters
 
 
@@ -33,7 +34,7 @@ def parser(search: Search) -> argparse.ArgumentParser:
     what.add_argument("--sampler", choices=SAMPLERS, help=f"what proposes (default: {search.sampler})")
     what.add_argument("--sampler-seed", type=int, metavar="N", help=f"(default: {search.sampler_seed})")
     what.add_argument("--grid-points", type=int, metavar="N", help="values of each number with --sampler grid")
-    what.add_argument("--pruner", choices=PRUNERS, help=f"what gives up (default: {search.pruning.name})")
+    what.add_argument("--pruner", choices=PRUNERS, help=f"what gives up (default: {search.pruned_by.name})")
     what.add_argument(
         "--set", action="append", default=[], dest="overrides", metavar="PATH=VALUE", help="change every experiment"
     )

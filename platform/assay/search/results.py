@@ -30,11 +30,11 @@ _STATES = {
 def layout(configurations: Configurations, objectives: tuple[Objective, ...]) -> SearchLayout:
     """What the report needs beside the trials."""
     search, profile = configurations.search, configurations.profile
-    pruning = search.pruning
+    pruning, why_not = search.pruned_by, search.why_not_pruned
     said = (
-        "none"
+        "none" + (f" ({why_not})" if why_not else "")
         if pruning.name == "none"
-        else f"{pruning.name}, factor {pruning.factor}, first rung after {pruning.first}"
+        else f"{pruning.name}, factor {pruning.factor}, first rung after {pruning.first:.0%} of a training"
     )
     overrides = ", ".join(f"{each.path}={each.value}" for each in configurations.choice.overrides)
     return SearchLayout(

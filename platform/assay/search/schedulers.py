@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from assay.search.search import Pruning
+from assay.search.pruning import Pruning
 
 
 class Scheduler(Protocol):

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from assay.errors import UserError
 from assay.search.objectives import objectives
+from assay.search.pruning import PRUNERS, Pruning, usual
 from assay.search.space import Choice, Space, check_names, parameters
 from assay.study import paper
 from assay.study.tables import Profile, Row, Study, Table
@@ -15,26 +16,6 @@ from assay.values import nearest
 
 SamplerName = Literal["tpe", "gp", "cmaes", "nsga2", "random", "grid"]
 SAMPLERS: tuple[str, ...] = get_args(SamplerName)
-PrunerName = Literal["asha", "none"]
-PRUNERS: tuple[str, ...] = get_args(PrunerName)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Pruning:
-    """When a configuration is given up: at rungs, on the mean over its seeds."""
-
-    name: PrunerName = "asha"
-    first: int = 1  # evaluations before the first rung
-    factor: int = 3  # each rung is so many times as far as the one before, and one in so many goes beyond it
-
-    def rungs(self, steps: int, every: int) -> tuple[int, ...]:
-        """The steps at which it is decided, and the last one of the training."""
-        found: list[int] = []
-        step = self.first * every
-        while self.name != "none" and step < steps:
-            found.append(step)
-            step *= self.factor
-        return (*found, steps)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +47,7 @@ class Search:
     objectives: tuple[str, ...] = ("miou",)
     sampler: SamplerName = "tpe"
     sampler_seed: int = 0
-    pruning: Pruning = Pruning()
+    pruning: Pruning | None = None  # none given: what its space and its objectives allow
     grid_points: int = 5  # of each number, where the sampler is "grid"
 
     def check(self) -> None:
@@ -84,7 +65,7 @@ class Search:
             raise UserError(f"there is no sampler {self.sampler!r}{nearest(self.sampler, SAMPLERS)}.")
         if self.sampler == "cmaes":
             _check_cmaes(self.space)
-        _check_pruning(self.pruning, len(found))
+        _check_pruning(self.pruned_by, len(found))
 
     def _check_table(self) -> None:
         table, _ = self.cell_of
@@ -92,6 +73,20 @@ class Search:
             paper.table(table.paper)
         except UserError as error:
             raise UserError(f"{self.name} starts from {table.name} of {self.study.name}: {error}") from None
+
+    @property
+    def pruned_by(self) -> Pruning:
+        """When configurations are given up."""
+        return self.pruning or self._usual[0]
+
+    @property
+    def why_not_pruned(self) -> str:
+        """Why nothing is given up, where nobody asked for that."""
+        return "" if self.pruning else self._usual[1]
+
+    @property
+    def _usual(self) -> tuple[Pruning, str]:
+        return usual((each.path for each in parameters(self.space)), self.objectives)
 
     @property
     def cell_of(self) -> tuple[Table, Row]:
@@ -142,8 +137,8 @@ def _check_cmaes(space: Space) -> None:
 def _check_pruning(pruning: Pruning, count: int) -> None:
     if pruning.name not in PRUNERS:
         raise UserError(f"there is no pruner {pruning.name!r}{nearest(pruning.name, PRUNERS)}.")
-    if pruning.first < 1 or pruning.factor < 2:
-        raise UserError(f"a pruner's first must be 1 or more and its factor 2 or more, got {pruning}.")
+    if not 0 < pruning.first < 1 or pruning.factor < 2:
+        raise UserError(f"a pruner's first must lie between 0 and 1 and its factor be 2 or more, got {pruning}.")
     if count > 1 and pruning.name != "none":
         raise UserError(
             f"pruner {pruning.name} compares one number, and {count} objectives have no order; use --pruner none."
