@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import gc
 import logging
 import traceback
@@ -32,12 +33,6 @@ class Worker:
     run: str  # which run of which program it works for
     observer: Observer
     is_first_rank: bool = True
-
-    def __post_init__(self) -> None:
-        # What was imported stays for good: looking through it after every experiment would take longer than many
-        # a test's training.
-        gc.collect()
-        gc.freeze()
 
     def attempt(
         self,
@@ -128,11 +123,18 @@ def _telling(told: Callable[[Mapping[str, Any]], None]) -> Any:
 def _tidy() -> None:
     """Leave the process as it was: what an experiment left lying must not reach the next one."""
     gc.collect()
+    _set_aside()
     with contextlib.suppress(ImportError):
         import torch
 
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+@functools.cache
+def _set_aside() -> None:
+    """Once, after the first experiment, which imports what trains: it stays for good, and is looked through no more."""
+    gc.freeze()
 
 
 def restarts_worker(outcome: Outcome) -> bool:

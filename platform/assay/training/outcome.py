@@ -25,6 +25,8 @@ from assay.training.model import ReadWeights, autocast, own_state, random_parame
 
 WEIGHTS = "weights.pt"  # the networks after the last step
 PANEL_IMAGES = 4
+# Of equal networks, which are as large: in a gang, counting took longer than all else between two short trainings.
+_SIZES: dict[tuple[Net, int, int, int], dict[str, Any]] = {}
 
 
 def result_of(training: Training, sessions: list[dict[str, Any]]) -> dict[str, Any]:
@@ -69,15 +71,18 @@ def _same_bits(training: Training, sessions: list[dict[str, Any]]) -> bool:
 def _cost(training: Training) -> dict[str, dict[str, Any]]:
     """Parameters and multiply-adds of each network, and of its encoder alone, on one training crop."""
     height, width = training.recipe.augment.crop
+    return {name: _size(net, height, width) for name, net in training.nets.items() if isinstance(net, Network)}
 
-    def count(part: nn.Module) -> dict[str, int]:
-        return {"parameters": parameters(part), "multiply_adds": multiply_adds(part, height, width)}
 
-    return {
-        name: {**count(net), "encoder": count(net.encoder)}
-        for name, net in training.nets.items()
-        if isinstance(net, Network)
-    }
+def _size(net: Network, height: int, width: int) -> dict[str, Any]:
+    kind = (net.spec, net.num_classes, height, width)
+    if kind not in _SIZES:
+        _SIZES[kind] = {**_count(net, height, width), "encoder": _count(net.encoder, height, width)}
+    return _SIZES[kind]
+
+
+def _count(part: nn.Module, height: int, width: int) -> dict[str, int]:
+    return {"parameters": parameters(part), "multiply_adds": multiply_adds(part, height, width)}
 
 
 def _latency(training: Training) -> dict[str, Any]:
