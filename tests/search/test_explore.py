@@ -155,9 +155,11 @@ def test_two_gangs_that_share_a_configurations_seeds_find_what_one_process_finds
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_ADDRESS": connection.address}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-        held = _held_in_the_end()
+        held, came = _held_in_the_end(), _ever_there()
     assert f"2 gangs of 1 worker on the Ray cluster at {connection.address}" in done.stdout
     assert held == {"groups": [], "actors": [], "free": 2.0}
+    assert not came & {"DatasetManager", "PlacementGroupCleaner"}, "helpers that a gang has no use for"
+    assert {"Dispatcher", "TrainController", "RayTrainWorker"} <= came
     theirs = trials(whole).query("trial < 6")[SAME].reset_index(drop=True)
     pd.testing.assert_frame_equal(trials(tmp_path)[SAME], theirs, check_exact=True)
     proposed = trials(tmp_path).drop_duplicates("trial")["proposed"]
@@ -182,6 +184,13 @@ def _held_in_the_end() -> dict[str, Any]:
         if time.monotonic() > end or (not groups and not actors and free == ray.cluster_resources()["CPU"]):
             return {"groups": groups, "actors": actors, "free": free}
         time.sleep(0.2)
+
+
+def _ever_there() -> set[str]:
+    """The kinds of actors that were begun on a Ray since it is up."""
+    from ray._private import state
+
+    return {each["ActorClassName"] for each in state.actors().values()}
 
 
 def test_two_objectives_have_a_front_and_nothing_is_pruned(tmp_path: Path) -> None:
