@@ -26,7 +26,7 @@ from assay.cluster.connection import connect
 from assay.errors import UserError
 from assay.run import explore
 from assay.run.explore import Exploration
-from assay.search import By, Choice, Float, Int, Search
+from assay.search import By, Choice, Float, Int, Pruning, Search
 from assay.store import records
 from assay.store.local import LocalStore
 
@@ -266,6 +266,42 @@ def test_a_budget_of_time_begins_no_other_configuration(tmp_path: Path) -> None:
     assert list(trials(tmp_path / "other")["trial"]) == [0], "what it had cost was known after the first"
 
 
+def test_a_value_between_those_that_were_tried_may_be_refused_and_the_search_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = {"recipe.labeled_batch": Int(2, 100)}  # of which the fifty even ones are tried before
+    search = dataclasses.replace(tiny_search.SEARCH, space=space, sampler="random")
+    flags = ("--seeds", "0", "--configurations", "5", "--set", "recipe.accumulate=2", "--set", "recipe.steps=1")
+    assert searched(tmp_path, *flags, search=search) == 1
+    assert "failed: " in capsys.readouterr().out
+    found = trials(tmp_path)
+    assert {"complete", "failed"} == set(found["state"]) and len(found) == 5
+    refused = found[found["state"] == "failed"]
+    assert (refused["recipe.labeled_batch"] % 2 == 1).all() and (refused["key"] == "").all()
+    assert refused["error"].str.contains("accumulate").all()
+    assert searched(tmp_path, *flags, search=search) == 1, "and it can be started again"
+    assert len(trials(tmp_path)) == 5
+
+
+def test_a_space_that_is_used_up_says_so_and_asks_no_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    search = dataclasses.replace(tiny_search.SEARCH, space={"net.encoder.width": Choice((4, 8))})
+    flags = ("--seeds", "0", "--configurations", "50", "--set", "recipe.steps=1")
+    for _ in range(2):
+        assert searched(tmp_path, *flags, search=search) == 0
+        assert "no configuration left that was not proposed: 2 were, of 2 in all" in capsys.readouterr().out
+        (study,) = studies(tmp_path)
+        assert len(study.trials) < 20
+
+
+def test_one_objective_that_is_no_miou_is_not_pruned_and_reports_nothing_on_the_way(tmp_path: Path) -> None:
+    search = dataclasses.replace(tiny_search.SEARCH, space={"net.encoder.width": Choice((4, 8))})
+    flags = ("--seeds", "0", "--configurations", "2", "--set", "recipe.steps=20", "--objectives", "parameters")
+    assert searched(tmp_path, *flags, search=search) == 0
+    (study,) = studies(tmp_path)
+    assert [each.intermediate_values for each in study.get_trials(states=(TrialState.COMPLETE,))] == [{}, {}]
+    assert study.best_params == {"net.encoder.width": 4}
+
+
 OWN = dataclasses.replace(
     tiny_search.STUDY, tables=(dataclasses.replace(tiny_search.STUDY.tables[0], name="own.table1"),)
 )
@@ -288,6 +324,43 @@ BAD: Mapping[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
         {},
         ("--set", "recipe.optimizer.lr=0.1"),
         "the search explores recipe.optimizer.lr",
+    ),
+    "a number of steps": (
+        {"space": {"recipe.steps": Choice((20, 40))}},
+        (),
+        "trained for 20 steps, the search's base for 40",
+    ),
+    "evaluations at other steps than the rungs": (
+        {"space": {"recipe.evaluation.every": Choice((5, 10))}},
+        (),
+        "evaluated every 5 steps, the search's base every 10",
+    ),
+    "a whole number between the ends that the recipe refuses": (
+        {"space": {"recipe.labeled_batch": Int(2, 8)}},
+        ("--set", "recipe.accumulate=2"),
+        "the space at 'recipe.labeled_batch', value 3",
+    ),
+    "a seed for all": ({}, ("--set", "seed=7"), "with the same seeds; --seeds"),
+    "one objective that evaluations say nothing of": (
+        {"objectives": ("parameters",), "pruning": Pruning()},
+        (),
+        "no parameters yet, by which one could be given up",
+    ),
+    "two objectives and CMA-ES": (
+        {"space": {"recipe.optimizer.lr": Float(0.01, 0.1), "method.weight": Float(0.1, 1.0)}},
+        ("--sampler", "cmaes", "--objectives", "miou", "parameters"),
+        "sampler cmaes knows one objective",
+    ),
+    "a condition by its path alone": (
+        {
+            "space": {
+                "method": Choice(("cps", "supervised")),
+                "method.cutmix": By("method", {"cps": Choice((None, "boxes"))}),
+                "method.cutmix.num_boxes": By("method.cutmix", {"boxes": Int(1, 3)}),
+            }
+        },
+        (),
+        "by its whole name: 'method', 'method.cutmix | cps' do",
     ),
     "conditions and CMA-ES": ({}, ("--sampler", "cmaes"), "no conditions"),
     "no configurations": ({}, ("--configurations", "-3"), "--configurations must be above 0"),

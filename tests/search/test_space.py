@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import UserError
-from assay.search.space import By, Choice, Float, Int, Space, changes, check_names, completed, grid, parameters
+from assay.search.space import By, Choice, Float, Int, Space, changes, check_names, completed, grid, parameters, size
 
 PAIRS = {"narrow": (0.1, 0.2), "wide": (0.1, 0.5)}
 SPACE: Space = {
@@ -79,7 +79,32 @@ def test_values_of_a_range_rise_from_end_to_end_and_stay_inside(
 def test_whole_numbers_are_whole_and_on_their_steps(low: int, width: int, step: int, count: int) -> None:
     domain = Int(low, low + width, step=step)
     values = domain.some(count)
-    assert values[0] == low and len(set(values)) == len(values) <= count and all(map(domain.holds, values))
+    whole = list(range(low, low + width + 1, step))
+    assert values == whole if count >= len(whole) else len(set(values)) == len(values) == count
+    assert (values[0], values[-1]) == (whole[0], whole[-1]) and all(map(domain.holds, values))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 50])
+def test_steps_between_numbers_are_taken_from_end_to_end_or_all(count: int) -> None:
+    values = Float(0.0, 1.0, step=0.5).some(count)
+    assert values == {1: [0.0], 2: [0.0, 1.0]}.get(count, [0.0, 0.5, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("space", "count"),
+    [
+        (SPACE, None),  # a weight is any number
+        ({"method": SPACE["method"], "recipe.steps": Int(100, 300, step=100)}, 6),
+        ({"method": SPACE["method"], "method.cutmix.area": SPACE["method.cutmix.area"]}, 3),
+        ({"method.weight": Float(0.0, 1.0, step=0.25)}, 5),
+        ({"recipe.steps": Int(1, 100_000)}, None),
+        ({"recipe.steps": Int(1, 200), "net.encoder.width": Int(1, 200)}, None),
+    ],
+)
+def test_a_space_knows_how_many_configurations_it_holds_unless_they_are_too_many(
+    space: Space, count: int | None
+) -> None:
+    assert size(parameters(space)) == count
 
 
 @pytest.mark.parametrize(

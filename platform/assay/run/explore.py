@@ -147,6 +147,8 @@ class Exploration:
             f"{', '.join(limits)}; {seeds} {'seed' if seeds == 1 else 'seeds'} of {self.rungs[-1]} steps each,"
             f" decided at {rungs}; sampler {self.search.sampler}, pruner {self.search.pruned_by.name}"
         )
+        if self.search.sampler == "grid":
+            say(f"the grid has {len(self.configurations.wishes())} configurations, with the published and own values")
         if why_not:
             say(f"note: nothing is given up on the way: {why_not}")
 
@@ -285,8 +287,8 @@ class _Both(News):
 def _as_asked(search: Search, asked: argparse.Namespace) -> Search:
     """The search with what the flags change."""
     pruning = dataclasses.replace(search.pruning or Pruning(), name=asked.pruner) if asked.pruner else search.pruning
-    if len(asked.objectives) > 1 and not asked.pruner:
-        pruning = None  # what a script says of its one objective does not hold for several
+    if asked.objectives and tuple(asked.objectives) != search.objectives and not asked.pruner:
+        pruning = None  # what a script says of its own objectives does not hold for others
     return dataclasses.replace(
         search,
         sampler=asked.sampler or search.sampler,

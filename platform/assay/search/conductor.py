@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -19,9 +19,10 @@ from assay.search.configurations import Configurations
 from assay.search.costs import device_seconds
 from assay.search.ledger import Ledger
 from assay.search.objectives import Objective
+from assay.search.pruning import JUDGED
 from assay.search.samplers import sampler
 from assay.search.schedulers import Scheduler
-from assay.search.space import Point, is_whole
+from assay.search.space import Point, is_whole, size
 from assay.store import records
 from assay.store.store import Store
 from assay.study.display import Display
@@ -76,6 +77,7 @@ class Conductor:
         self._side_by_side = 1  # configurations
         self._ends = math.inf  # on this process's clock
         self._exhausted = False
+        self._size = size(configurations.parameters)
         self._left_over: dict[str, Task] = {}  # of an earlier run
         self._continue()
 
@@ -131,7 +133,8 @@ class Conductor:
             return False
         step = self._rungs[flight.rung]
         means = self._means(flight, step)
-        self._ledger.report(flight.number, means)
+        if self._configurations.search.objectives == JUDGED:  # what is reported is the objective, as far as it came
+            self._ledger.report(flight.number, means)
         if step == self._rungs[-1]:
             self._leave(flight)
             self._ledger.complete(flight.number, self._values(flight))
@@ -204,13 +207,16 @@ class Conductor:
     def _spent(self) -> float:
         if self._budget.device_hours is None:
             return 0.0
-        keys = {key for each in self._ledger.proposals() for key in each.user_attrs["keys"]}
+        facts = [each.user_attrs for each in self._ledger.proposals()]
+        keys = {key for each in facts for key in (*each["keys"], *each.get("stand on", []))}
         return sum(device_seconds(self._store, key) for key in keys)
 
     def _propose(self, tasks: dict[str, Task]) -> None:
         """A configuration that was not proposed before; none where the sampler has nothing new."""
         for _ in range(REPEATS):
             known = self._known()
+            if len(known) == self._size:
+                break
             origin, wish = next((each for each in self._wishes if canonical(each[1]) not in known), ("sampler", None))
             if wish is None and self._configurations.search.sampler == "grid":
                 break
@@ -218,6 +224,10 @@ class Conductor:
             if self._settle(number, point, tasks):
                 return
         self._exhausted = True
+        self._display.note(
+            f"sampler {self._configurations.search.sampler} has no configuration left that was not proposed:"
+            f" {len(self._known())} were" + (f", of {self._size} in all" if self._size else "")
+        )
 
     def _known(self) -> dict[str, FrozenTrial]:
         """What was proposed before, by configuration."""
@@ -244,10 +254,29 @@ class Conductor:
         return self._ledger.propose(self._configurations.parameters, drawer, facts, wish)
 
     def _take_off(self, number: int, point: Point, tasks: dict[str, Task]) -> None:
-        flight = Flight(number=number, keys=self._planned(number, point))
+        try:
+            flight = Flight(number=number, keys=self._planned(number, point))
+        except UserError as refusal:  # of a value between those that were tried before the search began
+            self._refuse(number, refusal, [])
+            return
+        self._ledger.annotate(number, "stand on", self._inputs(flight.keys))
         self._ledger.annotate(number, "keys", list(flight.keys))
         self._flights.append(flight)
         self._hand_out(flight, tasks)
+
+    def _refuse(self, number: int, refusal: UserError, keys: list[str]) -> None:
+        """A configuration that there cannot be counts as a failed one, and the search goes on."""
+        self._ledger.annotate(number, "keys", keys)
+        self._ledger.fail(number, str(refusal))
+        self._display.note(f"configuration {number} failed: {refusal}")
+
+    def _inputs(self, keys: Iterable[str]) -> list[str]:
+        """The trainings that these stand on, such as teachers."""
+        found: list[str] = []
+        for key in keys:
+            inner = [each.key for each in self.plan.nodes[key].resolved.inputs.values()]
+            found += [*inner, *self._inputs(inner)]
+        return list(dict.fromkeys(found))
 
     def _repeat(self, number: int, before: FrozenTrial) -> None:
         """A sampler that proposes the same again is told the same again; it costs nothing and counts for nothing."""
@@ -290,7 +319,11 @@ class Conductor:
 
     def _take_up(self, trial: FrozenTrial) -> None:
         """Bring an interrupted configuration to the rung that it was on its way to."""
-        keys, rung = self._planned(trial.number, trial.params), trial.user_attrs.get("rung", 0)
+        try:
+            keys, rung = self._planned(trial.number, trial.params), trial.user_attrs.get("rung", 0)
+        except UserError as refusal:
+            self._refuse(trial.number, refusal, trial.user_attrs["keys"])
+            return
         passed = {step: trial.intermediate_values[step] for step in self._rungs[:rung]}
         self._scheduler.remember(trial.number, passed)
         flight = Flight(number=trial.number, keys=keys, rung=rung)

@@ -10,13 +10,14 @@ from assay.errors import UserError
 from assay.experiment import Experiment
 from assay.identity import canonical, identity_of
 from assay.search.search import Search, Setting
-from assay.search.space import Choice, Parameter, Point, Raw, _Unstated, changes, completed, grid, parameters
+from assay.search.space import Choice, Int, Parameter, Point, Raw, _Unstated, changes, completed, grid, parameters
 from assay.study import cells
 from assay.study.cells import Cell
 from assay.study.tables import Profile
 from assay.values import Value
 
 _TRIED = 3  # values of each parameter that are tried before a search begins: both ends and the middle
+_TRIED_WHOLE = 50  # of whole numbers all, or so many: what divides a batch is not seen at its ends
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,9 @@ class Configurations:
             if each.name in deciding:
                 first += [completed(of, {each.name: value}, own) for value in each.domain.some(0)]
         found = [("paper", point) for point in first if _states(of, point)]
-        found.append(("base", completed(of, own, own)))
+        base = completed(of, own, own)
+        if base.keys() <= own.keys():  # elsewhere it is not the study's own
+            found.append(("base", base))
         if self.search.sampler == "grid":
             found += [("grid", point) for point in grid(of, self.search.grid_points)]
         return _once(found)
@@ -69,20 +72,24 @@ class Configurations:
     def check(self) -> None:
         """Refuse a value that the method refuses, a path that does not exist, and one that changes nothing."""
         for override in self.choice.overrides:
+            if override.path == "seed":
+                raise UserError(f"{override.origin}: a search trains every configuration with the same seeds; --seeds.")
             if override.path in {each.path for each in self.parameters}:
                 raise UserError(f"{override.origin}: the search explores {override.path}; leave it out of --set.")
-        own = self._own()
+        own, base = self._own(), self.base()
         for each in self.parameters:
-            self._check_one(each, own)
+            self._check_one(each, own, base)
         for _, point in self.wishes():
             self.cells(point)
 
-    def _check_one(self, parameter: Parameter, own: Mapping[str, Raw]) -> None:
+    def _check_one(self, parameter: Parameter, own: Mapping[str, Raw], base: Experiment) -> None:
         seen: list[str] = []
-        for value in parameter.domain.some(_TRIED):
+        for value in parameter.domain.some(_TRIED_WHOLE if isinstance(parameter.domain, Int) else _TRIED):
             point = completed(self.parameters, {**dict(parameter.when), parameter.name: value}, own)
             try:
-                seen += [told(cell.experiment) for cell in self.cells(point)[:1]]
+                for cell in self.cells(point)[:1]:
+                    self._check_comparable(cell.experiment, base)
+                    seen.append(told(cell.experiment))
             except UserError as error:
                 raise UserError(
                     f"{self.search.name}, the space at {parameter.name!r}, value {value!r}: {error}"
@@ -91,6 +98,20 @@ class Configurations:
             raise UserError(
                 f"{self.search.name}, the space at {parameter.name!r}: every value gives the same experiment, since"
                 " nothing reads it beside the rest of this row; leave it out, or switch on what reads it."
+            )
+
+    def _check_comparable(self, experiment: Experiment, base: Experiment) -> None:
+        """Configurations are compared after the same steps: at the end, and at each rung on the way."""
+        steps, every = experiment.recipe.steps, experiment.recipe.evaluation.every
+        if steps != base.recipe.steps:
+            raise UserError(
+                f"it is trained for {steps} steps, the search's base for {base.recipe.steps}, and configurations are"
+                " compared after equally many; choose them with --set recipe.steps=…, for all"
+            )
+        if every != base.recipe.evaluation.every and self.search.pruned_by.name != "none":
+            raise UserError(
+                f"it is evaluated every {every} steps, the search's base every {base.recipe.evaluation.every}, and"
+                " configurations are given up at the same ones; use --pruner none"
             )
 
 

@@ -110,9 +110,7 @@ class Ledger:
         return trial.number, point
 
     def report(self, number: int, means: Mapping[int, float]) -> None:
-        """The mean over seeds, by step. Optuna has no place for it beside two objectives."""
-        if len(self._study.directions) > 1:
-            return
+        """The mean over seeds, by step."""
         frozen = self._frozen(number)
         trial = optuna.trial.Trial(self._study, frozen._trial_id)  # a trial of an earlier run has no other handle
         for step, mean in means.items():

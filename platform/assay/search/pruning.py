@@ -10,6 +10,7 @@ from typing import Literal, get_args
 PrunerName = Literal["asha", "none"]
 PRUNERS: tuple[str, ...] = get_args(PrunerName)
 
+JUDGED = ("miou",)  # the objectives of which evaluations tell something before the end
 # What gives a training's curve another shape: a high learning rate is behind until the schedule has brought it down,
 # and ahead at the end, so that configurations do not rank at half a training as they do at its end.
 SHAPE_THE_CURVE = ("recipe.optimizer", "recipe.schedule")
@@ -35,11 +36,23 @@ class Pruning:
 
 def usual(paths: Iterable[str], objectives: Sequence[str]) -> tuple[Pruning, str]:
     """What a search prunes with that says nothing of it, and where it gives up nothing, why."""
-    if len(objectives) > 1:
-        return Pruning(name="none"), "several objectives have no order by which one could be given up"
-    shaping = [path for path in paths if any(path == each or path.startswith(f"{each}.") for each in SHAPE_THE_CURVE)]
+    if tuple(objectives) != JUDGED:
+        return Pruning(name="none"), no_order(objectives)
+    shaping = [path for path in paths if any(_meet(path, each) for each in SHAPE_THE_CURVE)]
     if shaping:
         return Pruning(name="none"), (
             f"with other values of {', '.join(shaping)} trainings rank differently on the way than at their end"
         )
     return Pruning(), ""
+
+
+def no_order(objectives: Sequence[str]) -> str:
+    """Why configurations cannot be told apart on the way where these are the objectives."""
+    if len(objectives) > 1:
+        return "several objectives have no order by which one could be given up"
+    return f"on the way there is a mIoU and no {objectives[0]} yet, by which one could be given up"
+
+
+def _meet(path: str, other: str) -> bool:
+    """Whether one of two paths is the other, or leads to it."""
+    return f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")

@@ -145,14 +145,14 @@ def _rows(
     values = trial.values if trial.state == TrialState.COMPLETE else [None] * len(objectives)
     shared |= {f"objective/{each.name}": value for each, value in zip(objectives, values, strict=True)}
     shared |= {each.name: trial.params.get(each.name) for each in parameters}
-    for seed, key in zip(seeds, attrs["keys"], strict=True):
-        scores = records.scores(store, key)
+    for seed, key in zip(seeds, attrs["keys"] or [""] * len(seeds), strict=True):  # none of one that was refused
+        scores = records.scores(store, key) if key else {}
         step = attrs.get("pruned_at") or max(scores, default=None)
         yield {
             **shared,
             "seed": seed,
             "step": step,
             "miou": scores.get(step) if step is not None else None,
-            "device_seconds": device_seconds(store, key),
+            "device_seconds": device_seconds(store, key) if key else 0.0,
             "key": key,
         }

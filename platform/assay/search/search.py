@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from assay.errors import UserError
 from assay.search.objectives import objectives
-from assay.search.pruning import PRUNERS, Pruning, usual
+from assay.search.pruning import JUDGED, PRUNERS, Pruning, no_order, usual
 from assay.search.space import Choice, Space, check_names, parameters
 from assay.study import paper
 from assay.study.tables import Profile, Row, Study, Table
@@ -60,12 +60,12 @@ class Search:
             if name not in known:
                 raise UserError(f"{self.name} has settings for {name!r}, and {self.study.name} no such profile.")
             _check_setting(self, known[name], setting)
-        found = objectives(self.objectives)
+        objectives(self.objectives)
         if self.sampler not in SAMPLERS:
             raise UserError(f"there is no sampler {self.sampler!r}{nearest(self.sampler, SAMPLERS)}.")
         if self.sampler == "cmaes":
-            _check_cmaes(self.space)
-        _check_pruning(self.pruned_by, len(found))
+            _check_cmaes(self.space, self.objectives)
+        _check_pruning(self.pruned_by, self.objectives)
 
     def _check_table(self) -> None:
         table, _ = self.cell_of
@@ -123,7 +123,7 @@ def _check_setting(search: Search, profile: Profile, setting: Setting) -> None:
             raise UserError(f"{where}: {name} must be above 0, got {hours}.")
 
 
-def _check_cmaes(space: Space) -> None:
+def _check_cmaes(space: Space, names: tuple[str, ...]) -> None:
     """CMA-ES moves a cloud of points, whose coordinates must be the same numbers in all of them."""
     numbers = [each.name for each in parameters(space) if not isinstance(each.domain, Choice)]
     conditional = [each.name for each in parameters(space) if each.when]
@@ -132,14 +132,14 @@ def _check_cmaes(space: Space) -> None:
             f"sampler cmaes needs two numbers or more and no conditions, got the numbers {numbers} and the conditional"
             f" parameters {conditional}; use --sampler tpe."
         )
+    if len(names) > 1:
+        raise UserError(f"sampler cmaes knows one objective, got {', '.join(names)}; use --sampler nsga2, gp or tpe.")
 
 
-def _check_pruning(pruning: Pruning, count: int) -> None:
+def _check_pruning(pruning: Pruning, names: tuple[str, ...]) -> None:
     if pruning.name not in PRUNERS:
         raise UserError(f"there is no pruner {pruning.name!r}{nearest(pruning.name, PRUNERS)}.")
     if not 0 < pruning.first < 1 or pruning.factor < 2:
         raise UserError(f"a pruner's first must lie between 0 and 1 and its factor be 2 or more, got {pruning}.")
-    if count > 1 and pruning.name != "none":
-        raise UserError(
-            f"pruner {pruning.name} compares one number, and {count} objectives have no order; use --pruner none."
-        )
+    if names != JUDGED and pruning.name != "none":
+        raise UserError(f"pruner {pruning.name} has nothing to go by: {no_order(names)}; use --pruner none.")

@@ -24,6 +24,9 @@ Raw = float | int | str | bool | None  # what a sampler draws: a number, or an o
 Point = Mapping[str, Raw]  # a configuration, by the names of its parameters
 
 
+_MANY = 10_000  # configurations that are not counted one by one
+
+
 class _Unstated:
     """The paper says nothing of this parameter."""
 
@@ -73,6 +76,10 @@ class Float:
         # Rounding must not lead out of the range.
         return [min(max(math.exp(each) if self.log else each, self.low), self.high) for each in even]
 
+    def every(self) -> list[Raw] | None:
+        """All its values; None where it has no steps."""
+        return None if self.step is None else self.some(_MANY)
+
     def describe(self) -> str:
         """The range for people."""
         return f"{self.low:g} to {self.high:g}" + _extra(self.log, self.step)
@@ -111,6 +118,10 @@ class Int:
             return list(dict.fromkeys(round(float(each)) for each in even))  # type: ignore[arg-type]
         return list(_spread(list(range(self.low, self.high + 1, self.step)), count))
 
+    def every(self) -> list[Raw] | None:
+        """All its values; None where they are too many."""
+        return None if self.high - self.low >= _MANY * self.step else list(range(self.low, self.high + 1, self.step))
+
     def describe(self) -> str:
         """The range for people."""
         return f"{self.low} to {self.high}" + _extra(self.log, self.step if self.step > 1 else None)
@@ -147,6 +158,10 @@ class Choice:
 
     def some(self, count: int) -> list[Raw]:
         """All of them: options have no order from which some could be taken evenly."""
+        return list(self.labels)
+
+    def every(self) -> list[Raw] | None:
+        """All options."""
         return list(self.labels)
 
     def describe(self) -> str:
@@ -246,6 +261,17 @@ def grid(of: tuple[Parameter, ...], points: int) -> list[Point]:
     return [dict(each) for each in found]
 
 
+def size(of: tuple[Parameter, ...]) -> int | None:
+    """How many configurations there are in all; None where a number has no steps, or they are too many to count."""
+    combinations = 1
+    for each in of:
+        values = each.domain.every()
+        combinations *= len(values) if values else _MANY
+        if combinations >= _MANY:
+            return None
+    return len(grid(of, _MANY))
+
+
 def check_names(space: Space) -> None:
     """Refuse domains that hold nothing, papers' values outside them, and conditions on what is not explored."""
     if not space:
@@ -261,7 +287,10 @@ def check_names(space: Space) -> None:
             raise UserError(f"{where}: the paper's value {paper!r} is not in it ({each.domain.describe()}); widen it.")
         for name, value in each.when:
             if name not in known:
-                raise UserError(f"{where} depends on {name!r}, which must stand before it in the space.")
+                raise UserError(
+                    f"{where} depends on {name!r}, which must stand before it in the space, by its whole name:"
+                    f" {', '.join(map(repr, known)) or 'nothing'} {'do' if len(known) > 1 else 'does'}."
+                )
             if not known[name].holds(value):
                 raise UserError(f"{where}: {name!r} never is {value!r}; it is {known[name].describe()}.")
         known[each.name] = each.domain
@@ -269,8 +298,8 @@ def check_names(space: Space) -> None:
 
 def _spread(values: list[Any], count: int) -> Iterator[Any]:
     """At most `count` of the values, evenly, with both ends."""
-    last = len(values) - 1
-    picked = dict.fromkeys(round(last * index / max(count - 1, 1)) for index in range(min(count, len(values))))
+    last, count = len(values) - 1, min(count, len(values))
+    picked = dict.fromkeys(round(last * index / max(count - 1, 1)) for index in range(count))
     return (values[index] for index in picked)
 
 
