@@ -27,8 +27,10 @@ from assay.errors import UserError
 from assay.run import explore
 from assay.run.explore import Exploration
 from assay.search import By, Choice, Float, Int, Pruning, Search
+from assay.search.costs import device_seconds
 from assay.store import records
 from assay.store.local import LocalStore
+from assay.study import Like, Row
 
 SCRIPT = Path(tiny_search.__file__)
 SAME = ["trial", "seed", "state", "step", "pruned_at", "miou", "key", "objective/miou", "intermediate"]
@@ -300,6 +302,24 @@ def test_one_objective_that_is_no_miou_is_not_pruned_and_reports_nothing_on_the_
     (study,) = studies(tmp_path)
     assert [each.intermediate_values for each in study.get_trials(states=(TrialState.COMPLETE,))] == [{}, {}]
     assert study.best_params == {"net.encoder.width": 4}
+
+
+def test_what_configurations_stand_on_is_trained_once_and_counts_for_the_budget(tmp_path: Path) -> None:
+    (table,) = tiny_search.STUDY.tables
+    row = Row("CPS", {"method": "pseudo_label", "method.pseudo": Like({"method": "supervised"})})
+    study = dataclasses.replace(tiny_search.STUDY, tables=(dataclasses.replace(table, rows=(row,)),))
+    search = dataclasses.replace(tiny_search.SEARCH, study=study, space={"method.weight": Float(0.1, 1.0)})
+    flags = ("--seeds", "0", "--configurations", "2", "--pruner", "none", "--set", "recipe.steps=2")
+    assert searched(tmp_path, *flags, search=search) == 0
+    (found,) = studies(tmp_path)
+    (below,) = {key for each in found.trials for key in each.user_attrs["stand on"]}
+    trained = {each.parent.name for each in tmp_path.glob("store/*/result.json")}
+    assert trained == {below, *trials(tmp_path)["key"]} and len(trained) == 3
+    store = LocalStore(tmp_path / "store")
+    hours = (sum(device_seconds(store, key) for key in trained) - device_seconds(store, below) / 2) / 3600
+    more = (*flags, "--configurations", "3", "--device-hours", str(hours))  # what the two took alone is less
+    assert searched(tmp_path, *more, search=search) == 0
+    assert list(trials(tmp_path)["trial"]) == [0, 1]
 
 
 OWN = dataclasses.replace(

@@ -1,9 +1,8 @@
-"""Decides what is trained next: proposes configurations, brings them from rung to rung, and tells what came of them."""
+"""Decides what is trained next: brings configurations from rung to rung, and tells what came of them."""
 
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -13,23 +12,20 @@ from optuna.trial import FrozenTrial, TrialState
 
 from assay.errors import UserError
 from assay.experiment import Experiment
-from assay.identity import canonical
 from assay.resolve import Resolved
 from assay.search.configurations import Configurations
 from assay.search.costs import device_seconds
 from assay.search.ledger import Ledger
 from assay.search.objectives import Objective
+from assay.search.proposals import Proposals
 from assay.search.pruning import JUDGED
-from assay.search.samplers import sampler
 from assay.search.schedulers import Scheduler
-from assay.search.space import Point, is_whole, size
+from assay.search.space import Point, is_whole
 from assay.store import records
 from assay.store.store import Store
 from assay.study.display import Display
 from assay.study.plan import Plan, grow
 from assay.study.schedule import Task
-
-REPEATS = 100  # proposals in a row that were made before: then the space holds nothing new for this sampler
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,12 +68,10 @@ class Conductor:
         self._configurations, self._ledger, self._store, self._resolve = configurations, ledger, store, resolve
         self._objectives, self._rungs, self._scheduler, self._budget = objectives, rungs, scheduler, budget
         self._display = display
-        self._wishes = [*ledger.given_back(), *configurations.wishes()]
+        self._proposals = Proposals(configurations, ledger, display.note)
         self._flights: list[Flight] = []
         self._side_by_side = 1  # configurations
         self._ends = math.inf  # on this process's clock
-        self._exhausted = False
-        self._size = size(configurations.parameters)
         self._left_over: dict[str, Task] = {}  # of an earlier run
         self._continue()
 
@@ -105,7 +99,9 @@ class Conductor:
             for flight in list(self._flights):
                 moved = self._moved(flight, tasks) or moved
             while len(self._flights) < self._side_by_side and self._may_propose():
-                self._propose(tasks)
+                found = self._proposals.next()
+                if found is not None:
+                    self._take_off(*found, tasks)
                 moved = True
         return list(tasks.values())
 
@@ -195,10 +191,10 @@ class Conductor:
         results = [records.read_json(self._store, key, records.RESULT) or {} for key in flight.keys]
         return [sum(each.read(result) for result in results) / len(results) for each in self._objectives]
 
-    # --- proposals -------------------------------------------------------------------------------------------
+    # --- another configuration ---------------------------------------------------------------------------------
 
     def _may_propose(self) -> bool:
-        if self._exhausted or time.monotonic() >= self._ends:
+        if self._proposals.are_used_up or time.monotonic() >= self._ends:
             return False
         if self._spent() >= 3600 * (self._budget.device_hours or math.inf):
             return False
@@ -210,48 +206,6 @@ class Conductor:
         facts = [each.user_attrs for each in self._ledger.proposals()]
         keys = {key for each in facts for key in (*each["keys"], *each.get("stand on", []))}
         return sum(device_seconds(self._store, key) for key in keys)
-
-    def _propose(self, tasks: dict[str, Task]) -> None:
-        """A configuration that was not proposed before; none where the sampler has nothing new."""
-        for _ in range(REPEATS):
-            known = self._known()
-            if len(known) == self._size:
-                break
-            origin, wish = next((each for each in self._wishes if canonical(each[1]) not in known), ("sampler", None))
-            if wish is None and self._configurations.search.sampler == "grid":
-                break
-            number, point = self._drawn(origin, wish)
-            if self._settle(number, point, tasks):
-                return
-        self._exhausted = True
-        self._display.note(
-            f"sampler {self._configurations.search.sampler} has no configuration left that was not proposed:"
-            f" {len(self._known())} were" + (f", of {self._size} in all" if self._size else "")
-        )
-
-    def _known(self) -> dict[str, FrozenTrial]:
-        """What was proposed before, by configuration."""
-        return {canonical(each.params): each for each in self._ledger.proposals()}
-
-    def _settle(self, number: int, point: Point, tasks: dict[str, Task]) -> bool:
-        """Have what was drawn trained; not where it was proposed before."""
-        before = self._known().get(canonical(point))
-        if before is None:
-            self._take_off(number, point, tasks)
-        else:
-            self._repeat(number, before)
-        return before is None
-
-    def _drawn(self, origin: str, wish: Point | None) -> tuple[int, Point]:
-        search = self._configurations.search
-        facts = {
-            "origin": origin,
-            "sampler": search.sampler,
-            "sampler_seed": search.sampler_seed,
-            "proposed": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
-        }
-        drawer = sampler(search.sampler, search.sampler_seed, len(self._ledger.trials()))
-        return self._ledger.propose(self._configurations.parameters, drawer, facts, wish)
 
     def _take_off(self, number: int, point: Point, tasks: dict[str, Task]) -> None:
         try:
@@ -278,14 +232,6 @@ class Conductor:
             found += [*inner, *self._inputs(inner)]
         return list(dict.fromkeys(found))
 
-    def _repeat(self, number: int, before: FrozenTrial) -> None:
-        """A sampler that proposes the same again is told the same again; it costs nothing and counts for nothing."""
-        self._ledger.annotate(number, "repeats", before.number)
-        if before.state == TrialState.COMPLETE:
-            self._ledger.complete(number, before.values)
-        else:
-            self._ledger.fail(number, f"the same as {before.number}")
-
     def _planned(self, number: int, point: Point) -> tuple[str, ...]:
         """The experiments of a configuration, in the plan."""
         keys: list[str] = []
@@ -311,7 +257,8 @@ class Conductor:
             if trial.state == TrialState.RUNNING and "keys" in trial.user_attrs:
                 self._take_up(trial)
             elif trial.state == TrialState.RUNNING and is_whole(self._configurations.parameters, trial.params):
-                self._settle(trial.number, trial.params, self._left_over)
+                if self._proposals.is_new(trial.number, trial.params):
+                    self._take_off(trial.number, trial.params, self._left_over)
             elif trial.state == TrialState.RUNNING:
                 self._ledger.fail(trial.number, "its process ended while it was drawn")
             elif "repeats" not in trial.user_attrs:
