@@ -39,7 +39,7 @@ LAYOUT = SearchLayout(
         ParameterLayout(path="method.boxes", kind="int", low=1, high=6, paper=1),
         ParameterLayout(path="method.kind", kind="choice", options=("cps", "mean & teacher"), paper="cps"),
         ParameterLayout(
-            path="method.momentum", kind="float", low=0.9, high=0.999, where="if method.kind = mean & teacher"
+            path="method.momentum", kind="float", low=0.9, high=0.999, when=(("method.kind", "mean & teacher"),)
         ),
     ),
 )

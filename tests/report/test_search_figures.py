@@ -13,8 +13,9 @@ from report.searched import LAYOUT, PAPER, Search, search
 from assay.report.drawing import Figure
 from assay.report.search_contours import LEAST, search_contours
 from assay.report.search_figures import search_figures
+from assay.report.search_layout import ObjectiveLayout
 from assay.report.search_slices import search_slices
-from assay.report.search_trials import Trial, read
+from assay.report.search_trials import Trial, front, read
 from assay.search.importance import importances
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -157,6 +158,21 @@ def test_two_objectives_have_a_front_with_the_numbers_of_its_trials(traded: Sear
     figure = named(draw(traded), "pareto")
     assert {str(each.number) for each in traded.study.best_trials} <= set(texts(figure))
     assert not any("pareto" in each.name for each in draw(search(3)))
+
+
+def test_three_objectives_have_a_front_for_every_two_of_them(traded: Search) -> None:
+    third = ObjectiveLayout(name="parameters", label="parameters", direction="minimize")
+    layout = dataclasses.replace(traded.layout, objectives=(*traded.layout.objectives, third))
+    trials = read(layout, traded.trials.assign(**{"objective/parameters": 100.0 - traded.trials["trial"]}))
+    found = [each for each in search_figures(layout, trials, NONE) if each.group == "Pareto front"]
+    assert [each.title for each in found] == [
+        "mIoU against device-seconds", "mIoU against parameters", "device-seconds against parameters",
+    ]  # fmt: skip
+    assert len({each.name for each in found}) == 3
+    for pair, figure in zip(((0, 1), (0, 2), (1, 2)), found, strict=True):
+        numbers = [str(each.number) for each in front(layout, trials, pair)]
+        assert re.findall(r"trial (\d+):", figure.description) == numbers
+        assert set(numbers) <= set(texts(figure))
 
 
 def test_the_contour_is_over_the_two_most_important_numbers(traded: Search) -> None:

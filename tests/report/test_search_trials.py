@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from report.searched import COST, LAYOUT, MIOU, SEEDS, Search
 
 from assay.report.search_layout import ParameterLayout, SearchLayout
-from assay.report.search_trials import Trial, best, read
+from assay.report.search_trials import Trial, best, front, read
 
 
 def number(search: Search, state: str) -> Trial:
@@ -105,6 +105,14 @@ def test_the_front_is_what_nothing_beats(values: list[tuple[int, int]]) -> None:
     assert {each.number for each in best(layout, of_values(layout, values))} == expected
 
 
+def test_the_front_of_two_of_three_objectives_is_their_own() -> None:
+    third = dataclasses.replace(COST, name="parameters")
+    layout = dataclasses.replace(LAYOUT, objectives=(MIOU, COST, third))
+    trials = read(layout, of_values(layout, [(0.5, 1.0, 9.0), (0.4, 2.0, 1.0), (0.3, 3.0, 1.0)]))
+    fronts = {pair: [each.number for each in front(layout, trials, pair)] for pair in ((0, 1), (0, 2), (1, 2))}
+    assert fronts == {(0, 1): [0], (0, 2): [0, 1], (1, 2): [0, 1]}
+
+
 @pytest.mark.parametrize("frame", [pd.DataFrame(), pd.DataFrame({"trial": [], "seed": []})])
 def test_a_search_without_trials_has_no_best(frame: pd.DataFrame) -> None:
     assert best(LAYOUT, frame) == ()
@@ -129,5 +137,30 @@ def test_yes_and_no_are_found_again() -> None:
 def test_nothing_may_be_an_option() -> None:
     options = ("none", "boxes")
     assert setting(ParameterLayout(path="a", kind="choice", options=options), [None, "boxes"]) == ["none", "boxes"]
-    conditional = ParameterLayout(path="a", kind="choice", options=options, where="if b = c")
+    conditional = ParameterLayout(path="a", kind="choice", options=options, when=(("b", "c"),))
     assert setting(conditional, [None, "boxes"]) == [None, "boxes"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "column", "met"),
+    [
+        (ParameterLayout(path="b", kind="choice", options=("c", "C")), ["c", "C", None], ("b", "c")),
+        (ParameterLayout(path="b", kind="choice", options=("True", "False")), [True, False, None], ("b", "True")),
+        (ParameterLayout(path="b", kind="int", low=1, high=2), [1, 2, None], ("b", "1")),
+        (ParameterLayout(path="b", kind="float", low=1, high=2), [1.0, 1.5, None], ("b", "1")),
+    ],
+    ids=["an option", "yes", "a whole number", "a number"],
+)
+def test_nothing_may_be_an_option_under_a_condition(
+    condition: ParameterLayout, column: list[Any], met: tuple[str, str]
+) -> None:
+    options = ("None", "boxes")
+    parameter = ParameterLayout(path="a", kind="choice", options=options, when=(met,))
+    layout = dataclasses.replace(LAYOUT, parameters=(condition, parameter))
+    frame = of_values(layout, [(0.5,)] * len(column)).assign(a=[None] * len(column), b=column)
+    assert [each.settings.get("a") for each in read(layout, frame)] == ["None", None, None]
+
+
+def test_options_that_differ_only_in_case_are_told_apart() -> None:
+    parameter = ParameterLayout(path="a", kind="choice", options=("a", "A", "none", "None"))
+    assert setting(parameter, ["A", "a", None, "none"]) == ["A", "a", "None", "none"]

@@ -45,7 +45,7 @@ PARAMETERS = (
     ParameterLayout(path="kind", kind="choice", options=("cps", "mean & 'teacher'", "a=b $HOME")),
     ParameterLayout(path="on_labeled", kind="choice", options=("True", "False")),
     ParameterLayout(path="inner", kind="choice", options=("off", "on"), texts=("none", "inner")),
-    ParameterLayout(path="inner.share | on", target="inner.share", kind="float", where="if inner = on"),
+    ParameterLayout(path="inner.share | on", target="inner.share", kind="float", when=(("inner", "on"),)),
     ParameterLayout(path="crop", kind="choice", options=("small", "wide"), texts=("32,32", "(64, 48)")),
 )
 

@@ -72,7 +72,18 @@ def test_values_of_a_range_rise_from_end_to_end_and_stay_inside(
     domain = Float(low, low * factor, log=log)
     values = domain.some(count)
     assert len(values) == count and values == sorted(values) and all(map(domain.holds, values))
-    assert values[0] == pytest.approx(low) and values[-1] == pytest.approx(low * factor)
+    assert (values[0], values[-1]) == (low, low * factor)
+
+
+def test_a_range_in_steps_ends_where_it_was_written_to_end() -> None:
+    assert 0.1 + 0.1 * 2 != 0.3
+    assert Float(0.1, 0.3, step=0.1).some(3) == [0.1, 0.2, 0.3]
+    assert Float(0.1, 0.35, step=0.1).some(3)[-1] < 0.35
+
+
+def test_the_ends_of_a_grid_are_those_of_the_range() -> None:
+    found = [point["lr"] for point in grid(parameters({"lr": Float(0.001, 0.1, log=True)}), 3)]
+    assert (found[0], found[-1]) == (0.001, 0.1)
 
 
 @given(low=st.integers(1, 50), width=st.integers(1, 60), step=st.integers(1, 7), count=st.integers(2, 9))

@@ -1,10 +1,11 @@
-"""The figures of a search: its history, learning curves, importances and the Pareto front.
+"""The figures of a search: its history, learning curves, importances and Pareto fronts.
 
 Trials that were pruned or did not end are always told apart from completed ones: their values are not final.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import pandas as pd
@@ -32,12 +33,12 @@ LOOK_OF_PAPER = {"color": CHOSEN, "marker": "D", "facecolors": "none", "s": 55, 
 
 
 def search_figures(layout: SearchLayout, trials: Sequence[Trial], importances: pd.DataFrame) -> list[Figure]:
-    """History and importances of each objective, the curves, and the front of two objectives."""
+    """History and importances of each objective, the curves, and the front of every two objectives."""
     objectives = range(len(layout.objectives))
     made = [
         *(_history(layout, trials, index) for index in objectives),
         _curves(layout, trials),
-        _pareto(layout, trials) if len(objectives) == 2 else None,
+        *(_pareto(layout, trials, pair) for pair in itertools.combinations(objectives, 2)),
         *(_importances(each, importances) for each in layout.objectives),
     ]
     return [each for each in made if each is not None]
@@ -202,17 +203,22 @@ def ranked(objective: ObjectiveLayout, importances: pd.DataFrame) -> pd.DataFram
 # --- two objectives ------------------------------------------------------------------------------------------
 
 
-def _pareto(layout: SearchLayout, trials: Sequence[Trial]) -> Figure | None:
-    """All completed trials in two objectives, those that nothing beats joined and numbered."""
-    best = front(layout, trials)
+def _pareto(layout: SearchLayout, trials: Sequence[Trial], pair: tuple[int, int]) -> Figure | None:
+    """All completed trials in two objectives, those that nothing beats in these joined and numbered."""
+    best = front(layout, trials, among=pair)
     if not best:
         return None
-    up, across = layout.objectives
-    points = [(scaled(across, trial.values[1]), scaled(up, trial.values[0]), trial) for trial in trials if trial.values]
+    (up_at, across_at), (up, across) = pair, (layout.objectives[at] for at in pair)
+    points = [
+        (scaled(across, trial.values[across_at]), scaled(up, trial.values[up_at]), trial)
+        for trial in trials
+        if trial.values
+    ]
+    whose = "Pareto front" if len(layout.objectives) == 2 else "Pareto front of these two"
     joined = sorted(((x, y, trial) for x, y, trial in points if trial in best), key=lambda point: point[:2])
 
     def draw(axes: Axes) -> None:
-        axes.plot([x for x, _, _ in joined], [y for _, y, _ in joined], color=CHOSEN, label="Pareto front", zorder=2)
+        axes.plot([x for x, _, _ in joined], [y for _, y, _ in joined], color=CHOSEN, label=whose, zorder=2)
         scatter(axes, points)
         for x, y, trial in joined:
             axes.annotate(str(trial.number), (x, y), xytext=(3, 4), textcoords="offset points", fontsize=8)
@@ -222,6 +228,9 @@ def _pareto(layout: SearchLayout, trials: Sequence[Trial]) -> Figure | None:
         axes.margins(0.1)
 
     title = f"{up.label} against {across.label}"
-    said = (f"trial {each.number}: {reached(layout, each, 0)} at {reached(layout, each, 1)}" for each in best)
-    description, svg = paint(title, f"The front: {'; '.join(said)}", title, 2.8, draw, legend_columns=2)
-    return Figure(name="search.pareto", group="Pareto front", title=title, description=description, svg=svg)
+    said = (
+        f"trial {each.number}: {reached(layout, each, up_at)} at {reached(layout, each, across_at)}" for each in best
+    )
+    description, svg = paint(title, f"{whose}: {'; '.join(said)}", title, 2.8, draw, legend_columns=2)
+    name = f"search.pareto.{up.name}.{across.name}"
+    return Figure(name=name, group="Pareto front", title=title, description=description, svg=svg)

@@ -39,7 +39,12 @@ class ParameterLayout:
     options: tuple[str, ...] = ()
     texts: tuple[str | None, ...] = ()  # what `--set` takes for each option, where not the option; None: no text can
     paper: float | str | None = None  # the paper's value, where it has one; of options, one of them
-    where: str = ""  # when it is searched at all: "if method = cps"
+    when: tuple[tuple[str, str], ...] = ()  # columns before it that must hold these values for it to be searched
+
+    @property
+    def where(self) -> str:
+        """When it is searched at all, for people: "if method = cps"; empty for always."""
+        return "if " + " and ".join(f"{path} = {value}" for path, value in self.when) if self.when else ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

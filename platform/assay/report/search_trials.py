@@ -60,20 +60,24 @@ def best(layout: SearchLayout, frame: pd.DataFrame) -> tuple[Trial, ...]:
     return front(layout, read(layout, frame))
 
 
-def front(layout: SearchLayout, trials: Sequence[Trial]) -> tuple[Trial, ...]:
-    """The best of some trials: the earliest where one objective is equal, all that nothing beats with several."""
-    ended = [(_worth(layout, each.values), each) for each in trials if each.values is not None]
+def front(layout: SearchLayout, trials: Sequence[Trial], among: Sequence[int] = ()) -> tuple[Trial, ...]:
+    """The best of some trials: the earliest where one objective is equal, all that nothing beats with several.
+
+    among: the objectives that count, by their places; all if none are named
+    """
+    places = tuple(among) or tuple(range(len(layout.objectives)))
+    ended = [(_worth(layout, each.values, places), each) for each in trials if each.values is not None]
     if not ended:
         return ()
-    if len(layout.objectives) == 1:
+    if len(places) == 1:
         return (max(ended, key=lambda pair: pair[0])[1],)
     kept = [(worth, each) for worth, each in ended if not any(_beats(other, worth) for other, _ in ended)]
     return tuple(each for _, each in sorted(kept, key=lambda pair: pair[0], reverse=True))
 
 
-def _worth(layout: SearchLayout, values: Sequence[float]) -> tuple[float, ...]:
-    """The values, all of them the better the larger."""
-    return tuple(each.sign * value for each, value in zip(layout.objectives, values, strict=True))
+def _worth(layout: SearchLayout, values: Sequence[float], places: Sequence[int]) -> tuple[float, ...]:
+    """The values at these places, all of them the better the larger."""
+    return tuple(layout.objectives[place].sign * values[place] for place in places)
 
 
 def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
@@ -126,30 +130,45 @@ def _curve(text: Any) -> tuple[tuple[int, float], ...]:
 
 
 def _settings(layout: SearchLayout, row: Mapping[str, Any]) -> dict[str, Setting]:
-    found = ((each.path, _setting(each, row.get(each.path))) for each in layout.parameters)
-    return {path: value for path, value in found if value is not None}
+    found: dict[str, Setting] = {}
+    for each in layout.parameters:
+        value = _setting(each, row.get(each.path), found)
+        if value is not None:
+            found[each.path] = value
+    return found
 
 
-def _setting(parameter: ParameterLayout, raw: Any) -> Setting | None:
-    """A parameter's value as it was proposed; None where it was not active."""
+def _setting(parameter: ParameterLayout, raw: Any, before: Mapping[str, Setting]) -> Setting | None:
+    """A parameter's value as it was proposed, beside those before it; None where it was not active."""
     if raw is None or pd.isna(raw):
         # Nothing at all may be one of the options; a table has no other sign for it.
-        nothing = [each for each in parameter.options if each.lower() == "none"]
-        return nothing[0] if nothing and not parameter.where else None
+        return _option(parameter, None) if _is_active(parameter, before) else None
     if parameter.kind == "float":
         return float(raw)
     if parameter.kind == "int":
         return round(float(raw))
-    return next((option for option in parameter.options if _same(option, raw)), str(raw))
+    return _option(parameter, raw) or str(raw)
 
 
-def _same(option: str, raw: Any) -> bool:
-    """Whether an option is what a column holds, which may have made a number of it."""
-    if option.lower() == str(raw).lower():
-        return True
+def _is_active(parameter: ParameterLayout, before: Mapping[str, Setting]) -> bool:
+    """Whether what a parameter depends on has the values for which it is searched."""
+    return all(
+        path in before and (str(before[path]) == value or _same_number(value, before[path]))
+        for path, value in parameter.when
+    )
+
+
+def _option(parameter: ParameterLayout, raw: Any) -> str | None:
+    """The option that a column holds, which may have made a number of it; itself before what is only like it."""
+    text, options = str(raw), parameter.options
+    alike = (each for each in options if each.lower() == text.lower() or _same_number(each, raw))
+    return text if text in options else next(alike, None)
+
+
+def _same_number(text: str, raw: Any) -> bool:
     try:
-        return float(option) == float(raw)
-    except ValueError:
+        return float(text) == float(raw)
+    except (TypeError, ValueError):
         return False
 
 

@@ -17,7 +17,7 @@ from assay.places import Places, out_folder
 from assay.run.crew import Crew
 from assay.run.explore_flags import check, parser
 from assay.run.explore_study import OwnStudy
-from assay.run.flags import takes_jobs
+from assay.run.flags import said_places, takes_jobs
 from assay.run.news import REBUILD_EVERY, News, NowAndThen, say
 from assay.run.submission import check_places, submit_this
 from assay.search.configurations import Configurations
@@ -37,6 +37,7 @@ from assay.values import nearest
 if TYPE_CHECKING:
     import pandas as pd
 
+    from assay.report.search_layout import SearchLayout
     from assay.search.conductor import Conductor
     from assay.search.ledger import Ledger
 
@@ -123,12 +124,11 @@ class Exploration:
         import pandas as pd
 
         from assay.report.search_texts import summary
-        from assay.search.results import layout
 
         say(f"profile {self.profile.name}: {self.profile.note}")
         ledger = self.study.look()
         found = pd.DataFrame() if ledger is None else self._trials(ledger)
-        say(summary(layout(self.configurations, self.objectives), found))
+        say(summary(self._layout(), found))
         self._say_apart()
         self._say_budget(len(ledger.proposals()) if ledger else 0)
 
@@ -241,15 +241,18 @@ class Exploration:
 
         return trials(self.configurations, ledger, self.crew.store, self.objectives, self.rungs[-1])
 
+    def _layout(self) -> SearchLayout:
+        from assay.search.results import layout
+
+        return layout(self.configurations, self.objectives, rungs=self.rungs, places=said_places(self.asked))
+
     def _write(self, ledger: Ledger) -> pd.DataFrame:
         from assay.report.search_files import write
         from assay.search.importance import importances
-        from assay.search.results import layout
 
         found = self._trials(ledger)
-        shape = layout(self.configurations, self.objectives)
         weighed, reason = importances(ledger.study, [each.name for each in self.objectives])
-        write(self.study.tables, shape, found, weighed, reason)
+        write(self.study.tables, self._layout(), found, weighed, reason)
         return found
 
     def _finish_anyway(self, ledger: Ledger) -> None:
@@ -262,10 +265,9 @@ class Exploration:
     def finish(self, ledger: Ledger | None = None) -> int:
         """Write tables and report, and print what was found; 1 where configurations failed."""
         from assay.report.search_texts import summary
-        from assay.search.results import layout
 
         found = self._write(ledger or self.ledger())
-        say(summary(layout(self.configurations, self.objectives), found))
+        say(summary(self._layout(), found))
         tables = self.study.tables
         say(f"{len(found)} rows in {tables / 'trials.parquet'}")
         say(f"report: {tables / 'report.html'}")

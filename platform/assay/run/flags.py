@@ -8,6 +8,8 @@ import math
 from assay.errors import UserError
 from assay.study.tables import Study
 
+OUT = "results"  # the folder of results where none is named
+
 
 def parser(study: Study) -> argparse.ArgumentParser:
     """The flags."""
@@ -55,13 +57,19 @@ def parser(study: Study) -> argparse.ArgumentParser:
 def add_where(top: argparse.ArgumentParser) -> None:
     """Where things lie."""
     where = top.add_argument_group("where")
-    where.add_argument("--out", default="results", metavar="DIR", help="folder of results (default: results)")
+    where.add_argument("--out", default=OUT, metavar="DIR", help=f"folder of results (default: {OUT})")
     own = "a cluster's node prefers its own"
     where.add_argument("--data-root", metavar="DIR", help=f"data sets (default: $ASSAY_DATA, {own}; or data)")
     where.add_argument("--splits", metavar="DIR", help=f"published lists (default: $ASSAY_SPLITS, {own}; or splits)")
     where.add_argument(
         "--address", metavar="ADDRESS", help="http://head:8265 submits a job; host:port is a Ray cluster"
     )
+
+
+def said_places(asked: argparse.Namespace) -> tuple[str, ...]:
+    """The flags of where results, data and lists lie that differ from their defaults, as they were written."""
+    said = {"--out": None if asked.out == OUT else asked.out, "--data-root": asked.data_root, "--splits": asked.splits}
+    return tuple(part for flag, value in said.items() if value for part in (flag, value))
 
 
 def add_how(top: argparse.ArgumentParser) -> None:

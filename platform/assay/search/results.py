@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from assay.overrides import parse_text
 from assay.report.search_layout import ObjectiveLayout, ParameterLayout, SearchLayout
 from assay.search.configurations import Configurations
 from assay.search.costs import device_seconds
 from assay.search.ledger import Ledger
 from assay.search.objectives import Objective
+from assay.search.search import Search
 from assay.search.space import Choice, Int, Parameter, _Unstated
 from assay.store import records
 from assay.store.store import Store
@@ -27,15 +29,19 @@ _STATES = {
 }
 
 
-def layout(configurations: Configurations, objectives: tuple[Objective, ...]) -> SearchLayout:
-    """What the report needs beside the trials."""
+def layout(
+    configurations: Configurations,
+    objectives: tuple[Objective, ...],
+    *,
+    rungs: Sequence[int],
+    places: Sequence[str] = (),
+) -> SearchLayout:
+    """What the report needs beside the trials.
+
+    rungs: the steps at which configurations are given up, and the last one
+    places: the flags with which the user said where results, data and lists lie
+    """
     search, profile = configurations.search, configurations.profile
-    pruning, why_not = search.pruned_by, search.why_not_pruned
-    said = (
-        "none" + (f" ({why_not})" if why_not else "")
-        if pruning.name == "none"
-        else f"{pruning.name}, factor {pruning.factor}, first rung after {pruning.first:.0%} of a training"
-    )
     overrides = ", ".join(f"{each.path}={each.value}" for each in configurations.choice.overrides)
     return SearchLayout(
         name=search.name,
@@ -45,9 +51,9 @@ def layout(configurations: Configurations, objectives: tuple[Objective, ...]) ->
         f" column {configurations.setting.column}" + (f"; --set {overrides}" if overrides else ""),
         differs=profile.differs,
         sampler=f"{search.sampler}, seed {search.sampler_seed}",
-        pruner=said,
+        pruner=_pruner(search, rungs),
         seeds=configurations.choice.seeds,
-        command=_command(configurations),
+        command=_command(configurations, places),
         objectives=tuple(
             ObjectiveLayout(name=each.name, label=each.label, direction=each.direction, percent=each.percent)
             for each in objectives
@@ -56,8 +62,19 @@ def layout(configurations: Configurations, objectives: tuple[Objective, ...]) ->
     )
 
 
-def _command(configurations: Configurations) -> str:
-    """What trains the cell that the search starts from."""
+def _pruner(search: Search, rungs: Sequence[int]) -> str:
+    """What gives up and when, or why nothing does."""
+    pruning, why_not, (*before, _) = search.pruned_by, search.why_not_pruned, rungs
+    if pruning.name == "none":
+        return "none" + (f" ({why_not})" if why_not else "")
+    if not before:
+        return f"{pruning.name}, which has no rung before the end"
+    steps = " and ".join(filter(None, (", ".join(map(str, before[:-1])), str(before[-1]))))
+    return f"{pruning.name}, factor {pruning.factor}, at step{'s' if len(before) > 1 else ''} {steps}"
+
+
+def _command(configurations: Configurations, places: Sequence[str]) -> str:
+    """What trains the cell that the search starts from, in the same store."""
     search, choice = configurations.search, configurations.choice
     flags = {
         "--profile": [configurations.profile.name],
@@ -70,6 +87,7 @@ def _command(configurations: Configurations) -> str:
         "python",
         f"studies/{search.study.name}.py",
         *(each for flag, said in flags.items() for each in (flag, *said)),
+        *places,
     ]
     return shlex.join([*words, *(part for each in choice.overrides for part in ("--set", f"{each.path}={each.value}"))])
 
@@ -77,7 +95,7 @@ def _command(configurations: Configurations) -> str:
 def _parameter(parameter: Parameter) -> ParameterLayout:
     domain = parameter.domain
     paper = None if isinstance(domain.paper, _Unstated) else domain.paper
-    where = f"if {parameter.condition()}" if parameter.when else ""
+    when = tuple((name, str(value)) for name, value in parameter.when)
     if isinstance(domain, Choice):
         return ParameterLayout(
             path=parameter.name,
@@ -86,7 +104,7 @@ def _parameter(parameter: Parameter) -> ParameterLayout:
             options=tuple(str(each) for each in domain.labels),
             texts=tuple(_typed(domain.value(each)) for each in domain.labels),
             paper=None if paper is None else str(paper),
-            where=where,
+            when=when,
         )
     return ParameterLayout(
         path=parameter.name,
@@ -96,7 +114,7 @@ def _parameter(parameter: Parameter) -> ParameterLayout:
         low=domain.low,
         high=domain.high,
         paper=None if paper is None else float(paper),
-        where=where,
+        when=when,
     )
 
 
@@ -106,8 +124,18 @@ def _typed(value: Any) -> str | None:
         return str(value).lower()
     if isinstance(value, (str, int, float)):
         return str(value)
-    inner = [_typed(each) for each in value] if isinstance(value, tuple) else [None]
-    return None if None in inner else ",".join(map(str, inner))
+    if not _is_plain(value):
+        return None
+    short = ",".join(str(_typed(each)) for each in value)
+    # The short form of one thing is not a list, that of a list of lists is flat, and a text may look like a number.
+    return short if parse_text(short, tuple[Any, ...]) == list(value) else json.dumps(value)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is made of lists, numbers and texts."""
+    if isinstance(value, (tuple, list)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (str, int, float))
 
 
 def trials(

@@ -67,14 +67,19 @@ class Float:
     def some(self, count: int) -> list[Raw]:
         """So many values, evenly from end to end."""
         if self.step is not None:
-            values = [
-                self.low + self.step * index for index in range(int((self.high - self.low) / self.step + 1e-9) + 1)
-            ]
-            return list(_spread(values, count))
+            return list(_spread(self._steps(self.step), count))
         low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
-        even = [low + (high - low) * index / max(count - 1, 1) for index in range(count)]
-        # Rounding must not lead out of the range.
-        return [min(max(math.exp(each) if self.log else each, self.low), self.high) for each in even]
+        even = [low + (high - low) * index / (count - 1) for index in range(1, count - 1)]
+        # The ends are those that were written: through the logarithm and back, 0.1 is 0.10000000000000002.
+        inner = (min(max(math.exp(each) if self.log else each, self.low), self.high) for each in even)
+        values: list[Raw] = [self.low, *inner, self.high]
+        return values[:count]
+
+    def _steps(self, step: float) -> list[float]:
+        """All values from the low end on; the last is the high end itself, where only rounding keeps it from that."""
+        last = int((self.high - self.low) / step + 1e-9)
+        values = [self.low + step * index for index in range(last + 1)]
+        return [*values[:-1], self.high] if abs(values[-1] - self.high) <= 1e-9 * step else values
 
     def every(self) -> list[Raw] | None:
         """All its values; None where it has no steps."""

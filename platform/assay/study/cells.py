@@ -116,7 +116,7 @@ def _cells_of_row(table: Table, row: Row, profile: Profile, choice: Choice, star
 
 
 def cells_with(table: Table, row: Row, column: str, profile: Profile, choice: Choice, more: Changes) -> list[Cell]:
-    """The cells of a row in one column, one for each seed, with `more` changed beside what they change."""
+    """The cells of a row in one column, one for each seed, with `more` changed as `--set` would change it."""
     return list(_seeds(table, row, column, profile, choice, _start(profile), more))
 
 
@@ -130,9 +130,12 @@ def _seeds(
     printed, lacks = paper_number(table, row, column), profile.lacking(table.name, column)
     differs = _differs(table, row, column, profile, choice)
     made: Experiment | None = None
+    has_inside = any(_likes(tuple(changes.values())))
+    of_all = _of_all([*overrides_of(more, origin), *choice.overrides])
     for seed in choice.seeds or profile.seeds:
-        if made is None or any(_likes(tuple(changes.values()))):
-            base = _base(start, table, column, profile, choice, seed)
+        if made is None or has_inside:
+            # Without the row's own parts, of which overrides may speak: made only where something starts from it.
+            base = _base(start.replace(seed=seed), table, column, profile, of_all) if has_inside else start
             filled = {path: _filled(value, base, origin) for path, value in changes.items()}
             made = apply(start, [*overrides_of(filled, origin), *choice.overrides])
         yield Cell(
@@ -148,11 +151,17 @@ def _seeds(
         )
 
 
-def _base(start: Experiment, table: Table, column: str, profile: Profile, choice: Choice, seed: int) -> Experiment:
+def _base(start: Experiment, table: Table, column: str, profile: Profile, overrides: Sequence[Override]) -> Experiment:
     """What the experiments inside a cell's start from: everything of the cell but its row and its method."""
     around = {**table.changes, **(profile.column(table.name, column) or {})}
-    of_all = [each for each in choice.overrides if each.path.partition(".")[0] != "method"]
-    return apply(start.replace(seed=seed), [*overrides_of(around, f"{table.name}, column {column!r}"), *of_all])
+    return apply(start, [*overrides_of(around, f"{table.name}, column {column!r}"), *overrides])
+
+
+def _of_all(overrides: Sequence[Override]) -> list[Override]:
+    """The overrides that reach the experiments inside a cell's, too."""
+    # Their methods are their own, their seeds a row's; and an experiment is never put inside itself.
+    own = ("method", "seed")
+    return [each for each in overrides if each.path.partition(".")[0] not in own and not any(_likes(each.value))]
 
 
 def _filled(value: Any, base: Experiment, origin: str) -> Any:
