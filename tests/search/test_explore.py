@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import random
+import shlex
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ from optuna.trial import TrialState
 
 from assay.cluster.connection import connect
 from assay.errors import UserError
-from assay.run import explore
+from assay.run import explore, main
 from assay.run.explore import Exploration
 from assay.search import By, Choice, Float, Int, Pruning, Search
 from assay.search.costs import device_seconds
@@ -111,6 +112,14 @@ def test_what_another_script_trained_is_not_trained_again(whole: Path, tmp_path:
     other = dataclasses.replace(tiny_search.SEARCH, name="other_search")
     made = len(attempts(whole))
     assert explore(other, ["--out", str(whole), "--gangs", "0", "--configurations", "5"]) == 0
+    assert len(attempts(whole)) == made
+
+
+def test_the_printed_command_finds_what_the_search_trained(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert searched(whole, "--report-only") == 0
+    (line,) = [each for each in capsys.readouterr().out.splitlines() if each.startswith("  python studies/")]
+    made = len(attempts(whole))
+    assert main(tiny_search.STUDY, [*shlex.split(line)[2:], "--gangs", "0"]) == 0
     assert len(attempts(whole)) == made
 
 
