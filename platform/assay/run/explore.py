@@ -6,12 +6,12 @@ import argparse
 import dataclasses
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import UserError
-from assay.experiment import Runtime
+from assay.experiment import Experiment, Runtime
 from assay.overrides import Override, apply, overrides_of
 from assay.places import Places, out_folder
 from assay.run.crew import Crew
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from assay.report.search_layout import SearchLayout
+    from assay.resolve import Resolved
     from assay.search.conductor import Conductor
     from assay.search.ledger import Ledger
 
@@ -57,10 +58,13 @@ def _run(search: Search, asked: argparse.Namespace) -> int:
     if asked.plan:
         exploration.print_plan()
         return 0
+    resolve = exploration.crew.resolving(say)
     if asked.report_only:
         exploration.study.check_there()
+    else:
+        resolve(exploration.configurations.base())  # before anything is written: its data may not be here
     with exploration.study.alone():
-        return exploration.finish() if asked.report_only else exploration.run()
+        return exploration.finish() if asked.report_only else exploration.run(resolve)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +158,7 @@ class Exploration:
 
     # --- the run -----------------------------------------------------------------------------------------------
 
-    def run(self) -> int:
+    def run(self, resolve: Callable[[Experiment], Resolved]) -> int:
         """Search until the budget is spent."""
         self._say_apart()
         ledger = self.ledger()
@@ -163,7 +167,7 @@ class Exploration:
         self._note(ledger)
         self._say_budget(len(ledger.proposals()))
         display = Display({}, ended={}, holder=lambda key: records.state(self.crew.store, key).detail, say=say)
-        conductor = self._conductor(ledger, display)
+        conductor = self._conductor(ledger, resolve, display)
         rebuild = NowAndThen(lambda: self._write(ledger), every=REBUILD_EVERY, say=say)
         news = _Both(self.crew.store, display, rebuild, conductor)
         begun = workers_begun(conductor.plan, self.crew.store)
@@ -195,7 +199,7 @@ class Exploration:
     def _at_once(self) -> int:
         return self.setting.configurations * len(self.setting.seeds)
 
-    def _conductor(self, ledger: Ledger, display: Display) -> Conductor:
+    def _conductor(self, ledger: Ledger, resolve: Callable[[Experiment], Resolved], display: Display) -> Conductor:
         from assay.search.conductor import Budget, Conductor
         from assay.search.schedulers import scheduler
 
@@ -204,7 +208,7 @@ class Exploration:
             self.configurations,
             ledger,
             self.crew.store,
-            self.crew.resolving(say),
+            resolve,
             objectives=self.objectives,
             rungs=self.rungs,
             scheduler=scheduler(self.search.pruned_by, self.rungs),
@@ -221,7 +225,6 @@ class Exploration:
         search = self.search
         ledger.note(
             {
-                "space": {each.name: f"{each.domain}" for each in self.configurations.parameters},
                 "sampler": {"name": search.sampler, "seed": search.sampler_seed, **SETTINGS[search.sampler]},
                 "pruning": dataclasses.asdict(search.pruned_by),
                 **self.study.facts(),
@@ -312,7 +315,7 @@ def _setting(setting: Setting, asked: argparse.Namespace) -> Setting:
     return dataclasses.replace(
         setting,
         configurations=asked.configurations or setting.configurations,
-        seeds=tuple(dict.fromkeys(asked.seeds)) or setting.seeds,
+        seeds=tuple(sorted(set(asked.seeds or setting.seeds))),  # in one order, which the keys of a trial have too
         hours=asked.hours or setting.hours,
         device_hours=asked.device_hours or setting.device_hours,
     )

@@ -20,7 +20,8 @@ def parser(search: Search) -> argparse.ArgumentParser:
         epilog="Configurations are experiments like any other: what is trained already is not trained again. Ctrl-C"
         " stops\nwith checkpoints, and the same command goes on.\nResults: OUT/" + search.name + "/PROFILE/"
         "trials.parquet, importances.parquet, report.html and optuna.journal. With\nother seeds, objectives, rungs or"
-        " --set it is another study, whose tables have a folder of their own in there.",
+        " --set, or another space but for the ends of its ranges, it is another study,\nwhose tables have a folder of"
+        " their own in there.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -68,5 +69,7 @@ def check(asked: argparse.Namespace) -> None:
             raise UserError(f"--{name.replace('_', '-')} must be above 0, got {value:g}.")
     if asked.grid_points is not None and asked.grid_points < 2:
         raise UserError(f"--grid-points must be 2 or more, got {asked.grid_points}.")
+    if asked.plan and asked.retry_failed:
+        raise UserError("--plan trains nothing, so --retry-failed has no meaning beside it.")
     if asked.report_only and (asked.plan or asked.retry_failed):
         raise UserError("--report-only trains nothing, so --plan and --retry-failed have no meaning beside it.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from assay.errors import UserError
 from assay.identity import canonical
 from assay.search.configurations import Configurations, told
+from assay.search.fixed import fixed
 from assay.search.objectives import Direction
 from assay.store.claims import Claim, ClaimedElsewhere, acquire
 from assay.store.local import LocalStore
@@ -51,16 +52,18 @@ class OwnStudy:
 
     def facts(self) -> dict[str, Any]:
         """What tells studies apart, as far as a person can read it."""
+        changed = {each.path: each.value for each in self.configurations.choice.overrides}  # the last of a path counts
         return {
-            "seeds": list(self.configurations.choice.seeds),
+            "seeds": sorted(self.configurations.choice.seeds),
             "objectives": list(self.configurations.search.objectives),
             "rungs": list(self.rungs),
             "column": self.configurations.setting.column,
-            "set": [f"{each.path}={each.value}" for each in self.configurations.choice.overrides],
+            "set": [f"{path}={value}" for path, value in sorted(changed.items())],
+            "space": fixed(self.configurations.parameters),
         }
 
     def _alike(self) -> str:
-        """Equal for runs whose configurations can stand in one table; the space may grow from run to run."""
+        """Equal for runs whose configurations can stand in one table; ranges may grow from run to run."""
         base = [told(cell.experiment) for cell in self.configurations.cells({})]
         # Lists are not in what is told of an experiment before they are read: the column says which.
         facts = {name: value for name, value in self.facts().items() if name != "seeds"}  # they are in the base
@@ -119,14 +122,24 @@ class OwnStudy:
             return ""
         facts = self.facts()
         differing = min((_differing(facts, each.noted) for each in others), key=len)
-        said = [f"{name} {_words(there)} there, {_words(facts[name])} here" for name, there in differing.items()]
-        return f" ({'; '.join(said) or 'it starts from other experiments'})"
+        return f" ({'; '.join(differing) or 'it starts from other experiments'})"
 
 
-def _differing(facts: Mapping[str, Any], noted: Mapping[str, Any]) -> dict[str, Any]:
-    """What another study noted otherwise."""
-    return {name: noted[name] for name, value in facts.items() if name in noted and noted[name] != value}
+def _differing(facts: Mapping[str, Any], noted: Mapping[str, Any]) -> list[str]:
+    """What another study noted otherwise; of its space, each parameter for itself."""
+    known = [name for name in facts if name in noted]
+    here, there = (_one_by_one({name: each[name] for name in known}) for each in (facts, noted))
+    return [
+        f"{name} {_words(there.get(name))} there, {_words(here.get(name))} here"
+        for name in dict.fromkeys([*here, *there])
+        if here.get(name) != there.get(name)
+    ]
+
+
+def _one_by_one(facts: Mapping[str, Any]) -> dict[str, Any]:
+    space = {f"space at {name}:": kind for name, kind in facts.get("space", {}).items()}
+    return {name: value for name, value in facts.items() if name != "space"} | space
 
 
 def _words(value: Any) -> str:
-    return (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value)
+    return (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value or "nothing")

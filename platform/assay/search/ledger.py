@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from assay.search.samplers import drawn
 from assay.search.space import Parameter, Point
 
 JOURNAL = "optuna.journal"
+_ENTRY = b'{"op_code":'  # what Optuna begins every line with
 
 
 class Ledger:
@@ -30,8 +32,8 @@ class Ledger:
     def open(cls, path: Path, name: str, directions: Sequence[Direction]) -> Ledger:
         """The study to add to, which is made where there is none; for the owner of the search's claim."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        storage = _storage(path)  # first, since nothing is cut off a file of somebody else's
         _drop_torn_line(path)
-        storage = _storage(path)
         study = optuna.create_study(storage=storage, study_name=name, directions=list(directions), load_if_exists=True)
         return cls(study)
 
@@ -143,8 +145,27 @@ class Ledger:
 
 
 def _storage(path: Path) -> JournalStorage:
+    """The journal as Optuna reads it, which has no error of its own for a file that is none."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return JournalStorage(JournalFileBackend(str(path)))
+    try:
+        _check_lines(path)
+        return JournalStorage(JournalFileBackend(str(path)))
+    except Exception as problem:
+        raise UserError(
+            f"{path} cannot be read as a journal of Optuna's ({type(problem).__name__}: {problem}): move it away, or"
+            " give --out another folder."
+        ) from None
+
+
+def _check_lines(path: Path) -> None:
+    """Refuse what Optuna overlooks: a last line that is no entry, and a file whose only line has no end."""
+    if not path.exists():
+        return
+    *whole, torn = path.read_bytes().split(b"\n")
+    if whole:
+        json.loads(whole[-1])
+    elif not _ENTRY.startswith(torn[: len(_ENTRY)]):
+        raise ValueError("it does not begin like one")
 
 
 def _drop_torn_line(path: Path) -> None:
