@@ -16,6 +16,7 @@ from assay.search import By, Choice, Float, Int, Search
 from assay.search.space import Domain
 from assay.store import records
 from assay.store.local import LocalStore
+from studies import mkd_search
 
 SHORT = ("--configurations", "1", "--set", "recipe.steps=20")
 TABLES = ("trials.parquet", "importances.parquet", "report.html")
@@ -252,13 +253,16 @@ def test_a_journal_that_a_kill_left_with_half_a_line_alone_is_begun_again(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
-    [("data.split.labeled=nowhere.txt", "nowhere.txt"), ("net.head=pspnet", "pspnet")],
+    ("search", "flags", "said"),
+    [
+        (tiny_search.SEARCH, ("--set", "data.split.labeled=nowhere.txt"), "nowhere.txt"),
+        (mkd_search.SEARCH, ("--profile", "camvid"), "CamVid"),
+    ],
 )
-def test_what_only_the_data_or_the_network_refuse_ends_a_search_before_anything_is_written(
-    changed: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_search_whose_images_are_not_here_ends_before_anything_is_written(
+    search: Search, flags: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert searched(tmp_path / "out", "--set", changed) == 2
+    assert searched(tmp_path / "out", *flags, "--data-root", str(tmp_path), search=search) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and said in error
     assert not (tmp_path / "out").exists()
