@@ -74,9 +74,12 @@ def test_another_study_says_so_first_and_has_tables_of_its_own(
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--seeds", "0", "--objectives", "parameters"), "(objectives miou there, parameters here)"),
+        (
+            ("--seeds", "0", "--objectives", "parameters"),
+            "(objectives miou there, parameters here; rungs 10, 20 there, 20 here)",
+        ),
         (("--seeds", "0", "--pruner", "none"), "(rungs 10, 20 there, 20 here)"),
-        (("--seeds", "0", "--set", "net.encoder.width=8"), "recipe.steps=20, net.encoder.width=8 here)"),
+        (("--seeds", "0", "--set", "net.encoder.width=8"), "net.encoder.width=8, recipe.steps=20 here)"),
         (("--seeds", "1", "2"), "(seeds 0 there, 1, 2 here)"),
     ],
 )
