@@ -369,6 +369,11 @@ BAD: Mapping[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
         ("--set", "recipe.accumulate=2"),
         "the space at 'recipe.labeled_batch', value 3",
     ),
+    "a share of labels that there is not": (
+        {"space": {"data.split.labeled": Choice(("1/4", "1/5000th"))}},
+        (),
+        "the space at 'data.split.labeled', value '1/5000th'",
+    ),
     "a seed for all": ({}, ("--set", "seed=7"), "with the same seeds; --seeds"),
     "one objective that evaluations say nothing of": (
         {"objectives": ("parameters",), "pruning": Pruning()},

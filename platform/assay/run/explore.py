@@ -62,7 +62,7 @@ def _run(search: Search, asked: argparse.Namespace) -> int:
     if asked.report_only:
         exploration.study.check_there()
     else:
-        resolve(exploration.configurations.base())  # before anything is written: its data may not be here
+        exploration.configurations.check_data(resolve)  # before anything is written
     with exploration.study.alone():
         return exploration.finish() if asked.report_only else exploration.run(resolve)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from assay.errors import UserError
@@ -82,6 +82,21 @@ class Configurations:
         for _, point in self.wishes():
             self.cells(point)
 
+    def check_data(self, resolve: Callable[[Experiment], object]) -> None:
+        """Refuse data and lists that are not here: the base's, and those of every value at a path of the data."""
+        resolve(self.base())
+        own = self._own()
+        for each in self.parameters:
+            for value in each.domain.some(_TRIED) if each.path.startswith("data.") else ():
+                point = completed(self.parameters, {**dict(each.when), each.name: value}, own)
+                try:
+                    resolve(self.cells(point)[0].experiment)
+                except UserError as error:
+                    raise self._refused(each, value, error) from None
+
+    def _refused(self, parameter: Parameter, value: Raw, error: UserError) -> UserError:
+        return UserError(f"{self.search.name}, the space at {parameter.name!r}, value {value!r}: {error}")
+
     def _check_one(self, parameter: Parameter, own: Mapping[str, Raw], base: Experiment) -> None:
         seen: list[str] = []
         for value in parameter.domain.some(_TRIED_WHOLE if isinstance(parameter.domain, Int) else _TRIED):
@@ -91,9 +106,7 @@ class Configurations:
                     self._check_comparable(cell.experiment, base)
                     seen.append(told(cell.experiment))
             except UserError as error:
-                raise UserError(
-                    f"{self.search.name}, the space at {parameter.name!r}, value {value!r}: {error}"
-                ) from None
+                raise self._refused(parameter, value, error) from None
         if len(set(seen)) == 1 and not parameter.path.startswith("data."):
             raise UserError(
                 f"{self.search.name}, the space at {parameter.name!r}: every value gives the same experiment, since"
