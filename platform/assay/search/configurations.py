@@ -102,9 +102,10 @@ class Configurations:
         for value in parameter.domain.some(_TRIED_WHOLE if isinstance(parameter.domain, Int) else _TRIED):
             point = completed(self.parameters, {**dict(parameter.when), parameter.name: value}, own)
             try:
-                for cell in self.cells(point)[:1]:
-                    self._check_comparable(cell.experiment, base)
-                    seen.append(told(cell.experiment))
+                seen += [told(cell.experiment) for cell in self.cells(point)[:1]]
+                if parameter.path.partition(".")[0] == "recipe":
+                    alone = {**dict(parameter.when), parameter.name: value}
+                    self._check_comparable(self.cells(alone)[0].experiment, base)
             except UserError as error:
                 raise self._refused(parameter, value, error) from None
         if len(set(seen)) == 1 and not parameter.path.startswith("data."):
