@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tiny_search import SEARCH
@@ -11,9 +12,10 @@ from tiny_search import SEARCH
 from assay.errors import UserError
 from assay.presets import Preset, camvid, quick, voc
 from assay.recipe import Recipe
+from assay.run import explore
 from assay.run.explore import Exploration
 from assay.run.explore_flags import parser
-from assay.search import Choice, Float, Pruning, Search
+from assay.search import Choice, Float, Int, Pruning, Search
 from assay.search.space import Space
 from studies.baseline_search import SEARCH as BASELINES
 from studies.mkd_search import SEARCH as MKD
@@ -21,10 +23,15 @@ from studies.mkd_search import SEARCH as MKD
 RATE = Float(0.001, 0.1, log=True)
 
 
+def exploration(search: Search, *flags: str) -> Exploration:
+    """A run of a search with these flags."""
+    return Exploration.of(search, parser(search).parse_args(list(flags)))
+
+
 def searching(space: Space, *flags: str, pruning: Pruning | None = None) -> Search:
     """The search that these flags make of one over a space."""
     search = dataclasses.replace(SEARCH, space=space, pruning=pruning)
-    return Exploration.of(search, parser(search).parse_args(list(flags))).search
+    return exploration(search, *flags).search
 
 
 @pytest.mark.parametrize("preset", [quick, camvid, voc])
@@ -57,6 +64,27 @@ def test_a_space_that_shapes_the_curve_is_not_pruned_and_says_why(path: str) -> 
     search = searching({path: RATE})
     assert search.pruned_by.name == "none"
     assert path in search.why_not_pruned
+
+
+def test_a_plan_says_that_nothing_is_given_up_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    search = dataclasses.replace(SEARCH, pruning=None)  # over a learning rate
+    assert explore(search, ["--plan", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "decided at 40; sampler tpe, pruner none" in said
+    assert "note: nothing is given up on the way: with other values of recipe.optimizer.lr" in said
+    assert explore(search, ["--plan", "--pruner", "asha", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "decided at 10, 30, 40; sampler tpe, pruner asha" in said and "note:" not in said
+
+
+def test_a_plan_says_how_many_points_a_grid_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    space = {"method": Choice(("cps", "supervised")), "recipe.labeled_batch": Int(2, 5)}
+    search = dataclasses.replace(SEARCH, space=space)
+    assert explore(search, ["--plan", "--sampler", "grid", "--grid-points", "3", "--out", str(tmp_path)]) == 0
+    base = exploration(search).configurations.base()
+    own = (base.method.name, base.recipe.labeled_batch)
+    grid = {(method, batch) for method in ("cps", "supervised") for batch in Int(2, 5).some(3)}
+    assert f"the grid has {len(grid | {own})} configurations" in capsys.readouterr().out
 
 
 def test_a_whole_optimizer_shapes_the_curve_and_a_name_that_only_begins_alike_does_not() -> None:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.errors import UserError
 from assay.experiment import Experiment, Runtime
 from assay.overrides import Override, apply, overrides_of
 from assay.places import Places, out_folder
 from assay.run.crew import Crew
+from assay.run.explore_asked import profile_as_asked, search_as_asked, setting_as_asked
 from assay.run.explore_flags import check, parser
 from assay.run.explore_study import OwnStudy
 from assay.run.flags import said_places, takes_jobs
@@ -22,7 +22,6 @@ from assay.run.news import REBUILD_EVERY, News, NowAndThen, say
 from assay.run.submission import check_places, submit_this
 from assay.search.configurations import Configurations
 from assay.search.objectives import Objective, objectives
-from assay.search.pruning import Pruning
 from assay.search.search import Search, Setting
 from assay.signals import stop_on_signals
 from assay.store import records
@@ -32,7 +31,6 @@ from assay.study.display import Display
 from assay.study.plan import workers_begun
 from assay.study.tables import Profile
 from assay.terminal import exit_code
-from assay.values import nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,10 +80,10 @@ class Exploration:
     @classmethod
     def of(cls, search: Search, asked: argparse.Namespace) -> Exploration:
         """What the flags say."""
-        search = _as_asked(search, asked)
+        search = search_as_asked(search, asked)
         search.check()
-        profile = _profile_of(search, asked.profile)
-        setting = _setting(search.settings[profile.name], asked)
+        profile = profile_as_asked(search, asked.profile)
+        setting = setting_as_asked(search.settings[profile.name], asked)
         overrides = tuple(Override.parse(text) for text in asked.overrides)
         choice = Choice(seeds=setting.seeds, overrides=overrides)
         configurations = Configurations(search=search, profile=profile, setting=setting, choice=choice)
@@ -287,35 +285,3 @@ class _Both(News):
     def __call__(self, key: str, news: Mapping[str, Any]) -> None:
         self._conductor.told(key, news)
         super().__call__(key, news)
-
-
-def _as_asked(search: Search, asked: argparse.Namespace) -> Search:
-    """The search with what the flags change."""
-    pruning = dataclasses.replace(search.pruning or Pruning(), name=asked.pruner) if asked.pruner else search.pruning
-    if asked.objectives and tuple(asked.objectives) != search.objectives and not asked.pruner:
-        pruning = None  # what a script says of its own objectives does not hold for others
-    return dataclasses.replace(
-        search,
-        sampler=asked.sampler or search.sampler,
-        sampler_seed=search.sampler_seed if asked.sampler_seed is None else asked.sampler_seed,
-        pruning=pruning,
-        objectives=tuple(asked.objectives) or search.objectives,
-        grid_points=asked.grid_points or search.grid_points,
-    )
-
-
-def _profile_of(search: Search, name: str | None) -> Profile:
-    known = {each.name: each for each in search.profiles}
-    if name is not None and name not in known:
-        raise UserError(f"--profile: {search.name} has no profile {name!r}{nearest(name, known)}.")
-    return search.profiles[0] if name is None else known[name]
-
-
-def _setting(setting: Setting, asked: argparse.Namespace) -> Setting:
-    return dataclasses.replace(
-        setting,
-        configurations=asked.configurations or setting.configurations,
-        seeds=tuple(sorted(set(asked.seeds or setting.seeds))),  # in one order, which the keys of a trial have too
-        hours=asked.hours or setting.hours,
-        device_hours=asked.device_hours or setting.device_hours,
-    )
