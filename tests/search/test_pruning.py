@@ -52,11 +52,16 @@ def test_the_first_rung_is_at_a_quarter_of_a_training_however_often_it_is_evalua
         (Pruning(first=0.3), (400, 800)),  # the next evaluation
         (Pruning(first=0.01, factor=2), (200, 400, 800)),
         (Pruning(first=0.9), (800,)),
+        (Pruning(first=1e-12, factor=5), (200, 800)),
         (Pruning(name="none"), (800,)),
     ],
 )
 def test_rungs_are_evaluations(pruning: Pruning, rungs: tuple[int, ...]) -> None:
     assert pruning.rungs(800, 200) == rungs
+
+
+def test_a_share_that_is_a_whole_number_of_evaluations_is_not_rounded_up() -> None:
+    assert Pruning(first=0.28).rungs(20_000, 200)[0] == 5600  # 0.28 x 100 is 28.000000000000004
 
 
 @pytest.mark.parametrize("path", ["recipe.optimizer.lr", "recipe.optimizer.weight_decay", "recipe.schedule.power"])

@@ -9,7 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import UserError
-from assay.search.space import By, Choice, Float, Int, Space, changes, check_names, completed, grid, parameters, size
+from assay.search.space import (
+    By,
+    Choice,
+    Float,
+    Int,
+    Space,
+    all_points,
+    changes,
+    check_names,
+    completed,
+    grid,
+    parameters,
+    told_of,
+)
 
 PAIRS = {"narrow": (0.1, 0.2), "wide": (0.1, 0.5)}
 SPACE: Space = {
@@ -110,12 +123,30 @@ def test_steps_between_numbers_are_taken_from_end_to_end_or_all(count: int) -> N
         ({"method.weight": Float(0.0, 1.0, step=0.25)}, 5),
         ({"recipe.steps": Int(1, 100_000)}, None),
         ({"recipe.steps": Int(1, 200), "net.encoder.width": Int(1, 200)}, None),
+        ({"recipe.steps": Int(1, 1900, log=True)}, 1900),
+        ({"recipe.steps": Int(0, 2**60)}, None),
+        ({"method.weight": Float(0.0, 1.0, step=1e-9)}, None),
+        (
+            {"method": Choice(tuple("abcdef")), "method.weight": By("method", {each: Int(1, 11) for each in "abcdef"})},
+            66,
+        ),
     ],
 )
 def test_a_space_knows_how_many_configurations_it_holds_unless_they_are_too_many(
     space: Space, count: int | None
 ) -> None:
-    assert size(parameters(space)) == count
+    found = all_points(parameters(space))
+    assert (None if found is None else len({told_of(each) for each in found})) == count
+
+
+def test_a_number_is_the_same_however_it_was_rounded_on_the_way() -> None:
+    assert told_of({"a": 0.1 + 0.2, "b": 1}) == told_of({"a": 0.3, "b": 1.0})
+    assert len({told_of({"a": each}) for each in (0.3, 0.3001, "0.3", True, None)}) == 5
+
+
+def test_a_few_values_of_a_huge_range_are_found_at_once() -> None:
+    assert Int(0, 2**60).some(3) == [0, 2**59, 2**60]
+    assert Float(0.0, 5.0, step=1e-9).some(3) == [0.0, pytest.approx(2.5), 5.0]
 
 
 @pytest.mark.parametrize(

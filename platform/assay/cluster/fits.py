@@ -21,17 +21,19 @@ _FAILURES_OF_A_FIT = 2
 _END_OF_A_FIT = 20.0  # seconds that a fit may take to end after its workers have
 _END_FROM_OUTSIDE = 60.0  # seconds, where a fit is still importing when it is ended
 _USERS = f"{UserError.__name__}: "
-# What brings a process with every worker group: one splits Ray datasets, of which there are none; the other removes the
-# group's resources when its controller is killed, which `_give_back` does, and outlives a driver that is killed.
-_UNUSED = ("DatasetsCallback", "PlacementGroupCleanerCallback")
+# What brings a process with every worker group, for nothing: one splits Ray datasets, of which there are none; the
+# other gives back what a group held whose controller was killed, and asks a dashboard, which a Ray of our own lacks.
+_NO_DATASETS = ("DatasetsCallback",)
+_NO_DASHBOARD = ("PlacementGroupCleanerCallback",)
 _IDLE_FITS = 1  # fits in a row that may end without an experiment taken: one, since a killed controller ends one too
 
 
 class GangThread(threading.Thread):
     """One gang: a fit of Ray Train in a thread, since fit() in the main thread takes the signals."""
 
-    def __init__(self, orders: Orders, shape: Shape, desk: Desk, folder: Path) -> None:
+    def __init__(self, orders: Orders, shape: Shape, desk: Desk, folder: Path, *, has_dashboard: bool) -> None:
         super().__init__(name=orders.gang, daemon=True)
+        self._unused = _NO_DATASETS if has_dashboard else _NO_DATASETS + _NO_DASHBOARD
         self._orders, self._shape, self._desk, self._folder = orders, shape, desk, folder
         self.error = ""
         self.has_worked = False  # whether it had workers
@@ -73,7 +75,7 @@ class GangThread(threading.Thread):
         from ray.train import FailureConfig, RunConfig, ScalingConfig
 
         gpus = self._shape.gpus_per_worker
-        return _lean_trainer()(
+        return _lean_trainer(self._unused)(
             work,
             train_loop_config={"orders": self._orders},
             scaling_config=ScalingConfig(
@@ -87,8 +89,8 @@ class GangThread(threading.Thread):
         )
 
 
-def _lean_trainer() -> Any:
-    """Ray's TorchTrainer without the helper processes of `_UNUSED`, each of which takes seconds to start.
+def _lean_trainer(unused: tuple[str, ...]) -> Any:
+    """Ray's TorchTrainer without these helper processes, each of which takes seconds to start.
 
     Ray has no public way to leave them out. Where a version of it names things otherwise, they are started.
     """
@@ -99,7 +101,7 @@ def _lean_trainer() -> Any:
 
         def _create_default_callbacks(self) -> list[Any]:
             callbacks = super()._create_default_callbacks()
-            return [each for each in callbacks if type(each).__name__ not in _UNUSED]
+            return [each for each in callbacks if type(each).__name__ not in unused]
 
     return LeanTrainer
 

@@ -82,7 +82,13 @@ def run_gangs(
             run.feed.begin(shape.gangs)
             desk = Desk(run.name, run.plan, run.store, run.feed)
             gangs = [
-                GangThread(_orders(run, f"{run.name}-{index}", desk, expected), shape, desk, Path(folder))
+                GangThread(
+                    _orders(run, f"{run.name}-{index}", desk, expected),
+                    shape,
+                    desk,
+                    Path(folder),
+                    has_dashboard=not connection.is_own,
+                )
                 for index in range(shape.gangs)
             ]
             for gang in gangs if not stop.is_set() else ():

@@ -271,6 +271,8 @@ class Conductor:
         except UserError as refusal:
             self._refuse(trial.number, refusal, trial.user_attrs["keys"])
             return
+        if list(keys) != trial.user_attrs["keys"]:  # killed while it was refused, for what is here again
+            self._ledger.annotate(trial.number, "keys", list(keys))
         passed = {step: trial.intermediate_values[step] for step in self._rungs[:rung]}
         self._scheduler.remember(trial.number, passed)
         flight = Flight(number=trial.number, keys=keys, rung=rung)

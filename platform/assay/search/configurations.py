@@ -10,7 +10,19 @@ from assay.errors import UserError
 from assay.experiment import Experiment
 from assay.identity import canonical, identity_of
 from assay.search.search import Search, Setting
-from assay.search.space import Choice, Int, Parameter, Point, Raw, _Unstated, changes, completed, grid, parameters
+from assay.search.space import (
+    Choice,
+    Int,
+    Parameter,
+    Point,
+    Raw,
+    _Unstated,
+    changes,
+    completed,
+    grid,
+    parameters,
+    told_of,
+)
 from assay.study import cells
 from assay.study.cells import Cell
 from assay.study.tables import Profile
@@ -87,7 +99,7 @@ class Configurations:
         resolve(self.base())
         own = self._own()
         for each in self.parameters:
-            for value in each.domain.some(_TRIED) if each.path.startswith("data.") else ():
+            for value in each.domain.some(_TRIED) if _is_of_data(each) else ():
                 point = completed(self.parameters, {**dict(each.when), each.name: value}, own)
                 try:
                     resolve(self.cells(point)[0].experiment)
@@ -102,17 +114,23 @@ class Configurations:
         for value in parameter.domain.some(_TRIED_WHOLE if isinstance(parameter.domain, Int) else _TRIED):
             point = completed(self.parameters, {**dict(parameter.when), parameter.name: value}, own)
             try:
-                seen += [told(cell.experiment) for cell in self.cells(point)[:1]]
-                if parameter.path.partition(".")[0] == "recipe":
-                    alone = {**dict(parameter.when), parameter.name: value}
-                    self._check_comparable(self.cells(alone)[0].experiment, base)
+                experiment = self.cells(point)[0].experiment
+                seen.append(told(experiment))
+                self._check_comparable(self._alone(parameter, value) or experiment, base)
             except UserError as error:
                 raise self._refused(parameter, value, error) from None
-        if len(set(seen)) == 1 and not parameter.path.startswith("data."):
+        if len(set(seen)) == 1 and not _is_of_data(parameter):
             raise UserError(
                 f"{self.search.name}, the space at {parameter.name!r}: every value gives the same experiment, since"
                 " nothing reads it beside the rest of this row; leave it out, or switch on what reads it."
             )
+
+    def _alone(self, parameter: Parameter, value: Raw) -> Experiment | None:
+        """The base with this one value, so that no other parameter is blamed for it; none where it needs others."""
+        try:
+            return self.cells({**dict(parameter.when), parameter.name: value})[0].experiment
+        except UserError:
+            return None
 
     def _check_comparable(self, experiment: Experiment, base: Experiment) -> None:
         """Configurations are compared after the same steps: at the end, and at each rung on the way."""
@@ -129,6 +147,11 @@ class Configurations:
             )
 
 
+def _is_of_data(parameter: Parameter) -> bool:
+    """Whether lists are behind its values, which are not read before a search begins."""
+    return parameter.path.partition(".")[0] == "data"
+
+
 def _states(of: tuple[Parameter, ...], point: Point) -> bool:
     """Whether the paper says anything of what is drawn."""
     return any(not isinstance(each.domain.paper, _Unstated) for each in of if each.name in point)
@@ -137,7 +160,7 @@ def _states(of: tuple[Parameter, ...], point: Point) -> bool:
 def _once(points: Iterable[tuple[str, Point]]) -> list[tuple[str, Point]]:
     found: dict[str, tuple[str, Point]] = {}
     for origin, point in points:
-        found.setdefault(canonical(point), (origin, point))
+        found.setdefault(told_of(point), (origin, point))
     return list(found.values())
 
 

@@ -7,11 +7,10 @@ from collections.abc import Callable
 
 from optuna.trial import FrozenTrial, TrialState
 
-from assay.identity import canonical
 from assay.search.configurations import Configurations
 from assay.search.ledger import Ledger
 from assay.search.samplers import sampler
-from assay.search.space import Point, size
+from assay.search.space import Point, all_points, told_of
 
 REPEATS = 100  # proposals in a row that were made before: then the space holds nothing new for this sampler
 
@@ -22,15 +21,16 @@ class Proposals:
     def __init__(self, configurations: Configurations, ledger: Ledger, note: Callable[[str], None]) -> None:
         self._configurations, self._ledger, self._note = configurations, ledger, note
         self._wishes = [*ledger.given_back(), *configurations.wishes()]
-        self._size = size(configurations.parameters)
+        self._all = all_points(configurations.parameters)
         self.are_used_up = False
 
     def next(self) -> tuple[int, Point] | None:
         """The number and the values of one that was not proposed before; none where there is no such one."""
         for _ in range(REPEATS):
             known = self._known()
-            origin, wish = next((each for each in self._wishes if canonical(each[1]) not in known), ("sampler", None))
-            if self._holds_no_other(known) or (wish is None and self._configurations.search.sampler == "grid"):
+            origin, wish = next((each for each in self._wishes if told_of(each[1]) not in known), ("sampler", None))
+            is_grid = self._configurations.search.sampler == "grid"
+            if (wish is None and is_grid) or self._are_all_in(known):
                 break
             number, point = self._drawn(origin, wish)
             if self.is_new(number, point):
@@ -38,13 +38,13 @@ class Proposals:
         self.are_used_up = True
         self._note(
             f"sampler {self._configurations.search.sampler} has no configuration left that was not proposed:"
-            f" {len(self._known())} were" + (f", of {self._size} in all" if self._size else "")
+            f" {len(self._known())} were" + (f", of {len(self._all)} in all" if self._all else "")
         )
         return None
 
     def is_new(self, number: int, point: Point) -> bool:
         """Whether what was drawn was not proposed before; a repetition is told what came of the first."""
-        before = self._known().get(canonical(point))
+        before = self._known().get(told_of(point))
         if before is None:
             return True
         self._ledger.annotate(number, "repeats", before.number)
@@ -56,19 +56,11 @@ class Proposals:
 
     def _known(self) -> dict[str, FrozenTrial]:
         """What was proposed before, by configuration."""
-        return {canonical(each.params): each for each in self._ledger.proposals()}
+        return {told_of(each.params): each for each in self._ledger.proposals()}
 
-    def _holds_no_other(self, known: dict[str, FrozenTrial]) -> bool:
-        """Whether all of a space that can be counted was proposed; it may have been wider before."""
-        if self._size is None or len(known) < self._size:
-            return False
-        domains = {each.name: each.domain for each in self._configurations.parameters}
-        inside = [
-            each
-            for each in known.values()
-            if all(name in domains and domains[name].holds(value) for name, value in each.params.items())
-        ]
-        return len(inside) >= self._size
+    def _are_all_in(self, known: dict[str, FrozenTrial]) -> bool:
+        """Whether a space that can be gone through holds nothing else."""
+        return self._all is not None and all(told_of(each) in known for each in self._all)
 
     def _drawn(self, origin: str, wish: Point | None) -> tuple[int, Point]:
         search = self._configurations.search

@@ -27,7 +27,7 @@ class Pruning:
     def rungs(self, steps: int, every: int) -> tuple[int, ...]:
         """The steps at which it is decided, all of them evaluated, and the last one of the training."""
         found: list[int] = []
-        step = math.ceil(self.first * steps / every) * every
+        step = max(1, math.ceil(self.first * steps / every - 1e-9)) * every  # 0.28 of 100 is 28, and a bit more
         while self.name != "none" and step < steps:
             found.append(step)
             step *= self.factor
@@ -38,7 +38,7 @@ def usual(paths: Iterable[str], objectives: Sequence[str]) -> tuple[Pruning, str
     """What a search prunes with that says nothing of it, and where it gives up nothing, why."""
     if tuple(objectives) != JUDGED:
         return Pruning(name="none"), no_order(objectives)
-    shaping = [path for path in paths if any(_meet(path, each) for each in SHAPE_THE_CURVE)]
+    shaping = [path for path in dict.fromkeys(paths) if any(_meet(path, each) for each in SHAPE_THE_CURVE)]
     if shaping:
         return Pruning(name="none"), (
             f"with other values of {', '.join(shaping)} trainings rank differently on the way than at their end"

@@ -15,16 +15,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from assay.errors import UserError
+from assay.identity import canonical
 
 Raw = float | int | str | bool | None  # what a sampler draws: a number, or an option's label
 Point = Mapping[str, Raw]  # a configuration, by the names of its parameters
 
 
-_MANY = 10_000  # configurations that are not counted one by one
+_MANY = 2000  # configurations that are not gone through one by one
 
 
 class _Unstated:
@@ -67,7 +68,7 @@ class Float:
     def some(self, count: int) -> list[Raw]:
         """So many values, evenly from end to end."""
         if self.step is not None:
-            return list(_spread(self._steps(self.step), count))
+            return [self._at(index, self.step) for index in _spread(range(self._last(self.step) + 1), count)]
         low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
         even = [low + (high - low) * index / (count - 1) for index in range(1, count - 1)]
         # The ends are those that were written: through the logarithm and back, 0.1 is 0.10000000000000002.
@@ -75,15 +76,20 @@ class Float:
         values: list[Raw] = [self.low, *inner, self.high]
         return values[:count]
 
-    def _steps(self, step: float) -> list[float]:
-        """All values from the low end on; the last is the high end itself, where only rounding keeps it from that."""
-        last = int((self.high - self.low) / step + 1e-9)
-        values = [self.low + step * index for index in range(last + 1)]
-        return [*values[:-1], self.high] if abs(values[-1] - self.high) <= 1e-9 * step else values
+    def _last(self, step: float) -> int:
+        """How many steps there are from the low end on."""
+        return int((self.high - self.low) / step + 1e-9)
+
+    def _at(self, index: int, step: float) -> float:
+        """The value after so many steps; the high end itself, where only rounding keeps it from that."""
+        value = self.low + step * index
+        return self.high if abs(value - self.high) <= 1e-9 * step else value
 
     def every(self) -> list[Raw] | None:
-        """All its values; None where it has no steps."""
-        return None if self.step is None else self.some(_MANY)
+        """All its values; None where it has no steps, or too many."""
+        if self.step is None or self._last(self.step) >= _MANY:
+            return None
+        return self.some(_MANY)
 
     def describe(self) -> str:
         """The range for people."""
@@ -121,7 +127,7 @@ class Int:
         if self.log:
             even = Float(self.low, self.high, log=True).some(count)
             return list(dict.fromkeys(round(float(each)) for each in even))  # type: ignore[arg-type]
-        return list(_spread(list(range(self.low, self.high + 1, self.step)), count))
+        return list(_spread(range(self.low, self.high + 1, self.step), count))
 
     def every(self) -> list[Raw] | None:
         """All its values; None where they are too many."""
@@ -266,15 +272,27 @@ def grid(of: tuple[Parameter, ...], points: int) -> list[Point]:
     return [dict(each) for each in found]
 
 
-def size(of: tuple[Parameter, ...]) -> int | None:
-    """How many configurations there are in all; None where a number has no steps, or they are too many to count."""
-    combinations = 1
+def all_points(of: tuple[Parameter, ...]) -> list[Point] | None:
+    """Every configuration that there is; None where a number has no steps, or they are too many to go through."""
+    found: list[dict[str, Raw]] = [{}]
     for each in of:
         values = each.domain.every()
-        combinations *= len(values) if values else _MANY
-        if combinations >= _MANY:
+        if values is None:
             return None
-    return len(grid(of, _MANY))
+        active = [(point, each.is_active(point)) for point in found]
+        if sum(len(values) if yes else 1 for _, yes in active) > _MANY:
+            return None
+        found = [
+            point | {each.name: value} if yes else point
+            for point, yes in active
+            for value in (values if yes else [None])
+        ]
+    return [dict(each) for each in found]
+
+
+def told_of(point: Point) -> str:
+    """Equal for configurations that are the same, however their numbers were rounded on the way."""
+    return canonical({name: float(f"{each:.12g}") if _is_number(each) else each for name, each in point.items()})
 
 
 def check_names(space: Space) -> None:
@@ -301,7 +319,7 @@ def check_names(space: Space) -> None:
         known[each.name] = each.domain
 
 
-def _spread(values: list[Any], count: int) -> Iterator[Any]:
+def _spread(values: Sequence[Any], count: int) -> Iterator[Any]:
     """At most `count` of the values, evenly, with both ends."""
     last, count = len(values) - 1, min(count, len(values))
     picked = dict.fromkeys(round(last * index / max(count - 1, 1)) for index in range(count))
