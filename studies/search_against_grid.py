@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.presets import quick
-from assay.search import Float, Pruning, Search, Setting
+from assay.search import Float, Search, Setting
 from assay.study import Changes, Profile, Row, Study, Table
 from studies.mkd_ablation import CO_TRAINING, MUTUAL_MT, ON_SMALL_IMAGES
 from studies.platform_benchmark import TRIVIAL
@@ -67,7 +67,7 @@ SPACES: Mapping[str, Search] = {
         space={"method.weight_teachers": WEIGHT, "method.weight_students": WEIGHT},  # α, β
         settings={name: Setting(column=COLUMN, configurations=1) for name in ("quick", "trivial")},
     ),
-    "rates": dataclasses.replace(SEARCH, pruning=Pruning()),
+    "rates": SEARCH,
 }
 
 

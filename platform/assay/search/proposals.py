@@ -21,7 +21,8 @@ class Proposals:
     def __init__(self, configurations: Configurations, ledger: Ledger, note: Callable[[str], None]) -> None:
         self._configurations, self._ledger, self._note = configurations, ledger, note
         self._wishes = [*ledger.given_back(), *configurations.wishes()]
-        self._all = all_points(configurations.parameters)
+        points = all_points(configurations.parameters)
+        self._all = None if points is None else {told_of(each) for each in points}
         self.are_used_up = False
 
     def next(self) -> tuple[int, Point] | None:
@@ -30,7 +31,7 @@ class Proposals:
             known = self._known()
             origin, wish = next((each for each in self._wishes if told_of(each[1]) not in known), ("sampler", None))
             is_grid = self._configurations.search.sampler == "grid"
-            if (wish is None and is_grid) or self._are_all_in(known):
+            if (wish is None and is_grid) or (self._all is not None and self._all <= known.keys()):
                 break
             number, point = self._drawn(origin, wish)
             if self.is_new(number, point):
@@ -57,10 +58,6 @@ class Proposals:
     def _known(self) -> dict[str, FrozenTrial]:
         """What was proposed before, by configuration."""
         return {told_of(each.params): each for each in self._ledger.proposals()}
-
-    def _are_all_in(self, known: dict[str, FrozenTrial]) -> bool:
-        """Whether a space that can be gone through holds nothing else."""
-        return self._all is not None and all(told_of(each) in known for each in self._all)
 
     def _drawn(self, origin: str, wish: Point | None) -> tuple[int, Point]:
         search = self._configurations.search
