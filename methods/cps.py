@@ -9,10 +9,10 @@ from torch import nn
 
 from assay.data.batch import Batch, BoxMaps, Unlabeled
 from assay.data.source import IGNORE
-from assay.data.views import Boxes
-from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term, Views
+from assay.data.views import Boxes, Views
+from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term
 from assay.values import param
-from methods.losses import agreement, pixel_ce, pseudo_label, supervised_ce
+from methods.losses import pixel_ce, pseudo_label, pseudo_label_accuracy, supervised_ce
 
 
 class ThreeBoxes(Boxes):
@@ -67,7 +67,7 @@ class CPS(Method):
             ]
             truth = torch.cat([torch.full_like(labeled.label, IGNORE), truth])
         cross = pixel_ce(predictions[0], targets[1]) + pixel_ce(predictions[1], targets[0])
-        right, judged = agreement(targets[0], truth)
+        right, judged = pseudo_label_accuracy(targets[0], truth)
         return Losses(
             terms=terms | {"cross": Term(cross, self.weight)},
             shares={"pseudo_accuracy": Share(right, judged)},

@@ -7,13 +7,13 @@ from typing import Literal
 import torch
 from torch import nn
 
+from assay.collectives import sum_over_ranks
 from assay.data.batch import Batch
-from assay.data.views import Boxes
-from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term, Views
-from assay.ranks import sum_over_ranks
+from assay.data.views import Boxes, Views
+from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term
 from assay.values import param
-from methods.ema import ema_update, teacher_of
-from methods.losses import agreement, confident, probability_distance, pseudo_label, supervised_ce
+from methods.ema import ema_update, make_teacher
+from methods.losses import confidence_mask, probability_distance, pseudo_label, pseudo_label_accuracy, supervised_ce
 
 
 class CutMixSeg(Method):
@@ -39,7 +39,7 @@ class CutMixSeg(Method):
 
     def networks(self, make: MakeNetwork) -> nn.ModuleDict:
         student = make()
-        return nn.ModuleDict({"student": student, "teacher": teacher_of(student)})
+        return nn.ModuleDict({"student": student, "teacher": make_teacher(student)})
 
     def after_step(self, nets: nn.ModuleDict, step: Step) -> None:
         ema_update(nets["teacher"], nets["student"], self.momentum, buffers=True)
@@ -55,11 +55,11 @@ class CutMixSeg(Method):
         valid = batch.boxes.mix(first.valid, second.valid)
         # In eval mode images do not influence each other: one pass for both streams.
         target_logits = batch.boxes.mix(*self._teach(nets, torch.cat([first.weak, second.weak])).chunk(2))
-        sure = confident(target_logits, threshold=self.threshold) & valid
+        sure = confidence_mask(target_logits, threshold=self.threshold) & valid
         consistency, kept = self._consistency(nets["student"](mixed), target_logits, valid, sure)
         terms["consistency"] = Term(consistency, self.weight)
         truth = batch.boxes.mix(first.truth, second.truth)
-        right, judged = agreement(pseudo_label(target_logits), truth)
+        right, judged = pseudo_label_accuracy(pseudo_label(target_logits), truth)
         return Losses(terms=terms, shares={"kept": kept, "pseudo_accuracy": Share(right, judged)})
 
     def _teach(self, nets: nn.ModuleDict, images: torch.Tensor) -> torch.Tensor:

@@ -6,12 +6,13 @@ import torch
 from torch import nn
 
 from assay.data.batch import Batch
+from assay.data.views import Views
 from assay.errors import UserError
 from assay.experiment import Experiment
-from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term, Views
+from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term
 from assay.nets.network import Network
 from assay.values import param
-from methods.losses import agreement, pseudo_label, supervised_ce
+from methods.losses import pseudo_label, pseudo_label_accuracy, supervised_ce
 
 
 class Distillation(Method):
@@ -51,7 +52,9 @@ class Distillation(Method):
         taught = [self._teach(nets[f"teacher{index}"], images) for index in range(len(self.teachers))]
         if batch.unlabeled:
             of_unlabeled = pseudo_label(taught[0][len(labeled.weak) :])
-            right, judged = agreement(batch.unlabeled[0].without_padding(of_unlabeled), batch.unlabeled[0].truth)
+            right, judged = pseudo_label_accuracy(
+                batch.unlabeled[0].without_padding(of_unlabeled), batch.unlabeled[0].truth
+            )
             shares = {"teacher_accuracy": Share(right, judged)}
         distance = torch.stack([self.distance(logits, each, valid) for each in taught]).sum()
         return Losses(terms=terms | {"distillation": Term(distance, self.weight)}, shares=shares)

@@ -11,7 +11,7 @@ from torch import nn
 M = TypeVar("M", bound=nn.Module)
 
 
-def teacher_of(student: M) -> M:
+def make_teacher(student: M) -> M:
     """A copy that gets no gradient: the teacher starts where its student starts."""
     teacher = copy.deepcopy(student)
     teacher.requires_grad_(False)
@@ -43,7 +43,7 @@ def copy_buffers(teacher: nn.Module, student: nn.Module) -> None:
         mine.copy_(theirs)
 
 
-def warmed_up(momentum: float, update: int, how: Literal["none", "min", "scaled"]) -> float:
+def momentum_at(momentum: float, update: int, how: Literal["none", "min", "scaled"]) -> float:
     """The momentum of the `update`-th update, counted from 1: constant, min(1 - 1/t, momentum), or (1 - 1/t) times it.
 
     With either warm-up the first update makes the teacher equal to the student.

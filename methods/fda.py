@@ -13,7 +13,7 @@ from assay.errors import UserError
 from assay.nets.network import Network
 from assay.nets.spec import DeepLabV2
 from assay.values import Value, param
-from methods.losses import ClassCovariance, augmented_logits, bilinear, nearest
+from methods.losses import ClassCovariance, augmented_logits, resize_bilinear, resize_nearest
 from methods.losses.grids import Size
 
 
@@ -78,16 +78,16 @@ class FDA(Value):
 
 
 @torch.no_grad()
-def collect(estimator: ClassCovariance, features: torch.Tensor, labels: torch.Tensor, grid: Size) -> None:
+def update_covariance(estimator: ClassCovariance, features: torch.Tensor, labels: torch.Tensor, grid: Size) -> None:
     """Features (B x A x h x w) of labels (B x H x W) into an estimator, on the coarser one of their grid and `grid`."""
     own = (features.shape[2], features.shape[3])
     coarser = min(own, grid)
-    labels = nearest(labels, coarser)
+    labels = resize_nearest(labels, coarser)
 
     def image_by_image() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for index in range(len(features)):
             image = features[index : index + 1]
-            image = image if own == coarser else bilinear(image, coarser)
+            image = image if own == coarser else resize_bilinear(image, coarser)
             yield image[0].flatten(1).T, labels[index].flatten()  # seen as pixels x channels, without a copy
 
     estimator.update_in_parts(image_by_image)

@@ -6,10 +6,11 @@ import torch
 from torch import nn
 
 from assay.data.batch import Batch
-from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term, Views
+from assay.data.views import Views
+from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term
 from assay.values import param
-from methods.ema import ema_update, teacher_of
-from methods.losses import agreement, probability_distance, pseudo_label, supervised_ce
+from methods.ema import ema_update, make_teacher
+from methods.losses import probability_distance, pseudo_label, pseudo_label_accuracy, supervised_ce
 
 
 class MeanTeacher(Method):
@@ -32,7 +33,7 @@ class MeanTeacher(Method):
 
     def networks(self, make: MakeNetwork) -> nn.ModuleDict:
         student = make()
-        return nn.ModuleDict({"student": student, "teacher": teacher_of(student)})
+        return nn.ModuleDict({"student": student, "teacher": make_teacher(student)})
 
     def after_step(self, nets: nn.ModuleDict, step: Step) -> None:
         ema_update(nets["teacher"], nets["student"], self.momentum)
@@ -44,7 +45,7 @@ class MeanTeacher(Method):
         if not self.weight:
             return Losses(terms=terms)
         target, valid = self._teach(nets, unlabeled.weak), unlabeled.valid
-        right, judged = agreement(unlabeled.without_padding(pseudo_label(target)), unlabeled.truth)
+        right, judged = pseudo_label_accuracy(unlabeled.without_padding(pseudo_label(target)), unlabeled.truth)
         student = nets["student"](unlabeled.weak)
         if self.on_labeled:
             student = torch.cat([logits, student])

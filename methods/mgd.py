@@ -10,14 +10,23 @@ from torch import nn
 
 from assay.data.batch import Batch, BoxMaps
 from assay.data.source import IGNORE
+from assay.data.views import Views
 from assay.errors import FieldError
 from assay.experiment import Experiment
-from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term, Views
+from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term
 from assay.values import param
 from methods.cps import ThreeBoxes
 from methods.distillation import trained_teachers
-from methods.losses import agreement, bilinear, image_semantic, pixel_ce, pseudo_label, region_content, supervised_ce
-from methods.scene import see
+from methods.forward import forward
+from methods.losses import (
+    image_semantic,
+    pixel_ce,
+    pseudo_label,
+    pseudo_label_accuracy,
+    region_content,
+    resize_bilinear,
+    supervised_ce,
+)
 
 Kind = Literal["labeled", "unlabeled"]
 On = Literal["both", "labeled", "unlabeled"]
@@ -109,36 +118,38 @@ class MGD(Method):
     def loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Losses:
         # Labelled and unlabelled images go through the networks apart, so that each kind is normalised by statistics
         # of its own, as in the authors' code.
-        student = Look.of(nets["student"], batch.labeled.weak)
+        student = ImageOutput.of(nets["student"], batch.labeled.weak)
         found = Losses(
             terms={"supervised": Term(supervised_ce(student.logits, batch.labeled.label, step.ohem))}  # Eq. 1
         )
         if self._distils("labeled"):
-            found = _joined(found, self._distilled(nets, Lesson.of_labeled(batch), student))
+            found = _joined(found, self._distilled(nets, DistillationInputs.of_labeled(batch), student))
         if self._distils("unlabeled"):
-            lesson = Lesson.of_unlabeled(batch)
-            student = Look.of(nets["student"], lesson.images)
+            lesson = DistillationInputs.of_unlabeled(batch)
+            student = ImageOutput.of(nets["student"], lesson.images)
             found = _joined(found, self._distilled(nets, lesson, student))
         return found  # Eq. 7
 
-    def _distilled(self, nets: nn.ModuleDict, lesson: Lesson, student: Look) -> Losses:
+    def _distilled(self, nets: nn.ModuleDict, lesson: DistillationInputs, student: ImageOutput) -> Losses:
         """The losses of one kind of images, each added up over the teachers that give it."""
         values: dict[str, list[torch.Tensor]] = {}
         shares: dict[str, Share] = {}
         for index in range(len(self.teachers)):
             levels = self._given_by(index, lesson.kind)
-            taught = self._teach(nets[f"teacher{index}"], lesson, levels) if levels else Taught()
+            taught = self._teach(nets[f"teacher{index}"], lesson, levels) if levels else TeacherOutput()
             for level, value in self._values(lesson, student, taught, levels).items():
                 values.setdefault(level, []).append(value)
             if taught.label is not None and lesson.truth is not None:
-                shares[f"teacher{index}_accuracy"] = Share(*agreement(taught.label, lesson.truth))
+                shares[f"teacher{index}_accuracy"] = Share(*pseudo_label_accuracy(taught.label, lesson.truth))
         terms = {
             f"{level}_{lesson.kind}": Term(torch.stack(each).sum(), self._levels()[level].weight)
             for level, each in values.items()
         }
         return Losses(terms=terms, shares=shares)
 
-    def _values(self, lesson: Lesson, student: Look, taught: Taught, levels: frozenset[str]) -> dict[str, torch.Tensor]:
+    def _values(
+        self, lesson: DistillationInputs, student: ImageOutput, taught: TeacherOutput, levels: frozenset[str]
+    ) -> dict[str, torch.Tensor]:
         """One teacher's raw losses."""
         valid = None if self.on_padding else lesson.valid
         values: dict[str, torch.Tensor] = {}
@@ -156,24 +167,24 @@ class MGD(Method):
         return values
 
     @torch.no_grad()
-    def _teach(self, teacher: nn.Module, lesson: Lesson, levels: frozenset[str]) -> Taught:
+    def _teach(self, teacher: nn.Module, lesson: DistillationInputs, levels: frozenset[str]) -> TeacherOutput:
         """What a teacher says, each image looked at once; with boxes its pseudo-labels are of the unmixed images."""
         teacher.train(self.teacher_mode == "train")
         labels = "pixel" in levels
-        look = Look.of(teacher, lesson.images) if levels - {"pixel"} or lesson.boxes is None else None
+        look = ImageOutput.of(teacher, lesson.images) if levels - {"pixel"} or lesson.boxes is None else None
         if not labels:
-            return Taught(look=look)
+            return TeacherOutput(look=look)
         if lesson.boxes is None:
             assert look is not None
-            return Taught(look=look, label=pseudo_label(look.logits))
-        own, partner = (pseudo_label(Look.of(teacher, each).logits) for each in lesson.unmixed)
-        return Taught(look=look, label=lesson.boxes.mix(own, partner))
+            return TeacherOutput(look=look, label=pseudo_label(look.logits))
+        own, partner = (pseudo_label(ImageOutput.of(teacher, each).logits) for each in lesson.unmixed)
+        return TeacherOutput(look=look, label=lesson.boxes.mix(own, partner))
 
-    def _levels(self) -> dict[str, Level]:
+    def _levels(self) -> dict[str, Granularity]:
         return {
-            "pixel": Level(self.weight_pixel, self.pixel_on, "all"),
-            "image": Level(self.weight_image, self.image_on, self.image_teacher),
-            "region": Level(self.weight_region, self.region_on, self.region_teacher),
+            "pixel": Granularity(self.weight_pixel, self.pixel_on, "all"),
+            "image": Granularity(self.weight_image, self.image_on, self.image_teacher),
+            "region": Granularity(self.weight_region, self.region_on, self.region_teacher),
         }
 
     def _distils(self, kind: Kind) -> bool:
@@ -191,7 +202,7 @@ class MGD(Method):
 
 
 @dataclasses.dataclass(frozen=True)
-class Level:
+class Granularity:
     """One granularity: its weight, on which images, from which teachers."""
 
     weight: float
@@ -206,28 +217,28 @@ class Level:
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
+class ImageOutput:
     """What a network makes of images: features at its own resolution, logits at the images'."""
 
     features: torch.Tensor
     logits: torch.Tensor
 
     @classmethod
-    def of(cls, net: nn.Module, images: torch.Tensor) -> Look:
-        seen = see(net, images)
-        return cls(seen.features, bilinear(seen.logits, (images.shape[2], images.shape[3])))
+    def of(cls, net: nn.Module, images: torch.Tensor) -> ImageOutput:
+        seen = forward(net, images)
+        return cls(seen.features, resize_bilinear(seen.logits, (images.shape[2], images.shape[3])))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Taught:
+class TeacherOutput:
     """What one teacher says of a lesson, as far as it was asked."""
 
-    look: Look | None = None
+    look: ImageOutput | None = None
     label: torch.Tensor | None = None  # B x H x W
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Lesson:
+class DistillationInputs:
     """Images of one kind, as the student sees them."""
 
     kind: Kind
@@ -238,11 +249,11 @@ class Lesson:
     unmixed: tuple[torch.Tensor, ...] = ()  # with boxes: own images and partners
 
     @classmethod
-    def of_labeled(cls, batch: Batch) -> Lesson:
+    def of_labeled(cls, batch: Batch) -> DistillationInputs:
         return cls(kind="labeled", images=batch.labeled.weak, valid=batch.labeled.valid)
 
     @classmethod
-    def of_unlabeled(cls, batch: Batch) -> Lesson:
+    def of_unlabeled(cls, batch: Batch) -> DistillationInputs:
         if batch.boxes is None:
             (only,) = batch.unlabeled
             return cls(kind="unlabeled", images=only.weak, valid=only.valid, truth=only.truth)

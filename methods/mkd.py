@@ -10,16 +10,26 @@ from torch import nn
 
 from assay.data.batch import Batch
 from assay.data.source import IGNORE
+from assay.data.views import Views
 from assay.errors import FieldError
-from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term, Views
+from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term
 from assay.nets.network import Network
 from assay.nets.spec import DeepLabV2, DeepLabV3Plus, Net, PSPNet
 from assay.values import Value, param
 from methods.cps import ThreeBoxes
-from methods.ema import copy_buffers, ema_update, teacher_of, warmed_up
-from methods.fda import FDA, collect
-from methods.losses import ClassCovariance, bilinear, confident, nearest, pixel_ce, pseudo_label, supervised_ce
-from methods.scene import Said, Scene, see_each, students_images
+from methods.ema import copy_buffers, ema_update, make_teacher, momentum_at
+from methods.fda import FDA, update_covariance
+from methods.forward import forward_each
+from methods.loss_grid import BranchOutputs, LossGrid, student_views
+from methods.losses import (
+    ClassCovariance,
+    confidence_mask,
+    pixel_ce,
+    pseudo_label,
+    resize_bilinear,
+    resize_nearest,
+    supervised_ce,
+)
 
 Augmented = Callable[[str, torch.Tensor | None], torch.Tensor]  # network, targets → logits
 STUDENTS = ("student1", "student2")
@@ -154,7 +164,7 @@ class MKD(Method):
         second = make(first.spec.replace(head=self.second_head)) if self.second_head else make()
         nets: dict[str, nn.Module] = dict(zip(STUDENTS, (first, second), strict=True))
         if self.taught:
-            nets |= {name: teacher_of(each) for name, each in zip(TEACHERS, (first, second), strict=True)}
+            nets |= {name: make_teacher(each) for name, each in zip(TEACHERS, (first, second), strict=True)}
         if self.fda and self.distils:
             augmented = [name for name in nets if name in STUDENTS or self.fda_teachers]
             nets |= {f"{name}_scatter": self.fda.estimator_of(cast(Network, nets[name])) for name in augmented}
@@ -163,7 +173,7 @@ class MKD(Method):
     def before_step(self, nets: nn.ModuleDict, step: Step) -> None:
         if not self.taught:
             return
-        momentum = warmed_up(self.momentum, step.index + 1, self.warmup)
+        momentum = momentum_at(self.momentum, step.index + 1, self.warmup)
         for teacher, student in zip(TEACHERS, STUDENTS, strict=True):
             ema_update(nets[teacher], nets[student], momentum, buffers=self.teacher_buffers == "averaged")  # Eq. 1
             if self.teacher_buffers == "copied":
@@ -172,19 +182,21 @@ class MKD(Method):
     def loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Losses:
         labeled, kinds = batch.labeled, [batch.labeled.weak]
         if self.distils:
-            kinds.append(students_images(batch, strong=self.views().strong > 0))
-        seen = see_each([nets[name] for name in STUDENTS], kinds)
+            kinds.append(student_views(batch, strong=self.views().strong > 0))
+        seen = forward_each([nets[name] for name in STUDENTS], kinds)
         size = (labeled.label.shape[1], labeled.label.shape[2])
         terms: dict[str, Term] = {
-            f"supervised{number}": Term(supervised_ce(bilinear(known.logits, size), labeled.label, step.ohem))
+            f"supervised{number}": Term(supervised_ce(resize_bilinear(known.logits, size), labeled.label, step.ohem))
             for number, (known, *_) in enumerate(seen, start=1)
         }  # Eq. 6
         if not self.distils:
             return Losses(terms=terms)
         (first, _), _ = seen
-        scene = Scene.of(batch, kinds[1], with_labeled=self.on_labeled, resolution=self.resolution, features=first.size)
+        scene = LossGrid.of(
+            batch, kinds[1], with_labeled=self.on_labeled, resolution=self.resolution, features=first.size
+        )
         said = {
-            name: Said(labeled=known, unlabeled=unlabeled)
+            name: BranchOutputs(labeled=known, unlabeled=unlabeled)
             for name, (known, unlabeled) in zip(STUDENTS, seen, strict=True)
         }
         if self.taught:
@@ -197,15 +209,15 @@ class MKD(Method):
         return Losses(terms={**terms, **losses.terms}, shares=losses.shares)  # Eq. 5
 
     @torch.no_grad()
-    def _teach(self, teacher: nn.Module, batch: Batch, scene: Scene) -> Said:
+    def _teach(self, teacher: nn.Module, batch: Batch, scene: LossGrid) -> BranchOutputs:
         """A teacher's word on the weak views, mixed as the students' images are."""
         teacher.train(self.teacher_mode == "train")
         labeled = [batch.labeled.weak] if self.on_labeled else []
-        (seen,) = see_each([teacher], [*labeled, batch.unlabeled[0].weak])
+        (seen,) = forward_each([teacher], [*labeled, batch.unlabeled[0].weak])
         collects = self.fda is not None and self.fda_teachers
-        return Said(labeled=seen[0] if labeled else None, unlabeled=scene.mixed(seen[-1], features=collects))
+        return BranchOutputs(labeled=seen[0] if labeled else None, unlabeled=scene.mixed(seen[-1], features=collects))
 
-    def _distillation(self, scene: Scene, raw: Mapping[str, torch.Tensor], augmented: Augmented) -> Losses:
+    def _distillation(self, scene: LossGrid, raw: Mapping[str, torch.Tensor], augmented: Augmented) -> Losses:
         """L_st and L_ss, each with how good its targets are."""
         terms: dict[str, Term] = {}
         shares: dict[str, Share] = {}
@@ -224,7 +236,7 @@ class MKD(Method):
 
     def _taught_by(
         self,
-        scene: Scene,
+        scene: LossGrid,
         raw: Mapping[str, torch.Tensor],
         augmented: Augmented,
         by: Sequence[str],
@@ -239,7 +251,7 @@ class MKD(Method):
         for student, name, judge in zip(STUDENTS, by, judges, strict=True):
             heard = augmented(name, None) if self._hears_augmented(name) else raw[name]
             label = scene.without_padding(pseudo_label(heard))
-            sure = confident(raw[judge], threshold=threshold) if threshold else torch.ones_like(scene.valid)
+            sure = confidence_mask(raw[judge], threshold=threshold) if threshold else torch.ones_like(scene.valid)
             targets.append(torch.where(sure, label, IGNORE))  # Eq. 3
             value = value + pixel_ce(augmented(student, label), targets[-1])
         return value, targets[0]
@@ -257,8 +269,8 @@ class MKD(Method):
         self,
         nets: nn.ModuleDict,
         label: torch.Tensor,
-        scene: Scene,
-        said: Mapping[str, Said],
+        scene: LossGrid,
+        said: Mapping[str, BranchOutputs],
         raw: Mapping[str, torch.Tensor],
     ) -> None:
         """Let the estimators see what was said in this step."""
@@ -266,8 +278,8 @@ class MKD(Method):
             estimator, seen = cast(ClassCovariance, nets[f"{name}_scatter"]), said[name]
             classes = scene.without_padding(pseudo_label(raw[self._class_source(name)]))
             if seen.labeled is not None:
-                collect(estimator, seen.labeled.features, label, scene.grid)
-            collect(estimator, seen.unlabeled.features, classes[-len(scene.images) :], scene.grid)
+                update_covariance(estimator, seen.labeled.features, label, scene.grid)
+            update_covariance(estimator, seen.unlabeled.features, classes[-len(scene.images) :], scene.grid)
 
     def _class_source(self, name: str) -> str:
         """Whose argmax says under which class an unlabelled pixel of this network is collected."""
@@ -276,7 +288,7 @@ class MKD(Method):
         return self._teacher_of(name) if self.taught else _other(name)
 
     def _augments(
-        self, nets: nn.ModuleDict, label: torch.Tensor, scene: Scene, raw: Mapping[str, torch.Tensor], step: Step
+        self, nets: nn.ModuleDict, label: torch.Tensor, scene: LossGrid, raw: Mapping[str, torch.Tensor], step: Step
     ) -> Augmented:
         """What gives a network's logits of Eq. 4 at pixels whose class is a target's, or its own argmax where none."""
 
@@ -286,7 +298,7 @@ class MKD(Method):
             if target is None or self.fda.classes == "own":
                 target = scene.without_padding(raw[name].argmax(dim=1))
                 if self.on_labeled:
-                    target = torch.cat([nearest(label, scene.grid), target[-len(scene.images) :]])
+                    target = torch.cat([resize_nearest(label, scene.grid), target[-len(scene.images) :]])
             estimator = cast(ClassCovariance, nets[f"{name}_scatter"])
             return self.fda.augmented(raw[name], target, nets[name], estimator, step.progress)  # Eq. 4
 

@@ -6,11 +6,12 @@ import torch
 from torch import nn
 
 from assay.data.batch import Batch
+from assay.data.views import Views
 from assay.errors import UserError
 from assay.experiment import Experiment
-from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term, Views
+from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term
 from assay.values import param
-from methods.losses import agreement, pixel_ce, supervised_ce
+from methods.losses import pixel_ce, pseudo_label_accuracy, supervised_ce
 
 
 class PseudoLabel(Method):
@@ -47,7 +48,7 @@ class PseudoLabel(Method):
         target = unlabeled.stored["pseudo"]
         images: torch.Tensor = unlabeled.strong[0] if self.strong else unlabeled.weak
         terms["pseudo"] = Term(pixel_ce(nets["student"](images), target), self.weight)
-        right, judged = agreement(target, unlabeled.truth)
+        right, judged = pseudo_label_accuracy(target, unlabeled.truth)
         return Losses(terms=terms, shares={"pseudo_accuracy": Share(right, judged)})
 
     def predictors(self, nets: nn.ModuleDict) -> Predictors:

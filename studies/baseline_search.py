@@ -17,8 +17,8 @@ from assay.terminal import interrupt_in_one_line  # noqa: E402
 
 interrupt_in_one_line()  # from here on, imports included
 
-from assay.run import explore  # noqa: E402
-from assay.search import By, Choice, Float, Int, Search, Setting  # noqa: E402
+from assay.run import run_search  # noqa: E402
+from assay.search import Choice, Float, Int, ProfileSettings, Search, When  # noqa: E402
 from studies import baseline_benchmark  # noqa: E402
 
 AREAS = {"0.1 to 0.25": (0.1, 0.25), "0.25 to 0.5": (0.25, 0.5), "0.4 to 0.6": (0.4, 0.6)}
@@ -31,19 +31,19 @@ SEARCH = Search(
     row="CPS + CutMix",
     space={
         "method": Choice(("cps", "mean_teacher"), paper="cps"),
-        "method.weight": By(
+        "method.weight": When(
             "method",
             {"cps": Float(0.1, 10.0, log=True, paper=1.0), "mean_teacher": Float(0.1, 100.0, log=True, paper=100.0)},
         ),
-        "method.cutmix.area": By("method", {"cps": Choice(AREAS, paper="0.25 to 0.5")}),
-        "method.cutmix.num_boxes": By("method", {"cps": Int(1, 6, paper=3)}),
+        "method.cutmix.area": When("method", {"cps": Choice(AREAS, paper="0.25 to 0.5")}),
+        "method.cutmix.num_boxes": When("method", {"cps": Int(1, 6, paper=3)}),
     },
     settings={
-        "quick": Setting(column="1/16(92)", configurations=6),
-        "camvid": Setting(column="1/16(92)", configurations=30),
-        "paper": Setting(column="1/16(92)", configurations=50),
+        "quick": ProfileSettings(column="1/16(92)", configurations=6),
+        "camvid": ProfileSettings(column="1/16(92)", configurations=30),
+        "paper": ProfileSettings(column="1/16(92)", configurations=50),
     },
 )
 
 if __name__ == "__main__":
-    sys.exit(explore(SEARCH))
+    sys.exit(run_search(SEARCH))

@@ -23,9 +23,9 @@ from assay.terminal import interrupt_in_one_line  # noqa: E402
 interrupt_in_one_line()  # from here on, imports included
 
 from assay.presets import quick, voc  # noqa: E402
-from assay.run import main  # noqa: E402
+from assay.run import run_study  # noqa: E402
 from assay.study import Changes, Profile, Row, Study, Table  # noqa: E402
-from studies.mgd_networks import (  # noqa: E402
+from studies.recipes.mgd_networks import (  # noqa: E402
     AS_IN_CODE,
     AS_PRINTED,
     DEEP,
@@ -40,7 +40,7 @@ from studies.mgd_networks import (  # noqa: E402
     on_voc,
     taught,
 )
-from studies.shared import SHAPES_NOTE  # noqa: E402
+from studies.recipes.shared import SHAPES_NOTE  # noqa: E402
 
 MGD: Changes = {"method": "mgd"}
 ALONE: Changes = {"method.weight_image": 0.0, "method.weight_region": 0.0}  # L_P and nothing else
@@ -179,4 +179,4 @@ STUDY = Study(
 )
 
 if __name__ == "__main__":
-    sys.exit(main(STUDY))
+    sys.exit(run_study(STUDY))

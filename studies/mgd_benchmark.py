@@ -25,10 +25,10 @@ from assay.terminal import interrupt_in_one_line  # noqa: E402
 interrupt_in_one_line()  # from here on, imports included
 
 from assay.presets import quick, voc  # noqa: E402
-from assay.run import main  # noqa: E402
+from assay.run import run_study  # noqa: E402
 from assay.study import Changes, Profile, Row, Study, Table, by_column  # noqa: E402
 from studies.mgd_ablation import FIXED  # noqa: E402
-from studies.mgd_networks import (  # noqa: E402
+from studies.recipes.mgd_networks import (  # noqa: E402
     AS_IN_CODE,
     AS_PRINTED,
     FROM_SCRATCH_NOTE,
@@ -45,7 +45,7 @@ from studies.mgd_networks import (  # noqa: E402
     on_voc,
     taught,
 )
-from studies.shared import CPS_CUTMIX, MANY_LABELS, SHAPES_NOTE, drawn, few_labels, share_of  # noqa: E402
+from studies.recipes.shared import CPS_CUTMIX, MANY_LABELS, SHAPES_NOTE, drawn, few_labels, share_of  # noqa: E402
 
 METHODS: dict[str, Changes] = {  # by the paper's label
     "Sup. l": {"method": "supervised"},
@@ -171,4 +171,4 @@ STUDY = Study(
 )
 
 if __name__ == "__main__":
-    sys.exit(main(STUDY))
+    sys.exit(run_study(STUDY))

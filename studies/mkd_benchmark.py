@@ -21,10 +21,10 @@ from assay.terminal import interrupt_in_one_line  # noqa: E402
 interrupt_in_one_line()  # from here on, imports included
 
 from assay.presets import camvid, quick, voc  # noqa: E402
-from assay.run import main  # noqa: E402
+from assay.run import run_study  # noqa: E402
 from assay.study import Changes, Profile, Row, Study, Table, by_column  # noqa: E402
 from studies.mkd_ablation import FROM_SCRATCH, ON_SMALL_IMAGES, differs  # noqa: E402
-from studies.shared import (  # noqa: E402
+from studies.recipes.shared import (  # noqa: E402
     CAMVID_NOTE,
     CPS_CUTMIX,
     ENCODERS,
@@ -215,4 +215,4 @@ STUDY = Study(
 )
 
 if __name__ == "__main__":
-    sys.exit(main(STUDY))
+    sys.exit(run_study(STUDY))

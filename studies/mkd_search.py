@@ -18,8 +18,8 @@ from assay.terminal import interrupt_in_one_line  # noqa: E402
 
 interrupt_in_one_line()  # from here on, imports included
 
-from assay.run import explore  # noqa: E402
-from assay.search import By, Choice, Float, Search, Setting  # noqa: E402
+from assay.run import run_search  # noqa: E402
+from assay.search import Choice, Float, ProfileSettings, Search, When  # noqa: E402
 from studies import mkd_ablation  # noqa: E402
 
 SEARCH = Search(
@@ -34,14 +34,14 @@ SEARCH = Search(
         "method.weight_students": Float(0.1, 3.0, log=True, paper=1.0),  # β
         "method.momentum": Choice((0.3, 0.6, 0.9, 0.99, 0.999), paper=0.6),  # γ
         "method.fda": Choice({"off": None, "on": "fda"}, paper="off"),
-        "method.fda.strength": By("method.fda", {"on": Float(0.1, 3.0, log=True, paper=1.5)}),  # λ
+        "method.fda.strength": When("method.fda", {"on": Float(0.1, 3.0, log=True, paper=1.5)}),  # λ
     },
     settings={
-        "quick": Setting(column="1/16(662)", configurations=5),
-        "camvid": Setting(column="1/16(662)", configurations=30),
-        "paper": Setting(column="1/16(662)", configurations=50),
+        "quick": ProfileSettings(column="1/16(662)", configurations=5),
+        "camvid": ProfileSettings(column="1/16(662)", configurations=30),
+        "paper": ProfileSettings(column="1/16(662)", configurations=50),
     },
 )
 
 if __name__ == "__main__":
-    sys.exit(explore(SEARCH))
+    sys.exit(run_search(SEARCH))

@@ -23,20 +23,20 @@ import pandas as pd  # noqa: E402
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
+from assay.analysis.statistics import paired  # noqa: E402
 from assay.data.normalize import normalize  # noqa: E402
 from assay.errors import UserError  # noqa: E402
 from assay.experiment import Experiment  # noqa: E402
 from assay.method import Method  # noqa: E402
 from assay.nets.network import Network  # noqa: E402
 from assay.places import Places  # noqa: E402
-from assay.report.statistics import paired  # noqa: E402
 from assay.resolve import Resolved, resolve  # noqa: E402
 from assay.store import records  # noqa: E402
 from assay.store.local import LocalStore  # noqa: E402
 from assay.store.store import Store  # noqa: E402
 from assay.training.evaluate import evaluate, image_batches  # noqa: E402
 from assay.training.model import trained_networks  # noqa: E402
-from assay.training.outcome import stored_weights  # noqa: E402
+from assay.training.result import stored_weights  # noqa: E402
 
 RESULTS = Path("mkd_ablation") / "quick" / "results.parquet"
 

@@ -12,7 +12,7 @@ from assay.places import Places
 from assay.presets import starting_point
 from assay.resolve import Resolved
 from assay.training.loop import Training
-from assay.training.outcome import weights_of
+from assay.training.result import weights_of
 
 QUIET = Runtime(progress="none", checkpoint_every=4, log_every=2, device="cpu")
 

@@ -14,14 +14,14 @@ ROOT = Path(__file__).parent.parent
 # From the bottom up; a room may import itself and what stands before it.
 RANKS = (
     ("assay.errors", "assay", "assay.terminal"),
-    ("assay.values", "assay.apart", "assay.places", "assay.ranks", "assay.catalogue", "assay.signals"),
+    ("assay.values", "assay.disambiguate", "assay.places", "assay.collectives", "assay.catalogue", "assay.signals"),
     ("assay.data.draws", "assay.data.views", "assay.data.source", "assay.data.sources", "assay.data.lists"),
     ("assay.data.splits", "assay.data.streams", "assay.recipe", "assay.data.normalize", "assay.data.batch"),
-    ("assay.data.geometry", "assay.data.photometric", "assay.data.boxes", "assay.data.stored"),
+    ("assay.data.geometry", "assay.data.photometric", "assay.data.boxes", "assay.data.stored_masks"),
     ("assay.nets",),
     ("assay.experiment",),
     ("assay.identity", "assay.overrides", "assay.presets", "assay.method"),
-    ("assay.resolve", "assay.data.loading"),
+    ("assay.resolve", "assay.training.loading"),
     ("assay.store",),
     ("assay.report",),
     ("assay.training",),

@@ -12,7 +12,7 @@ import assay
 from assay.commands import run
 from assay.errors import UserError
 from assay.places import out_folder
-from assay.run import explore, main
+from assay.run import run_search, run_study
 
 TINY = ["--gangs", "0", "--rows", "Supervised", "--columns", "1/16(92)", "--seeds", "0"]
 
@@ -36,11 +36,11 @@ def test_a_file_uri_without_an_absolute_path_is_refused(written: str) -> None:
 def test_studies_searches_and_commands_take_a_uri(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "all results"
     uri = out.as_uri()
-    assert main(tiny_study.STUDY, [*TINY, "--out", uri]) == 0
+    assert run_study(tiny_study.STUDY, [*TINY, "--out", uri]) == 0
     (key,) = (each.name for each in (out / "store").iterdir())
     assert list(assay.load(uri).frame.query("status == 'done'")["key"]) == [key]
     assert run(["show", key, "--out", uri]) == 0 and run(["status", "--out", uri]) == 0
-    assert explore(tiny_search.SEARCH, ["--gangs", "0", "--configurations", "1", "--seeds", "0", "--out", uri]) == 0
+    assert run_search(tiny_search.SEARCH, ["--gangs", "0", "--configurations", "1", "--seeds", "0", "--out", uri]) == 0
     assert (out / "tiny_search" / "quick" / "trials.parquet").exists()
     assert [each.name for each in tmp_path.iterdir()] == ["all results"]
 

@@ -69,7 +69,7 @@ def test_signs_that_the_locale_lacks_are_replaced(tmp_path: Path) -> None:
     assert "Supervised" in done.stdout and "?" in done.stdout
 
 
-@pytest.mark.parametrize("module", ["assay.presets", "numpy", "assay.run.session", "methods.cps"])
+@pytest.mark.parametrize("module", ["assay.presets", "numpy", "assay.run.study_run", "methods.cps"])
 def test_ctrl_c_during_imports_and_planning_is_one_line(module: str, tmp_path: Path) -> None:
     flags = ["--plan", "--gangs", "0", "--out", str(tmp_path)]
     code = INTERRUPTED_IMPORT.format(module=module, script=STUDY, flags=flags)

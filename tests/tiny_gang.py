@@ -11,8 +11,8 @@ sys.path[:0] = [str(ROOT / "platform"), str(ROOT), str(ROOT / "tests")]
 
 from tiny_study import STUDY as TINY  # noqa: E402
 
-from assay.run import main  # noqa: E402
-from assay.study import Changes, Like, Row, Study, Table  # noqa: E402
+from assay.run import run_study  # noqa: E402
+from assay.study import Changes, Nested, Row, Study, Table  # noqa: E402
 
 BROKEN: Changes = {"method": "supervised", "recipe.optimizer.lr": 1e30}
 TABLE = Table(
@@ -23,10 +23,10 @@ TABLE = Table(
         Row("bf16", {"method": "supervised", "recipe.precision": "bf16"}),
         Row("Broken", BROKEN),
         Row("Mean Teacher", {"method": "mean_teacher"}),
-        Row("Student of the broken", {"method": "kd", "method.teachers": (Like(BROKEN, seed=0),)}),
+        Row("Student of the broken", {"method": "kd", "method.teachers": (Nested(BROKEN, seed=0),)}),
         Row("CutMix-Seg", {"method": "cutmix_seg"}),
         Row("float64", {"method": "cps", "recipe.precision": "float64"}),
-        Row("Student", {"method": "kd", "method.teachers": (Like({"method": "supervised"}, seed=0),)}),
+        Row("Student", {"method": "kd", "method.teachers": (Nested({"method": "supervised"}, seed=0),)}),
         Row("Adam", {"method": "supervised", "recipe.optimizer": "adam"}),
         Row("CPS + CutMix", {"method": "cps", "method.cutmix": "boxes"}),
         Row("CPS", {"method": "cps"}),
@@ -40,4 +40,4 @@ STUDY = Study(
 )
 
 if __name__ == "__main__":
-    sys.exit(main(STUDY))
+    sys.exit(run_study(STUDY))

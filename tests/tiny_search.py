@@ -11,8 +11,8 @@ sys.path[:0] = [str(ROOT / "platform"), str(ROOT), str(ROOT / "tests")]
 from small_values import SMALL  # noqa: E402
 
 from assay.presets import quick  # noqa: E402
-from assay.run import explore  # noqa: E402
-from assay.search import By, Choice, Float, Pruning, Search, Setting  # noqa: E402
+from assay.run import run_search  # noqa: E402
+from assay.search import Choice, Float, ProfileSettings, Pruning, Search, When  # noqa: E402
 from assay.study import Profile, Row, Study, Table  # noqa: E402
 
 STUDY = Study(
@@ -40,11 +40,11 @@ SEARCH = Search(
     space={
         "recipe.optimizer.lr": Float(0.001, 0.1, log=True, paper=0.05),
         "method": Choice(("cps", "supervised"), paper="cps"),
-        "method.weight": By("method", {"cps": Float(0.1, 3.0, log=True, paper=1.5)}),
+        "method.weight": When("method", {"cps": Float(0.1, 3.0, log=True, paper=1.5)}),
     },
-    settings={"quick": Setting(column="1/16(92)", configurations=6, seeds=(0, 1))},
+    settings={"quick": ProfileSettings(column="1/16(92)", configurations=6, seeds=(0, 1))},
     pruning=Pruning(),  # in spite of the learning rate, which would be a reason to give nothing up
 )
 
 if __name__ == "__main__":
-    sys.exit(explore(SEARCH))
+    sys.exit(run_search(SEARCH))

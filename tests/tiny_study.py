@@ -14,11 +14,11 @@ from assay.data.sources import Folder  # noqa: E402
 from assay.data.splits import Split  # noqa: E402
 from assay.experiment import Data  # noqa: E402
 from assay.presets import Preset, quick  # noqa: E402
-from assay.run import main  # noqa: E402
-from assay.study import Like, Profile, Row, Study, Table  # noqa: E402
+from assay.run import run_study  # noqa: E402
+from assay.study import Nested, Profile, Row, Study, Table  # noqa: E402
 
 LENGTH = {"recipe.steps": 40, "recipe.evaluation.every": 20}
-KD = {"method": "kd", "method.teachers": (Like({"method": "supervised"}, seed=7),)}
+KD = {"method": "kd", "method.teachers": (Nested({"method": "supervised"}, seed=7),)}
 
 TABLE = Table(
     name="mkd.table1",
@@ -67,4 +67,4 @@ STUDY = Study(
 )
 
 if __name__ == "__main__":
-    sys.exit(main(STUDY))
+    sys.exit(run_study(STUDY))

@@ -8,23 +8,23 @@ from methods.losses.covariance import ClassCovariance, augmented_logits
 from methods.losses.cross_entropy import pixel_ce, pixel_ce_ohem, supervised_ce
 from methods.losses.distillation import cwd, kd
 from methods.losses.granularity import image_semantic, region_content
-from methods.losses.grids import bilinear, nearest
-from methods.losses.pseudo_labels import agreement, confident, pseudo_label
+from methods.losses.grids import resize_bilinear, resize_nearest
+from methods.losses.pseudo_labels import confidence_mask, pseudo_label, pseudo_label_accuracy
 
 __all__ = [
     "ClassCovariance",
-    "agreement",
     "augmented_logits",
-    "bilinear",
-    "confident",
+    "confidence_mask",
     "cwd",
     "image_semantic",
     "kd",
-    "nearest",
     "pixel_ce",
     "pixel_ce_ohem",
     "probability_distance",
     "pseudo_label",
+    "pseudo_label_accuracy",
     "region_content",
+    "resize_bilinear",
+    "resize_nearest",
     "supervised_ce",
 ]

@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from assay.ranks import global_mean
+from assay.collectives import global_mean
 
 
 def probability_distance(

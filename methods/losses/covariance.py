@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import nn
 
+from assay.collectives import sum_over_ranks
 from assay.data.source import IGNORE
-from assay.ranks import sum_over_ranks
 
 Part = tuple[torch.Tensor, torch.Tensor]  # N x A features, N labels or slots
 AT_ONCE = 2**20  # numbers that one temporary holds: all pixels' features at once would be many times as large

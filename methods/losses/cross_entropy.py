@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
+from assay.collectives import gather, global_mean, world_size
 from assay.data.source import IGNORE
-from assay.ranks import gather, global_mean, world_size
 from assay.recipe import OHEM
 
 

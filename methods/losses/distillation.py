@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from assay.ranks import global_mean
+from assay.collectives import global_mean
 
 
 def kd(

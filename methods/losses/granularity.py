@@ -7,8 +7,8 @@ from typing import Literal, cast
 import torch
 from torch.nn import functional
 
-from assay.ranks import global_mean, world_size
-from methods.losses.grids import Size, nearest
+from assay.collectives import global_mean, world_size
+from methods.losses.grids import Size, resize_nearest
 
 
 def image_semantic(
@@ -72,7 +72,7 @@ def _pooled(maps: torch.Tensor, size: Size, valid: torch.Tensor | None) -> tuple
     maps = maps.to(torch.promote_types(torch.float32, maps.dtype))
     if valid is None:
         return functional.adaptive_avg_pool2d(maps, size), maps.new_ones(len(maps), 1, *size, dtype=torch.bool)
-    inside = nearest(valid, cast(Size, tuple(maps.shape[-2:]))).unsqueeze(1)
+    inside = resize_nearest(valid, cast(Size, tuple(maps.shape[-2:]))).unsqueeze(1)
     share = functional.adaptive_avg_pool2d(inside.to(maps.dtype), size)
     known = share > 0
     return functional.adaptive_avg_pool2d(maps * inside, size) / torch.where(known, share, 1.0), known

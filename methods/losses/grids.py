@@ -8,14 +8,14 @@ from torch.nn import functional
 Size = tuple[int, int]  # height and width
 
 
-def bilinear(maps: torch.Tensor, size: Size) -> torch.Tensor:
+def resize_bilinear(maps: torch.Tensor, size: Size) -> torch.Tensor:
     """B x C x H x W at another size; the argument itself where it has that size."""
     if maps.shape[-2:] == size:
         return maps
     return functional.interpolate(maps, size=size, mode="bilinear", align_corners=False)
 
 
-def nearest(maps: torch.Tensor, size: Size) -> torch.Tensor:
+def resize_nearest(maps: torch.Tensor, size: Size) -> torch.Tensor:
     """Labels or masks (B x H x W, of any type) at another size: the pixel at the middle of each cell."""
     if maps.shape[-2:] == size:
         return maps

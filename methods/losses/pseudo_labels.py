@@ -16,12 +16,12 @@ def pseudo_label(logits: torch.Tensor, *, threshold: float = 0.0) -> torch.Tenso
     return torch.where(probability < threshold, IGNORE, label)
 
 
-def confident(logits: torch.Tensor, *, threshold: float) -> torch.Tensor:
+def confidence_mask(logits: torch.Tensor, *, threshold: float) -> torch.Tensor:
     """Where the highest probability reaches `threshold` (B x H x W, bool)."""
     return logits.detach().softmax(dim=1).amax(dim=1) >= threshold
 
 
-def agreement(pseudo: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def pseudo_label_accuracy(pseudo: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """How many pixels of a pseudo-label are right, and how many can be judged."""
     judged = (pseudo != IGNORE) & (truth != IGNORE)
     return ((pseudo == truth) & judged).sum(), judged.sum()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from assay.report.load import Results
+    from assay.results.load import Results
 
 __version__ = "0.1.0"
 
@@ -19,6 +19,6 @@ NUMERICS = 1
 
 def load(out: str | Path = "results") -> Results:
     """The results of every study below a folder, as pandas tables."""
-    from assay.report.load import load as load_results  # pandas is imported where it is needed
+    from assay.results.load import load as load_results  # pandas is imported where it is needed
 
     return load_results(out)

@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 
 from assay.errors import UserError
-from assay.values import Value, nearest
+from assay.values import Value, suggestion
 
 
 def packages() -> tuple[str, ...]:
@@ -43,7 +43,7 @@ def method_class(name: str) -> type[Value]:
     """The class of the method with this short name."""
     known = places_of_methods()
     if name not in known:
-        raise UserError(f"there is no method {name!r}{nearest(name, known)}.")
+        raise UserError(f"there is no method {name!r}{suggestion(name, known)}.")
     module, _, attribute = known[name].partition(":")
     found: type[Value] = getattr(importlib.import_module(module), attribute)
     return found

@@ -24,7 +24,6 @@ import torch
 from torch import nn
 
 from assay.data.batch import Batch
-from assay.data.views import Boxes
 from assay.experiment import MethodValue
 from assay.nets.network import Network
 from assay.nets.spec import Net
@@ -32,20 +31,6 @@ from assay.recipe import OHEM
 
 Predictor = Callable[[torch.Tensor], torch.Tensor]  # images B x 3 x H x W → logits B x C x H x W
 Predictors = dict[str, Predictor]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Views:
-    """The streams of images a method asks for."""
-
-    labeled_strong: bool = False  # also a strong view of the labelled images
-    unlabeled: int = 0  # independent streams of unlabelled images
-    strong: int = 0  # strong views of each unlabelled image
-    boxes: Boxes | None = None  # CutMix boxes, one set per unlabelled image
-    # Fields that hold an experiment whose masks of the unlabelled images are wanted (``pseudo``, ``stages.0``); it
-    # says with `products` what its masks are, and others than those named "masks" are asked for as ``pseudo:other``.
-    stored: tuple[str, ...] = ()
-    labeled_stored: bool = False  # also its masks of the labelled images
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

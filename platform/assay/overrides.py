@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from assay.errors import FieldError
-from assay.values import Field, Value, coerce, fields, label, nearest, parts
+from assay.values import Field, Value, coerce, fields, label, parts, suggestion
 
 V = TypeVar("V", bound=Value)
 
@@ -53,7 +53,7 @@ def _apply(value: V, overrides: list[tuple[list[str], Override]], *, path: str) 
         if steps[0] not in known:
             where = f" (at {path})" if path else ""
             raise FieldError(
-                f"{label(type(value))}{where} has no field {steps[0]!r}{nearest(steps[0], known)}",
+                f"{label(type(value))}{where} has no field {steps[0]!r}{suggestion(steps[0], known)}",
                 origin=override.origin,
             )
         below.setdefault(steps[0], []).append((steps[1:], override))

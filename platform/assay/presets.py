@@ -16,7 +16,7 @@ from assay.errors import UserError
 from assay.experiment import Data, Experiment, MethodValue
 from assay.nets.spec import DeepLabV3Plus, Encoder, Net
 from assay.recipe import SGD, Evaluation, Recipe
-from assay.values import nearest
+from assay.values import suggestion
 
 Preset = tuple[Data, Net, Recipe]
 
@@ -84,7 +84,7 @@ PRESETS: dict[str, Callable[[], Preset]] = {"shapes": quick, "camvid": camvid, "
 def starting_point(method: str, data: str, *, seed: int = 0) -> Experiment:
     """A method with its defaults on a data set with its own."""
     if data not in PRESETS:
-        raise UserError(f"there is no data set {data!r}{nearest(data, PRESETS)}.")
+        raise UserError(f"there is no data set {data!r}{suggestion(data, PRESETS)}.")
     chosen, net, recipe = PRESETS[data]()
     made = method_class(method)()
     assert isinstance(made, MethodValue)

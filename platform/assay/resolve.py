@@ -1,7 +1,7 @@
 """From what the user wrote to what will run: lists and files are found here, and hashed.
 
 Only a `Resolved` experiment has a key. Where the data cannot be read (a login node), resolving raises
-`DataMissing`; a cluster's node that sees the data resolves instead (see assay.cluster.resolving).
+`DataMissing`; a cluster's node that sees the data resolves instead (see assay.cluster.remote_resolve).
 """
 
 from __future__ import annotations

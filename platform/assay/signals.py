@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 
-class Stopped(threading.Event):
+class StopRequest(threading.Event):
     """Set by the first signal."""
 
     signal = 0
@@ -22,9 +22,9 @@ class Stopped(threading.Event):
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Stopped]:
+def stop_on_signals() -> Iterator[StopRequest]:
     """The first Ctrl-C or SIGTERM asks the training to stop at its next step; the second stops at once."""
-    stopped = Stopped()
+    stopped = StopRequest()
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stopped.is_set():

@@ -259,7 +259,7 @@ def _pick_part(value: Any, classes: Mapping[str, type[Value]], *, where: str) ->
     if isinstance(value, str):
         if value in classes:
             return classes[value]()
-        raise FieldError(f"{where} has no choice {value!r}{nearest(value, classes)}")
+        raise FieldError(f"{where} has no choice {value!r}{suggestion(value, classes)}")
     raise FieldError(f"{where} must be one of {', '.join(sorted(classes))}, got {value!r}")
 
 
@@ -286,7 +286,7 @@ def _coerce_tuple(value: Any, arguments: tuple[Any, ...], *, where: str, owner: 
     )
 
 
-def nearest(word: str, names: Iterable[str]) -> str:
+def suggestion(word: str, names: Iterable[str]) -> str:
     """The tail of a message about a name that does not exist: the nearest one, and all of them."""
     known = sorted(names)
     close = difflib.get_close_matches(word, known, n=1)
@@ -333,7 +333,7 @@ def from_json(cls: type[Value], data: Any, *, where: str = "") -> Any:
     known = {field.name: field for field in fields(cls)}
     unknown = sorted(set(data) - set(known) - {"name"})
     if unknown:
-        raise FieldError(f"{label(cls)} has no field {unknown[0]!r}{nearest(unknown[0], known)}")
+        raise FieldError(f"{label(cls)} has no field {unknown[0]!r}{suggestion(unknown[0], known)}")
     content: dict[str, Any] = {}
     for name, field in known.items():
         path = f"{where}.{name}" if where else name
@@ -353,7 +353,7 @@ def _content_from_json(data: Any, annotation: Any, where: str) -> Any:
             return from_json(next(iter(classes.values())), data, where=where)
         name = data.get("name")
         if name not in classes:
-            raise FieldError(f"{where} has no choice {name!r}{nearest(str(name), classes)}")
+            raise FieldError(f"{where} has no choice {name!r}{suggestion(str(name), classes)}")
         return from_json(classes[name], data, where=where)
     arguments = typing.get_args(annotation)
     if typing.get_origin(annotation) is tuple and isinstance(data, list):

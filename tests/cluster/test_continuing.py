@@ -13,11 +13,11 @@ from forks import on_two_ranks
 from assay.experiment import Runtime
 from assay.places import Places
 from assay.resolve import Resolved, resolve
-from assay.run import main
+from assay.run import run_study
 from assay.store import checkpoints, records
 from assay.store.local import LocalStore
-from assay.study.cells import Choice, cells_of
-from assay.training.session import Manners, train
+from assay.study.cells import Selection, cells_of
+from assay.training.session import SessionOptions, train
 
 CHOSEN = ["--rows", "Supervised", "--columns", "1/16(92)"]
 KEPT = "begun with 2 workers, which are kept for the same numbers"
@@ -25,7 +25,7 @@ KEPT = "begun with 2 workers, which are kept for the same numbers"
 
 def experiment(seed: int = 0) -> Resolved:
     """What the chosen cell trains."""
-    choice = Choice(rows=("Supervised",), columns=("1/16(92)",), seeds=(seed,))
+    choice = Selection(rows=("Supervised",), columns=("1/16(92)",), seeds=(seed,))
     (cell,) = cells_of(tiny_study.STUDY, tiny_study.STUDY.profiles[0], choice)
     return resolve(cell.experiment, Places())
 
@@ -39,7 +39,7 @@ def train_on(folder: str, steps: int) -> None:
         places=Places(),
         runtime=Runtime(progress="none", checkpoint_every=10, log_every=5, device="cpu"),
         stop=lambda: next(calls) >= steps,
-        manners=Manners(say=lambda text: None),
+        manners=SessionOptions(say=lambda text: None),
     )
 
 
@@ -67,7 +67,7 @@ def also_begun(out: Path, seed: int, ranks: int) -> str:
 
 
 def planned(out: Path, capsys: pytest.CaptureFixture[str], *flags: str, seeds: tuple[str, ...] = ("0",)) -> str:
-    assert main(tiny_study.STUDY, ["--plan", "--out", str(out), *CHOSEN, "--seeds", *seeds, *flags]) == 0
+    assert run_study(tiny_study.STUDY, ["--plan", "--out", str(out), *CHOSEN, "--seeds", *seeds, *flags]) == 0
     return capsys.readouterr().out
 
 
@@ -77,7 +77,7 @@ def test_started_again_without_flags_it_ends_with_the_bits_of_two_uninterrupted_
 ) -> None:
     """Bits that agree with one process to rounding."""
     on_two_ranks(train_on, str(tmp_path / "whole"), 1000)
-    assert main(tiny_study.STUDY, ["--out", str(begun), *CHOSEN, "--seeds", "0"]) == 0
+    assert run_study(tiny_study.STUDY, ["--out", str(begun), *CHOSEN, "--seeds", "0"]) == 0
     assert KEPT in capsys.readouterr().out
     key = experiment().key
     result, two, one = (

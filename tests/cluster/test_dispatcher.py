@@ -8,7 +8,7 @@ import pytest
 
 from assay.cluster import dispatcher as module
 from assay.cluster.dispatcher import Dispatcher
-from assay.study.schedule import ATTEMPTS, Outcome, Task
+from assay.execution.schedule import ATTEMPTS, Outcome, Task
 
 
 def dispatcher(*tasks: Task, **given: Any) -> Dispatcher:

@@ -24,7 +24,7 @@ from study_runs import (
     wait_until_nothing_is_left,
 )
 
-from assay.run import main
+from assay.run import run_study
 
 CHECKPOINT_EVERY = 10  # steps, in the tiny study
 ENDLESS = ("--rows", "Supervised", "--set", "recipe.steps=100000")
@@ -157,6 +157,6 @@ def test_the_second_signal_ends_at_once_and_the_store_goes_on(tmp_path: Path) ->
     assert driver.returncode == 130 and time.monotonic() - began < 10, said
     assert "once more stops at once" in said and "The same command continues" not in said and "Traceback" not in said
     wait_until_nothing_is_left(str(tmp_path))
-    assert main(tiny_study.STUDY, ["--out", str(tmp_path), "--gangs", "0", *flags]) == 0
+    assert run_study(tiny_study.STUDY, ["--out", str(tmp_path), "--gangs", "0", *flags]) == 0
     (begun,) = _begun(tmp_path).values()
     assert len(begun) == 2 and begun[0] == 0 < begun[1], "it went on from a checkpoint"

@@ -13,9 +13,9 @@ import tiny_gang
 import tiny_study
 from study_runs import command, environment, results, started, wait_until_nothing_is_left
 
-from assay.run import main
+from assay.run import run_study
 from assay.store.local import LocalStore
-from assay.training.outcome import WEIGHTS
+from assay.training.result import WEIGHTS
 
 
 @pytest.mark.long
@@ -25,7 +25,7 @@ def test_a_gang_shares_the_work_with_another_process_and_gives_the_bits_of_one_a
     with started(tmp_path, "--gangs", "1") as driver:
         while driver.poll() is None and not list(tmp_path.glob("store/*/attempts.jsonl")):
             time.sleep(0.05)
-        assert main(tiny_study.STUDY, ["--gangs", "0", "--out", str(tmp_path)]) == 0
+        assert run_study(tiny_study.STUDY, ["--gangs", "0", "--out", str(tmp_path)]) == 0
         said = [driver.communicate(timeout=200)[0], capsys.readouterr().out]
     assert driver.returncode == 0, said[0]
     attempts = [path.read_text().splitlines() for path in tmp_path.glob("store/*/attempts.jsonl")]
@@ -36,7 +36,7 @@ def test_a_gang_shares_the_work_with_another_process_and_gives_the_bits_of_one_a
     tables = [each[each.rindex("mkd.table1") : each.rindex("report: ")] for each in said]
     assert tables[0] == tables[1] and "8 done" in tables[0]
     wait_until_nothing_is_left(str(tmp_path))
-    assert main(tiny_study.STUDY, ["--gangs", "2", "--out", str(tmp_path)]) == 0
+    assert run_study(tiny_study.STUDY, ["--gangs", "2", "--out", str(tmp_path)]) == 0
     again = capsys.readouterr().out
     assert "9 done" in again and "gangs of 1 worker on" not in again, "nothing is left to train: Ray is not started"
 
@@ -46,7 +46,7 @@ def test_the_twentieth_in_a_gang_gives_the_bits_of_one_alone_and_failures_stay_a
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Errors are in the table, what needs a failed one is blocked, the rest is done, and the exit code tells."""
-    assert main(tiny_gang.STUDY, ["--gangs", "1", "--out", str(tmp_path / "gang")]) == 1
+    assert run_study(tiny_gang.STUDY, ["--gangs", "1", "--out", str(tmp_path / "gang")]) == 1
     said = capsys.readouterr().out
     frame = pd.read_parquet(tmp_path / "gang" / "tiny_gang" / "quick" / "results.parquet")
     frame = frame[frame["status"] != "quoted"]
@@ -62,7 +62,7 @@ def test_the_twentieth_in_a_gang_gives_the_bits_of_one_alone_and_failures_stay_a
     assert sum("from_step" in each for each in attempts) == 20, "what cannot get better is not tried again"
     last = frame.query("status == 'done'").sort_values("started").iloc[-1]
     chosen = ["--rows", last["row"], "--seeds", str(last["seed"])]
-    assert main(tiny_gang.STUDY, ["--gangs", "0", "--out", str(tmp_path / "alone"), *chosen]) == 0
+    assert run_study(tiny_gang.STUDY, ["--gangs", "0", "--out", str(tmp_path / "alone"), *chosen]) == 0
     mine, theirs = LocalStore(tmp_path / "gang" / "store"), LocalStore(tmp_path / "alone" / "store")
     assert mine.read(last["key"], WEIGHTS) == theirs.read(last["key"], WEIGHTS)
     assert _numbers(mine, last["key"]) == _numbers(theirs, last["key"])
@@ -93,13 +93,13 @@ def test_a_store_that_cannot_be_written_ends_the_run_and_fails_nobody(
 ) -> None:
     monkeypatch.setenv("ASSAY_TEST_MARK", str(tmp_path))  # of what this process starts
     flags = ["--gangs", "1", "--rows", "Supervised", "CPS", "--out", str(tmp_path)]
-    assert main(tiny_study.STUDY, [*flags, "--plan"]) == 0
+    assert run_study(tiny_study.STUDY, [*flags, "--plan"]) == 0
     planned = [line.split()[0] for line in capsys.readouterr().out.splitlines() if "steps" in line]
     assert len(planned) == 4
     (tmp_path / "store").mkdir(parents=True)
     obstacle = tmp_path / "store" / planned[1]
     obstacle.write_text("a file where a folder must be")
-    assert main(tiny_study.STUDY, flags) == 1
+    assert run_study(tiny_study.STUDY, flags) == 1
     said = capsys.readouterr().err
     assert "a file stands where a folder must be" in said and "Traceback" not in said, said
     obstacle.unlink()

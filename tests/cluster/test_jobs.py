@@ -21,7 +21,7 @@ import pytest
 
 from assay.cluster.jobs import checkout, code_copy, entrypoint, submit
 from assay.errors import UserError
-from assay.run import main
+from assay.run import run_study
 from studies import baseline_benchmark
 
 ROOT = Path(__file__).parents[2]
@@ -362,7 +362,7 @@ def test_a_study_gives_as_a_job_what_it_gives_in_one_process(head: Head, tmp_pat
         "address": [sys.executable, script, "--gangs", "1", "--address", head.dashboard],
         "submit": [*submitted, "--working-dir", ".", "--", "python", script, "--gangs", "1"],
     }
-    assert main(baseline_benchmark.STUDY, [*flags, "--gangs", "0", "--out", str(tmp_path / "alone")]) == 0
+    assert run_study(baseline_benchmark.STUDY, [*flags, "--gangs", "0", "--out", str(tmp_path / "alone")]) == 0
     with code_copy(ROOT) as folder:  # what `--working-dir .` sends from a checkout, without its git and results
         for name, command in commands.items():
             done = subprocess.run(

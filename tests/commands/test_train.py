@@ -15,7 +15,7 @@ from forks import started
 
 from assay.commands import run
 from assay.store.local import LocalStore
-from assay.training.outcome import WEIGHTS
+from assay.training.result import WEIGHTS
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = [

@@ -9,12 +9,11 @@ import pytest
 import torch
 from helpers import small
 
-from assay.data.loading import Plan, on_device
 from assay.data.photometric import DistortDraw, apply_distort, draw_distort
-from assay.data.views import Distort
-from assay.method import Views
+from assay.data.views import Distort, Views
 from assay.places import Places
 from assay.resolve import resolve
+from assay.training.loading import BatchPlan, on_device
 
 DISTORT = "recipe__augment__distort"
 
@@ -92,11 +91,13 @@ def test_chances_and_amounts_are_those_of_the_value() -> None:
     assert abs(np.mean([draw.contrast_last for draw in draws]) - 0.5) < 0.04
 
 
-def plan(**changes: object) -> Plan:
+def plan(**changes: object) -> BatchPlan:
     experiment = small(recipe__labeled_batch=8, recipe__unlabeled_batch=8, **changes)
     images = resolve(experiment, Places()).images
     views = Views(labeled_strong=True, unlabeled=1, strong=1)
-    return Plan.make(experiment.data.source, images, views, experiment.recipe, places=Places(), seed=experiment.seed)
+    return BatchPlan.make(
+        experiment.data.source, images, views, experiment.recipe, places=Places(), seed=experiment.seed
+    )
 
 
 def test_weak_views_are_distorted_labelled_ones_too_and_nothing_else_is() -> None:

@@ -10,7 +10,6 @@ import torch
 from helpers import fresh_weights
 
 from assay.catalogue import method_class
-from assay.data.loading import on_device
 from assay.data.views import Boxes
 from assay.errors import FieldError
 from assay.experiment import Experiment, Runtime
@@ -20,6 +19,7 @@ from assay.overrides import apply, overrides_of
 from assay.places import Places
 from assay.presets import starting_point
 from assay.resolve import resolve
+from assay.training.loading import on_device
 from assay.training.loop import Training
 from assay.values import Value, fields
 from methods import METHODS

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from methods.fda import FDA, collect
+from methods.fda import FDA, update_covariance
 from methods.losses import ClassCovariance, augmented_logits, covariance
 
 IGNORE = 255
@@ -226,7 +226,7 @@ def test_a_step_at_full_size_takes_less_than_20_megabytes(full: bool, tmp_path: 
     maps = features.view(4, 64, 64, 256).movedim(-1, 1).contiguous()
 
     def in_training() -> None:
-        collect(estimator, maps, labels.view(4, 64, 64), (64, 64))
+        update_covariance(estimator, maps, labels.view(4, 64, 64), (64, 64))
 
     assert peak(step, tmp_path) < 20 * 10**6
     assert peak(in_training, tmp_path) < 20 * 10**6

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from helpers import QUIET, small
 
-from assay.data.loading import on_device
 from assay.method import Step
 from assay.places import Places
 from assay.resolve import resolve
+from assay.training.loading import on_device
 from assay.training.loop import Training
 
 

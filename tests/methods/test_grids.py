@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from methods.losses import bilinear, nearest
+from methods.losses import resize_bilinear, resize_nearest
 
 sizes = st.integers(min_value=1, max_value=9)
 
@@ -15,7 +15,7 @@ sizes = st.integers(min_value=1, max_value=9)
 @given(sizes, sizes, sizes, sizes)
 def test_nearest_takes_the_pixel_at_the_middle_of_each_cell(height: int, width: int, rows: int, columns: int) -> None:
     labels = torch.arange(2 * height * width).view(2, height, width)
-    found = nearest(labels, (rows, columns))
+    found = resize_nearest(labels, (rows, columns))
     for row in range(rows):
         for column in range(columns):
             middle = int((row + 0.5) * height / rows), int((column + 0.5) * width / columns)
@@ -24,15 +24,15 @@ def test_nearest_takes_the_pixel_at_the_middle_of_each_cell(height: int, width: 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64])
 def test_nearest_keeps_the_type(dtype: torch.dtype) -> None:
-    assert nearest(torch.ones(1, 4, 4, dtype=dtype), (2, 3)).dtype == dtype
+    assert resize_nearest(torch.ones(1, 4, 4, dtype=dtype), (2, 3)).dtype == dtype
 
 
 def test_bilinear_halves_by_the_mean_of_two_by_two() -> None:
     maps = torch.randn(2, 3, 4, 6)
-    torch.testing.assert_close(bilinear(maps, (2, 3)), torch.nn.functional.avg_pool2d(maps, 2))
+    torch.testing.assert_close(resize_bilinear(maps, (2, 3)), torch.nn.functional.avg_pool2d(maps, 2))
 
 
 def test_the_same_size_costs_nothing() -> None:
     maps = torch.randn(2, 3, 4, 6)
-    assert bilinear(maps, (4, 6)) is maps
-    assert nearest(maps[:, 0].contiguous(), (4, 6)).shape == (2, 4, 6)
+    assert resize_bilinear(maps, (4, 6)) is maps
+    assert resize_nearest(maps[:, 0].contiguous(), (4, 6)).shape == (2, 4, 6)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from methods.ema import ema_update, teacher_of
-from methods.losses import agreement, cwd, kd, pixel_ce, pixel_ce_ohem, probability_distance, pseudo_label
+from methods.ema import ema_update, make_teacher
+from methods.losses import cwd, kd, pixel_ce, pixel_ce_ohem, probability_distance, pseudo_label, pseudo_label_accuracy
 
 IGNORE = 255
 
@@ -90,7 +90,7 @@ def test_pseudo_label_is_the_best_class_where_it_is_sure(threshold: float) -> No
 def test_agreement_counts_right_pixels_among_those_that_can_be_judged() -> None:
     pseudo = torch.tensor([[[0, 1, IGNORE, 2]]])
     truth = torch.tensor([[[0, 2, 1, IGNORE]]])
-    right, judged = agreement(pseudo, truth)
+    right, judged = pseudo_label_accuracy(pseudo, truth)
     assert (int(right), int(judged)) == (1, 2)
 
 
@@ -196,7 +196,7 @@ def test_ema_moves_each_parameter_and_buffers_only_when_asked(buffers: bool) -> 
 
 def test_a_teacher_starts_as_its_student_and_gets_no_gradient() -> None:
     student = network(0)
-    teacher = teacher_of(student)
+    teacher = make_teacher(student)
     assert all(torch.equal(a, b) for a, b in zip(student.parameters(), teacher.parameters(), strict=True))
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
     assert all(parameter.requires_grad for parameter in student.parameters())

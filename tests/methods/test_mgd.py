@@ -10,12 +10,12 @@ from helpers import QUIET, fresh_weights, small
 from torch import nn
 
 from assay.data.batch import Batch, BoxMaps, Labeled, Unlabeled
-from assay.data.loading import on_device
 from assay.errors import UserError
 from assay.experiment import Experiment
 from assay.method import Losses, Step
 from assay.places import Places
 from assay.resolve import resolve
+from assay.training.loading import on_device
 from assay.training.loop import Training
 from methods.losses import image_semantic, pixel_ce, region_content
 from methods.mgd import MGD

@@ -8,7 +8,7 @@ import pytest
 from mkd_pixels import NAMES, PLAIN, STRONG, WEAK, batch, ce, losses, networks, term, variance
 
 from assay.method import Step
-from methods.ema import warmed_up
+from methods.ema import momentum_at
 from methods.fda import FDA
 from methods.mkd import MKD, SDA
 
@@ -212,9 +212,9 @@ def test_lambda_rises_from_0_as_a_cosine_or_a_line() -> None:
 
 
 def test_gamma_rises_from_0_to_its_value_or_stays() -> None:
-    assert [warmed_up(0.6, t, "min") for t in (1, 2, 3, 100)] == pytest.approx([0, 0.5, 0.6, 0.6])
-    assert [warmed_up(0.6, t, "scaled") for t in (1, 2, 3, 100)] == pytest.approx([0, 0.3, 0.4, 0.594])
-    assert [warmed_up(0.6, t, "none") for t in (1, 2)] == [0.6, 0.6]
+    assert [momentum_at(0.6, t, "min") for t in (1, 2, 3, 100)] == pytest.approx([0, 0.5, 0.6, 0.6])
+    assert [momentum_at(0.6, t, "scaled") for t in (1, 2, 3, 100)] == pytest.approx([0, 0.3, 0.4, 0.594])
+    assert [momentum_at(0.6, t, "none") for t in (1, 2)] == [0.6, 0.6]
 
 
 FULL = {"threshold_teachers": 0.7, "threshold_students": 0.7, "fda": FDA(strength=2.0, schedule="linear")}

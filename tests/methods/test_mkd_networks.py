@@ -6,13 +6,13 @@ import pytest
 import torch
 from helpers import QUIET, small
 
-from assay.data.loading import on_device
 from assay.errors import UserError
 from assay.method import Losses, Step
 from assay.places import Places
 from assay.resolve import resolve
+from assay.training.loading import on_device
 from assay.training.loop import Training
-from methods import scene
+from methods import forward as scene
 from methods.cps import CPS
 
 NAMES = ("student1", "student2", "teacher1", "teacher2")

@@ -8,7 +8,7 @@ from timm.layers import BatchNormAct2d as TimmBatchNormAct2d
 from torch import nn
 
 from assay.errors import UserError
-from assay.nets.batchnorm import convert
+from assay.nets.batchnorm import replace_batch_norm
 from assay.nets.spec import BatchNorm
 
 
@@ -20,7 +20,7 @@ def layers(spec=None):
         nn.init.normal_(each.bias)
     plain = nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm2d(3), nn.ReLU())
     plain.load_state_dict(found.state_dict())
-    convert(found, spec or BatchNorm())
+    replace_batch_norm(found, spec or BatchNorm())
     return found, plain
 
 
@@ -48,7 +48,7 @@ def test_frozen_layers_keep_statistics_and_affine():
 
 def test_one_value_per_channel_is_refused_by_the_layers_name():
     outer = nn.ModuleDict({"head": layers()[1][:1]})
-    convert(outer, BatchNorm())
+    replace_batch_norm(outer, BatchNorm())
     with pytest.raises(UserError, match=r"head\.0"):
         outer["head"](torch.randn(1, 3, 1, 1))
 

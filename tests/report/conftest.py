@@ -9,9 +9,9 @@ import pytest
 from report.drawn import Study, draw_study
 from report.searched import Search, search, two_objectives
 
-from assay.report.cells import FilledTable, fill
-from assay.report.search_files import write
+from assay.analysis.filled_table import FilledTable, fill
 from assay.report.write import write_report
+from assay.results.search_folder import write
 from assay.search.importance import importances
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from assay.report.layout import ColumnLayout, Counted, RowLayout, StudyLayout, TableLayout
-from assay.report.panels import Panel
+from assay.results.layout import ColumnLayout, Counted, RowLayout, StudyLayout, TableLayout
+from assay.results.panel import Panel
 
 SEEDS = (0, 1, 2)
 COLUMNS = ("1/16 (92)", "1/8 (183)")

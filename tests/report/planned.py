@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from assay.execution.plan import seedless_key
 from assay.experiment import Experiment
 from assay.places import Places
 from assay.resolve import resolve
-from assay.study.plan import meaning
 
 
 def cell(experiment: Experiment, row: str = "a", **changes: Any) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def cell(experiment: Experiment, row: str = "a", **changes: Any) -> dict[str, An
         "paper_miou": None,
         "differs": "",
         "key": resolved.key,
-        "meaning": meaning(resolved),
+        "meaning": seedless_key(resolved),
         "depends": [each.key for each in resolved.inputs.values()],
         "experiment": json.dumps(experiment.to_json()),
         **changes,

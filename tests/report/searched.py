@@ -13,7 +13,7 @@ from typing import Any
 import optuna
 import pandas as pd
 
-from assay.report.search_layout import ObjectiveLayout, ParameterLayout, SearchLayout
+from assay.results.search_layout import ObjectiveLayout, ParameterLayout, SearchLayout
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from report.drawn import Study
 
+from assay.analysis.filled_table import fill
 from assay.report import figures as module
-from assay.report.cells import fill
 from assay.report.figures import Figure, figures
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -9,8 +9,8 @@ import pytest
 from report.drawn import ERROR, Study, draw_study
 from report.parsing import Page
 
-from assay.report.cells import fill
-from assay.report.facts import gather
+from assay.analysis.filled_table import fill
+from assay.analysis.run_summary import summarize
 from assay.report.html import Section
 from assay.report.html import page as make
 
@@ -22,7 +22,7 @@ def parsed(page: str) -> Page:
 
 def made(study: Study) -> str:
     sections = [Section(table=fill(study.frame, each), figures=(), panels=()) for each in study.layout.tables]
-    return make(study.layout, sections, gather(study.frame, study.layout))
+    return make(study.layout, sections, summarize(study.frame, study.layout))
 
 
 def test_every_element_is_closed(parsed: Page) -> None:

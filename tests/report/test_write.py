@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from report.drawn import Study
 
-from assay.report.panels import Panel
 from assay.report.write import write_report
+from assay.results.panel import Panel
 
 ROOT = Path(__file__).parent.parent.parent
 

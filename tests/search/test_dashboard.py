@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from assay.search.ledger import JOURNAL, Ledger
+from assay.search.optuna_study import JOURNAL, OptunaStudy
 from assay.search.samplers import sampler
 from assay.search.space import Float, parameters
 
@@ -31,7 +31,7 @@ OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 def journal(tmp_path: Path) -> Path:
     """What the ledger writes of a search with a completed, a pruned and a failed configuration."""
     path = tmp_path / JOURNAL
-    ledger = Ledger.open(path, "drawn_search", ["maximize"])
+    ledger = OptunaStudy.open(path, "drawn_search", ["maximize"])
     of = parameters({"method.threshold": Float(0.5, 0.99, paper=0.95)})
     for count, wish in enumerate(({"method.threshold": 0.95}, None, None)):
         number, _ = ledger.propose(of, sampler("tpe", 0, count), {"origin": "sampler"}, wish)

@@ -12,9 +12,9 @@ from tiny_search import SEARCH
 from assay.errors import UserError
 from assay.presets import Preset, camvid, quick, voc
 from assay.recipe import Recipe
-from assay.run import explore
-from assay.run.explore import Exploration
-from assay.run.explore_flags import parser
+from assay.run import run_search
+from assay.run.search_command import SearchRun
+from assay.run.search_flags import parser
 from assay.search import Choice, Float, Int, Pruning, Search
 from assay.search.space import Space
 from studies.baseline_search import SEARCH as BASELINES
@@ -23,9 +23,9 @@ from studies.mkd_search import SEARCH as MKD
 RATE = Float(0.001, 0.1, log=True)
 
 
-def exploration(search: Search, *flags: str) -> Exploration:
+def exploration(search: Search, *flags: str) -> SearchRun:
     """A run of a search with these flags."""
-    return Exploration.of(search, parser(search).parse_args(list(flags)))
+    return SearchRun.of(search, parser(search).parse_args(list(flags)))
 
 
 def searching(space: Space, *flags: str, pruning: Pruning | None = None) -> Search:
@@ -73,11 +73,11 @@ def test_a_space_that_shapes_the_curve_is_not_pruned_and_says_why(path: str) -> 
 
 def test_a_plan_says_that_nothing_is_given_up_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     search = dataclasses.replace(SEARCH, pruning=None)  # over a learning rate
-    assert explore(search, ["--plan", "--out", str(tmp_path)]) == 0
+    assert run_search(search, ["--plan", "--out", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "decided at 40; sampler tpe, pruner none" in said
     assert "note: nothing is given up on the way: with other values of recipe.optimizer.lr" in said
-    assert explore(search, ["--plan", "--pruner", "asha", "--out", str(tmp_path)]) == 0
+    assert run_search(search, ["--plan", "--pruner", "asha", "--out", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "decided at 10, 30, 40; sampler tpe, pruner asha" in said and "note:" not in said
 
@@ -85,7 +85,7 @@ def test_a_plan_says_that_nothing_is_given_up_and_why(tmp_path: Path, capsys: py
 def test_a_plan_says_how_many_points_a_grid_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     space = {"method": Choice(("cps", "supervised")), "recipe.labeled_batch": Int(2, 5)}
     search = dataclasses.replace(SEARCH, space=space)
-    assert explore(search, ["--plan", "--sampler", "grid", "--grid-points", "3", "--out", str(tmp_path)]) == 0
+    assert run_search(search, ["--plan", "--sampler", "grid", "--grid-points", "3", "--out", str(tmp_path)]) == 0
     base = exploration(search).configurations.base()
     own = (base.method.name, base.recipe.labeled_batch)
     grid = {(method, batch) for method in ("cps", "supervised") for batch in Int(2, 5).some(3)}

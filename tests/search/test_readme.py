@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from assay.run import explore
+from assay.run import run_search
 from assay.search.space import parameters
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -24,6 +24,8 @@ def shown() -> dict[str, Any]:
 
 def test_the_command_takes_the_search_that_the_readme_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     search = shown()["SEARCH"]
-    assert explore(search, ["--plan", "--out", str(tmp_path / "out")]) == 0, "it checks every value, and trains nothing"
+    assert run_search(search, ["--plan", "--out", str(tmp_path / "out")]) == 0, (
+        "it checks every value, and trains nothing"
+    )
     said = capsys.readouterr().out
     assert all(each.path in said for each in parameters(search.space))

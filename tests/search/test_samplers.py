@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from assay.identity import canonical
-from assay.search.ledger import JOURNAL, Ledger
+from assay.search.optuna_study import JOURNAL, OptunaStudy
 from assay.search.samplers import SETTINGS, sampler
 from assay.search.search import SAMPLERS
-from assay.search.space import By, Choice, Float, Int, Point, Space, parameters
+from assay.search.space import Choice, Float, Int, Point, Space, When, parameters
 
 SPACE: Space = {
     "lr": Float(1e-4, 1.0, log=True, paper=0.1),
     "boxes": Int(1, 6),
     "method": Choice(("one", "other")),
-    "weight": By("method", {"one": Float(0.0, 2.0)}),
+    "weight": When("method", {"one": Float(0.0, 2.0)}),
 }
 OF = parameters(SPACE)
 NUMBERS = OF[:2]  # CMA-ES knows no conditions
@@ -36,7 +36,7 @@ def proposals(
     found: list[Point] = []
     for number in range(count):
         if number % reopened_every == 0:
-            ledger = Ledger.open(folder / JOURNAL, "study", ["maximize"])
+            ledger = OptunaStudy.open(folder / JOURNAL, "study", ["maximize"])
         drawer = sampler(name, 0, len(ledger.trials()))  # type: ignore[arg-type]
         told, point = ledger.propose(NUMBERS if name == "cmaes" else OF, drawer, {}, wish if number == 0 else None)
         assert told == number
@@ -69,10 +69,10 @@ def test_a_wish_comes_first_and_is_taken_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_wish_that_was_cut_off_before_it_was_drawn_is_drawn_once(tmp_path: Path) -> None:
-    ledger = Ledger.open(tmp_path / JOURNAL, "study", ["maximize"])
+    ledger = OptunaStudy.open(tmp_path / JOURNAL, "study", ["maximize"])
     wish = {"lr": 0.1, "boxes": 2, "method": "other"}
     ledger.study.enqueue_trial(wish)  # and here the process was killed
-    again = Ledger.open(tmp_path / JOURNAL, "study", ["maximize"])
+    again = OptunaStudy.open(tmp_path / JOURNAL, "study", ["maximize"])
     number, point = again.propose(OF, sampler("tpe", 0, 0), {}, wish)
     assert (number, point) == (0, wish) and len(again.trials()) == 1
 

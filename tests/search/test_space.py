@@ -10,25 +10,25 @@ from hypothesis import strategies as st
 
 from assay.errors import UserError
 from assay.search.space import (
-    By,
     Choice,
     Float,
     Int,
     Space,
+    When,
     all_points,
     changes,
     check_names,
-    completed,
+    fill_in,
     grid,
     parameters,
-    told_of,
+    point_key,
 )
 
 PAIRS = {"narrow": (0.1, 0.2), "wide": (0.1, 0.5)}
 SPACE: Space = {
     "method": Choice(("cps", "mean_teacher"), paper="cps"),
-    "method.weight": By("method", {"cps": Float(0.1, 10.0, log=True, paper=1.5), "mean_teacher": Float(1.0, 100.0)}),
-    "method.cutmix.area": By("method", {"cps": Choice(PAIRS, paper="wide")}),
+    "method.weight": When("method", {"cps": Float(0.1, 10.0, log=True, paper=1.5), "mean_teacher": Float(1.0, 100.0)}),
+    "method.cutmix.area": When("method", {"cps": Choice(PAIRS, paper="wide")}),
     "recipe.steps": Int(100, 300, step=100),
 }
 
@@ -57,13 +57,13 @@ def test_a_configuration_is_the_map_that_set_and_rows_write() -> None:
 
 def test_a_completed_point_takes_the_wish_then_the_paper_then_the_studys_value_then_the_middle() -> None:
     of = parameters(SPACE)
-    assert completed(of, {"recipe.steps": 100}, {"method": "mean_teacher"}) == {
+    assert fill_in(of, {"recipe.steps": 100}, {"method": "mean_teacher"}) == {
         "method": "cps",
         "method.weight | cps": 1.5,
         "method.cutmix.area | cps": "wide",
         "recipe.steps": 100,
     }
-    assert completed(of, {"method": "mean_teacher"}, {"recipe.steps": 300}) == {
+    assert fill_in(of, {"method": "mean_teacher"}, {"recipe.steps": 300}) == {
         "method": "mean_teacher",
         "method.weight | mean_teacher": 50.5,
         "recipe.steps": 300,
@@ -127,7 +127,10 @@ def test_steps_between_numbers_are_taken_from_end_to_end_or_all(count: int) -> N
         ({"recipe.steps": Int(0, 2**60)}, None),
         ({"method.weight": Float(0.0, 1.0, step=1e-9)}, None),
         (
-            {"method": Choice(tuple("abcdef")), "method.weight": By("method", {each: Int(1, 11) for each in "abcdef"})},
+            {
+                "method": Choice(tuple("abcdef")),
+                "method.weight": When("method", {each: Int(1, 11) for each in "abcdef"}),
+            },
             66,
         ),
     ],
@@ -136,12 +139,12 @@ def test_a_space_knows_how_many_configurations_it_holds_unless_they_are_too_many
     space: Space, count: int | None
 ) -> None:
     found = all_points(parameters(space))
-    assert (None if found is None else len({told_of(each) for each in found})) == count
+    assert (None if found is None else len({point_key(each) for each in found})) == count
 
 
 def test_a_number_is_the_same_however_it_was_rounded_on_the_way() -> None:
-    assert told_of({"a": 0.1 + 0.2, "b": 1}) == told_of({"a": 0.3, "b": 1.0})
-    assert len({told_of({"a": each}) for each in (0.3, 0.3001, "0.3", True, None)}) == 5
+    assert point_key({"a": 0.1 + 0.2, "b": 1}) == point_key({"a": 0.3, "b": 1.0})
+    assert len({point_key({"a": each}) for each in (0.3, 0.3001, "0.3", True, None)}) == 5
 
 
 def test_a_few_values_of_a_huge_range_are_found_at_once() -> None:
@@ -162,9 +165,12 @@ def test_a_few_values_of_a_huge_range_are_found_at_once() -> None:
         ({"method": Choice(("cps",))}, "two different options or more"),
         ({"method": Choice(("cps", "mkd", "cps"))}, "an option stands there twice"),
         ({"method": Choice(("cps", "mkd"), paper="kd")}, "the paper's value 'kd' is not in it"),
-        ({"method.weight": By("method", {"cps": Float(0.0, 1.0)})}, "depends on 'method', which must stand before it"),
         (
-            {"method": Choice(("cps", "mkd")), "method.weight": By("method", {"kd": Float(0.0, 1.0)})},
+            {"method.weight": When("method", {"cps": Float(0.0, 1.0)})},
+            "depends on 'method', which must stand before it",
+        ),
+        (
+            {"method": Choice(("cps", "mkd")), "method.weight": When("method", {"kd": Float(0.0, 1.0)})},
             "'method' never is 'kd'; it is cps, mkd",
         ),
     ],

@@ -65,7 +65,7 @@ def check(process):
 
 
 def write_claim(store, *, generation=1, beat=0, released=False, by=FOREIGN):
-    sign = claims.Sign(generation, beat, released, by)
+    sign = claims.ClaimRecord(generation, beat, released, by)
     store.write("key", f"claim-{generation:06d}.json", json.dumps(dataclasses.asdict(sign)).encode())
 
 
@@ -381,7 +381,7 @@ def together(count, function):
 def test_of_several_that_take_a_free_key_one_gets_it(store, clock, before):
     for round_number in range(5):
         key = f"key{round_number}"
-        sign = claims.Sign(5, 0, before == "released", FOREIGN)
+        sign = claims.ClaimRecord(5, 0, before == "released", FOREIGN)
         if before != "nothing":
             store.write(key, "claim-000005.json", json.dumps(dataclasses.asdict(sign)).encode())
         observers = [Observer(clock) for _ in range(4)]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from assay.nets.count import multiply_adds, parameters
 from assay.nets.encoders import build_encoder
-from assay.study.cells import Cell, Choice, cells_of, layout_of, paper_number, profile_of
+from assay.nets.flops import multiply_adds, parameters
+from assay.study.cells import Cell, Selection, cells_of, layout_of, paper_number, profile_of
 from assay.study.tables import Study
 from studies import mgd_ablation, mgd_benchmark
 
@@ -96,7 +96,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def cells(study: Study, profile: str, *, seeds: tuple[int, ...] = (0,), **choice: Any) -> list[Cell]:
-    return cells_of(study, profile_of(study, profile), Choice(seeds=seeds, **choice))
+    return cells_of(study, profile_of(study, profile), Selection(seeds=seeds, **choice))
 
 
 def row(study: Study, profile: str, table: str, label: str, column: str, seed: int = 0) -> Cell:

@@ -10,10 +10,10 @@ import torch
 from small_values import SMALL
 from torch import nn
 
-from assay.run import main
+from assay.run import run_study
 from studies.mkd_ablation import STUDY
-from studies.mkd_statistics import main as statistics
 from studies.mkd_statistics import measured, table, take_statistics
+from studies.mkd_statistics import run_study as statistics
 
 
 def test_statistics_are_those_of_all_images_whatever_was_there_before() -> None:
@@ -34,7 +34,7 @@ def test_networks_of_a_finished_study_are_scored_as_their_results_say_and_once_m
     short = {**SMALL, "recipe.steps": 4, "recipe.evaluation.every": 4}
     changes = [word for path, value in short.items() for word in ("--set", f"{path}={value}")]
     flags = ["--gangs", "0", "--rows", "+ Mutual MT + FDA", "--columns", "1/16(662)", "--out", str(tmp_path), *changes]
-    assert main(STUDY, flags) == 0
+    assert run_study(STUDY, flags) == 0
     lines = measured(tmp_path)
     frame = pd.read_parquet(tmp_path / "mkd_ablation" / "quick" / "results.parquet").query("status == 'done'")
     official = lines.query("network == 'student1'")

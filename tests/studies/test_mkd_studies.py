@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from assay.run import main
-from assay.study.cells import Cell, Choice, cells_of, paper_number, profile_of
+from assay.run import run_study
+from assay.study.cells import Cell, Selection, cells_of, paper_number, profile_of
 from assay.study.tables import Study
 from studies import mkd_ablation, mkd_benchmark
 
@@ -118,7 +118,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def cells(study: Study, profile: str, **choice: Any) -> list[Cell]:
-    return cells_of(study, profile_of(study, profile), Choice(seeds=(0,), **choice))
+    return cells_of(study, profile_of(study, profile), Selection(seeds=(0,), **choice))
 
 
 def row(study: Study, profile: str, table: str, label: str, column: str) -> Cell:
@@ -380,10 +380,10 @@ def test_a_table_without_its_data_is_planned_and_ends_in_the_results_as_blocked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--gangs", "0", "--out", str(tmp_path), "--tables", "mkd.table3"]
-    assert main(mkd_benchmark.STUDY, [*flags, "--plan"]) == 0
+    assert run_study(mkd_benchmark.STUDY, [*flags, "--plan"]) == 0
     assert "10 cells, all blocked: COCO is not among this project's data sets yet" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
-    main(mkd_benchmark.STUDY, flags)
+    run_study(mkd_benchmark.STUDY, flags)
     frame = pd.read_parquet(tmp_path / "mkd_benchmark" / "quick" / "results.parquet")
     third = frame[frame["table"] == "mkd.table3"].set_index("row")
     ours = third.loc[["SupOnly", "Ours"]]

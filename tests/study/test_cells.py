@@ -7,8 +7,8 @@ import pytest
 from assay.errors import UserError
 from assay.overrides import Override
 from assay.presets import quick
-from assay.study import Like, Profile, Row, Study, Table
-from assay.study.cells import Cell, Choice, cells_of, layout_of
+from assay.study import Nested, Profile, Row, Study, Table
+from assay.study.cells import Cell, Selection, cells_of, layout_of
 
 FEW, MORE, ALL = "1/16(92)", "1/8(183)", "Full(1464)"
 OTHER = "R50 1/16(662)"
@@ -31,7 +31,7 @@ def study(row: Row, *, table: dict | None = None, **profile: object) -> Study:
 
 
 def cells(of: Study, **choice: object) -> list[Cell]:
-    return cells_of(of, of.profiles[0], Choice(**choice))
+    return cells_of(of, of.profiles[0], Selection(**choice))
 
 
 def rate(of: Study, column: str, **choice: object) -> float:
@@ -140,7 +140,7 @@ def test_a_misspelt_path_in_a_row_names_the_row_and_the_nearest_field() -> None:
 
 
 def test_a_change_of_the_method_reaches_the_student_and_not_its_teachers() -> None:
-    taught = {"method": "kd", "method.teachers": (Like({"method": "cps", "method.weight": 1.5}),)}
+    taught = {"method": "kd", "method.teachers": (Nested({"method": "cps", "method.weight": 1.5}),)}
     of = study(Row("row", taught, by_column={MORE: {"method.weight": 4.0}}))
     student = cells(of, rows=("row",), columns=(MORE,))[0].experiment.method
     assert (student.weight, student.teachers[0].method.weight) == (4.0, 1.5)
@@ -149,7 +149,7 @@ def test_a_change_of_the_method_reaches_the_student_and_not_its_teachers() -> No
 
 
 def test_teachers_stand_on_the_cells_own_column() -> None:
-    taught = {"method": "kd", "method.teachers": (Like({"method": "supervised"}, seed=0),)}
+    taught = {"method": "kd", "method.teachers": (Nested({"method": "supervised"}, seed=0),)}
     columns = {FEW: {"data.split.labeled": "1/16"}, MORE: {"data.split.labeled": "1/8"}}
     for cell in cells(study(Row("row", taught), columns=columns), rows=("row",)):
         (teacher,) = cell.experiment.method.teachers

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from assay.errors import UserError
+from assay.execution.plan import make_plan
 from assay.overrides import Override
 from assay.places import Places
 from assay.presets import quick
-from assay.report.layout import Counted
+from assay.results.layout import Counted
 from assay.store.local import LocalStore
-from assay.study import Like, PaperRow, Profile, Row, Study, Table, grid, leave_one_out, one_at_a_time, paper
-from assay.study.cells import Choice, cells_of, layout_of, paper_number, profile_of
-from assay.study.plan import make_plan
+from assay.study import Nested, PaperRow, Profile, Row, Study, Table, grid, leave_one_out, one_at_a_time, paper
+from assay.study.cells import Selection, cells_of, layout_of, paper_number, profile_of
 
 STUDIES = [
     module.STUDY
@@ -42,7 +42,7 @@ def study(*rows: Row, columns: tuple[str, ...] = ("1/16(92)", "1/8(183)"), **pro
 
 
 def cells(of: Study, **choice: object):
-    return cells_of(of, of.profiles[0], Choice(**choice))
+    return cells_of(of, of.profiles[0], Selection(**choice))
 
 
 SUPERVISED = Row("Supervised", {"method": "supervised"}, paper="SupOnly-R101")
@@ -64,7 +64,7 @@ def test_every_profile_maps_columns_that_are_there_and_every_cell_is_a_checked_v
     known |= {f"{table.name}/{column}" for table in of.tables for column in table.columns}
     for profile in of.profiles:
         assert set(profile.columns) <= known
-        assert cells_of(of, profile, Choice())
+        assert cells_of(of, profile, Selection())
         layout_of(of, profile)
 
 
@@ -143,7 +143,7 @@ def test_a_profile_with_a_misspelt_column_is_refused() -> None:
 
 
 def test_a_teacher_that_one_method_names_twice_is_needed_once(tmp_path: Path) -> None:
-    teacher = Like({"method": "supervised"}, seed=7)
+    teacher = Nested({"method": "supervised"}, seed=7)
     of = study(Row("twice", {"method": "kd", "method.teachers": (teacher, teacher)}), seeds=(0,))
     plan = make_plan(cells(of, columns=("1/8(183)",)), LocalStore(tmp_path), Places())
     assert [node.needed_by for node in plan.nodes.values()] == [1, 0]
@@ -219,8 +219,8 @@ def test_helpers_write_the_rows_of_common_ablations() -> None:
 
 
 def test_an_experiment_inside_a_row_has_the_cells_data_and_its_own_seed(tmp_path: Path) -> None:
-    teacher = Like({"method": "supervised"}, seed=7)
-    tied = Like({"method": "supervised"})
+    teacher = Nested({"method": "supervised"}, seed=7)
+    tied = Nested({"method": "supervised"})
     rows = (
         SUPERVISED,
         Row("fixed", {"method": "kd", "method.teachers": (teacher,)}),

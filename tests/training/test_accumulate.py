@@ -17,7 +17,7 @@ from assay.places import Places
 from assay.resolve import resolve
 from assay.store.local import LocalStore
 from assay.training.loop import Training
-from assay.training.session import Manners, train
+from assay.training.session import SessionOptions, train
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
@@ -26,7 +26,7 @@ def test_a_session_and_its_result_say_that_statistics_and_means_are_per_micro_ba
 ) -> None:
     said: list[str] = []
     resolved = resolve(small(recipe__steps=2, recipe__accumulate=accumulate), Places())
-    manners = Manners(say=said.append)
+    manners = SessionOptions(say=said.append)
     result = train(resolved, LocalStore(tmp_path), places=Places(), runtime=QUIET, manners=manners)
     note = (
         "accumulate=2: batch norm's statistics and means over pixels are of each micro-batch, not of a step's whole"

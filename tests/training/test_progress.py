@@ -15,7 +15,7 @@ from assay.resolve import resolve
 from assay.store import records
 from assay.store.local import LocalStore
 from assay.training import progress
-from assay.training.session import Manners, train
+from assay.training.session import SessionOptions, train
 
 STEPS = 12
 
@@ -25,7 +25,9 @@ def trained(folder: Path, how: str) -> list[str]:
     said: list[str] = []
     experiment = resolve(small("supervised", recipe__steps=STEPS), Places())
     runtime = QUIET.replace(progress=how)
-    assert train(experiment, LocalStore(folder), places=Places(), runtime=runtime, manners=Manners(say=said.append))
+    assert train(
+        experiment, LocalStore(folder), places=Places(), runtime=runtime, manners=SessionOptions(say=said.append)
+    )
     return said
 
 

@@ -19,7 +19,7 @@ from assay.resolve import resolve
 from assay.store import records
 from assay.store.local import LocalStore
 from assay.training.loop import Training
-from assay.training.session import Manners, train
+from assay.training.session import SessionOptions, train
 from methods.fda import FDA
 
 
@@ -158,22 +158,22 @@ def train_on(folder: str, fails: bool, stops: bool = False) -> None:
         places=Places(),
         runtime=QUIET,
         stop=lambda: stops and next(calls) >= 5,
-        manners=Manners(say=lambda text: None),
+        manners=SessionOptions(say=lambda text: None),
     )
 
 
 def break_third_step() -> None:
     """A rank on which reading an image fails, for real, at its third step."""
-    from assay.data.loading import Plan
+    from assay.training.loading import BatchPlan
 
-    whole = Plan.micro_batch
+    whole = BatchPlan.micro_batch
 
-    def broken(self: Plan, step: int, part: int):
+    def broken(self: BatchPlan, step: int, part: int):
         if step == 2:
             raise UserError("this rank's image cannot be read.")
         return whole(self, step, part)
 
-    Plan.micro_batch = broken  # type: ignore[method-assign]
+    BatchPlan.micro_batch = broken  # type: ignore[method-assign]
 
 
 def test_an_error_on_one_rank_ends_all_and_hangs_none(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_what_two_ranks_began_one_continues_to_rounding_and_log_result_and_summa
     assert records.state(store, key).name == "interrupted" and records.workers_before(store, key) == 2
     said: list[str] = []
     resolved = resolve(small("supervised"), Places())
-    result = train(resolved, store, places=Places(), runtime=QUIET, manners=Manners(say=said.append))
+    result = train(resolved, store, places=Places(), runtime=QUIET, manners=SessionOptions(say=said.append))
     note = "begun with 2 workers, continues with 1: equal to rounding, recorded"
     assert f"note: {note}" in said and result["notes"] == [note] and not result["same_bits"]
     assert [each["ranks"] for each in result["sessions"]] == [2, 1]
@@ -215,12 +215,12 @@ def test_what_two_ranks_began_one_continues_to_rounding_and_log_result_and_summa
 
 
 def test_a_batch_that_does_not_divide_over_the_ranks_is_refused() -> None:
-    from assay.data.loading import Plan
+    from assay.training.loading import BatchPlan
 
     experiment = small("supervised", recipe__labeled_batch=3)
     resolved = resolve(experiment, Places())
     with pytest.raises(UserError, match="labeled_batch must divide over 2 ranks"):
-        Plan.make(
+        BatchPlan.make(
             experiment.data.source,
             resolved.images,
             experiment.method.views(),

@@ -21,8 +21,8 @@ from assay.store import checkpoints, records
 from assay.store.claims import acquire
 from assay.store.local import LocalStore
 from assay.training import environment
-from assay.training.outcome import WEIGHTS
-from assay.training.session import Manners, train
+from assay.training.result import WEIGHTS
+from assay.training.session import SessionOptions, train
 
 METHODS = ["supervised", "mean_teacher", "cps"]
 
@@ -33,7 +33,9 @@ def run(experiment: Experiment, store: LocalStore, *, stop_at: int | None = None
     stop = (lambda: next(calls) >= stop_at) if stop_at else (lambda: False)
     resolved = resolve(experiment, Places())
     said: list[str] = []
-    result = train(resolved, store, places=Places(), runtime=runtime, stop=stop, manners=Manners(say=said.append))
+    result = train(
+        resolved, store, places=Places(), runtime=runtime, stop=stop, manners=SessionOptions(say=said.append)
+    )
     return resolved.key, result, said
 
 
@@ -164,7 +166,7 @@ def test_a_claim_of_a_machine_that_is_gone_is_taken_over_after_it_stood_still(tm
     store, said = LocalStore(tmp_path), []
     resolved = resolve(small(), Places())
     claim_of_another_machine(store, resolved.key)
-    manners = Manners(say=said.append, patience=5.0, stale_after=0.3)
+    manners = SessionOptions(say=said.append, patience=5.0, stale_after=0.3)
     assert train(resolved, store, places=Places(), runtime=QUIET, manners=manners) is not None
     assert any("another-machine" in text and "waiting" in text for text in said)
 
@@ -183,7 +185,7 @@ def test_a_users_mistake_in_the_first_session_leaves_nothing_and_later_ones_keep
     with pytest.raises(UserError, match="cannot be read"):
         train(resolved, store, places=Places(), runtime=QUIET, stop=mistake)
     assert records.state(store, resolved.key).name == "interrupted"
-    kept = Manners(keeps_mistakes=True)
+    kept = SessionOptions(keeps_mistakes=True)
     with pytest.raises(UserError, match="cannot be read"):
         train(resolved, store, places=Places(), runtime=QUIET, stop=mistake, manners=kept)
     assert records.state(store, resolved.key).name == "failed"

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from helpers import QUIET, small
 
+from assay.execution.schedule import Outcome
+from assay.execution.worker import Worker
 from assay.places import Places
 from assay.resolve import Resolver, resolve
 from assay.store import checkpoints, records
 from assay.store.claims import Observer
 from assay.store.local import LocalStore
-from assay.study.attempt import Worker
-from assay.study.schedule import Outcome
-from assay.training.outcome import WEIGHTS
+from assay.training.result import WEIGHTS
 
 
 def attempt(folder: Path, key: str, experiment: object, until: int | None) -> Outcome:

@@ -24,14 +24,14 @@ from small_values import SMALL
 
 import assay
 from assay.commands import run
-from assay.data.loading import Plan, batches
 from assay.data.source import DataBroken
 from assay.data.sources import Folder
 from assay.data.splits import Split, split
+from assay.data.views import Views
 from assay.errors import AssayError
-from assay.method import Views
 from assay.places import Places
 from assay.store.local import LocalStore
+from assay.training.loading import BatchPlan, batches
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -72,12 +72,12 @@ def pictures(tmp_path: Path) -> Path:
     return root
 
 
-def one_by_one(root: Path) -> Plan:
+def one_by_one(root: Path) -> BatchPlan:
     """Batches of one labelled image: a step is a position of the stream."""
     places, source = Places(data=root.parent), Folder(path=root.name)
     images = split(source, Split(labeled="all", unlabeled="rest"), places)
     recipe = small(recipe__labeled_batch=1).recipe
-    return Plan.make(source, images, Views(), recipe, places=places, seed=0)
+    return BatchPlan.make(source, images, Views(), recipe, places=places, seed=0)
 
 
 def test_a_bad_file_is_the_same_error_at_the_same_step_whoever_reads_it(pictures: Path) -> None:

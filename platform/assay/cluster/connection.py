@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from assay.cluster.jobs import CODE_PATH, checkout, code_copy
+from assay.cluster.placement import cpus_here
 from assay.cluster.processes import await_end, kill, own_folder, own_groups, processes_of
-from assay.cluster.proofs import packages
+from assay.cluster.ray_internals import free_ray, handlers_kept, init, variables
 from assay.cluster.resources import NodeResources, amounts, count, who_holds
-from assay.cluster.starting import free_ray, handlers_kept, init, variables
-from assay.cluster.where import cpus_here
+from assay.cluster.worker_checks import packages
 from assay.errors import UserError
 
 OBJECT_STORE = 200 * 2**20  # bytes; results go through the store on disk, so that little passes through Ray's memory

@@ -12,8 +12,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from assay.study.runner import news_of
-from assay.study.schedule import Outcome, Schedule, Task
+from assay.execution.in_process import news_of
+from assay.execution.schedule import Outcome, Schedule, Task
 
 _GENERATIONS = 1_000_000  # more groups than one gang starts under one dispatcher
 _SILENCE = 30.0  # seconds after which a group that asks twice a second is taken for gone
@@ -31,7 +31,7 @@ class Assignment:
 
 
 @dataclasses.dataclass(frozen=True)
-class Standing:
+class RunStatus:
     """How the run stands, for the driver."""
 
     remaining: int  # experiments that are neither done nor failed nor blocked, and one where more may come
@@ -182,10 +182,10 @@ class Dispatcher:
         """Let every gang stop at its next step."""
         self._stopping = True
 
-    def standing(self) -> Standing:
+    def standing(self) -> RunStatus:
         """How the run stands."""
         lately = time.monotonic() - _SILENCE
-        return Standing(
+        return RunStatus(
             remaining=len(self._schedule.keys("waiting", "held", "running")) + self._is_open,
             present=frozenset(gang for gang, when in self._heard.items() if when > lately),
             halted=self._halted,

@@ -15,15 +15,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from assay.cluster.proofs import Expectation, check
+from assay.cluster.worker_checks import DriverFingerprint, check
 from assay.errors import LostClaim
+from assay.execution.schedule import Outcome
+from assay.execution.worker import Worker, restarts_worker
 from assay.experiment import Experiment, Runtime
 from assay.places import Places
 from assay.resolve import Resolver
 from assay.store.claims import Observer
 from assay.store.local import LocalStore
-from assay.study.attempt import Worker, restarts_worker
-from assay.study.schedule import Outcome
 
 NAMESPACE = "assay"
 _POLL = (0.05, 0.1, 0.2, 0.5)  # seconds between two questions, rising to the last
@@ -34,7 +34,7 @@ _LONG = 3600.0  # seconds of one experiment after which the next one gets a new 
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Orders:
+class GangConfig:
     """What a gang's workers are started with."""
 
     gang: str
@@ -43,7 +43,7 @@ class Orders:
     places: Places
     runtime: dict[str, Any]  # Runtime as JSON
     run: str
-    expected: Expectation
+    expected: DriverFingerprint
 
 
 def dispatcher_name(run: str, number: int) -> str:
@@ -57,16 +57,16 @@ class Restart(Exception):
 
 def work(config: Mapping[str, Any]) -> None:
     """Take and train until there is nothing left; what Ray Train runs on every rank."""
-    from assay.ranks import agreed, rank, world_size
+    from assay.collectives import broadcast_from_rank0, rank, world_size
     from assay.training.loop import reset_torch
 
-    orders: Orders = config["orders"]
+    orders: GangConfig = config["orders"]
     check(orders.expected)
     places = orders.places.on_this_machine()
     runtime = Runtime(**orders.runtime)
     reset_torch(runtime)
-    line = Line(orders)
-    generation, line.incarnation = agreed(line.hello)
+    line = DispatcherClient(orders)
+    generation, line.incarnation = broadcast_from_rank0(line.hello)
     worker = Worker(
         store=LocalStore(Path(orders.out) / "store"),
         resolver=Resolver(places),
@@ -106,10 +106,10 @@ def _restart_if_needed(outcome: Outcome, ranks: int, seconds: float) -> None:
         raise Restart("a new process after a long experiment")
 
 
-class Line:
+class DispatcherClient:
     """This worker's line to the dispatcher, whichever actor that is at present."""
 
-    def __init__(self, orders: Orders) -> None:
+    def __init__(self, orders: GangConfig) -> None:
         self._orders = orders
         self._actor: Any = None
         self._number = 0  # of the dispatcher that is asked
@@ -160,7 +160,7 @@ class Line:
 
     def next(self, generation: int, number: int) -> tuple[str, Any, int | None] | None:
         """The number-th experiment of this group, or None at the end."""
-        from assay.ranks import world_size
+        from assay.collectives import world_size
 
         tries = 0
         while True:
@@ -195,7 +195,7 @@ class Line:
 class _Watch:
     """Keeps in touch in a thread of its own, so that a step never waits for an answer."""
 
-    def __init__(self, line: Line, generation: int) -> None:
+    def __init__(self, line: DispatcherClient, generation: int) -> None:
         # The same line as the training's: what this thread finds of a new dispatcher, its progress goes to as well.
         self._line, self._generation = line, generation
         self._key = ""

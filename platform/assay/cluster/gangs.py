@@ -13,20 +13,27 @@ from pathlib import Path
 from typing import Any
 
 from assay.cluster.connection import connect, is_in_job
-from assay.cluster.desk import Desk
-from assay.cluster.fits import GangThread, end
-from assay.cluster.gang import Orders
-from assay.cluster.proofs import Expectation, code_hash, keep_nonce, remove_nonce, require_absolute, write_nonce
+from assay.cluster.dispatcher_handle import DispatcherHandle
+from assay.cluster.gang import GangConfig
+from assay.cluster.gang_threads import GangThread, end
+from assay.cluster.placement import GangShape, fits_now, fitting
 from assay.cluster.resources import count
-from assay.cluster.shape import Shape, fits_now, fitting
+from assay.cluster.worker_checks import (
+    DriverFingerprint,
+    code_hash,
+    keep_nonce,
+    remove_nonce,
+    require_absolute,
+    write_nonce,
+)
 from assay.errors import AssayError, UserError
+from assay.execution.in_process import LOOK_EVERY, NoMoreTasks, TaskSource, poll_held
+from assay.execution.plan import Plan
 from assay.experiment import Runtime
 from assay.places import Places
-from assay.signals import Stopped
+from assay.signals import StopRequest
 from assay.store.claims import Observer
 from assay.store.store import Store, StoreError
-from assay.study.plan import Plan
-from assay.study.runner import LOOK_EVERY, Feed, Nothing, look_at_held
 from assay.values import to_json
 
 _WATCH_EVERY = 0.25  # seconds between two looks of the driver
@@ -39,7 +46,7 @@ _TRAIN = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Run:
+class GangRun:
     """Everything that a run of gangs needs."""
 
     plan: Plan
@@ -49,16 +56,16 @@ class Run:
     runtime: Runtime
     name: str
     address: str | None
-    shape: Shape
+    shape: GangShape
     written_out: str  # OUT as the user wrote it
-    feed: Feed = dataclasses.field(default_factory=Nothing)
+    feed: TaskSource = dataclasses.field(default_factory=NoMoreTasks)
     tasks: int  # how many experiments there are to train, at the most
 
 
 def run_gangs(
-    run: Run,
+    run: GangRun,
     *,
-    stop: Stopped,
+    stop: StopRequest,
     told: Callable[[str, Mapping[str, Any]], None],
     idle: Callable[[], None],
     say: Callable[[str], None],
@@ -80,7 +87,7 @@ def run_gangs(
             tempfile.TemporaryDirectory(prefix=".gangs-", dir=above, ignore_cleanup_errors=True) as folder,
         ):
             run.feed.begin(shape.gangs)
-            desk = Desk(run.name, run.plan, run.store, run.feed)
+            desk = DispatcherHandle(run.name, run.plan, run.store, run.feed)
             gangs = [
                 GangThread(
                     _orders(run, f"{run.name}-{index}", desk, expected),
@@ -105,8 +112,8 @@ def run_gangs(
             desk.close(told)
 
 
-def _orders(run: Run, gang: str, desk: Desk, expected: Expectation) -> Orders:
-    return Orders(
+def _orders(run: GangRun, gang: str, desk: DispatcherHandle, expected: DriverFingerprint) -> GangConfig:
+    return GangConfig(
         gang=gang,
         dispatcher=desk.name,
         out=str(run.out),
@@ -117,17 +124,17 @@ def _orders(run: Run, gang: str, desk: Desk, expected: Expectation) -> Orders:
     )
 
 
-def _all_idle(idle: Callable[[], None], expected: Expectation) -> None:
+def _all_idle(idle: Callable[[], None], expected: DriverFingerprint) -> None:
     idle()
     keep_nonce(expected)
 
 
 @contextlib.contextmanager
-def _expected(run: Run) -> Iterator[Expectation]:
+def _expected(run: GangRun) -> Iterator[DriverFingerprint]:
     """What every worker must see, for as long as the run lasts."""
     nonce = write_nonce(run.out)
     try:
-        yield Expectation(
+        yield DriverFingerprint(
             out=run.out,
             nonce_name=nonce.name,
             nonce_value=nonce.value,
@@ -138,7 +145,7 @@ def _expected(run: Run) -> Iterator[Expectation]:
         remove_nonce(run.out, nonce)
 
 
-def _reads_data(run: Run) -> bool:
+def _reads_data(run: GangRun) -> bool:
     """Whether the data root is there, for this machine or for one that resolved instead, and anything needs it."""
     if not run.plan.nodes:  # a search, of which nothing is known yet
         return run.places.data.is_dir()
@@ -147,10 +154,10 @@ def _reads_data(run: Run) -> bool:
 
 
 def _watch(
-    run: Run,
-    desk: Desk,
+    run: GangRun,
+    desk: DispatcherHandle,
     gangs: list[GangThread],
-    stop: Stopped,
+    stop: StopRequest,
     told: Callable[[str, Mapping[str, Any]], None],
     idle: Callable[[], None],
 ) -> None:
@@ -167,7 +174,7 @@ def _watch(
         if time.monotonic() >= next_look:
             next_look = time.monotonic() + LOOK_EVERY
             with contextlib.suppress(StoreError):  # a network's file system may fail for a moment
-                outcomes, released = look_at_held(desk.ask("held"), run.store, observer)
+                outcomes, released = poll_held(desk.ask("held"), run.store, observer)
                 if outcomes or released:
                     desk.ask("looked", outcomes, released)
         standing = desk.ask("standing")
@@ -179,7 +186,7 @@ def _watch(
         idle()
 
 
-def _check(desk: Desk, gangs: list[GangThread], stop: Stopped) -> None:
+def _check(desk: DispatcherHandle, gangs: list[GangThread], stop: StopRequest) -> None:
     """Refuse an end that leaves work behind and was not asked for."""
     standing = desk.ask("standing")
     if standing.halted:

@@ -9,7 +9,7 @@ from assay.places import Places, out_folder
 from assay.store import records
 from assay.store.local import LocalStore
 from assay.store.store import Store
-from assay.values import nearest
+from assay.values import suggestion
 
 
 def add_out(command: argparse.ArgumentParser) -> None:
@@ -42,7 +42,7 @@ def key_in(store: Store, beginning: str) -> str:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise UserError(f"no key in {store.describe()} begins with {beginning!r}{nearest(beginning, keys[:20])}.")
+        raise UserError(f"no key in {store.describe()} begins with {beginning!r}{suggestion(beginning, keys[:20])}.")
     raise UserError(f"{len(found)} keys begin with {beginning!r}: {', '.join(found[:8])}; write more of it.")
 
 

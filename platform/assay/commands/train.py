@@ -97,14 +97,19 @@ def _train(resolved, store, places, runtime, *, out: str) -> int:  # type: ignor
     from assay.commands.show import summary
     from assay.store import records
     from assay.training.distributed import process_group
-    from assay.training.session import Manners, train
+    from assay.training.session import SessionOptions, train
 
     say = _say if os.environ.get("RANK", "0") == "0" else _silent
     already = records.read_json(store, resolved.key, records.RESULT) is not None
     say(f"experiment {resolved.key} in {store.place(resolved.key)}" + (": is there already" if already else ""))
     with process_group(runtime), stop_on_signals() as stopped:
         result = train(
-            resolved, store, places=places, runtime=runtime, stop=stopped.is_set, manners=Manners(say=say, run="train")
+            resolved,
+            store,
+            places=places,
+            runtime=runtime,
+            stop=stopped.is_set,
+            manners=SessionOptions(say=say, run="train"),
         )
     if result is None:
         say(f"stopped, with a checkpoint. The same command continues: {_command()}")

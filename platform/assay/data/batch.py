@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import torch
 
+from assay.collectives import roll_global
 from assay.data.source import IGNORE
-from assay.ranks import roll_global
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from assay.data.lists import find_list, match, read_list
 from assay.data.source import DataMissing, Source
 from assay.errors import UserError
 from assay.places import Places
-from assay.values import Value, nearest, param
+from assay.values import Value, param, suggestion
 
 
 class Split(Value):
@@ -75,7 +75,9 @@ def _pools_read(source: Source, spec: Split, pool: str) -> tuple[str, ...]:
 def _labeled_pool(source: Source, spec: Split) -> str:
     pool = spec.labeled_pool or source.pools()[0]
     if pool not in source.pools():
-        raise UserError(f"data.split.labeled_pool: {source.name} has no pool {pool!r}{nearest(pool, source.pools())}.")
+        raise UserError(
+            f"data.split.labeled_pool: {source.name} has no pool {pool!r}{suggestion(pool, source.pools())}."
+        )
     return pool
 
 
@@ -115,7 +117,7 @@ def _unlabeled(
     if not _names_a_list(asked):
         raise UserError(
             f"data.split.unlabeled must be a pool, rest, or a list's file, got {asked!r}"
-            f"{nearest(asked, [*pools, 'rest'])}."
+            f"{suggestion(asked, [*pools, 'rest'])}."
         )
     return _without_repeated(_read(asked, source, places), labeled, spec)
 

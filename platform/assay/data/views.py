@@ -6,6 +6,7 @@ photometric operator. The operators' code is in `photometric`, the geometry's in
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Literal
 
 from assay.errors import FieldError
@@ -94,3 +95,17 @@ class Boxes(Value):
         low, high = self.area
         if not 0 < low <= high <= 1:
             raise FieldError(f"area must be two shares with 0 < low <= high <= 1, got {self.area}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Views:
+    """The streams of images a method asks for."""
+
+    labeled_strong: bool = False  # also a strong view of the labelled images
+    unlabeled: int = 0  # independent streams of unlabelled images
+    strong: int = 0  # strong views of each unlabelled image
+    boxes: Boxes | None = None  # CutMix boxes, one set per unlabelled image
+    # Fields that hold an experiment whose masks of the unlabelled images are wanted (``pseudo``, ``stages.0``); it
+    # says with `products` what its masks are, and others than those named "masks" are asked for as ``pseudo:other``.
+    stored: tuple[str, ...] = ()
+    labeled_stored: bool = False  # also its masks of the labelled images

@@ -20,7 +20,7 @@ from assay.errors import UserError
 from assay.export.check import Check, Pictures, Runnable, check, pictures_of
 from assay.export.network import Trained, load_trained
 from assay.export.program import Program, make_program
-from assay.nets.count import multiply_adds, parameters
+from assay.nets.flops import multiply_adds, parameters
 from assay.nets.latency import conditions, latency
 from assay.store.store import Store
 from assay.training.model import DTYPES

@@ -17,7 +17,7 @@ from assay.nets.spec import Net
 from assay.store import records
 from assay.store.store import Store
 from assay.training.model import DTYPES, load_own_state
-from assay.training.outcome import stored_weights
+from assay.training.result import stored_weights
 from assay.values import walk
 
 

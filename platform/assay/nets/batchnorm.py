@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from assay.collectives import differentiable_sum, world_size
 from assay.errors import UserError
 from assay.nets.spec import BatchNorm
-from assay.ranks import differentiable_sum, world_size
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -98,7 +98,7 @@ class BatchNormAct2d(BatchNorm2d):
         return finished
 
 
-def convert(module: nn.Module, spec: BatchNorm, prefix: str = "") -> None:
+def replace_batch_norm(module: nn.Module, spec: BatchNorm, prefix: str = "") -> None:
     """Replace every batch norm below `module`, keeping weights and statistics."""
     for name, child in module.named_children():
         layer = f"{prefix}{name}"
@@ -107,4 +107,4 @@ def convert(module: nn.Module, spec: BatchNorm, prefix: str = "") -> None:
             made = BatchNormAct2d if has_act else BatchNorm2d
             setattr(module, name, made(child, spec, layer=layer))
         else:
-            convert(child, spec, f"{layer}.")
+            replace_batch_norm(child, spec, f"{layer}.")

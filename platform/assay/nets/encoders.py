@@ -14,7 +14,7 @@ from torch import nn
 from assay.errors import UserError
 from assay.nets.spec import Encoder
 from assay.nets.tiny import TinyEncoder
-from assay.values import nearest
+from assay.values import suggestion
 
 
 class TimmEncoder(nn.Module):
@@ -66,7 +66,7 @@ def _create(spec: Encoder) -> Any:
 def _nearest_arch(arch: str) -> str:
     import timm
 
-    return nearest(arch, timm.list_models(f"{arch[:4]}*")[:12])
+    return suggestion(arch, timm.list_models(f"{arch[:4]}*")[:12])
 
 
 def _set_multi_grid(body: nn.Module, spec: Encoder) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from assay.nets.batchnorm import convert
+from assay.nets.batchnorm import replace_batch_norm
 from assay.nets.encoders import build_encoder, load_weights
 from assay.nets.heads import build_head
 from assay.nets.spec import Net
@@ -24,7 +24,7 @@ class Network(nn.Module):
         self.encoder = build_encoder(spec.encoder)
         self.random_parameters = load_weights(self.encoder, weights) if weights else ()
         self.head = build_head(spec.head, self.encoder.channels, num_classes)  # type: ignore[arg-type]
-        convert(self, spec.batch_norm)
+        replace_batch_norm(self, spec.batch_norm)
         self.is_input = False  # trained by another experiment, and only read by this one
 
     @property

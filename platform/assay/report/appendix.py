@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from assay.report.facts import Cost, Facts, duration
+from assay.analysis.network_sizes import Size
+from assay.analysis.run_summary import Cost, RunSummary, duration
+from assay.report.formatting import amount, number
 from assay.report.markup import Markup, element, join, scrolling
-from assay.report.sizes import Size
-from assay.report.words import amount, number
 
 SMALL = 64 * 64  # pixels of an image on which a network's calls take longer than its arithmetic
 
 
-def size_and_speed(facts: Facts) -> Markup | None:
+def size_and_speed(facts: RunSummary) -> Markup | None:
     """The networks side by side, where there are several."""
     if not facts.sizes:
         return None
@@ -73,7 +73,7 @@ def _numbers(heads: Sequence[str], lines: Iterable[Iterable[Markup]]) -> Markup:
     )
 
 
-def failures(facts: Facts) -> Markup | None:
+def failures(facts: RunSummary) -> Markup | None:
     """The trainings without a result, and why they have none."""
     if not facts.failures:
         return None
@@ -93,7 +93,7 @@ def _seeds(seeds: Sequence[int]) -> str:
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
-def how(facts: Facts) -> Markup:
+def how(facts: RunSummary) -> Markup:
     """With which code, on what, and for how long."""
     details = (join(element("dt", name), *(element("dd", text) for text in texts)) for name, texts in facts.details)
     heads = ("", "trainings", "parameters", "multiply-adds", "one training", "device time, all")

@@ -16,12 +16,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter
 
-from assay.report.cells import Cell, FilledTable
-from assay.report.curves import Curve, Logged, by_key, supervised_loss, validation_miou
-from assay.report.drawing import COLORS, DASHES, MARKERS, MUTED, Figure, paint, spread
-from assay.report.layout import Part
-from assay.report.verdict import verdict
-from assay.report.words import INTERVAL, amount, number, ours
+from assay.analysis.curves import Curve, Logged, by_key, supervised_loss, validation_miou
+from assay.analysis.filled_table import FilledCell, FilledTable
+from assay.analysis.verdict import verdict
+from assay.report.formatting import INTERVAL, amount, number, ours
+from assay.report.svg import COLORS, DASHES, MARKERS, MUTED, Figure, paint, spread
+from assay.results.layout import Part
 
 _HOLLOW: dict[str, Any] = {
     "markerfacecolor": "none",
@@ -42,7 +42,10 @@ def figures(table: FilledTable, history: pd.DataFrame) -> list[Figure]:
 
 
 def _each_column(
-    table: FilledTable, kind: str, group: str, draw: Callable[[str, str, tuple[Cell, ...]], tuple[str, str] | None]
+    table: FilledTable,
+    kind: str,
+    group: str,
+    draw: Callable[[str, str, tuple[FilledCell, ...]], tuple[str, str] | None],
 ) -> list[Figure]:
     found = []
     for index, column in enumerate(table.layout.columns):
@@ -63,7 +66,7 @@ def _slug(label: str) -> str:
 
 
 @functools.lru_cache(maxsize=512)
-def _against_paper(title: str, label: str, cells: tuple[Cell, ...]) -> tuple[str, str] | None:
+def _against_paper(title: str, label: str, cells: tuple[FilledCell, ...]) -> tuple[str, str] | None:
     """A row per row of the table: our mean with its interval, and the paper's number."""
     if not any(cell.done for cell in cells):
         return None
@@ -86,15 +89,15 @@ def _against_paper(title: str, label: str, cells: tuple[Cell, ...]) -> tuple[str
     return paint(title, "; ".join(said), label, height, draw, legend_columns=2)
 
 
-def _row_name(cell: Cell) -> str:
+def _row_name(cell: FilledCell) -> str:
     return cell.row if cell.done or not cell.planned else f"{cell.row} ({verdict(cell).kind})"
 
 
-def _paper_name(cells: Sequence[Cell]) -> str:
+def _paper_name(cells: Sequence[FilledCell]) -> str:
     return "paper" if all(cell.comparable for cell in cells if cell.planned) else "paper, not comparable"
 
 
-def _point(axes: Axes, cell: Cell, at: float, label: str, *, color: str, marker: str, vertical: bool) -> None:
+def _point(axes: Axes, cell: FilledCell, at: float, label: str, *, color: str, marker: str, vertical: bool) -> None:
     """A cell's mean with its interval; without whiskers where one seed has none."""
     mean, low, high = cell.last.mean, cell.last.low, cell.last.high
     if mean is None:
@@ -110,7 +113,9 @@ def _point(axes: Axes, cell: Cell, at: float, label: str, *, color: str, marker:
 _MEASURES = {"miou": (validation_miou, "validation mIoU (%)"), "loss": (supervised_loss, "cross-entropy (nats)")}
 
 
-def _learning(logged: Logged, measure: str, title: str, label: str, cells: tuple[Cell, ...]) -> tuple[str, str] | None:
+def _learning(
+    logged: Logged, measure: str, title: str, label: str, cells: tuple[FilledCell, ...]
+) -> tuple[str, str] | None:
     read, axis = _MEASURES[measure]
     curves = []
     for index, cell in enumerate(cells):
@@ -150,7 +155,7 @@ def _look(style: int) -> tuple[str, str]:
     return COLORS[style % len(COLORS)], DASHES[style // len(COLORS) % len(DASHES)]
 
 
-def _entries(named: Sequence[Curve | Cell]) -> int:
+def _entries(named: Sequence[Curve | FilledCell]) -> int:
     """How many entries of a legend stand side by side."""
     return 2 if max(len(each.label if isinstance(each, Curve) else each.row) for each in named) <= 22 else 1
 
@@ -166,12 +171,12 @@ def _costs_differ(table: FilledTable) -> bool:
     return len({counted.macs for cell in done for counted in (cell.counted, cell.paper_counted) if counted}) > 1
 
 
-def _cost_of(table: FilledTable) -> Callable[[str, str, tuple[Cell, ...]], tuple[str, str] | None]:
+def _cost_of(table: FilledTable) -> Callable[[str, str, tuple[FilledCell, ...]], tuple[str, str] | None]:
     return functools.partial(_against_cost, table.layout.counts or "network")
 
 
 @functools.lru_cache(maxsize=512)
-def _against_cost(part: Part, title: str, label: str, cells: tuple[Cell, ...]) -> tuple[str, str] | None:
+def _against_cost(part: Part, title: str, label: str, cells: tuple[FilledCell, ...]) -> tuple[str, str] | None:
     """Ours filled, the paper's hollow; a row looks the same in both."""
     own = {cell: cell.counted.macs for cell in cells if cell.done and cell.counted}
     theirs = {cell: cell.paper_counted.macs for cell in cells if cell.paper is not None and cell.paper_counted}
@@ -197,13 +202,13 @@ def _against_cost(part: Part, title: str, label: str, cells: tuple[Cell, ...]) -
     return paint(title, "; ".join(said), label, 2.6 + 0.05 * len(shown), draw, _entries(shown))
 
 
-def _with_cost(cell: Cell, own: float | None, theirs: float | None) -> str:
+def _with_cost(cell: FilledCell, own: float | None, theirs: float | None) -> str:
     parts = [f"ours {ours(cell)} at {amount(own)}" if own is not None else ""]
     parts += [f"paper {number(cell.paper)} at {amount(theirs)}" if theirs is not None else ""]
     return ", ".join(filter(None, parts))
 
 
-def _tell_apart(axes: Axes, cells: Sequence[Cell]) -> None:
+def _tell_apart(axes: Axes, cells: Sequence[FilledCell]) -> None:
     """Entries of the legend that say whose the filled and the hollow marks are."""
     axes.plot([], [], "o", color=MUTED, label="ours")
     axes.plot([], [], "o", color=MUTED, label=_paper_name(cells), **_HOLLOW)
@@ -224,7 +229,7 @@ def _across(table: FilledTable) -> list[Figure]:
 
 
 @functools.lru_cache(maxsize=512)
-def _draw_across(title: str, rows: tuple[tuple[Cell, ...], ...]) -> tuple[str, str]:
+def _draw_across(title: str, rows: tuple[tuple[FilledCell, ...], ...]) -> tuple[str, str]:
     columns = [cell.column for cell in rows[0]]
     every = [cell for cells in rows for cell in cells]
 

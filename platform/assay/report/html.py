@@ -6,15 +6,10 @@ import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 
+from assay.analysis.filled_table import FilledCell, FilledTable
+from assay.analysis.run_summary import RunSummary
 from assay.report.appendix import failures, how, size_and_speed
-from assay.report.cells import Cell, FilledTable
-from assay.report.drawing import Figure
-from assay.report.facts import Facts
-from assay.report.layout import ColumnLayout, RowLayout, StudyLayout
-from assay.report.markup import Markup, element, join, scrolling
-from assay.report.panels import Panel, strips
-from assay.report.shell import document, figure_groups
-from assay.report.words import (
+from assay.report.formatting import (
     INTERVAL,
     NONE,
     comparisons,
@@ -32,6 +27,12 @@ from assay.report.words import (
     smallest_gap,
     words,
 )
+from assay.report.markup import Markup, element, join, scrolling
+from assay.report.shell import document, figure_groups
+from assay.report.strips import strips
+from assay.report.svg import Figure
+from assay.results.layout import ColumnLayout, RowLayout, StudyLayout
+from assay.results.panel import Panel
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ class Section:
     panels_note: str = ""  # which of the trainings the predictions are from
 
 
-def page(layout: StudyLayout, sections: Sequence[Section], facts: Facts) -> str:
+def page(layout: StudyLayout, sections: Sequence[Section], facts: RunSummary) -> str:
     """The whole page."""
     shown = [each for each in sections if each.table.is_planned]
     others = [each.table for each in sections if not each.table.is_planned]
@@ -55,7 +56,7 @@ def page(layout: StudyLayout, sections: Sequence[Section], facts: Facts) -> str:
     )
 
 
-def _appendix(facts: Facts) -> Iterable[Markup | None]:
+def _appendix(facts: RunSummary) -> Iterable[Markup | None]:
     return (size_and_speed(facts), failures(facts), how(facts))
 
 
@@ -73,7 +74,7 @@ def _others(tables: Sequence[FilledTable]) -> Markup | None:
 # --- opening -------------------------------------------------------------------------------------------------
 
 
-def _opening(layout: StudyLayout, facts: Facts, shown: Sequence[FilledTable]) -> Iterable[Markup]:
+def _opening(layout: StudyLayout, facts: RunSummary, shown: Sequence[FilledTable]) -> Iterable[Markup]:
     yield element("p", f"{layout.name} · profile {layout.profile}", class_="eyebrow")
     yield element("h1", layout.title)
     warning = {"all": "", "some": "Not all of it is the paper’s setting. ", "none": "Not the paper’s setting. "}
@@ -86,7 +87,7 @@ def _opening(layout: StudyLayout, facts: Facts, shown: Sequence[FilledTable]) ->
     yield element("nav", element("ul", *links), aria_label="Tables")
 
 
-def _states(facts: Facts) -> Markup:
+def _states(facts: RunSummary) -> Markup:
     """How far the study is, as a bar and in numbers."""
     total = sum(facts.states.values())
     bar = (element("span", class_=f"state {state}", style=f"flex-grow:{n}") for state, n in facts.states.items())
@@ -147,7 +148,7 @@ def _labels(columns: Sequence[ColumnLayout]) -> list[str]:
     return [column.label for column in columns]
 
 
-def _counts(table: FilledTable, cells: tuple[Cell, ...]) -> Iterable[Markup]:
+def _counts(table: FilledTable, cells: tuple[FilledCell, ...]) -> Iterable[Markup]:
     """Params and FLOPs: ours and the paper's."""
     for said in counts(table, cells):
         own, theirs = _pair("ours", element("b", said.ours), None, class_="pair ours"), said.paper
@@ -159,7 +160,7 @@ def _row_head(row: RowLayout, reference: str | None) -> Markup:
     return element("th", element("span", row.label), mark, scope="row")
 
 
-def _cell(cell: Cell) -> Iterable[Markup]:
+def _cell(cell: FilledCell) -> Iterable[Markup]:
     """Ours, the paper's, their difference, the verdict; and the seeds behind it."""
     said = words(cell)
     if cell.done:
@@ -201,7 +202,7 @@ def _differences(table: FilledTable) -> Markup | None:
     )
 
 
-def _difference(cell: Cell) -> Iterable[Markup]:
+def _difference(cell: FilledCell) -> Iterable[Markup]:
     if cell.comparison is None:
         yield element("span", "–", class_="seeds")
         return

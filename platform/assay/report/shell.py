@@ -6,8 +6,8 @@ import importlib.resources
 import re
 from collections.abc import Sequence
 
-from assay.report.drawing import COLORS, GRID, GROUND, INK, MUTED, Figure
 from assay.report.markup import Content, Markup, element
+from assay.report.svg import COLORS, GRID, GROUND, INK, MUTED, Figure
 
 # Nothing is loaded and nothing runs, whatever a label says; pictures and styles stand in the page itself.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"

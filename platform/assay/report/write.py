@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from assay.report.cells import Cell, FilledTable, fill
-from assay.report.facts import gather
+from assay.analysis.filled_table import FilledCell, FilledTable, fill
+from assay.analysis.run_summary import summarize
+from assay.atomic import replace
+from assay.report.csv_table import csv
 from assay.report.figures import figures
 from assay.report.html import Section, page
-from assay.report.layout import StudyLayout
-from assay.report.panels import Panel
-from assay.report.table_csv import csv
-from assay.report.texts import WRITERS
-from assay.report.whole import replace
+from assay.report.text_tables import WRITERS
+from assay.results.layout import StudyLayout
+from assay.results.panel import Panel
 
 History = Callable[[Sequence[str]], pd.DataFrame]  # what was logged under some keys: key, step, name, value
 
@@ -34,7 +34,7 @@ def write_report(
     """
     tables = [fill(frame, each) for each in layout.tables]
     sections = [_section(each.merged(), history, panel) for each in tables]
-    files = {"report.html": page(layout, sections, gather(frame, layout))}
+    files = {"report.html": page(layout, sections, summarize(frame, layout))}
     for table, section in zip(tables, sections, strict=True):
         files |= _texts(table)
         files |= {f"figures/{figure.name}.svg": figure.svg for figure in section.figures}
@@ -68,6 +68,6 @@ def _panels(table: FilledTable, panel: Callable[[str], Panel | None]) -> tuple[l
     return found, f"{cells[0].column}; of each row the first seed that finished." if found else ""
 
 
-def _first_panel(cell: Cell, panel: Callable[[str], Panel | None]) -> Panel | None:
+def _first_panel(cell: FilledCell, panel: Callable[[str], Panel | None]) -> Panel | None:
     made: Iterator[Panel | None] = (panel(run.key) for run in cell.runs if run.state == "done" and run.key)
     return next((each for each in made if each is not None), None)

@@ -1,6 +1,6 @@
-"""What a script in studies/ calls: `sys.exit(main(STUDY))`, or `sys.exit(explore(SEARCH))` for a search."""
+"""What a script in studies/ calls: `sys.exit(run_study(STUDY))`, or `sys.exit(run_search(SEARCH))` for a search."""
 
-from assay.run.command import main
-from assay.run.explore import explore
+from assay.run.search_command import run_search
+from assay.run.study_command import run_study
 
-__all__ = ["explore", "main"]
+__all__ = ["run_search", "run_study"]

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterable, Sequence
 
 from assay.errors import UserError
+from assay.execution.plan import Plan
 from assay.store import checkpoints, records
 from assay.store.claims import ClaimedElsewhere, acquire
 from assay.store.store import Store
 from assay.study.cells import Cell
-from assay.study.plan import Plan
-from assay.values import nearest
+from assay.values import suggestion
 
 _CLAIM = re.compile(r"claim-\d+\.json")
 
@@ -22,7 +22,7 @@ def check_rows(rows: Sequence[str], chosen: Iterable[str]) -> None:
     labels = dict.fromkeys(chosen)
     for row in rows:
         if row not in labels:
-            raise UserError(f"--force-row: no chosen row is called {row!r}{nearest(row, labels)}.")
+            raise UserError(f"--force-row: no chosen row is called {row!r}{suggestion(row, labels)}.")
 
 
 def keys_of_rows(rows: Sequence[str], cells: Sequence[Cell], plan: Plan) -> list[str]:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from assay.cluster.connection import cluster_address, is_in_job
-from assay.cluster.proofs import require_absolute
+from assay.cluster.worker_checks import require_absolute
 from assay.errors import UserError
 from assay.run.flags import takes_jobs
-from assay.run.news import say
+from assay.run.listeners import say
 
 
 def submit_this(address: str) -> int:

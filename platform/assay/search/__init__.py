@@ -1,7 +1,7 @@
 """Searches as values: `Search`, the domains of its space, and how configurations are given up."""
 
 from assay.search.pruning import Pruning
-from assay.search.search import Search, Setting
-from assay.search.space import By, Choice, Float, Int
+from assay.search.search import ProfileSettings, Search
+from assay.search.space import Choice, Float, Int, When
 
-__all__ = ["By", "Choice", "Float", "Int", "Pruning", "Search", "Setting"]
+__all__ = ["Choice", "Float", "Int", "ProfileSettings", "Pruning", "Search", "When"]

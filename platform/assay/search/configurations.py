@@ -9,19 +9,19 @@ from typing import Any
 from assay.errors import UserError
 from assay.experiment import Experiment
 from assay.identity import canonical, identity_of
-from assay.search.search import Search, Setting
+from assay.search.search import ProfileSettings, Search
 from assay.search.space import (
     Choice,
     Int,
     Parameter,
     Point,
     Raw,
-    _Unstated,
+    Unstated,
     changes,
-    completed,
+    fill_in,
     grid,
     parameters,
-    told_of,
+    point_key,
 )
 from assay.study import cells
 from assay.study.cells import Cell
@@ -38,8 +38,8 @@ class Configurations:
 
     search: Search
     profile: Profile
-    setting: Setting
-    choice: cells.Choice  # seeds, and what --set changes in all
+    setting: ProfileSettings
+    choice: cells.Selection  # seeds, and what --set changes in all
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -63,12 +63,12 @@ class Configurations:
         """
         of, own = self.parameters, self._own()
         deciding = {name for each in of for name, _ in each.when}
-        first = [completed(of, {}, own)]
+        first = [fill_in(of, {}, own)]
         for each in of:
             if each.name in deciding:
-                first += [completed(of, {each.name: value}, own) for value in each.domain.some(0)]
+                first += [fill_in(of, {each.name: value}, own) for value in each.domain.some(0)]
         found = [("paper", point) for point in first if _states(of, point)]
-        base = completed(of, own, own)
+        base = fill_in(of, own, own)
         if base.keys() <= own.keys():  # elsewhere it is not the study's own
             found.append(("base", base))
         if self.search.sampler == "grid":
@@ -79,7 +79,7 @@ class Configurations:
         """The study's own values, where they lie inside the space."""
         base = self.base()
         values = {each.name: _label(each, _at(base, each.path)) for each in self.parameters}
-        return {name: value for name, value in values.items() if not isinstance(value, _Unstated)}
+        return {name: value for name, value in values.items() if not isinstance(value, Unstated)}
 
     def check(self) -> None:
         """Refuse a value that the method refuses, a path that does not exist, and one that changes nothing."""
@@ -100,7 +100,7 @@ class Configurations:
         own = self._own()
         for each in self.parameters:
             for value in each.domain.some(_TRIED) if _is_of_data(each) else ():
-                point = completed(self.parameters, {**dict(each.when), each.name: value}, own)
+                point = fill_in(self.parameters, {**dict(each.when), each.name: value}, own)
                 try:
                     resolve(self.cells(point)[0].experiment)
                 except UserError as error:
@@ -112,10 +112,10 @@ class Configurations:
     def _check_one(self, parameter: Parameter, own: Mapping[str, Raw], base: Experiment) -> None:
         seen: list[str] = []
         for value in parameter.domain.some(_TRIED_WHOLE if isinstance(parameter.domain, Int) else _TRIED):
-            point = completed(self.parameters, {**dict(parameter.when), parameter.name: value}, own)
+            point = fill_in(self.parameters, {**dict(parameter.when), parameter.name: value}, own)
             try:
                 experiment = self.cells(point)[0].experiment
-                seen.append(told(experiment))
+                seen.append(identity_text(experiment))
                 self._check_comparable(self._alone(parameter, value) or experiment, base)
             except UserError as error:
                 raise self._refused(parameter, value, error) from None
@@ -154,13 +154,13 @@ def _is_of_data(parameter: Parameter) -> bool:
 
 def _states(of: tuple[Parameter, ...], point: Point) -> bool:
     """Whether the paper says anything of what is drawn."""
-    return any(not isinstance(each.domain.paper, _Unstated) for each in of if each.name in point)
+    return any(not isinstance(each.domain.paper, Unstated) for each in of if each.name in point)
 
 
 def _once(points: Iterable[tuple[str, Point]]) -> list[tuple[str, Point]]:
     found: dict[str, tuple[str, Point]] = {}
     for origin, point in points:
-        found.setdefault(told_of(point), (origin, point))
+        found.setdefault(point_key(point), (origin, point))
     return list(found.values())
 
 
@@ -176,17 +176,17 @@ def _at(value: Any, path: str) -> Any:
     return value
 
 
-def _label(parameter: Parameter, value: Any) -> Raw | _Unstated:
+def _label(parameter: Parameter, value: Any) -> Raw | Unstated:
     """A value as a sampler names it; unstated where the space does not hold it."""
     domain = parameter.domain
     if isinstance(domain, Choice) and isinstance(domain.options, Mapping):
         named = value.name if isinstance(value, Value) else value
         found = [label for label, option in domain.options.items() if option in (value, named)]
-        return found[0] if found else _Unstated()
+        return found[0] if found else Unstated()
     raw = value.name if isinstance(value, Value) else value
-    return raw if domain.holds(raw) else _Unstated()
+    return raw if domain.holds(raw) else Unstated()
 
 
-def told(experiment: Experiment) -> str:
+def identity_text(experiment: Experiment) -> str:
     """What decides the experiment's numbers, as text; lists and files by name, since they may not be here."""
-    return canonical(identity_of(experiment, {}, lambda path: told(_at(experiment, path))))
+    return canonical(identity_of(experiment, {}, lambda path: identity_text(_at(experiment, path))))

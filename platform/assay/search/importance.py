@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from assay.report.search_frame import importances_frame
+from assay.results.search_columns import importances_frame
 
 if TYPE_CHECKING:
     from optuna import Study

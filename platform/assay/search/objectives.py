@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from assay.errors import UserError
-from assay.values import nearest
+from assay.values import suggestion
 
 Result = Mapping[str, Any]
 Direction = Literal["maximize", "minimize"]
@@ -44,7 +44,7 @@ def objectives(names: Sequence[str]) -> tuple[Objective, ...]:
     """The objectives of these names."""
     for name in names:
         if name not in OBJECTIVES:
-            raise UserError(f"there is no objective {name!r}{nearest(name, OBJECTIVES)}.")
+            raise UserError(f"there is no objective {name!r}{suggestion(name, OBJECTIVES)}.")
     if not names or len(set(names)) < len(names):
         raise UserError(f"a search needs one objective, or several different ones, got {list(names)}.")
     return tuple(OBJECTIVES[name] for name in names)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from optuna.trial import FrozenTrial, TrialState
 
 from assay.search.configurations import Configurations
-from assay.search.ledger import Ledger
+from assay.search.optuna_study import OptunaStudy
 from assay.search.samplers import sampler
-from assay.search.space import Point, all_points, told_of
+from assay.search.space import Point, all_points, point_key
 
 REPEATS = 100  # proposals in a row that were made before: then the space holds nothing new for this sampler
 
@@ -18,18 +18,18 @@ REPEATS = 100  # proposals in a row that were made before: then the space holds 
 class Proposals:
     """Draws configurations into the ledger."""
 
-    def __init__(self, configurations: Configurations, ledger: Ledger, note: Callable[[str], None]) -> None:
+    def __init__(self, configurations: Configurations, ledger: OptunaStudy, note: Callable[[str], None]) -> None:
         self._configurations, self._ledger, self._note = configurations, ledger, note
         self._wishes = [*ledger.given_back(), *configurations.wishes()]
         points = all_points(configurations.parameters)
-        self._all = None if points is None else {told_of(each) for each in points}
+        self._all = None if points is None else {point_key(each) for each in points}
         self.are_used_up = False
 
     def next(self) -> tuple[int, Point] | None:
         """The number and the values of one that was not proposed before; none where there is no such one."""
         for _ in range(REPEATS):
             known = self._known()
-            origin, wish = next((each for each in self._wishes if told_of(each[1]) not in known), ("sampler", None))
+            origin, wish = next((each for each in self._wishes if point_key(each[1]) not in known), ("sampler", None))
             is_grid = self._configurations.search.sampler == "grid"
             if (wish is None and is_grid) or (self._all is not None and self._all <= known.keys()):
                 break
@@ -45,7 +45,7 @@ class Proposals:
 
     def is_new(self, number: int, point: Point) -> bool:
         """Whether what was drawn was not proposed before; a repetition is told what came of the first."""
-        before = self._known().get(told_of(point))
+        before = self._known().get(point_key(point))
         if before is None:
             return True
         self._ledger.annotate(number, "repeats", before.number)
@@ -57,7 +57,7 @@ class Proposals:
 
     def _known(self) -> dict[str, FrozenTrial]:
         """What was proposed before, by configuration."""
-        return {told_of(each.params): each for each in self._ledger.proposals()}
+        return {point_key(each.params): each for each in self._ledger.proposals()}
 
     def _drawn(self, origin: str, wish: Point | None) -> tuple[int, Point]:
         search = self._configurations.search

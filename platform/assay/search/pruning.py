@@ -10,7 +10,7 @@ from typing import Literal, get_args
 PrunerName = Literal["asha", "none"]
 PRUNERS: tuple[str, ...] = get_args(PrunerName)
 
-JUDGED = ("miou",)  # the objectives of which evaluations tell something before the end
+PRUNABLE_OBJECTIVES = ("miou",)  # the objectives of which evaluations tell something before the end
 # What gives a training's curve another shape: a high learning rate is behind until the schedule has brought it down,
 # and ahead at the end, so that configurations do not rank at half a training as they do at its end.
 SHAPE_THE_CURVE = ("recipe.optimizer", "recipe.schedule")
@@ -34,9 +34,9 @@ class Pruning:
         return (*found, steps)
 
 
-def usual(paths: Iterable[str], objectives: Sequence[str]) -> tuple[Pruning, str]:
+def default_pruning(paths: Iterable[str], objectives: Sequence[str]) -> tuple[Pruning, str]:
     """What a search prunes with that says nothing of it, and where it gives up nothing, why."""
-    if tuple(objectives) != JUDGED:
+    if tuple(objectives) != PRUNABLE_OBJECTIVES:
         return Pruning(name="none"), no_order(objectives)
     shaping = [path for path in dict.fromkeys(paths) if any(_meet(path, each) for each in SHAPE_THE_CURVE)]
     if shaping:

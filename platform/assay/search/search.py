@@ -8,18 +8,18 @@ from typing import Literal, get_args
 
 from assay.errors import UserError
 from assay.search.objectives import objectives
-from assay.search.pruning import JUDGED, PRUNERS, Pruning, no_order, usual
+from assay.search.pruning import PRUNABLE_OBJECTIVES, PRUNERS, Pruning, default_pruning, no_order
 from assay.search.space import Choice, Space, check_names, parameters
 from assay.study import paper
 from assay.study.tables import Profile, Row, Study, Table
-from assay.values import nearest
+from assay.values import suggestion
 
 SamplerName = Literal["tpe", "gp", "cmaes", "nsga2", "random", "grid"]
 SAMPLERS: tuple[str, ...] = get_args(SamplerName)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Setting:
+class ProfileSettings:
     """How much is searched in a profile of the study, and in which of its columns."""
 
     column: str
@@ -43,7 +43,7 @@ class Search:
     table: str
     row: str
     space: Space
-    settings: Mapping[str, Setting]  # by profile
+    settings: Mapping[str, ProfileSettings]  # by profile
     objectives: tuple[str, ...] = ("miou",)
     sampler: SamplerName = "tpe"
     sampler_seed: int = 0
@@ -62,7 +62,7 @@ class Search:
             _check_setting(self, known[name], setting)
         objectives(self.objectives)
         if self.sampler not in SAMPLERS:
-            raise UserError(f"there is no sampler {self.sampler!r}{nearest(self.sampler, SAMPLERS)}.")
+            raise UserError(f"there is no sampler {self.sampler!r}{suggestion(self.sampler, SAMPLERS)}.")
         if self.sampler == "cmaes":
             _check_cmaes(self.space, self.objectives)
         _check_pruning(self.pruned_by, self.objectives)
@@ -86,17 +86,19 @@ class Search:
 
     @property
     def _usual(self) -> tuple[Pruning, str]:
-        return usual((each.path for each in parameters(self.space)), self.objectives)
+        return default_pruning((each.path for each in parameters(self.space)), self.objectives)
 
     @property
     def cell_of(self) -> tuple[Table, Row]:
         """The table and the row that it starts from."""
         tables = {table.name: table for table in self.study.tables}
         if self.table not in tables:
-            raise UserError(f"{self.name}: {self.study.name} has no table {self.table!r}{nearest(self.table, tables)}.")
+            raise UserError(
+                f"{self.name}: {self.study.name} has no table {self.table!r}{suggestion(self.table, tables)}."
+            )
         rows = {row.label: row for row in tables[self.table].rows}
         if self.row not in rows:
-            raise UserError(f"{self.name}: {self.table} has no row {self.row!r}{nearest(self.row, rows)}.")
+            raise UserError(f"{self.name}: {self.table} has no row {self.row!r}{suggestion(self.row, rows)}.")
         return tables[self.table], rows[self.row]
 
     @property
@@ -105,12 +107,12 @@ class Search:
         return tuple(each for each in self.study.profiles if each.name in self.settings)
 
 
-def _check_setting(search: Search, profile: Profile, setting: Setting) -> None:
+def _check_setting(search: Search, profile: Profile, setting: ProfileSettings) -> None:
     where = f"{search.name}, profile {profile.name}"
     table, _ = search.cell_of
     if setting.column not in table.columns:
         raise UserError(
-            f"{where}: {table.name} has no column {setting.column!r}{nearest(setting.column, table.columns)}."
+            f"{where}: {table.name} has no column {setting.column!r}{suggestion(setting.column, table.columns)}."
         )
     if profile.column(table.name, setting.column) is None:
         raise UserError(f"{where} only quotes {setting.column!r} of {table.name}: there is nothing to train.")
@@ -138,8 +140,8 @@ def _check_cmaes(space: Space, names: tuple[str, ...]) -> None:
 
 def _check_pruning(pruning: Pruning, names: tuple[str, ...]) -> None:
     if pruning.name not in PRUNERS:
-        raise UserError(f"there is no pruner {pruning.name!r}{nearest(pruning.name, PRUNERS)}.")
+        raise UserError(f"there is no pruner {pruning.name!r}{suggestion(pruning.name, PRUNERS)}.")
     if not 0 < pruning.first < 1 or pruning.factor < 2:
         raise UserError(f"a pruner's first must lie between 0 and 1 and its factor be 2 or more, got {pruning}.")
-    if names != JUDGED and pruning.name != "none":
+    if names != PRUNABLE_OBJECTIVES and pruning.name != "none":
         raise UserError(f"pruner {pruning.name} has nothing to go by: {no_order(names)}; use --pruner none.")

@@ -28,14 +28,14 @@ Point = Mapping[str, Raw]  # a configuration, by the names of its parameters
 _MANY = 2000  # configurations that are not gone through one by one
 
 
-class _Unstated:
+class Unstated:
     """The paper says nothing of this parameter."""
 
     def __repr__(self) -> str:
         return "UNSTATED"
 
 
-UNSTATED = _Unstated()
+UNSTATED = Unstated()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Float:
     low: float
     high: float
     _: dataclasses.KW_ONLY
-    paper: float | _Unstated = UNSTATED
+    paper: float | Unstated = UNSTATED
     log: bool = False  # drawn evenly in the logarithm
     step: float | None = None
 
@@ -103,7 +103,7 @@ class Int:
     low: int
     high: int
     _: dataclasses.KW_ONLY
-    paper: int | _Unstated = UNSTATED
+    paper: int | Unstated = UNSTATED
     log: bool = False
     step: int = 1
 
@@ -144,7 +144,7 @@ class Choice:
 
     options: tuple[Raw, ...] | Mapping[str, Any]
     _: dataclasses.KW_ONLY
-    paper: Raw | _Unstated = UNSTATED  # by its label, where options have labels
+    paper: Raw | Unstated = UNSTATED  # by its label, where options have labels
 
     @property
     def labels(self) -> tuple[Raw, ...]:
@@ -184,14 +184,14 @@ Range = Float | Int | Choice
 
 
 @dataclasses.dataclass(frozen=True)
-class By:
+class When:
     """A domain that depends on what was chosen at another path; where no case fits, the path is left alone."""
 
     path: str
-    cases: Mapping[Raw, Range | By]
+    cases: Mapping[Raw, Range | When]
 
 
-Domain = Range | By
+Domain = Range | When
 Space = Mapping[str, Domain]
 
 
@@ -219,7 +219,7 @@ def parameters(space: Space) -> tuple[Parameter, ...]:
 
 
 def _flat(path: str, domain: Domain, when: tuple[tuple[str, Raw], ...]) -> Iterator[Parameter]:
-    if isinstance(domain, By):
+    if isinstance(domain, When):
         for value, inner in domain.cases.items():
             yield from _flat(path, inner, (*when, (domain.path, value)))
         return
@@ -242,7 +242,7 @@ def is_whole(of: tuple[Parameter, ...], point: Point) -> bool:
     return all(each.name in point for each in of if each.is_active(point))
 
 
-def completed(of: tuple[Parameter, ...], wish: Mapping[str, Raw], fill: Mapping[str, Raw]) -> Point:
+def fill_in(of: tuple[Parameter, ...], wish: Mapping[str, Raw], fill: Mapping[str, Raw]) -> Point:
     """The configuration with the wished values, then the paper's, then `fill`, then the first of the domain."""
     point: dict[str, Raw] = {}
     for each in of:
@@ -251,7 +251,7 @@ def completed(of: tuple[Parameter, ...], wish: Mapping[str, Raw], fill: Mapping[
         paper = each.domain.paper
         if each.name in wish:
             point[each.name] = wish[each.name]
-        elif not isinstance(paper, _Unstated):
+        elif not isinstance(paper, Unstated):
             point[each.name] = paper
         elif each.name in fill:
             point[each.name] = fill[each.name]
@@ -290,7 +290,7 @@ def all_points(of: tuple[Parameter, ...]) -> list[Point] | None:
     return [dict(each) for each in found]
 
 
-def told_of(point: Point) -> str:
+def point_key(point: Point) -> str:
     """Equal for configurations that are the same, however their numbers were rounded on the way."""
     return canonical({name: float(f"{each:.12g}") if _is_number(each) else each for name, each in point.items()})
 
@@ -306,7 +306,7 @@ def check_names(space: Space) -> None:
         if problem:
             raise UserError(f"{where}: {problem}.")
         paper = each.domain.paper
-        if not isinstance(paper, _Unstated) and not each.domain.holds(paper):
+        if not isinstance(paper, Unstated) and not each.domain.holds(paper):
             raise UserError(f"{where}: the paper's value {paper!r} is not in it ({each.domain.describe()}); widen it.")
         for name, value in each.when:
             if name not in known:

@@ -45,7 +45,7 @@ class ClaimedElsewhere(AssayError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Sign:
+class ClaimRecord:
     """What a claim's file says."""
 
     generation: int
@@ -65,16 +65,16 @@ class Observer:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._seen: dict[str, tuple[Sign, float, float]] = {}  # per key: the claim, last look, seconds still
+        self._seen: dict[str, tuple[ClaimRecord, float, float]] = {}  # per key: the claim, last look, seconds still
 
-    def look(self, store: Store, key: str, *, stale_after: float = STALE_AFTER) -> tuple[Sign | None, bool]:
+    def look(self, store: Store, key: str, *, stale_after: float = STALE_AFTER) -> tuple[ClaimRecord | None, bool]:
         """The newest claim on a key, and whether the key is free to be taken."""
         sign = newest(store, key)
         if sign is None or sign.released or sign.owner.is_dead():
             return sign, True
         return sign, self._still(key, sign, at_once=stale_after / 4) >= stale_after
 
-    def _still(self, key: str, sign: Sign, *, at_once: float) -> float:
+    def _still(self, key: str, sign: ClaimRecord, *, at_once: float) -> float:
         """For how many seconds the claim has not moved while this process was looking.
 
         The time between two looks counts for `at_once` at the most: where observer and owner were held up
@@ -90,7 +90,7 @@ class Observer:
 class Claim:
     """This process's claim on a key. It beats in a thread of its own until it is released."""
 
-    def __init__(self, store: Store, key: str, sign: Sign, *, beat_every: float) -> None:
+    def __init__(self, store: Store, key: str, sign: ClaimRecord, *, beat_every: float) -> None:
         self.key = key
         self._store = store
         self._sign = sign
@@ -180,7 +180,7 @@ def acquire(
     """
     observer = observer or Observer()
     began: float | None = None
-    first: Sign | None = None
+    first: ClaimRecord | None = None
     while True:
         now = time.monotonic()
         sign, free = observer.look(store, key, stale_after=stale_after)
@@ -201,7 +201,7 @@ def acquire(
         time.sleep(min(1.0, stale_after / 10, patience - waited))
 
 
-def newest(store: Store, key: str) -> Sign | None:
+def newest(store: Store, key: str) -> ClaimRecord | None:
     """The claim on a key, living or not, or None where there never was one."""
     for generation in reversed(_generations(store, key)):
         sign = _read(store, key, generation)
@@ -212,7 +212,7 @@ def newest(store: Store, key: str) -> Sign | None:
 
 def _create(store: Store, key: str, generation: int, beat_every: float) -> Claim | None:
     """Take a generation; None if another process was faster."""
-    sign = Sign(generation=generation, beat=0, released=False, owner=Owner.this_process(secrets.token_hex(8)))
+    sign = ClaimRecord(generation=generation, beat=0, released=False, owner=Owner.this_process(secrets.token_hex(8)))
     if not store.create(key, _name(generation), _to_bytes(sign)):
         return None
     generations = _generations(store, key)
@@ -226,7 +226,7 @@ def _create(store: Store, key: str, generation: int, beat_every: float) -> Claim
     return Claim(store, key, sign, beat_every=beat_every)
 
 
-def _held(store: Store, key: str, sign: Sign, stale_after: float) -> str:
+def _held(store: Store, key: str, sign: ClaimRecord, stale_after: float) -> str:
     return (
         f"{store.place(key)} is held by {sign.describe()}: wait for that process or stop it; if it is gone, "
         f"its claim is free after {stale_after:g} seconds without a sign of life."
@@ -237,20 +237,20 @@ def _generations(store: Store, key: str) -> list[int]:
     return sorted(int(match[1]) for match in map(_NAME.fullmatch, store.names(key)) if match)
 
 
-def _read(store: Store, key: str, generation: int) -> Sign | None:
+def _read(store: Store, key: str, generation: int) -> ClaimRecord | None:
     data = store.read(key, _name(generation))
     if data is None:
         return None
     try:
         document = parse(data, store.place(key))
         beat, released = int(document["beat"]), bool(document["released"])
-        return Sign(generation, beat, released, Owner.from_json(document["owner"]))
+        return ClaimRecord(generation, beat, released, Owner.from_json(document["owner"]))
     except (StoreError, KeyError, TypeError, ValueError):
         # Not whole: its owner is just writing it, or died over it. It stands still or not, like any other.
-        return Sign(generation, 0, False, Owner.unknown())
+        return ClaimRecord(generation, 0, False, Owner.unknown())
 
 
-def _to_bytes(sign: Sign) -> bytes:
+def _to_bytes(sign: ClaimRecord) -> bytes:
     return pretty(dataclasses.asdict(sign))
 
 

@@ -18,7 +18,7 @@ RESULT = "result.json"  # the final numbers; where it is, the experiment is done
 FAILURES = "failures.jsonl"  # one line per failed attempt, and one per decision to try again after a final one
 LOG = "log.txt"  # what was said while a study trained it: notes, warnings, tracebacks
 PANEL = "panel.npz"  # the first validation images with their truth and prediction
-HISTORY = "attempts.jsonl"  # one line per begun attempt, written before it trains, and one per end that was seen
+ATTEMPTS = "attempts.jsonl"  # one line per begun attempt, written before it trains, and one per end that was seen
 SESSIONS = "sessions.json"  # where it was trained, session by session
 _ERROR_OF_RANK = re.compile(r"error-rank\d+\.json")
 
@@ -78,17 +78,17 @@ def add_failure(store: Store, key: str, document: Mapping[str, Any], *, final: b
 
 def begin_attempt(store: Store, key: str, document: Mapping[str, Any]) -> None:
     """Write down that an attempt begins, before it can end in any way."""
-    _add_to_history(store, key, document, name=HISTORY)
+    _add_to_history(store, key, document, name=ATTEMPTS)
 
 
 def end_attempt(store: Store, key: str, how: str) -> None:
     """Write down that the last attempt ended, and was there to say so."""
-    _add_to_history(store, key, {"ended": how}, name=HISTORY)
+    _add_to_history(store, key, {"ended": how}, name=ATTEMPTS)
 
 
 def attempts(store: Store, key: str) -> list[dict[str, Any]]:
     """The attempts that were begun, oldest first."""
-    return [document for _, document in _lines(store, key, HISTORY) if "ended" not in document]
+    return [document for _, document in _lines(store, key, ATTEMPTS) if "ended" not in document]
 
 
 def silent_ends(store: Store, key: str) -> int:
@@ -98,7 +98,7 @@ def silent_ends(store: Store, key: str) -> int:
     """
     count, step = 0, None
     reached = max(checkpoints.steps(store.names(key)), default=0)
-    for _, document in reversed(_lines(store, key, HISTORY)):
+    for _, document in reversed(_lines(store, key, ATTEMPTS)):
         began = document.get("from_step", 0)
         if "ended" in document or reached > began or (step is not None and began != step):
             break

@@ -2,7 +2,7 @@
 
 from assay.study.tables import (
     Changes,
-    Like,
+    Nested,
     PaperRow,
     Profile,
     Row,
@@ -16,7 +16,7 @@ from assay.study.tables import (
 
 __all__ = [
     "Changes",
-    "Like",
+    "Nested",
     "PaperRow",
     "Profile",
     "Row",

@@ -9,11 +9,11 @@ from typing import Any
 from assay.errors import UserError
 from assay.experiment import Experiment
 from assay.overrides import Override, apply, overrides_of
-from assay.report.layout import ColumnLayout, Counted, RowLayout, StudyLayout, TableLayout
+from assay.results.layout import ColumnLayout, Counted, RowLayout, StudyLayout, TableLayout
 from assay.study import paper
-from assay.study.reach import check_reach
-from assay.study.tables import NONE, Changes, Like, PaperRow, Profile, Row, Study, Table
-from assay.values import nearest, to_json
+from assay.study.override_checks import check_reach
+from assay.study.tables import NONE, Changes, Nested, PaperRow, Profile, Row, Study, Table
+from assay.values import suggestion, to_json
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Cell:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Choice:
+class Selection:
     """Which part of a study is run; empty means what the profile says."""
 
     tables: tuple[str, ...] = ()
@@ -46,11 +46,11 @@ def profile_of(study: Study, name: str | None) -> Profile:
     """The profile of that name; the first one if none is named."""
     known = {each.name: each for each in study.profiles}
     if name is not None and name not in known:
-        raise UserError(f"--profile: {study.name} has no profile {name!r}{nearest(name, known)}.")
+        raise UserError(f"--profile: {study.name} has no profile {name!r}{suggestion(name, known)}.")
     return study.profiles[0] if name is None else known[name]
 
 
-def chosen_rows(study: Study, profile: Profile, choice: Choice) -> list[tuple[Table, Row]]:
+def chosen_rows(study: Study, profile: Profile, choice: Selection) -> list[tuple[Table, Row]]:
     """The chosen rows with their tables; names that mean nothing are refused, and no method is imported for it."""
     study.check()
     tables = chosen_tables(study, profile, choice)
@@ -59,7 +59,7 @@ def chosen_rows(study: Study, profile: Profile, choice: Choice) -> list[tuple[Ta
     return [(table, row) for table in tables for row in table.rows if not choice.rows or row.label in choice.rows]
 
 
-def cells_of(study: Study, profile: Profile, choice: Choice) -> list[Cell]:
+def cells_of(study: Study, profile: Profile, choice: Selection) -> list[Cell]:
     """The chosen cells, table by table as the paper lays them out."""
     if any(each.path == "seed" for each in choice.overrides):
         raise UserError("--set seed=…: every cell is trained with several seeds; choose them with --seeds.")
@@ -86,7 +86,7 @@ def quoted_columns(profile: Profile, tables: Sequence[Table]) -> list[str]:
     return found
 
 
-def chosen_tables(study: Study, profile: Profile, choice: Choice) -> list[Table]:
+def chosen_tables(study: Study, profile: Profile, choice: Selection) -> list[Table]:
     """The tables that were named, else those that the profile runs."""
     names = [table.name for table in study.tables]
     _check_names("--tables", choice.tables, names)
@@ -97,7 +97,7 @@ def chosen_tables(study: Study, profile: Profile, choice: Choice) -> list[Table]
 def _check_names(flag: str, asked: Sequence[str], known: Sequence[str]) -> None:
     for name in asked:
         if name not in known:
-            raise UserError(f"{flag}: there is no {name!r} here{nearest(name, dict.fromkeys(known))}.")
+            raise UserError(f"{flag}: there is no {name!r} here{suggestion(name, dict.fromkeys(known))}.")
 
 
 def _start(profile: Profile) -> Experiment:
@@ -110,18 +110,18 @@ def _start(profile: Profile) -> Experiment:
     return apply(start, overrides_of(profile.changes, f"profile {profile.name}"))
 
 
-def _cells_of_row(table: Table, row: Row, profile: Profile, choice: Choice, start: Experiment) -> Iterator[Cell]:
+def _cells_of_row(table: Table, row: Row, profile: Profile, choice: Selection, start: Experiment) -> Iterator[Cell]:
     for column in _columns_of(table, profile, choice) if not row.quoted else ():
         yield from _seeds(table, row, column, profile, choice, start)
 
 
-def cells_with(table: Table, row: Row, column: str, profile: Profile, choice: Choice, more: Changes) -> list[Cell]:
+def cells_with(table: Table, row: Row, column: str, profile: Profile, choice: Selection, more: Changes) -> list[Cell]:
     """The cells of a row in one column, one for each seed, with `more` changed as `--set` would change it."""
     return list(_seeds(table, row, column, profile, choice, _start(profile), more))
 
 
 def _seeds(
-    table: Table, row: Row, column: str, profile: Profile, choice: Choice, start: Experiment, more: Changes = NONE
+    table: Table, row: Row, column: str, profile: Profile, choice: Selection, start: Experiment, more: Changes = NONE
 ) -> Iterator[Cell]:
     """A cell for each seed; those of a row without other experiments inside differ in nothing else."""
     stays = _what_stays(_changes(table, row, column, profile), {each.path: each.value for each in choice.overrides})
@@ -168,14 +168,14 @@ def _filled(value: Any, base: Experiment, origin: str) -> Any:
     """A change with the experiments that it describes, nested ones too."""
     if isinstance(value, (tuple, list)):
         return tuple(_filled(each, base, origin) for each in value)
-    if not isinstance(value, Like):
+    if not isinstance(value, Nested):
         return value
     seeded = base.replace(seed=(base.seed if value.seed is None else value.seed) + value.offset)
     inner = {path: _filled(each, seeded, origin) for path, each in value.changes.items()}
     return apply(seeded, overrides_of(inner, origin))
 
 
-def _columns_of(table: Table, profile: Profile, choice: Choice) -> list[str]:
+def _columns_of(table: Table, profile: Profile, choice: Selection) -> list[str]:
     """The columns that are run: those chosen, else those the profile shows; never one that it only quotes."""
     runnable = [column for column in table.columns if _has_cells(table, column, profile)]
     for column in choice.columns:
@@ -230,7 +230,7 @@ def _in_paper(row: Row) -> PaperRow | None:
     return PaperRow(row.paper, NONE) if isinstance(row.paper, str) else row.paper
 
 
-def _differs(table: Table, row: Row, column: str, profile: Profile, choice: Choice) -> str:
+def _differs(table: Table, row: Row, column: str, profile: Profile, choice: Selection) -> str:
     """Why a cell is not comparable with the paper's, from the widest reason to the narrowest."""
     changed = ", ".join(f"{each.path}={each.value}" for each in choice.overrides)
     reasons = (
@@ -298,9 +298,9 @@ def _inner_seeds(table: Table, profile: Profile) -> tuple[str, ...]:
     return (f"Experiments inside others (teachers) {', or '.join(said)}.",)
 
 
-def _likes(value: Any) -> Iterator[Like]:
+def _likes(value: Any) -> Iterator[Nested]:
     """The experiments that a change describes; not those inside them."""
-    if isinstance(value, Like):
+    if isinstance(value, Nested):
         yield value
     elif isinstance(value, (tuple, list)):
         for each in value:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from assay.errors import UserError
-from assay.report.layout import Counted
-from assay.values import nearest
+from assay.results.layout import Counted
+from assay.values import suggestion
 
 
 @functools.cache
@@ -27,7 +27,7 @@ def table(name: str) -> dict[str, Any]:
         f"{each}.{key}": content for each in _papers() if each != "_meta" for key, content in _papers()[each].items()
     }
     if name not in tables:
-        raise UserError(f"no paper has a table {name!r}{nearest(name, tables)}.")
+        raise UserError(f"no paper has a table {name!r}{suggestion(name, tables)}.")
     content: dict[str, Any] = tables[f"{paper}.{number}"]
     return content
 
@@ -42,7 +42,7 @@ def number(name: str, row: str, column: str, factors: Mapping[str, Any] | None =
     found = [each for each in rows if column in each["values"]]
     if not found:
         columns = sorted({known for each in rows for known in each["values"]})
-        raise UserError(f"the row {row!r} of {name} has no column {column!r}{nearest(column, columns)}.")
+        raise UserError(f"the row {row!r} of {name} has no column {column!r}{suggestion(column, columns)}.")
     if len(found) > 1:
         marks = "; ".join(str(each.get("factors", {})) for each in found)
         raise UserError(
@@ -67,7 +67,9 @@ def _rows(name: str, label: str, factors: Mapping[str, Any]) -> list[dict[str, A
     there = table(name)["rows"]
     labelled = [each for each in there if each["label"] == label]
     if not labelled:
-        raise UserError(f"{name} has no row {label!r}{nearest(label, dict.fromkeys(each['label'] for each in there))}.")
+        raise UserError(
+            f"{name} has no row {label!r}{suggestion(label, dict.fromkeys(each['label'] for each in there))}."
+        )
     found = [each for each in labelled if dict(factors).items() <= each.get("factors", {}).items()]
     if not found:
         marks = "; ".join(str(each.get("factors", {})) for each in labelled)

@@ -23,15 +23,15 @@ from assay.errors import UserError
 from assay.experiment import Data
 from assay.nets.spec import Net
 from assay.recipe import Recipe
-from assay.report.layout import Part
-from assay.values import nearest
+from assay.results.layout import Part
+from assay.values import suggestion
 
 Changes = Mapping[str, Any]
 NONE: Changes = {}
 
 
 @dataclasses.dataclass(frozen=True)
-class Like:
+class Nested:
     """In a row's changes, an experiment on the cell's own data, network and recipe: a teacher, an earlier stage.
 
     Its seed is the cell's, or a fixed one for all: then one teacher serves all seeds. An offset on either makes a
@@ -170,7 +170,7 @@ def _check_known(names: Iterable[str], known: Iterable[str], what: str) -> None:
     there = dict.fromkeys(known)
     for name in names:
         if name not in there:
-            raise UserError(f"{what} {name!r}{nearest(name, there)}.")
+            raise UserError(f"{what} {name!r}{suggestion(name, there)}.")
 
 
 def by_column(table: Table, data: Callable[[str], Changes]) -> dict[str, Changes]:

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from assay import NUMERICS, __version__
+from assay.collectives import world_size
 from assay.errors import UserError
 from assay.experiment import Runtime
-from assay.ranks import world_size
 from assay.store import records
 
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import torch
 from torch.nn import functional
 
+from assay.collectives import rank, sum_over_ranks, world_size
 from assay.data.normalize import normalize
 from assay.data.source import IGNORE, Source
 from assay.method import Predictor
 from assay.places import Places
-from assay.ranks import rank, sum_over_ranks, world_size
 from assay.recipe import Evaluation
 
 PIXELS_TOGETHER = 40 * 1024  # in one batch, unless the user says how many images; large ones go one by one

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
+from assay.collectives import rank, world_size
 from assay.errors import AssayError, LostClaim, OutOfMemory, UserError
-from assay.ranks import rank, world_size
 from assay.resolve import Resolved
 from assay.store import checkpoints, records
 from assay.store.claims import Claim
@@ -19,7 +19,7 @@ from assay.store.store import DamagedDocument, Store, StoreError
 _WAIT_FOR_OTHER_RANKS = 5.0  # seconds in which the rank that failed first writes down why
 
 
-def remember(problem: Exception, store: Store, key: str, claim: Claim | None, *, keeps_mistakes: bool) -> None:
+def record_failure(problem: Exception, store: Store, key: str, claim: Claim | None, *, keeps_mistakes: bool) -> None:
     """Keep the error with the experiment, if it is the experiment's; a full disk or a lost claim is not.
 
     An error on purpose would come again, so the experiment is failed. A user's mistake (a broken image) is the user's
@@ -29,7 +29,7 @@ def remember(problem: Exception, store: Store, key: str, claim: Claim | None, *,
     if isinstance(problem, (LostClaim, StoreError)) and not isinstance(problem, DamagedDocument):
         return
     on_purpose = isinstance(problem, AssayError) and not isinstance(problem, UserError)
-    final = on_purpose or (keeps_mistakes and not may_pass(problem))
+    final = on_purpose or (keeps_mistakes and not is_transient(problem))
     with contextlib.suppress(StoreError, LostClaim):
         failure = _failure(problem) | {"final": final}
         if rank() != 0:
@@ -43,7 +43,7 @@ def remember(problem: Exception, store: Store, key: str, claim: Claim | None, *,
         records.add_failure(store, key, failure, final=failure["final"])
 
 
-def may_pass(problem: Exception) -> bool:
+def is_transient(problem: Exception) -> bool:
     """Whether another try can help: a device, a connection or a disk failed, and not what was to be computed."""
     if isinstance(problem, AssayError):
         return False
@@ -62,7 +62,7 @@ def _error_of_another_rank(store: Store, key: str) -> dict[str, Any] | None:
     return None
 
 
-def forget(problem: Exception | None, store: Store, key: str) -> None:
+def discard_if_user_error(problem: Exception | None, store: Store, key: str) -> None:
     """After a user's mistake or a store that cannot be written, leave the store as a first session found it.
 
     What has a checkpoint stays: the mistake may be an image that is read for the first time after hours.
@@ -74,7 +74,7 @@ def forget(problem: Exception | None, store: Store, key: str) -> None:
                 store.delete(key, name)
 
 
-def explained(error: Exception, resolved: Resolved) -> Exception:
+def explain_out_of_memory(error: Exception, resolved: Resolved) -> Exception:
     """Out of memory in words; every other error as it is."""
     text = str(error)
     if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) and "can't allocate memory" not in text:

@@ -11,19 +11,18 @@ from typing import Any, Protocol
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
+from assay.collectives import rank, world_size
 from assay.data.draws import torch_seed
-from assay.data.loading import Plan, RawBatch, batches, on_device
-from assay.data.stored import StoredMasks
+from assay.data.stored_masks import StoredMasks
 from assay.experiment import Runtime
 from assay.method import Losses, Method, Predictors, Step
 from assay.places import Places
-from assay.ranks import rank, world_size
 from assay.resolve import Resolved
 from assay.store.store import Store
 from assay.training.environment import pick_device
 from assay.training.evaluate import evaluate
-from assay.training.journal import Journal
-from assay.training.measure import Measured, measure
+from assay.training.loading import BatchPlan, RawBatch, batches, on_device
+from assay.training.metrics import RunningMetrics
 from assay.training.model import (
     DTYPES,
     LossModule,
@@ -36,7 +35,8 @@ from assay.training.model import (
     wrapped,
 )
 from assay.training.optimizer import make_optimizer, set_rate
-from assay.training.products import Maker, wanted_masks
+from assay.training.step_metrics import PendingStepMetrics, measure
+from assay.training.stored_predictions import MaskPredictor, wanted_masks
 
 
 class Recorder(Protocol):
@@ -70,7 +70,7 @@ class Training:
         self.method, self.recipe, self.seed = experiment.method, experiment.recipe, experiment.seed
         self.device = pick_device(runtime.device)
         self.dtype = DTYPES[self.recipe.precision]
-        self.plan = Plan.make(
+        self.plan = BatchPlan.make(
             experiment.data.source,
             resolved.images,
             self.method.views(),
@@ -87,10 +87,10 @@ class Training:
             self.nets = self.nets.to(memory_format=torch.channels_last)
         self.module = wrapped(LossModule(self.method, self.nets), runtime)
         self.optimizer = make_optimizer(self.nets, self.recipe.optimizer, device=self.device)
-        self.journal = Journal()
+        self.journal = RunningMetrics()
         self.step = 0  # optimiser steps made
         self._end = self.recipe.steps  # the step at which this session ends, at the latest
-        self._unread: Measured | None = None
+        self._unread: PendingStepMetrics | None = None
         self._stopping = False
 
     # --- stored masks ----------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ class Training:
         """
         if not self.plan.lacks_stored:
             return True
-        maker = Maker(
+        maker = MaskPredictor(
             runtime=self.runtime, device=self.device, read_weights=self._read_weights, store=store, say=say, stop=stop
         )
         found: dict[str, StoredMasks] = {}
@@ -249,7 +249,7 @@ class Training:
         state = torch.load(io.BytesIO(payload), map_location=self.device, weights_only=True)
         load_own_state(self.nets, state["nets"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.journal = Journal.from_state(state["journal"])
+        self.journal = RunningMetrics.from_state(state["journal"])
         self.step = state["step"]
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from assay.collectives import world_size
 from assay.data.batch import Batch
 from assay.data.draws import torch_seed
 from assay.errors import UserError
@@ -21,7 +22,6 @@ from assay.nets.network import Network, build_network
 from assay.nets.spec import Net
 from assay.nets.weights import find_weights
 from assay.places import Places
-from assay.ranks import world_size
 from assay.resolve import Resolved
 
 DTYPES = {"float32": torch.float32, "bf16": torch.float32, "float64": torch.float64}  # of weights and images
@@ -48,7 +48,7 @@ def nothing_trained(key: str) -> bytes:
 
 
 @dataclasses.dataclass
-class _Maker:
+class NetworkFactory:
     """Makes one experiment's networks; each call has a random stream of its own, in the order of the calls."""
 
     resolved: Resolved
@@ -81,7 +81,7 @@ def build_networks(resolved: Resolved, places: Places, read_weights: ReadWeights
     """The networks of an experiment: new ones as its seed makes them, trained ones from the store."""
     method = resolved.experiment.method
     assert isinstance(method, Method)
-    return method.networks(_Maker(resolved, places, read_weights))
+    return method.networks(NetworkFactory(resolved, places, read_weights))
 
 
 def input_of(resolved: Resolved, field: str) -> Resolved:

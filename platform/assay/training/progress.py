@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from assay.collectives import rank
 from assay.experiment import Runtime
-from assay.ranks import rank
 from assay.store.records import official_miou
 
 SECONDS_BETWEEN_LINES = 10.0

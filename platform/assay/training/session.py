@@ -9,24 +9,24 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from assay.collectives import broadcast_from_rank0, rank
 from assay.errors import LostClaim
 from assay.experiment import Runtime
 from assay.places import Places
-from assay.ranks import agreed, rank
 from assay.resolve import Resolved
 from assay.store import checkpoints, records
 from assay.store.claims import STALE_AFTER, Claim, Observer, acquire
 from assay.store.documents import line as json_line
 from assay.store.store import Log, Store, StoreError
 from assay.training import environment
-from assay.training.failures import explained, forget, remember
+from assay.training.failures import discard_if_user_error, explain_out_of_memory, record_failure
 from assay.training.loop import Training
-from assay.training.outcome import WEIGHTS, panel_of, result_of, stored_weights, weights_of
 from assay.training.progress import Progress
+from assay.training.result import WEIGHTS, panel_of, result_of, stored_weights, weights_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Manners:
+class SessionOptions:
     """How a session behaves towards whoever started it. Nothing of it moves a number."""
 
     say: Callable[[str], None] = print
@@ -46,33 +46,33 @@ def train(
     places: Places,
     runtime: Runtime,
     stop: Callable[[], bool] = lambda: False,
-    manners: Manners | None = None,
+    manners: SessionOptions | None = None,
 ) -> dict[str, Any] | None:
     """The experiment's result: read where there is one, else trained; None if it ended before, as it was asked to.
 
     With several ranks every rank calls this, and rank 0 alone writes.
     """
-    manners = manners or Manners()
+    manners = manners or SessionOptions()
     key = resolved.key
-    done: dict[str, Any] | None = agreed(lambda: records.read_json(store, key, records.RESULT))
+    done: dict[str, Any] | None = broadcast_from_rank0(lambda: records.read_json(store, key, records.RESULT))
     if done is not None:
         return done
     # Built before anything is claimed or written: a person's mistake leaves the store as it was. In a study the claim
     # comes first: many processes look at the same keys, and what cannot be built is the experiment's failure.
     training = None if manners.keeps_mistakes else _built(resolved, store, places, runtime)
-    new = agreed(lambda: not store.names(key))
+    new = broadcast_from_rank0(lambda: not store.names(key))
     claim = _agreed_claim(store, key, manners)
     problem: Exception | None = None
     try:
         # Another process may have finished it while this one was building.
-        done = agreed(lambda: records.read_json(store, key, records.RESULT))
+        done = broadcast_from_rank0(lambda: records.read_json(store, key, records.RESULT))
         if done is not None:
             return done
         training = training or _built(resolved, store, places, runtime)
         return _train(training, store, claim, stop=stop, manners=manners)
     except Exception as error:
-        problem = explained(error, resolved)
-        remember(problem, store, key, claim, keeps_mistakes=manners.keeps_mistakes)
+        problem = explain_out_of_memory(error, resolved)
+        record_failure(problem, store, key, claim, keeps_mistakes=manners.keeps_mistakes)
         if problem is error:
             raise
         raise problem from error
@@ -80,7 +80,7 @@ def train(
         if claim is not None:
             claim.release()
             if new and not manners.keeps_mistakes:
-                forget(problem, store, key)
+                discard_if_user_error(problem, store, key)
 
 
 def _built(resolved: Resolved, store: Store, places: Places, runtime: Runtime) -> Training:
@@ -88,13 +88,13 @@ def _built(resolved: Resolved, store: Store, places: Places, runtime: Runtime) -
     try:
         return Training(resolved, places=places, runtime=runtime, read_weights=stored_weights(store))
     except Exception as error:
-        problem = explained(error, resolved)
+        problem = explain_out_of_memory(error, resolved)
         if problem is error:
             raise
         raise problem from error
 
 
-def _agreed_claim(store: Store, key: str, manners: Manners) -> Claim | None:
+def _agreed_claim(store: Store, key: str, manners: SessionOptions) -> Claim | None:
     """Rank 0's claim; where it is refused, every rank is told why instead of waiting."""
     claim, refusal = None, None
     if rank() == 0:
@@ -109,17 +109,17 @@ def _agreed_claim(store: Store, key: str, manners: Manners) -> Claim | None:
             )
         except Exception as error:
             refusal = error
-    refusal = agreed(lambda: refusal)
+    refusal = broadcast_from_rank0(lambda: refusal)
     if refusal is not None:
         raise refusal
     return claim
 
 
 def _train(
-    training: Training, store: Store, claim: Claim | None, *, stop: Callable[[], bool], manners: Manners
+    training: Training, store: Store, claim: Claim | None, *, stop: Callable[[], bool], manners: SessionOptions
 ) -> dict[str, Any] | None:
     key = training.resolved.key
-    loaded: checkpoints.Loaded = agreed(lambda: checkpoints.load(store, key))
+    loaded: checkpoints.Loaded = broadcast_from_rank0(lambda: checkpoints.load(store, key))
     if loaded.payload is not None:
         training.load_state(loaded.payload)
     if claim is not None:
@@ -135,7 +135,7 @@ def _train(
 
 
 def _to_the_end(
-    training: Training, store: Store, claim: Claim | None, *, stop: Callable[[], bool], manners: Manners
+    training: Training, store: Store, claim: Claim | None, *, stop: Callable[[], bool], manners: SessionOptions
 ) -> dict[str, Any] | None:
     key, runtime = training.resolved.key, training.runtime
     # Under the claim: two processes that begin one experiment must not both predict for it.
@@ -163,7 +163,7 @@ def _to_the_end(
     return result
 
 
-def _begin(training: Training, store: Store, claim: Claim, manners: Manners, *, notes: tuple[str, ...]) -> None:
+def _begin(training: Training, store: Store, claim: Claim, manners: SessionOptions, *, notes: tuple[str, ...]) -> None:
     """Say what is odd, and write down what is about to be trained, where and by whom."""
     resolved, key = training.resolved, training.resolved.key
     for note in (*resolved.images.notes, *training.recipe.notes(), *notes):
@@ -230,7 +230,7 @@ def _sessions(store: Store, key: str, training: Training, runtime: Runtime) -> l
     here = environment.describe(runtime, training.device)
     if training.plan.stored:
         here["stored_masks"] = {name: masks.digest for name, masks in training.plan.stored.items()}
-    stored = agreed(lambda: records.read_json(store, key, records.SESSIONS)) or {"sessions": []}
+    stored = broadcast_from_rank0(lambda: records.read_json(store, key, records.SESSIONS)) or {"sessions": []}
     before = [each for each in stored["sessions"] if each["from_step"] < training.step]
     changed = environment.changes(before[-1], here) if before else []
     return [*before, here | {"from_step": training.step, "changed": changed, "started": now()}]

@@ -1,0 +1,52 @@
+"""What a cell says about the paper's number."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from assay.analysis.filled_table import FilledCell
+
+Kind = Literal[
+    "reproduced", "above", "below", "one seed", "not comparable", "unpublished",
+    "failed", "blocked", "running", "waiting", "quoted", "empty",
+]  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A kind, and the words for it."""
+
+    kind: Kind
+    text: str
+    detail: str = ""  # what differs from the paper's protocol
+
+    def __str__(self) -> str:
+        return f"{self.text}: {self.detail}" if self.detail else self.text
+
+
+def verdict(cell: FilledCell) -> Verdict:
+    """The verdict on a cell, once all its seeds are finished; until then, what stands in the way.
+
+    A seed that failed may be one that would have scored low, so the mean of the others is no verdict.
+    """
+    if not cell.planned:
+        return Verdict(kind="empty", text="") if cell.paper is None else Verdict(kind="quoted", text="quoted")
+    for state in ("failed", "blocked", "running", "waiting"):
+        if cell.count(state):
+            return Verdict(kind=state, text=state)
+    if not cell.comparable:
+        return Verdict(kind="not comparable", text="not comparable", detail=cell.differs)
+    if cell.paper is None:
+        return Verdict(kind="unpublished", text="no published number")
+    return _against_paper(cell, cell.paper)
+
+
+def _against_paper(cell: FilledCell, paper: float) -> Verdict:
+    """A verdict from the interval of our mean; one seed has none."""
+    ours = cell.last
+    if ours.low is None or ours.high is None:
+        return Verdict(kind="one seed", text="one seed: no verdict")
+    if ours.low <= paper <= ours.high:
+        return Verdict(kind="reproduced", text="reproduced")
+    return Verdict(kind="above", text="above") if paper < ours.low else Verdict(kind="below", text="below")

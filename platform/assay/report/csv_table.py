@@ -1,0 +1,59 @@
+"""A filled table as CSV."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from assay.analysis.filled_table import STATES, FilledCell, FilledTable
+from assay.analysis.verdict import verdict
+
+
+def csv(table: FilledTable) -> str:
+    """The table as CSV, a line per cell, numbers in full precision."""
+    return pd.DataFrame([_record(table, cell) for cell in table.cells()]).to_csv(index=False, lineterminator="\n")
+
+
+def _record(table: FilledTable, cell: FilledCell) -> dict[str, object]:
+    compared, pair = cell.comparison, cell.comparison.paired if cell.comparison else None
+    return {
+        "table": table.layout.name,
+        "row": cell.row,
+        "column": cell.column,
+        "planned": cell.planned,
+        **{state: cell.count(state) for state in STATES},
+        "paper": cell.paper,
+        **_fields(cell.last, {"miou": "mean", "miou_sd": "sd", "miou_low": "low", "miou_high": "high"}),
+        "miou_best": cell.best.mean,
+        "delta": cell.delta,
+        "verdict": verdict(cell).kind,
+        **(_sizes(cell) if table.layout.counts else {}),
+        "comparable": cell.comparable,
+        "differs": cell.differs,
+        "reference": compared.reference if compared else None,
+        **_fields(pair, {f"difference{end}": name for end, name in _DIFFERENCE.items()}),
+        "difference_p_holm": compared.holm if compared else None,
+        "errors": "; ".join(f"seed {run.seed}: {' '.join(run.error.split())}" for run in cell.runs if run.error),
+    }
+
+
+_DIFFERENCE = {
+    "": "mean",
+    "_sd": "sd",
+    "_low": "low",
+    "_high": "high",
+    "_p": "p",
+    "_smallest_p": "smallest_p",
+    "_t_p": "t_p",
+    "_pairs": "n",
+}
+
+
+def _sizes(cell: FilledCell) -> dict[str, object]:
+    names = ("params", "macs", "crop")
+    theirs = _fields(cell.paper_counted, {f"paper_{name}": name for name in names})
+    return theirs | _fields(cell.counted, {name: name for name in names})
+
+
+def _fields(value: object | None, names: dict[str, str]) -> dict[str, object]:
+    """Some fields of a value under other names; all of them absent where there is no value."""
+    return {name: None if value is None else getattr(value, field) for name, field in names.items()}

@@ -1,0 +1,90 @@
+"""A search as text for the terminal."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from assay.analysis.trials import Trial, front, read
+from assay.report.search.formatting import (
+    CHOSEN,
+    command_line,
+    counts,
+    how,
+    named,
+    of_papers,
+    reached,
+    setting,
+    settings,
+    space,
+    untyped,
+)
+from assay.results.search_layout import ParameterLayout, SearchLayout
+
+
+def summary(layout: SearchLayout, trials: pd.DataFrame, *, width: int = 100) -> str:
+    """What was searched, what was found, and the flags that give it again."""
+    known = read(layout, trials)
+    best = front(layout, known)
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=width, color_system=None, highlight=False, soft_wrap=False)
+    console.print(Text(f"{layout.name}  {layout.title}"))
+    if layout.differs:
+        console.print(Text(f"Not the paper’s setting: {layout.differs.rstrip('.')}."))
+    console.print(Text(f"{counts(known)} · {how(layout)}"))
+    console.print("", _space(layout, best), "", sep="\n")
+    for line in _found(layout, known, best):
+        # A line that is to be copied is never broken.
+        console.print(Text(line), soft_wrap="--set" in line)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def _space(layout: SearchLayout, best: Sequence[Trial]) -> Table:
+    made = Table(show_edge=False, pad_edge=False)
+    made.add_column("parameter", overflow="fold")
+    made.add_column("searched", overflow="fold")
+    for name in ("paper", _heading(best)):
+        made.add_column(name, justify="right", overflow="fold")
+    for each in layout.parameters:
+        made.add_row(*map(Text, (_name(each), space(each), setting(each.paper), settings(each, best))))
+    return made
+
+
+def _heading(best: Sequence[Trial]) -> str:
+    return "best" if len(best) < 2 else "front"
+
+
+def _name(parameter: ParameterLayout) -> str:
+    return f"{parameter.path} ({parameter.where})" if parameter.where else parameter.path
+
+
+def _found(layout: SearchLayout, trials: Sequence[Trial], best: Sequence[Trial]) -> Iterable[str]:
+    if not best:
+        yield "No configuration was completed yet."
+        return
+    for trial in best:
+        name = named(trial) + of_papers(layout, trial, trials)
+        yield f"{'best' if len(best) == 1 else 'front'}: {_values(layout, trial)} ({name})"
+        yield f"  {command_line(layout, trial)}"
+        if untyped(layout, trial):
+            yield untyped(layout, trial)
+    for trial in trials:
+        if trial.origin == "paper" and trial not in best:
+            whose = f"the paper’s values{of_papers(layout, trial, trials)}"
+            yield f"{whose}: {_values(layout, trial)} (trial {trial.number}, {trial.state})"
+    if len(trials) > 1:
+        yield CHOSEN
+
+
+def _values(layout: SearchLayout, trial: Trial) -> str:
+    """Every objective, the spread over the seeds behind it."""
+    said = (
+        f"{objective.label} {reached(layout, trial, index)}{' %' if objective.percent else ''}"
+        for index, objective in enumerate(layout.objectives)
+    )
+    return ", ".join(said)

@@ -1,0 +1,135 @@
+"""Size and speed of a study's networks, teachers beside students."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from report.drawn import draw_study, frame_of, line
+
+from assay.analysis.filled_table import records
+from assay.analysis.network_sizes import Size, sizes
+from assay.analysis.run_summary import summarize
+from assay.report.appendix import size_and_speed
+
+TEACHER = {
+    "key": "teacher",
+    "method": "cps",
+    "encoder": "resnet101",
+    "arch": "deeplabv3plus",
+    "crop": "32x32",
+    "params": 6e7,
+    "macs": 3e9,
+    "latency_ms": 80.0,
+    "latency_at": "cpu AVX2, 1 thread",
+}
+
+
+def found(*lines: dict) -> tuple[Size, ...]:
+    return sizes(records(frame_of(list(lines))))
+
+
+def test_a_teacher_that_is_no_row_stands_beside_its_students() -> None:
+    inside = json.dumps([TEACHER])
+    student, teacher = found(
+        *(line("t", "KD", "a", seed, inside=inside, latency_ms=float(seed)) for seed in (1, 2, 9)),
+        line("t", "Supervised", "a", 1, latency_ms=4.0),
+    )
+    assert (student.network, student.latency_ms, student.trainings) == ("tiny, deeplabv3plus", 3.0, 4)
+    assert (student.rows, student.inside) == (("KD", "Supervised"), ())
+    assert (teacher.network, teacher.latency_ms, teacher.trainings) == ("resnet101, deeplabv3plus", 80.0, 1)
+    assert (teacher.rows, teacher.inside) == ((), ("KD",))
+
+
+def nets(*widths: int, **changes: object) -> list[dict]:
+    return [
+        {**TEACHER, "key": f"of {width}", "encoder": "tiny", "params": 1e6 * width, "miou": 50.0 + width}
+        | {"net": {"encoder": {"arch": "tiny", "width": width}}, **changes}
+        for width in widths
+    ]
+
+
+def test_networks_of_one_encoder_and_head_are_told_apart_by_what_differs() -> None:
+    experiment = json.dumps({"net": {"encoder": {"arch": "tiny", "width": 8}}})
+    made = found(line("t", "KD", "a", 0, inside=json.dumps(nets(16, 20)), experiment=experiment))
+    assert [each.network for each in made] == [f"tiny, deeplabv3plus, encoder.width {width}" for width in (8, 16, 20)]
+
+
+def test_what_differs_between_trainings_of_one_network_does_not_set_it_apart() -> None:
+    def student(frozen: int) -> dict:
+        experiment = {"net": {"frozen": frozen, "encoder": {"arch": "tiny", "width": 8}}}
+        return line("t", "KD", "a", frozen, inside=json.dumps(nets(16)), experiment=json.dumps(experiment))
+
+    made = found(student(0), student(1))
+    assert [each.network for each in made] == [f"tiny, deeplabv3plus, encoder.width {width}" for width in (8, 16)]
+
+
+def test_results_that_do_not_tell_the_network_are_called_by_encoder_and_head() -> None:
+    made = found(line("t", "KD", "a", 0, inside=json.dumps(nets(16, 20, net=None))))
+    assert [each.network for each in made] == ["tiny, deeplabv3plus"] * 3
+
+
+def test_the_scores_of_teachers_stand_there_as_a_range_of_what_was_trained() -> None:
+    again = nets(16, key="another seed", miou=60.0)
+    students = (line("t", row, "a", 0, inside=json.dumps(nets(16) + again)) for row in ("KD", "CWD"))
+    student, teacher = found(*students)
+    assert (teacher.miou, teacher.trainings, student.miou) == ((60.0, 66.0), 2, None)
+
+
+def test_what_inside_is_not_trained_yet_has_no_size() -> None:
+    waiting = json.dumps([{"key": "teacher", "status": "waiting"}])
+    assert found(line("t", "r", "a", 0), line("t", "s", "a", 0, inside=waiting, key="other")) == ()
+
+
+@pytest.mark.parametrize(("crop", "said"), [("32x32", True), ("512x512", False)])
+def test_latencies_on_very_small_images_are_said_to_tell_little(crop: str, said: bool) -> None:
+    study = draw_study()
+    study.frame["crop"] = crop
+    shown = size_and_speed(summarize(study.frame, study.layout))
+    assert shown is not None and (f"At {crop} a latency is mostly the cost of calls" in shown) is said
+
+
+def test_one_network_alone_is_compared_with_nothing() -> None:
+    assert found(*(line("t", "r", "a", seed) for seed in (0, 1))) == ()
+    assert found(line("t", "r", "a", 0), line("t", "r", "a", 1, latency_at="cpu AVX512, 1 thread")) == ()
+
+
+def test_a_training_in_two_tables_is_counted_once() -> None:
+    small, large = found(
+        *(line(table, "r", "a", 0, key="same") for table in ("t", "u")), line("t", "s", "a", 0, params=1e9)
+    )
+    assert (small.trainings, large.trainings) == (1, 1)
+
+
+def test_latencies_of_different_conditions_are_not_mixed() -> None:
+    here, there = "cpu AVX2, 1 thread", "cpu AVX2, 8 threads"
+    made = found(
+        line("t", "r", "a", 0, latency_ms=8.0, latency_at=here),
+        line("t", "r", "a", 1, latency_ms=1.0, latency_at=there),
+        line("t", "s", "a", 0, params=1e9, latency_ms=90.0, latency_at=here),
+    )
+    assert [(each.latency_ms, each.latency_at) for each in made] == [(8.0, here), (1.0, there), (90.0, here)]
+
+
+def test_a_result_without_latency_has_a_size_and_a_dash() -> None:
+    study = draw_study()
+    study.frame["latency_ms"] = float("nan")
+    shown = size_and_speed(summarize(study.frame, study.layout))
+    assert shown is not None and "<td>120 k</td><td>24 M</td><td>–</td>" in shown
+    student, _ = found(
+        line("t", "r", "a", 0, latency_ms=None, latency_at=None), line("t", "s", "a", 0, params=1e9, latency_ms=None)
+    )
+    assert (student.params, student.latency_ms) == (1.2e5, None)
+
+
+def test_what_is_not_trained_yet_has_no_size() -> None:
+    waiting = {"status": "waiting", "params": None, "macs": None, "latency_ms": None, "latency_at": None}
+    assert found(line("t", "r", "a", 0), line("t", "s", "a", 0, **waiting)) == ()
+
+
+def test_the_page_has_the_table_where_networks_differ(page: str) -> None:
+    study = draw_study()
+    assert len(summarize(study.frame, study.layout).sizes) == 4
+    assert (
+        page.count("<h2>Size and speed</h2>") == 1 and "1.5 ms" in page and "of: Supervised; Mean Teacher [31]" in page
+    )

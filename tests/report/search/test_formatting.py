@@ -1,0 +1,124 @@
+"""The flags that give a configuration again, and how numbers are said."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from report.searched import COST, LAYOUT, MIOU, Search
+
+from assay.analysis.trials import best, read
+from assay.overrides import Override, apply
+from assay.report.search.formatting import counts, set_line, settings, space, untyped, worth
+from assay.results.search_layout import ParameterLayout
+from assay.values import Value, param
+
+
+class Inner(Value):
+    """A value inside another one."""
+
+    name = "inner"
+
+    share: float = param(default=0.5)
+
+
+class Described(Value):
+    """A field of every kind that a space can hold."""
+
+    name = "described"
+
+    weight: float = param(default=1.0)
+    boxes: int = param(default=1)
+    kind: str = param(default="cps")
+    on_labeled: bool = param(default=True)
+    inner: Inner | None = param(default=None)
+    crop: tuple[int, int] = param(default=(1, 1))
+
+
+PARAMETERS = (
+    ParameterLayout(path="weight", kind="float"),
+    ParameterLayout(path="boxes", kind="int"),
+    ParameterLayout(path="kind", kind="choice", options=("cps", "mean & 'teacher'", "a=b $HOME")),
+    ParameterLayout(path="on_labeled", kind="choice", options=("True", "False")),
+    ParameterLayout(path="inner", kind="choice", options=("off", "on"), texts=("none", "inner")),
+    ParameterLayout(path="inner.share | on", target="inner.share", kind="float", when=(("inner", "on"),)),
+    ParameterLayout(path="crop", kind="choice", options=("small", "wide"), texts=("32,32", "(64, 48)")),
+)
+
+
+def again(line: dict[str, object]) -> Described:
+    """A configuration that went through a column, the flags and a shell."""
+    layout = dataclasses.replace(LAYOUT, parameters=PARAMETERS)
+    frame = pd.DataFrame([{"trial": 0, "seed": 0, "state": "complete", "objective/miou": 0.5, **line}])
+    words = shlex.split(set_line(layout, read(layout, frame)[0]))
+    assert words[::2] == ["--set"] * (len(words) // 2)
+    return apply(Described(), [Override.parse(text) for text in words[1::2]])
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(-(2**50), 2**50))
+def test_the_flags_give_numbers_again_to_the_last_digit(weight: float, boxes: int) -> None:
+    found = again({"weight": weight, "boxes": boxes})
+    assert (found.weight, found.boxes) == (weight, boxes)
+
+
+@pytest.mark.parametrize("kind", PARAMETERS[2].options)
+def test_the_flags_give_options_again_through_a_shell(kind: str) -> None:
+    assert again({"kind": kind}).kind == kind
+
+
+def test_the_flags_give_parts_yes_and_no_and_pairs_again() -> None:
+    found = again({"inner": "on", "inner.share | on": 0.1, "on_labeled": False, "crop": "wide"})
+    assert found == Described(inner=Inner(share=0.1), on_labeled=False, crop=(64, 48))
+    assert again({"inner": "off", "on_labeled": True, "crop": "small"}) == Described(crop=(32, 32))
+
+
+def test_what_no_flag_can_say_is_named() -> None:
+    teacher = ParameterLayout(path="teacher", kind="choice", options=("deep", "none"), texts=(None, "none"))
+    layout = dataclasses.replace(LAYOUT, parameters=(teacher, PARAMETERS[0]))
+    lines = [
+        {"trial": at, "seed": 0, "state": "complete", "teacher": option, "weight": 0.5}
+        for at, option in enumerate(teacher.options)
+    ]
+    deep, none = read(layout, pd.DataFrame(lines))
+    assert set_line(layout, deep) == "--set weight=0.5"
+    assert untyped(layout, deep) == "No flag can say teacher: write it in a script."
+    assert set_line(layout, none) == "--set teacher=none --set weight=0.5"
+    assert untyped(layout, none) == ""
+
+
+def test_a_part_that_was_not_active_takes_no_flag(searched: Search) -> None:
+    lines = {
+        each.settings["method.kind"]: set_line(searched.layout, each) for each in read(searched.layout, searched.trials)
+    }
+    assert "momentum" not in lines["cps"]
+    assert "momentum" in lines["mean & teacher"]
+
+
+def test_fractions_are_said_in_percent_and_costs_as_they_are() -> None:
+    assert worth(MIOU, 0.61234) == "61.23"
+    assert worth(COST, 1234.5) == "1234"
+    assert worth(MIOU, None) == "–"
+
+
+def test_a_space_is_a_range_or_its_options() -> None:
+    assert [space(each) for each in LAYOUT.parameters] == [
+        "0.5 to 0.99", "0.01 to 10, log", "1 to 6", "cps, mean & teacher", "0.9 to 0.999",
+    ]  # fmt: skip
+
+
+def test_a_front_spans_a_range(traded: Search) -> None:
+    front = best(traded.layout, traded.trials)
+    low, high = (end([each.settings["method.boxes"] for each in front]) for end in (min, max))
+    assert settings(traded.layout.parameters[2], front) == f"{low} to {high}"
+    assert settings(traded.layout.parameters[2], front[:1]) == str(front[0].settings["method.boxes"])
+
+
+def test_states_are_counted(searched: Search) -> None:
+    said = counts(read(searched.layout, searched.trials))
+    assert said.startswith("40 trials: ")
+    assert said.endswith("1 failed, 2 running")
+    assert counts(()) == "0 trials"

@@ -1,0 +1,59 @@
+"""A search in the terminal."""
+
+from __future__ import annotations
+
+import pandas as pd
+from report.searched import LAYOUT, Search, search
+
+from assay.analysis.trials import best
+from assay.report.search.formatting import set_line
+from assay.report.search.text_tables import summary
+
+
+def test_the_space_stands_beside_the_papers_and_the_best_values(searched: Search) -> None:
+    found = best(searched.layout, searched.trials)[0]
+    line = next(each for each in summary(searched.layout, searched.trials).splitlines() if "threshold " in each)
+    assert [part.strip() for part in line.split("│")] == [
+        "method.threshold", "0.5 to 0.99", "0.95", f"{found.settings['method.threshold']:.4g}",
+    ]  # fmt: skip
+
+
+def test_the_best_is_said_with_its_spread_beside_the_papers(searched: Search) -> None:
+    said = summary(searched.layout, searched.trials)
+    found = best(searched.layout, searched.trials)[0]
+    assert f"best: mIoU {100 * (found.values or (0,))[0]:.2f} ± 0.57 % (trial {found.number})" in said
+    assert "the paper’s values: mIoU 58.77 ± 0.57 % (trial 0, complete)" in said
+
+
+def test_where_conditions_give_the_paper_several_trials_each_is_told_by_what_sets_it_apart(searched: Search) -> None:
+    trials = searched.trials.copy()
+    (kind,) = set(trials.query("trial == 0")["method.kind"])
+    assert kind == "cps"
+    twin = trials.query("trial == 0").assign(trial=trials["trial"].max() + 1, **{"method.kind": "mean & teacher"})
+    said = summary(searched.layout, pd.concat([trials, twin]))
+    assert "the paper’s values with method.kind = cps: mIoU" in said
+    assert "the paper’s values with method.kind = mean & teacher: mIoU" in said
+
+
+def test_the_flags_are_one_line_however_narrow_the_terminal(searched: Search) -> None:
+    said = summary(searched.layout, searched.trials, width=50).splitlines()
+    assert f"  {set_line(searched.layout, best(searched.layout, searched.trials)[0])}" in said
+
+
+def test_a_front_has_a_line_for_each_of_its_trials(traded: Search) -> None:
+    said = summary(traded.layout, traded.trials)
+    front = best(traded.layout, traded.trials)
+    assert len(front) > 1
+    assert all(set_line(traded.layout, each) in said for each in front)
+
+
+def test_the_papers_own_trial_may_be_the_only_one() -> None:
+    said = summary(LAYOUT, search(1).trials)
+    assert "(trial 0, the paper’s values)" in said
+    assert "best by luck" not in said
+
+
+def test_before_anything_ended_it_says_so() -> None:
+    said = summary(LAYOUT, pd.DataFrame())
+    assert "No configuration was completed yet." in said
+    assert "0.01 to 10, log" in said

@@ -1,0 +1,155 @@
+"""The sentences of a report."""
+
+from __future__ import annotations
+
+import pytest
+from report.drawn import Study, frame_of, line
+
+from assay.analysis.filled_table import FilledTable, fill
+from assay.report.formatting import (
+    amount,
+    count_heads,
+    counts,
+    difference,
+    notes,
+    probability,
+    progress,
+    signed,
+    smallest_gap,
+)
+from assay.results.layout import ColumnLayout, RowLayout, TableLayout
+
+
+def compared(*others: float) -> FilledTable:
+    """A reference of 50 in every seed, and a row with these values."""
+    layout = TableLayout(
+        name="t",
+        title="T",
+        rows=(RowLayout(label="r"), RowLayout(label="x")),
+        columns=(ColumnLayout(label="a"),),
+        reference="r",
+    )
+    lines = [line("t", "r", "a", seed, miou=50.0) for seed in range(len(others))]
+    lines += [line("t", "x", "a", seed, miou=miou) for seed, miou in enumerate(others)]
+    return fill(frame_of(lines), layout)
+
+
+def test_negative_numbers_have_a_minus_and_not_a_hyphen() -> None:
+    assert signed(-1.5) == "−1.50"
+
+
+@pytest.mark.parametrize(("p", "said"), [(0.25, "0.250"), (0.00001, "< 0.001"), (None, "–")])
+def test_a_p_value_is_never_printed_as_zero(p: float | None, said: str) -> None:
+    assert probability(p) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(11_195_700, "11.20 M"), (222.451e9, "222.45 G"), (1440, "1.44 k"), (999, "999"), (None, "–")],
+)
+def test_a_large_count_has_two_decimals_and_a_letter_as_the_papers_print_it(value: float | None, said: str) -> None:
+    assert amount(value) == said
+
+
+def test_a_row_has_its_sizes_beside_the_papers_and_dashes_where_there_are_none(study: Study) -> None:
+    methods, networks = (fill(study.frame, each) for each in study.layout.tables)
+    assert count_heads(methods) == () and counts(methods, methods.rows[0]) == ()
+    assert count_heads(networks) == ("Params", "FLOPs")
+    said = [[each.parts() for each in counts(networks, cells)] for cells in networks.rows]
+    assert said[0] == [("11.19 M", "17.20 M"), ("17.20 G", "17.20 G")]
+    assert said[2] == [("–", "59.10 M"), ("–", "59.10 G")]
+
+
+def test_a_row_whose_cells_have_different_networks_says_each_size_once() -> None:
+    columns = tuple(ColumnLayout(label=each) for each in "abc")
+    layout = TableLayout(name="t", title="T", rows=(RowLayout(label="r"),), columns=columns, counts="network")
+    lines = [
+        line("t", "r", column, 0, miou=50.0, params=size) for column, size in zip("abc", (5e6, 6e6, 5e6), strict=True)
+    ]
+    table = fill(frame_of(lines), layout)
+    assert counts(table, table.rows[0])[0].ours == "5.00 M / 6.00 M"
+
+
+def test_the_notes_say_of_what_the_sizes_are_and_for_which_images(study: Study) -> None:
+    methods, networks = (notes(fill(study.frame, each)) for each in study.layout.tables)
+    (said,) = (each for each in networks if "Params" in each)
+    assert "of the encoder alone" in said
+    assert "trained here, on 32x32; the paper’s are on 512x512: not to be compared." in said
+    assert not any("Params" in each for each in methods)
+
+
+def test_sizes_for_equal_images_are_not_said_to_be_incomparable(study: Study) -> None:
+    frame = study.frame.assign(crop="512x512")
+    (said,) = (each for each in notes(fill(frame, study.layout.tables[1])) if "Params" in each)
+    assert said.endswith("trained here; both are for images of 512x512.")
+
+
+def test_the_notes_say_where_results_are_older_than_the_counting(study: Study) -> None:
+    frame = study.frame.assign(encoder_macs=float("nan"))
+    (said,) = (each for each in notes(fill(frame, study.layout.tables[1])) if "Params" in each)
+    assert "did not count them" in said and "trained here" not in said
+
+
+def test_progress_names_what_became_of_every_seed(table: FilledTable) -> None:
+    assert progress(table.rows[0][0]) == "3 of 3 seeds"
+    assert progress(table.rows[2][1]) == "2 of 3 seeds, 1 failed"
+    assert progress(table.rows[3][0]) == "not trained here"
+
+
+def test_a_difference_comes_with_the_smallest_p_there_can_be() -> None:
+    said = difference(compared(51.0, 52.0, 53.0).rows[1][0].comparison)
+    assert said == ("+2.00 [−0.48, +4.48], 3 seeds, p 0.250 (least 0.250), Holm 0.250 (of 1), t test 0.074")
+
+
+def test_one_seed_is_said_to_be_no_test() -> None:
+    assert difference(compared(51.0).rows[1][0].comparison) == "+1.00, one seed: not tested"
+
+
+def test_the_smallest_gap_grows_with_the_spread() -> None:
+    narrow, wide = smallest_gap(compared(51.0, 51.5, 52.0)), smallest_gap(compared(51.0, 55.0, 59.0))
+    assert "about 1.6 points" in narrow
+    assert "about 13.1 points" in wide
+
+
+@pytest.mark.parametrize("values", [(51.0,), (51.0, 51.0, 51.0)])
+def test_without_spread_no_gap_is_promised(values: tuple[float, ...]) -> None:
+    assert "not known" in smallest_gap(compared(*values))
+
+
+def test_a_reason_that_holds_for_all_cells_is_said_once(study: Study) -> None:
+    said = notes(fill(study.frame, study.layout.tables[0]))
+    assert [each for each in said if "Not comparable" in each] == [
+        "Not comparable with the paper (all cells): trained on drawn shapes, not on PASCAL VOC 2012"
+    ]
+
+
+def test_a_reason_that_holds_for_some_cells_names_them() -> None:
+    layout = TableLayout(
+        name="t",
+        title="T",
+        rows=(RowLayout(label="r"), RowLayout(label="x")),
+        columns=(ColumnLayout(label="a"), ColumnLayout(label="b")),
+    )
+    lines = [
+        line("t", row, column, 0, miou=50.0, comparable=column == "b", differs="" if column == "b" else "crop")
+        for row in ("r", "x")
+        for column in ("a", "b")
+    ]
+    assert "Not comparable with the paper (all of a): crop" in notes(fill(frame_of(lines), layout))
+
+
+def test_notes_that_several_columns_share_stand_once(table: FilledTable) -> None:
+    assert "1/16 (92), 1/8 (183): 62 of 992 drawn images labelled" in notes(table)
+
+
+def test_each_of_several_reasons_is_said_once_with_its_own_cells() -> None:
+    rows, columns = (RowLayout(label="r"), RowLayout(label="x")), (ColumnLayout(label="a"),)
+    lines = [
+        line("t", row, "a", 0, miou=50.0, comparable=False, differs=differs)
+        for row, differs in (("r", "drawn; base not stated"), ("x", "drawn"))
+    ]
+    said = notes(fill(frame_of(lines), TableLayout(name="t", title="T", rows=rows, columns=columns)))
+    assert [each for each in said if "Not comparable" in each] == [
+        "Not comparable with the paper (all cells): drawn",
+        "Not comparable with the paper (r at a): base not stated",
+    ]

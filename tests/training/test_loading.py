@@ -1,0 +1,108 @@
+"""The n-th batch is one thing, whatever reads it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from helpers import small
+
+from assay.data.source import IGNORE
+from assay.data.views import Boxes, Views
+from assay.errors import UserError
+from assay.places import Places
+from assay.resolve import resolve
+from assay.training.loading import BatchPlan, RawBatch, batches, on_device
+
+VIEWS = Views(labeled_strong=True, unlabeled=2, strong=2, boxes=Boxes(num_boxes=3))
+
+
+def plan(rank: int = 0, world_size: int = 1, **changes: object) -> BatchPlan:
+    experiment = small(recipe__labeled_batch=8, recipe__unlabeled_batch=8, **changes)
+    return BatchPlan.make(
+        experiment.data.source,
+        resolve(experiment, Places()).images,
+        VIEWS,
+        experiment.recipe,
+        places=Places(),
+        seed=experiment.seed,
+        rank=rank,
+        world_size=world_size,
+    )
+
+
+def tensors(raw: RawBatch) -> list[torch.Tensor]:
+    crops = (raw.labeled, *raw.unlabeled)
+    return [part for each in crops for part in (each.images, each.labels, each.valid)] + [raw.boxes]
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_any_number_of_loader_processes_makes_the_same_batches(workers: int) -> None:
+    alone = [step[0] for step in batches(plan(), range(3, 9))]
+    helped = [step[0] for step in batches(plan(), range(3, 9), workers=workers)]
+    for one, other in zip(alone, helped, strict=True):
+        assert [each.ids for each in (one.labeled, *one.unlabeled)] == [
+            each.ids for each in (other.labeled, *other.unlabeled)
+        ]
+        assert all(torch.equal(a, b) for a, b in zip(tensors(one), tensors(other), strict=True))
+        assert one.labeled.strong == other.labeled.strong
+
+
+def test_two_ranks_share_what_one_rank_has() -> None:
+    whole = plan().micro_batch(5, 0)
+    halves = [plan(rank, 2).micro_batch(5, 0) for rank in (0, 1)]
+    together = [torch.cat(pair) for pair in zip(*(tensors(half) for half in halves), strict=True)]
+    assert all(torch.equal(a, b) for a, b in zip(tensors(whole), together, strict=True))
+
+
+def test_micro_batches_share_what_a_step_has() -> None:
+    whole = plan().micro_batch(2, 0)
+    parts = [plan(recipe__accumulate=2).micro_batch(2, part) for part in (0, 1)]
+    together = [torch.cat(pair) for pair in zip(*(tensors(part) for part in parts), strict=True)]
+    assert all(torch.equal(a, b) for a, b in zip(tensors(whole), together, strict=True))
+
+
+def test_every_image_comes_once_in_a_pass_and_passes_differ() -> None:
+    stream = plan().unlabeled[0]
+    count = len(stream.ids)
+    first, second = ([stream.image_id(p * count + at) for at in range(count)] for p in (0, 1))
+    assert sorted(first) == sorted(second) == sorted(stream.ids)
+    assert first != second
+
+
+def test_streams_and_seeds_have_orders_of_their_own() -> None:
+    first, second = plan().unlabeled
+    other = plan(seed=1).unlabeled[0]
+    orders = [[stream.image_id(at) for at in range(20)] for stream in (first, second, other)]
+    assert orders[0] != orders[1] and orders[0] != orders[2]
+
+
+def test_the_device_part_gives_the_streams_that_were_asked_for() -> None:
+    of = plan()
+    batch = on_device(of.micro_batch(0, 0), of.views, of.recipe.augment, device=torch.device("cpu"))
+    assert batch.labeled.weak.shape == batch.labeled.strong.shape == (8, 3, 16, 16)
+    assert len(batch.unlabeled) == 2 and all(len(each.strong) == 2 for each in batch.unlabeled)
+    assert batch.boxes.mask.shape == batch.boxes.owner.shape == (8, 16, 16)
+    assert not torch.equal(batch.unlabeled[0].strong[0], batch.unlabeled[0].strong[1])
+
+
+def test_padding_is_ignored_in_labels_and_not_valid_in_unlabelled_views() -> None:
+    of = plan(recipe__augment__scales=(0.5, 0.5))
+    batch = on_device(of.micro_batch(0, 0), of.views, of.recipe.augment, device=torch.device("cpu"))
+    assert (batch.labeled.label[:, 8:] == IGNORE).all() and (batch.labeled.label[:, :8, :8] != IGNORE).all()
+    unlabeled = batch.unlabeled[0]
+    assert not unlabeled.valid[:, 8:].any() and unlabeled.valid[:, :8, :8].all()
+    pseudo = unlabeled.without_padding(torch.zeros_like(unlabeled.truth))
+    assert (pseudo[:, 8:] == IGNORE).all() and (pseudo[:, :8, :8] == 0).all()
+    # Padding is grey enough to be nothing once it is normalised.
+    assert unlabeled.weak[:, :, 8:].abs().max() < 0.02
+
+
+@pytest.mark.parametrize("ranks", [3, 16])
+def test_a_batch_that_cannot_be_divided_is_refused(ranks: int) -> None:
+    with pytest.raises(UserError, match=f"must divide over {ranks} ranks"):
+        plan(0, ranks)
+
+
+def test_a_method_that_needs_unlabelled_images_is_refused_where_there_are_none() -> None:
+    with pytest.raises(UserError, match="needs unlabelled images"):
+        plan(data__split__labeled="all", data__split__unlabeled="rest")

@@ -1,0 +1,50 @@
+"""What a result says of its networks' sizes where one process trains many experiments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers import QUIET, small
+
+from assay.nets.flops import multiply_adds, parameters
+from assay.nets.network import build_network
+from assay.places import Places
+from assay.resolve import resolve
+from assay.store.local import LocalStore
+from assay.training import result as outcome
+from assay.training.session import train
+
+
+def cost(folder: Path, **changes: object) -> dict[str, Any]:
+    """Of the network of a short training, and beside it what is counted of a new network."""
+    experiment = small(recipe__steps=2, **changes)
+    result = train(resolve(experiment, Places()), LocalStore(folder), places=Places(), runtime=QUIET)
+    assert result is not None
+    with torch.device("meta"):
+        network = build_network(experiment.net, len(experiment.data.source.classes()))
+    height, width = experiment.recipe.augment.crop
+    assert result["cost"]["student"] == {
+        "parameters": parameters(network),
+        "multiply_adds": multiply_adds(network, height, width),
+        "encoder": {
+            "parameters": parameters(network.encoder),
+            "multiply_adds": multiply_adds(network.encoder, height, width),
+        },
+    }
+    return dict(result["cost"]["student"])
+
+
+def test_sizes_are_those_of_each_experiment_and_equal_networks_are_counted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow = cost(tmp_path, net__encoder__width=4)
+    wide = cost(tmp_path, net__encoder__width=8)
+    cropped = cost(tmp_path, net__encoder__width=4, recipe__augment__crop=(8, 16))
+    assert narrow["parameters"] == cropped["parameters"] < wide["parameters"]
+    assert cropped["multiply_adds"] < narrow["multiply_adds"] < wide["multiply_adds"]
+
+    monkeypatch.delattr(outcome, "multiply_adds")  # whoever counts again fails
+    assert cost(tmp_path, net__encoder__width=4, seed=1) == narrow
