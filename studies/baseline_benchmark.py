@@ -40,10 +40,10 @@ TABLE1 = Table(
     columns=FEW_LABELS,
     rows=(
         Row("Supervised", {"method": "supervised"}, paper="SupOnly-R101"),
-        Row("Mean Teacher", {"method": "mean_teacher"}, paper="MT-R101 [31]", differs=PUBLISHED),
-        Row("CutMix-Seg", {"method": "cutmix_seg"}, paper="CutMix-Seg-R101 [42]", differs=PUBLISHED),
+        Row("Mean Teacher", {"method": "mean_teacher"}, paper="MT-R101 [31]", not_comparable=PUBLISHED),
+        Row("CutMix-Seg", {"method": "cutmix_seg"}, paper="CutMix-Seg-R101 [42]", not_comparable=PUBLISHED),
         Row("CPS", {"method": "cps"}, notes=("the paper quotes CPS with CutMix only",)),
-        Row("CPS + CutMix", CPS_CUTMIX, paper="CPS-R101 [5]", differs=PUBLISHED),
+        Row("CPS + CutMix", CPS_CUTMIX, paper="CPS-R101 [5]", not_comparable=PUBLISHED),
     ),
     reference="Supervised",
 )
@@ -53,10 +53,10 @@ TABLE2 = Table(
     columns=MANY_LABELS_BY_ENCODER,
     rows=(
         Row("Supervised", {"method": "supervised"}, paper="SupOnly"),
-        Row("Mean Teacher", {"method": "mean_teacher"}, paper="MT [31]", differs=PUBLISHED),
-        Row("CutMix-Seg", {"method": "cutmix_seg"}, paper="CutMix-Seg [42]", differs=PUBLISHED),
-        Row("CPS", {"method": "cps"}, paper="CPS [5]", differs=PUBLISHED),
-        Row("CPS + CutMix", CPS_CUTMIX, paper="CPS w/ CutMix [5]", differs=PUBLISHED),
+        Row("Mean Teacher", {"method": "mean_teacher"}, paper="MT [31]", not_comparable=PUBLISHED),
+        Row("CutMix-Seg", {"method": "cutmix_seg"}, paper="CutMix-Seg [42]", not_comparable=PUBLISHED),
+        Row("CPS", {"method": "cps"}, paper="CPS [5]", not_comparable=PUBLISHED),
+        Row("CPS + CutMix", CPS_CUTMIX, paper="CPS w/ CutMix [5]", not_comparable=PUBLISHED),
     ),
     reference="Supervised",
 )
@@ -73,12 +73,12 @@ STUDY = Study(
             name="quick",
             note=SHAPES_NOTE,
             start=quick,
-            side_by_side=True,
+            parallel_by_default=True,
             columns=ON_ANY_DATA,
             seeds=(0, 1),
             tables=(TABLE1.name,),
             shown=("1/16(92)",),
-            differs="trained on drawn shapes",
+            not_comparable="trained on drawn shapes",
         ),
         Profile(
             name="camvid",
@@ -86,7 +86,7 @@ STUDY = Study(
             start=camvid,
             columns=ON_ANY_DATA,
             tables=(TABLE1.name,),
-            differs="trained on CamVid",
+            not_comparable="trained on CamVid",
         ),
         Profile(
             name="paper",

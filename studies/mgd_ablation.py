@@ -142,8 +142,8 @@ QUICK = Profile(
     seeds=(0,),
     tables=(TABLE5A.name,),
     shown=ON_VOC,
-    side_by_side=True,
-    differs="trained on drawn shapes",
+    parallel_by_default=True,
+    not_comparable="trained on drawn shapes",
 )
 ON_PAPER = Profile(
     name="paper",
@@ -152,7 +152,7 @@ ON_PAPER = Profile(
     changes=PAPER,
     columns={column: on_voc(EIGHTH) for column in ON_VOC},
     rows=rows(RESNET18, seed=0),
-    lacks=dict.fromkeys(ON_CITYSCAPES, "Cityscapes is not among this project's data sets yet"),
+    blocked_by=dict.fromkeys(ON_CITYSCAPES, "Cityscapes is not among this project's data sets yet"),
     runtime={"loader_workers": 4},
 )
 

@@ -55,10 +55,10 @@ TABLE4 = Table(
     columns=MANY_LABELS,
     changes=CO_TRAINING,
     rows=(
-        Row("Co-training", paper="Co-training", differs=BY_CPS),
+        Row("Co-training", paper="Co-training", not_comparable=BY_CPS),
         Row("+ Mutual MT", MUTUAL_MT, paper="Co-training + Mutual MT"),
         Row("+ Mutual MT + FDA", {**MUTUAL_MT, **FDA}, paper="Co-training + Mutual MT + FDA"),
-        Row("+ SDA", SDA, paper="Co-training + SDA", differs=f"{BY_CPS}: CutMix alone, not this SDA"),
+        Row("+ SDA", SDA, paper="Co-training + SDA", not_comparable=f"{BY_CPS}: CutMix alone, not this SDA"),
         Row("+ Mutual MT + SDA", {**MUTUAL_MT, **SDA}, paper="Co-training + Mutual MT + SDA"),
         Row("+ Mutual MT + SDA + KS", {**MUTUAL_MT, **SDA, **KS}, paper="Co-training + Mutual MT + SDA + KS"),
     ),
@@ -88,17 +88,17 @@ TABLE5 = Table(
     columns=FEW_LABELS,
     changes={**CO_TRAINING, **FULL},
     rows=(
-        Row("KS on L_st", paper="KS on L_st only", differs=BASE_NOT_STATED),
+        Row("KS on L_st", paper="KS on L_st only", not_comparable=BASE_NOT_STATED),
         Row(
             "KS on L_ss",
             {"method.threshold_teachers": 0.0, **ON_STUDENTS},
             paper="KS on L_ss only",
-            differs=BASE_NOT_STATED,
+            not_comparable=BASE_NOT_STATED,
         ),
-        Row("KS on L_st and L_ss", ON_STUDENTS, paper="KS on L_st and L_ss", differs=BASE_NOT_STATED),
+        Row("KS on L_st and L_ss", ON_STUDENTS, paper="KS on L_st and L_ss", not_comparable=BASE_NOT_STATED),
     ),
     reference="KS on L_st",
-    differs={"Full(1464)": "pool not stated: the labelled images serve as unlabelled ones"},
+    not_comparable={"Full(1464)": "pool not stated: the labelled images serve as unlabelled ones"},
     caption="What else these rows have is not stated: here table 4's last row. Pool not stated: the 1464 images; at"
     " Full(1464), which leaves none of them, the labelled images serve as unlabelled ones.",
 )
@@ -133,7 +133,7 @@ SMALL_SECOND_BRANCH: Changes = {"method.second_head.channels": 16}
 IN_CODE: Changes = {"method.weight_teachers": 1.5, "method.weight_students": 1.0, "method.resolution": "half"}
 
 
-def differs(data: str, changes: Changes) -> str:
+def not_comparable(data: str, changes: Changes) -> str:
     """Why cells on such data, with such changes of the method, are not the paper's."""
     ours, code = ({**IN_CODE, **changes}, IN_CODE)
     said = [f"trained on {data}"]
@@ -171,10 +171,10 @@ STUDY = Study(
             columns=ON_ANY_DATA,
             rows=weighed(ON_SMALL_IMAGES) | {"HN": {**ON_SMALL_IMAGES, **SMALL_SECOND_BRANCH}},
             seeds=(0,),
-            side_by_side=True,
+            parallel_by_default=True,
             tables=(TABLE4.name,),
             shown=("1/16(662)", "1/16(92)"),
-            differs=differs("drawn shapes", ON_SMALL_IMAGES),
+            not_comparable=not_comparable("drawn shapes", ON_SMALL_IMAGES),
         ),
         Profile(
             name="camvid",
@@ -183,7 +183,7 @@ STUDY = Study(
             columns=ON_ANY_DATA,
             rows=weighed(FROM_SCRATCH),
             tables=(TABLE4.name,),
-            differs=differs("CamVid", FROM_SCRATCH),
+            not_comparable=not_comparable("CamVid", FROM_SCRATCH),
         ),
         Profile(
             name="paper",

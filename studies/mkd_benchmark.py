@@ -23,7 +23,7 @@ interrupt_in_one_line()  # from here on, imports included
 from assay.presets import camvid, quick, voc  # noqa: E402
 from assay.run import run_study  # noqa: E402
 from assay.study import Changes, Profile, Row, Study, Table, by_column  # noqa: E402
-from studies.mkd_ablation import FROM_SCRATCH, ON_SMALL_IMAGES, differs  # noqa: E402
+from studies.mkd_ablation import FROM_SCRATCH, ON_SMALL_IMAGES, not_comparable  # noqa: E402
 from studies.recipes.shared import (  # noqa: E402
     CAMVID_NOTE,
     CPS_CUTMIX,
@@ -50,9 +50,9 @@ WITHOUT_KS: Changes = {**OURS, "method.threshold_teachers": 0.0}
 PARTS_NOT_STATED = "which parts the paper's row has is not stated: those of the row marked *, but for selection"
 
 
-def trained(printed: str, changes: Changes, *notes: str, differs: str = "") -> Row:
+def trained(printed: str, changes: Changes, *notes: str, not_comparable: str = "") -> Row:
     """A row that this project can train, by its printed label; the citation is left out here."""
-    return Row(printed.partition(" [")[0], changes, paper=printed, notes=notes, differs=differs)
+    return Row(printed.partition(" [")[0], changes, paper=printed, notes=notes, not_comparable=not_comparable)
 
 
 def quoted(*labels: str) -> tuple[Row, ...]:
@@ -68,14 +68,14 @@ TABLE1 = Table(
         trained("SupOnly-R50", SUPERVISED),
         trained("SupOnly-R101", SUPERVISED),
         *quoted("CCT-R50 [28]"),
-        trained("MT-R101 [31]", MEAN_TEACHER, differs=PUBLISHED),
+        trained("MT-R101 [31]", MEAN_TEACHER, not_comparable=PUBLISHED),
         *quoted("AdvSemSeg-R101 [19]", "VAT-R101 [26]"),
-        trained("CutMix-Seg-R101 [42]", CUTMIX_SEG, differs=PUBLISHED),
+        trained("CutMix-Seg-R101 [42]", CUTMIX_SEG, not_comparable=PUBLISHED),
         *quoted("PC 2 Seg-R101 [46]", "GCT-R101 [20]", "PseudoSeg-R101 [48]"),
-        trained("CPS-R101 [5]", CPS_CUTMIX, "with CutMix", differs=PUBLISHED),
+        trained("CPS-R101 [5]", CPS_CUTMIX, "with CutMix", not_comparable=PUBLISHED),
         *quoted("SimpleBaseline-R101 [41]"),
-        trained("Ours-R50", WITHOUT_KS, differs=PARTS_NOT_STATED),
-        trained("Ours-R101", WITHOUT_KS, differs=PARTS_NOT_STATED),
+        trained("Ours-R50", WITHOUT_KS, not_comparable=PARTS_NOT_STATED),
+        trained("Ours-R101", WITHOUT_KS, not_comparable=PARTS_NOT_STATED),
     ),
     reference="SupOnly-R101",
     caption="Pool not stated at Full(1464), which leaves no image of the 1464: labelled ones serve as unlabelled ones.",
@@ -87,7 +87,7 @@ TABLE1_ALL = Table(
     columns=FEW_LABELS,
     rows=(
         *quoted("PS-MT-R101 [24] †", "ST++-R101 [39] †", "U2PL-R101 [35] †"),
-        trained("Ours-R101 †", WITHOUT_KS, differs=PARTS_NOT_STATED),
+        trained("Ours-R101 †", WITHOUT_KS, not_comparable=PARTS_NOT_STATED),
         trained("Ours-R101 † *", OURS, "* = knowledge selection at T = 0.95 (section 4.2)"),
     ),
     reference="Ours-R101 †",
@@ -99,12 +99,12 @@ TABLE2 = Table(
     columns=MANY_LABELS_BY_ENCODER,
     rows=(
         trained("SupOnly", SUPERVISED),
-        trained("MT [31]", MEAN_TEACHER, differs=PUBLISHED),
+        trained("MT [31]", MEAN_TEACHER, not_comparable=PUBLISHED),
         *quoted("CCT [28]"),
-        trained("CutMix-Seg [42]", CUTMIX_SEG, differs=PUBLISHED),
+        trained("CutMix-Seg [42]", CUTMIX_SEG, not_comparable=PUBLISHED),
         *quoted("GCT [20]"),
-        trained("CPS [5]", CPS, differs=PUBLISHED),
-        trained("CPS w/ CutMix [5]", CPS_CUTMIX, differs=PUBLISHED),
+        trained("CPS [5]", CPS, not_comparable=PUBLISHED),
+        trained("CPS w/ CutMix [5]", CPS_CUTMIX, not_comparable=PUBLISHED),
         *quoted("PS-MT [24]", "ST++ [39]"),
         trained("Ours", OURS),
     ),
@@ -129,13 +129,13 @@ TABLE2_CITYSCAPES = Table(
     rows=(
         trained("SupOnly", SUPERVISED),
         trained("SupOnly ‡", SUPERVISED),
-        trained("MT [31]", MEAN_TEACHER, differs=PUBLISHED),
+        trained("MT [31]", MEAN_TEACHER, not_comparable=PUBLISHED),
         *quoted("CCT [28]"),
-        trained("CutMix-Seg [11]", CUTMIX_SEG, differs=PUBLISHED),
+        trained("CutMix-Seg [11]", CUTMIX_SEG, not_comparable=PUBLISHED),
         *quoted("GCT [20]"),
-        trained("CPS [5]", CPS, differs=PUBLISHED),
-        trained("CPS w/ CutMix [5]", CPS_CUTMIX, differs=PUBLISHED),
-        trained("CPS ‡★ [5]", CPS, "reproduced by U2PL's authors", differs=PUBLISHED),
+        trained("CPS [5]", CPS, not_comparable=PUBLISHED),
+        trained("CPS w/ CutMix [5]", CPS_CUTMIX, not_comparable=PUBLISHED),
+        trained("CPS ‡★ [5]", CPS, "reproduced by U2PL's authors", not_comparable=PUBLISHED),
         *quoted("SimpleBaseline [41]", "PS-MT [24]", "U2PL ‡ [35]"),
         trained("Ours", OURS),
         trained("Ours ‡", OURS),
@@ -179,14 +179,14 @@ STUDY = Study(
             name="quick",
             note=SHAPES_NOTE,
             start=quick,
-            side_by_side=True,
+            parallel_by_default=True,
             columns=ON_ANY_DATA,
             rows=dict.fromkeys(OURS_LABELS, ON_SMALL_IMAGES),
-            lacks=NOT_SUPPORTED,
+            blocked_by=NOT_SUPPORTED,
             seeds=(0,),
             tables=(TABLE1.name,),
             shown=("1/16(92)",),
-            differs=differs("drawn shapes", ON_SMALL_IMAGES),
+            not_comparable=not_comparable("drawn shapes", ON_SMALL_IMAGES),
         ),
         Profile(
             name="camvid",
@@ -194,9 +194,9 @@ STUDY = Study(
             start=camvid,
             columns=ON_ANY_DATA,
             rows=dict.fromkeys(OURS_LABELS, FROM_SCRATCH),
-            lacks=NOT_SUPPORTED,
+            blocked_by=NOT_SUPPORTED,
             tables=(TABLE1.name,),
-            differs=differs("CamVid", FROM_SCRATCH),
+            not_comparable=not_comparable("CamVid", FROM_SCRATCH),
         ),
         Profile(
             name="paper",
@@ -209,7 +209,7 @@ STUDY = Study(
             | by_column(TABLE1_ALL, few_labels_of_all)
             | by_column(TABLE2, many_labels)
             | by_column(TABLE2_U2PL, lists_of_u2pl),
-            lacks=NOT_SUPPORTED,
+            blocked_by=NOT_SUPPORTED,
         ),
     ),
 )

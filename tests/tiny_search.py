@@ -26,7 +26,7 @@ STUDY = Study(
             start=quick,
             changes=SMALL | {"recipe.steps": 40, "recipe.evaluation.every": 10},
             columns={"1/16(92)": {"data.split.labeled": "1/4"}},
-            differs="trained on drawn shapes",
+            not_comparable="trained on drawn shapes",
             runtime={"checkpoint_every": 5, "log_every": 5},
         ),
     ),

@@ -51,7 +51,7 @@ STUDY = Study(
             changes=SMALL | LENGTH,
             columns={"1/16(92)": {"data.split.labeled": "1/4"}},
             seeds=(0, 1),
-            differs="trained on drawn shapes",
+            not_comparable="trained on drawn shapes",
             runtime={"checkpoint_every": 10, "log_every": 5},
         ),
         Profile(
@@ -61,7 +61,7 @@ STUDY = Study(
             changes={path: value for path, value in SMALL.items() if not path.startswith("data.")} | LENGTH,
             columns={"1/16(92)": {}, "1/8(183)": {"data.split.labeled": "nowhere.txt"}},
             seeds=(0,),
-            differs="trained on images of one colour",
+            not_comparable="trained on images of one colour",
         ),
     ),
 )

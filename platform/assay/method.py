@@ -24,6 +24,7 @@ import torch
 from torch import nn
 
 from assay.data.batch import Batch
+from assay.data.views import Views
 from assay.experiment import MethodValue
 from assay.nets.network import Network
 from assay.nets.spec import Net

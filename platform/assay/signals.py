@@ -18,7 +18,9 @@ class StopRequest(threading.Event):
 
     def __init__(self) -> None:
         super().__init__()
-        self.at_once: list[Callable[[], None]] = []  # what must still be done before the second one ends the process
+        self.on_second_signal: list[
+            Callable[[], None]
+        ] = []  # what must still be done before the second one ends the process
 
 
 @contextmanager
@@ -28,7 +30,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stopped.is_set():
-            for each in stopped.at_once:
+            for each in stopped.on_second_signal:
                 with suppress(Exception):
                     each()
             with suppress(Exception):

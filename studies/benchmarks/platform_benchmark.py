@@ -63,7 +63,7 @@ def train_one(number: int, out: str) -> None:
     from assay.training.session import SessionOptions, train
 
     quiet = SessionOptions(say=lambda text: None)
-    train(resolve(trivial(number), Places()), LocalStore(Path(out)), places=Places(), runtime=RUNTIME, manners=quiet)
+    train(resolve(trivial(number), Places()), LocalStore(Path(out)), places=Places(), runtime=RUNTIME, options=quiet)
 
 
 # --- five ways ------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 import pytest
-from report.drawn import frame_of, line
+from drawn_study import frame_of, line
 
 from assay.analysis.filled_table import FilledCell, FilledTable, fill
 from assay.report.formatting import words
@@ -121,9 +121,9 @@ def test_a_result_from_before_encoders_were_counted_has_no_size_in_a_table_that_
 
 
 def test_what_differs_is_said_once_for_all_seeds() -> None:
-    lines = [line("t", "r", "a", seed, miou=50.0, comparable=False, differs="crop") for seed in (0, 1)]
+    lines = [line("t", "r", "a", seed, miou=50.0, comparable=False, not_comparable="crop") for seed in (0, 1)]
     cell = one(*lines)
-    assert (cell.comparable, cell.differs) == (False, "crop")
+    assert (cell.comparable, cell.not_comparable) == (False, "crop")
 
 
 def test_differences_are_of_equal_seeds() -> None:
@@ -185,7 +185,7 @@ def test_columns_of_the_same_trainings_become_one_with_all_the_papers_numbers() 
     assert [column.label for column in merged.layout.columns] == ["a = c", "b"]
     one, other = merged.rows[0]
     assert (one.column, words(one).paper) == ("a = c", "68.20 / 71.10")
-    assert not one.comparable and "several of the paper's" in one.differs
+    assert not one.comparable and "several of the paper's" in one.not_comparable
     assert other.comparable and words(other).paper == "60.00"
     assert [cell.comparison is not None for cell in merged.rows[0]] == [True, True]
     assert merged.merged() == merged

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from report.drawn import draw_study, frame_of, line
+from drawn_study import draw_study, frame_of, line
 
 from assay.analysis.filled_table import records
 from assay.analysis.network_sizes import Size, sizes

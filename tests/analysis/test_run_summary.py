@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from report.drawn import Study, frame_of, line
+from drawn_study import Study, frame_of, line
 
 from assay.analysis.run_summary import Failure, RunSummary, duration, summarize
 from assay.results.layout import ColumnLayout, RowLayout, StudyLayout, TableLayout

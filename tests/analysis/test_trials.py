@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from drawn_search import COST, LAYOUT, MIOU, SEEDS, Search
 from hypothesis import given
 from hypothesis import strategies as st
-from report.searched import COST, LAYOUT, MIOU, SEEDS, Search
 
 from assay.analysis.trials import Trial, best, front, read
 from assay.results.search_layout import ParameterLayout, SearchLayout

@@ -72,7 +72,7 @@ def test_as_many_gangs_as_have_room_beside_others_but_always_one() -> None:
     assert fitting(shape(gangs=5), busy, 9).gangs == 5, "what is asked for is waited for"
 
 
-def crew(tmp_path: Path, **fields: Any) -> Launcher:
+def launcher(tmp_path: Path, **fields: Any) -> Launcher:
     nothing: dict[str, Any] = {"address": None, "gangs": None, "workers": None, "gpus_per_worker": None}
     return Launcher(out=tmp_path, written_out=str(tmp_path), places=Places(), runtime=Runtime(), **(nothing | fields))
 
@@ -80,8 +80,8 @@ def crew(tmp_path: Path, **fields: Any) -> Launcher:
 @pytest.mark.skipif(gangs_by_default() == 1, reason="a GPU or a cluster is here, where gangs are the default anyway")
 def test_long_trainings_have_a_core_each_and_all_others_stay_in_this_process(tmp_path: Path) -> None:
     cores = cpus_here()
-    side_by_side = crew(tmp_path, side_by_side=True)
+    side_by_side = launcher(tmp_path, parallel_by_default=True)
     assert side_by_side.where(1, ask=True).gangs == 0, "Ray would only start later"
     assert side_by_side.where(3, ask=True).gangs == (min(cores, 3) if cores > 1 else 0)
-    assert crew(tmp_path, side_by_side=True, gangs=0).where(3, ask=True).gangs == 0
-    assert crew(tmp_path).where(3, ask=True).gangs == 0
+    assert launcher(tmp_path, parallel_by_default=True, gangs=0).where(3, ask=True).gangs == 0
+    assert launcher(tmp_path).where(3, ask=True).gangs == 0

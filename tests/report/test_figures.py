@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pandas as pd
 import pytest
-from report.drawn import Study
+from drawn_study import Study
 
 from assay.analysis.filled_table import fill
 from assay.report import figures as module

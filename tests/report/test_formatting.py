@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from report.drawn import Study, frame_of, line
+from drawn_study import Study, frame_of, line
 
 from assay.analysis.filled_table import FilledTable, fill
 from assay.report.formatting import (
@@ -131,7 +131,7 @@ def test_a_reason_that_holds_for_some_cells_names_them() -> None:
         columns=(ColumnLayout(label="a"), ColumnLayout(label="b")),
     )
     lines = [
-        line("t", row, column, 0, miou=50.0, comparable=column == "b", differs="" if column == "b" else "crop")
+        line("t", row, column, 0, miou=50.0, comparable=column == "b", not_comparable="" if column == "b" else "crop")
         for row in ("r", "x")
         for column in ("a", "b")
     ]
@@ -145,7 +145,7 @@ def test_notes_that_several_columns_share_stand_once(table: FilledTable) -> None
 def test_each_of_several_reasons_is_said_once_with_its_own_cells() -> None:
     rows, columns = (RowLayout(label="r"), RowLayout(label="x")), (ColumnLayout(label="a"),)
     lines = [
-        line("t", row, "a", 0, miou=50.0, comparable=False, differs=differs)
+        line("t", row, "a", 0, miou=50.0, comparable=False, not_comparable=differs)
         for row, differs in (("r", "drawn; base not stated"), ("x", "drawn"))
     ]
     said = notes(fill(frame_of(lines), TableLayout(name="t", title="T", rows=rows, columns=columns)))

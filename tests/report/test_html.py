@@ -6,8 +6,8 @@ import dataclasses
 import re
 
 import pytest
-from report.drawn import ERROR, Study, draw_study
-from report.parsing import Page
+from drawn_study import ERROR, Study, draw_study
+from page_parser import Page
 
 from assay.analysis.filled_table import fill
 from assay.analysis.run_summary import summarize

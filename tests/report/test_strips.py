@@ -8,8 +8,8 @@ import io
 
 import numpy as np
 import pytest
+from drawn_study import draw_panel
 from PIL import Image
-from report.drawn import draw_panel
 
 from assay.report.strips import strips
 from assay.results.panel import Panel

@@ -19,7 +19,7 @@ from assay.report.formatting import words
 from assay.report.text_tables import latex, markdown, terminal
 from assay.results.layout import ColumnLayout, RowLayout, TableLayout
 
-from report.drawn import Study, frame_of, line  # isort: skip
+from drawn_study import Study, frame_of, line  # isort: skip
 
 
 @pytest.fixture(scope="module")

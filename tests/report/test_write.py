@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from report.drawn import Study
+from drawn_study import Study
 
 from assay.report.write import write_report
 from assay.results.panel import Panel

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers import QUIET, small
-from report.planned import cell
+from planned_cell import cell
 
 from assay.experiment import Experiment
 from assay.places import Places

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from report.searched import LAYOUT, Search, search
+from drawn_search import LAYOUT, Search, search
 
 from assay.results.search_folder import IMPORTANCES, TRIALS, load, write
 from assay.store.store import StoreError

@@ -155,7 +155,7 @@ def test_what_the_profile_only_quotes_is_named_and_what_is_blocked_has_a_line_fo
         Table(name="mkd.table2", rows=rows, columns=(other,)),
     )
     lacks = {more: "Cityscapes is not here", "mkd.table2/" + other: "COCO is not here"}
-    profile = Profile(name="quick", note="drawn", start=quick, columns={few: {}}, lacks=lacks, seeds=(0, 1))
+    profile = Profile(name="quick", note="drawn", start=quick, columns={few: {}}, blocked_by=lacks, seeds=(0, 1))
     said = printed(Study(name="s", title="S", tables=tables, profiles=(profile,)), store).splitlines()
     assert [line for line in said if "quoted" in line or "blocked" in line] == [
         "  2 cells blocked: Cityscapes is not here",

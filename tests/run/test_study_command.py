@@ -70,7 +70,7 @@ def test_the_flags_are_these_and_no_more() -> None:
 def test_a_run_in_which_everything_waits_for_data_ends_with_1_and_says_what_is_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    quick = dataclasses.replace(STUDY.profiles[0], lacks={"1/8(183)": "COCO is not here"})
+    quick = dataclasses.replace(STUDY.profiles[0], blocked_by={"1/8(183)": "COCO is not here"})
     study = dataclasses.replace(STUDY, profiles=(quick,))
     assert run_study(study, ["--gangs", "0", "--out", str(tmp_path), "--columns", "1/8(183)"]) == 1
     said = capsys.readouterr().out

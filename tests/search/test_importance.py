@@ -7,9 +7,9 @@ import math
 import optuna
 import pandas as pd
 import pytest
+from drawn_search import search
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
-from report.searched import search
 
 from assay.search import importance
 from assay.search.importance import FANOVA, LEAST, PED_ANOVA, SEED, importances

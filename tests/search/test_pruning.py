@@ -23,7 +23,7 @@ from studies.mkd_search import SEARCH as MKD
 RATE = Float(0.001, 0.1, log=True)
 
 
-def exploration(search: Search, *flags: str) -> SearchRun:
+def search_run(search: Search, *flags: str) -> SearchRun:
     """A run of a search with these flags."""
     return SearchRun.of(search, parser(search).parse_args(list(flags)))
 
@@ -31,7 +31,7 @@ def exploration(search: Search, *flags: str) -> SearchRun:
 def searching(space: Space, *flags: str, pruning: Pruning | None = None) -> Search:
     """The search that these flags make of one over a space."""
     search = dataclasses.replace(SEARCH, space=space, pruning=pruning)
-    return exploration(search, *flags).search
+    return search_run(search, *flags).search
 
 
 @pytest.mark.parametrize("preset", [quick, camvid, voc])
@@ -86,7 +86,7 @@ def test_a_plan_says_how_many_points_a_grid_has(tmp_path: Path, capsys: pytest.C
     space = {"method": Choice(("cps", "supervised")), "recipe.labeled_batch": Int(2, 5)}
     search = dataclasses.replace(SEARCH, space=space)
     assert run_search(search, ["--plan", "--sampler", "grid", "--grid-points", "3", "--out", str(tmp_path)]) == 0
-    base = exploration(search).configurations.base()
+    base = search_run(search).configurations.base()
     own = (base.method.name, base.recipe.labeled_batch)
     grid = {(method, batch) for method in ("cps", "supervised") for batch in Int(2, 5).some(3)}
     assert f"the grid has {len(grid | {own})} configurations" in capsys.readouterr().out

@@ -188,15 +188,15 @@ def begun(store: LocalStore, *steps: int) -> None:
 def test_attempts_that_end_without_a_word_and_without_getting_further_are_counted(store: LocalStore) -> None:
     begun(store, 0, 10, 10)
     state = records.state(store, "key")
-    assert (state.name, state.silent_ends) == ("interrupted", 2), "nobody knows who ended them: it is not failed"
+    assert (state.name, state.crashes_in_a_row) == ("interrupted", 2), "nobody knows who ended them: it is not failed"
 
 
 def test_an_attempt_that_says_how_it_ended_or_gets_further_begins_the_count_anew(store: LocalStore) -> None:
     begun(store, 0, 0, 0)
-    assert records.silent_ends(store, "key") == 3
+    assert records.crashes_in_a_row(store, "key") == 3
     records.end_attempt(store, "key", "stopped")
-    assert records.silent_ends(store, "key") == 0
+    assert records.crashes_in_a_row(store, "key") == 0
     begun(store, 0, 0, 20)
-    assert records.silent_ends(store, "key") == 1
+    assert records.crashes_in_a_row(store, "key") == 1
     checkpoints.save(store, "key", b"far", step=30)
-    assert records.silent_ends(store, "key") == 0
+    assert records.crashes_in_a_row(store, "key") == 0

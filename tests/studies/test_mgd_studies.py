@@ -215,7 +215,7 @@ def test_the_two_columns_are_two_drawn_worlds_in_quick_and_cityscapes_is_blocked
     assert [(each.source.world, each.split.labeled) for each in data] == [(0, "1/8"), (1, "1/8")]  # type: ignore[attr-defined]
     assert [cell.experiment.method.teachers[0].data for cell in made] == data  # type: ignore[attr-defined]
     (blocked,) = cells(ABLATION, "paper", tables=("mgd.table4",), rows=("T_D",), columns=("Cityscapes",))
-    assert blocked.lacks == "Cityscapes is not among this project's data sets yet"
+    assert blocked.blocked_by == "Cityscapes is not among this project's data sets yet"
 
 
 def test_the_codes_profile_differs_from_the_papers_as_the_code_does() -> None:
@@ -274,7 +274,7 @@ def test_the_encoders_of_the_papers_profile_are_as_large_as_the_paper_prints_the
     profile = profile_of(mgd_benchmark.STUDY, "paper")
     layout = layout_of(mgd_benchmark.STUDY, profile).tables[0]
     printed = {each.label: each.counted for each in layout.rows}
-    assert layout.counts == "encoder" and len(printed) == 14 and None not in printed.values()
+    assert layout.count_flops_of == "encoder" and len(printed) == 14 and None not in printed.values()
     sizes: dict[Any, tuple[int, int]] = {}
     for cell in cells(mgd_benchmark.STUDY, "paper", tables=("mgd.table1",), columns=("1/16(662)",)):
         spec, (height, width) = cell.experiment.net.encoder, cell.experiment.recipe.augment.crop

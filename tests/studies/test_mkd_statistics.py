@@ -12,8 +12,8 @@ from torch import nn
 
 from assay.run import run_study
 from studies.mkd_ablation import STUDY
+from studies.mkd_statistics import main as statistics
 from studies.mkd_statistics import measured, table, take_statistics
-from studies.mkd_statistics import run_study as statistics
 
 
 def test_statistics_are_those_of_all_images_whatever_was_there_before() -> None:

@@ -263,10 +263,10 @@ def test_tables_5_and_6_vary_the_selection_and_the_second_branch_of_table_4s_las
 
 def test_cells_of_rows_that_are_not_the_papers_same_thing_are_not_comparable_in_the_papers_profile() -> None:
     reasons = {
-        (cell.table, cell.row, cell.column): cell.differs
+        (cell.table, cell.row, cell.column): cell.not_comparable
         for study in (mkd_ablation.STUDY, mkd_benchmark.STUDY)
         for cell in cells(study, "paper")
-        if not cell.lacks
+        if not cell.blocked_by
     }
     comparable = {(table, label) for (table, label, _), why in reasons.items() if not why}
     assert comparable == {
@@ -300,9 +300,9 @@ def test_profiles_say_what_they_change_in_the_method(study: Study) -> None:
         }
         assert len(sums) == 1, "the unlabelled images weigh the same in every row"
         if (method.weight_teachers, method.weight_students) != (code.weight_teachers, code.weight_students):
-            assert f"α {method.weight_teachers} and β {method.weight_students}" in ours.differs
-            assert "code: 1.5, 1.0)" in ours.differs
-        assert ("loss at the images' resolution" in ours.differs) == (method.resolution == "image")
+            assert f"α {method.weight_teachers} and β {method.weight_students}" in ours.not_comparable
+            assert "code: 1.5, 1.0)" in ours.not_comparable
+        assert ("loss at the images' resolution" in ours.not_comparable) == (method.resolution == "image")
 
 
 def test_full_leaves_no_unlabelled_image_of_1464_and_so_the_labelled_ones_serve() -> None:
@@ -373,7 +373,7 @@ def test_rows_that_wait_for_data_sets_only_are_planned_and_blocked(
 ) -> None:
     found = cells(mkd_benchmark.STUDY, profile, tables=(table,))
     assert {cell.row for cell in found} == rows
-    assert {cell.lacks for cell in found} == {f"{missing} is not among this project's data sets yet"}
+    assert {cell.blocked_by for cell in found} == {f"{missing} is not among this project's data sets yet"}
 
 
 def test_a_table_without_its_data_is_planned_and_ends_in_the_results_as_blocked(

@@ -58,23 +58,26 @@ def test_changes_win_in_the_order_profile_table_column_row_rows_column_command_l
 def test_the_command_line_makes_cells_incomparable_and_says_why_beside_what_the_profile_says() -> None:
     changed = (Override.parse("recipe.steps=7"), Override.parse(f"{PATH}=0.6"))
     plain = study(Row("row", {"method": "cps"}))
-    assert {cell.differs for cell in cells(plain)} == {""}
-    (said,) = {cell.differs for cell in cells(plain, overrides=changed)}
+    assert {cell.not_comparable for cell in cells(plain)} == {""}
+    (said,) = {cell.not_comparable for cell in cells(plain, overrides=changed)}
     assert said == f"changed by --set: recipe.steps=7, {PATH}=0.6"
-    drawn = study(Row("row", {"method": "cps"}), differs="trained on drawn shapes")
-    (said,) = {cell.differs for cell in cells(drawn, overrides=changed[:1])}
+    drawn = study(Row("row", {"method": "cps"}), not_comparable="trained on drawn shapes")
+    (said,) = {cell.not_comparable for cell in cells(drawn, overrides=changed[:1])}
     assert said == "trained on drawn shapes; changed by --set: recipe.steps=7"
     assert cells(plain, overrides=changed[:1])[0].changes == {"method": "cps", "recipe.steps": "7"}
 
 
 def test_what_a_row_or_a_column_has_otherwise_than_the_papers_makes_its_cells_incomparable() -> None:
     of = study(
-        Row("row", {"method": "cps"}, differs="its base is not stated"),
+        Row("row", {"method": "cps"}, not_comparable="its base is not stated"),
         table={"differs": {MORE: "pool not stated"}},
-        differs="drawn",
+        not_comparable="drawn",
         columns={FEW: {}, MORE: {}},
     )
-    said = {(cell.row, cell.column): cell.differs for cell in cells(of, overrides=(Override.parse("recipe.steps=7"),))}
+    said = {
+        (cell.row, cell.column): cell.not_comparable
+        for cell in cells(of, overrides=(Override.parse("recipe.steps=7"),))
+    }
     assert said == {
         ("row", FEW): "drawn; its base is not stated; changed by --set: recipe.steps=7",
         ("row", MORE): "drawn; pool not stated; its base is not stated; changed by --set: recipe.steps=7",

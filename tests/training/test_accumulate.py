@@ -27,7 +27,7 @@ def test_a_session_and_its_result_say_that_statistics_and_means_are_per_micro_ba
     said: list[str] = []
     resolved = resolve(small(recipe__steps=2, recipe__accumulate=accumulate), Places())
     manners = SessionOptions(say=said.append)
-    result = train(resolved, LocalStore(tmp_path), places=Places(), runtime=QUIET, manners=manners)
+    result = train(resolved, LocalStore(tmp_path), places=Places(), runtime=QUIET, options=manners)
     note = (
         "accumulate=2: batch norm's statistics and means over pixels are of each micro-batch, not of a step's whole"
         " batch"

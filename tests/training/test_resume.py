@@ -34,7 +34,7 @@ def run(experiment: Experiment, store: LocalStore, *, stop_at: int | None = None
     resolved = resolve(experiment, Places())
     said: list[str] = []
     result = train(
-        resolved, store, places=Places(), runtime=runtime, stop=stop, manners=SessionOptions(say=said.append)
+        resolved, store, places=Places(), runtime=runtime, stop=stop, options=SessionOptions(say=said.append)
     )
     return resolved.key, result, said
 
@@ -167,7 +167,7 @@ def test_a_claim_of_a_machine_that_is_gone_is_taken_over_after_it_stood_still(tm
     resolved = resolve(small(), Places())
     claim_of_another_machine(store, resolved.key)
     manners = SessionOptions(say=said.append, patience=5.0, stale_after=0.3)
-    assert train(resolved, store, places=Places(), runtime=QUIET, manners=manners) is not None
+    assert train(resolved, store, places=Places(), runtime=QUIET, options=manners) is not None
     assert any("another-machine" in text and "waiting" in text for text in said)
 
 
@@ -185,9 +185,9 @@ def test_a_users_mistake_in_the_first_session_leaves_nothing_and_later_ones_keep
     with pytest.raises(UserError, match="cannot be read"):
         train(resolved, store, places=Places(), runtime=QUIET, stop=mistake)
     assert records.state(store, resolved.key).name == "interrupted"
-    kept = SessionOptions(keeps_mistakes=True)
+    kept = SessionOptions(record_user_errors=True)
     with pytest.raises(UserError, match="cannot be read"):
-        train(resolved, store, places=Places(), runtime=QUIET, stop=mistake, manners=kept)
+        train(resolved, store, places=Places(), runtime=QUIET, stop=mistake, options=kept)
     assert records.state(store, resolved.key).name == "failed"
 
 

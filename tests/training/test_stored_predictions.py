@@ -52,7 +52,7 @@ def run(experiment: Experiment, store: LocalStore, *, stop_at: int | None = None
     stop = (lambda: next(calls) >= stop_at) if stop_at else (lambda: False)
     said: list[str] = []
     manners = SessionOptions(say=said.append)
-    result = train(resolve(experiment, Places()), store, places=Places(), runtime=runtime, stop=stop, manners=manners)
+    result = train(resolve(experiment, Places()), store, places=Places(), runtime=runtime, stop=stop, options=manners)
     return result, said
 
 
@@ -290,7 +290,7 @@ def train_on(folder: str) -> None:
     products._TELL_EVERY = 0.0
     said: list[str] = []
     manners = SessionOptions(say=said.append)
-    train(resolve(stage2(), Places()), LocalStore(Path(folder)), places=Places(), runtime=QUIET, manners=manners)
+    train(resolve(stage2(), Places()), LocalStore(Path(folder)), places=Places(), runtime=QUIET, options=manners)
     assert bool(said) == (dist.get_rank() == 0), "the first rank alone predicts and speaks"
 
 

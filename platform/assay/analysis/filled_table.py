@@ -52,7 +52,7 @@ class FilledCell:
     runs: tuple[SeedRun, ...]  # by seed; none where only the paper's number exists
     paper: float | None
     comparable: bool
-    differs: str  # from the paper's protocol, "" if nothing
+    not_comparable: str  # from the paper's protocol, "" if nothing
     last: Summary  # mIoU of the last checkpoints
     best: Summary  # mIoU of the best checkpoints
     comparison: Comparison | None = None
@@ -150,13 +150,13 @@ def _one_column(columns: list[ColumnLayout]) -> ColumnLayout:
 def _one_cell(cells: list[FilledCell]) -> FilledCell:
     if len(cells) == 1:
         return cells[0]
-    differs = dict.fromkeys(each.differs for each in cells if each.differs)
+    differs = dict.fromkeys(each.not_comparable for each in cells if each.not_comparable)
     return dataclasses.replace(
         cells[0],
         column=" = ".join(each.column for each in cells),
         papers_merged=tuple(each.paper for each in cells[1:]),
         comparable=False,
-        differs="; ".join([*differs, "one training in the place of several of the paper's"]),
+        not_comparable="; ".join([*differs, "one training in the place of several of the paper's"]),
     )
 
 
@@ -166,7 +166,7 @@ def fill(frame: pd.DataFrame, layout: TableLayout) -> FilledTable:
     columns = [
         _compared(
             [
-                _cell(row, column.label, groups.get((row.label, column.label), []), layout.counts or "network")
+                _cell(row, column.label, groups.get((row.label, column.label), []), layout.count_flops_of or "network")
                 for row in layout.rows
             ],
             layout,
@@ -205,7 +205,7 @@ def _cell(row: RowLayout, column: str, lines: list[dict[str, Any]], part: Part) 
         runs=tuple(runs),
         paper=next((float(line["paper_miou"]) for line in lines if line["paper_miou"] is not None), None),
         comparable=all(bool(line["comparable"]) for line in lines),
-        differs="; ".join(differs),
+        not_comparable="; ".join(differs),
         last=summary([run.miou for run in runs if run.miou is not None]),
         best=summary([run.best for run in runs if run.best is not None]),
         paper_counted=row.counted,

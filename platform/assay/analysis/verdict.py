@@ -36,7 +36,7 @@ def verdict(cell: FilledCell) -> Verdict:
         if cell.count(state):
             return Verdict(kind=state, text=state)
     if not cell.comparable:
-        return Verdict(kind="not comparable", text="not comparable", detail=cell.differs)
+        return Verdict(kind="not comparable", text="not comparable", detail=cell.not_comparable)
     if cell.paper is None:
         return Verdict(kind="unpublished", text="no published number")
     return _against_paper(cell, cell.paper)

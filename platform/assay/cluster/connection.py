@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from assay.cluster.jobs import CODE_PATH, checkout, code_copy
-from assay.cluster.placement import cpus_here
 from assay.cluster.processes import await_end, kill, own_folder, own_groups, processes_of
-from assay.cluster.ray_internals import free_ray, handlers_kept, init, variables
+from assay.cluster.ray_internals import cpus_here, free_ray, handlers_kept, init, variables
 from assay.cluster.resources import NodeResources, amounts, count, who_holds
 from assay.cluster.worker_checks import packages
 from assay.errors import UserError
@@ -33,13 +32,13 @@ _NO_UV: dict[str, str | None] = {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
 class Connection:
     """A Ray that this process is connected to."""
 
-    is_own: bool  # started by this process, and ended with the connection
+    is_local: bool  # started by this process, and ended with the connection
     address: str
     folder: str = ""  # of a Ray of our own
 
     def kill(self) -> None:
         """End a Ray of our own without asking, where this process is about to end in the same way."""
-        if self.is_own:
+        if self.is_local:
             kill(processes_of(self.folder))
 
     def describe(self) -> str:
@@ -48,7 +47,9 @@ class Connection:
         totals = Counter[str]()
         for node in nodes:
             totals.update(node.total)
-        machines = "this machine" if self.is_own else f"the Ray cluster at {self.address}, {count(len(nodes), 'node')}"
+        machines = (
+            "this machine" if self.is_local else f"the Ray cluster at {self.address}, {count(len(nodes), 'node')}"
+        )
         return f"{machines}: {amounts(totals) or 'no CPU'}"
 
     def resources(self) -> list[NodeResources]:
@@ -84,7 +85,7 @@ class Connection:
     def who_holds(self) -> str:
         """A sentence about the jobs that hold CPUs and GPUs; empty where nobody does or nobody answers."""
         # Nobody else is in a Ray of our own, and where its dashboard would be may be that of another one.
-        return "" if self.is_own else who_holds(self.address)
+        return "" if self.is_local else who_holds(self.address)
 
 
 def connect(
@@ -159,7 +160,7 @@ def _own(*, cpus: int | None, dashboard: bool, quiet: bool) -> Iterator[Connecti
                     include_dashboard=dashboard,
                     _temp_dir=folder,
                 )
-            yield Connection(is_own=True, address=context.address_info["gcs_address"], folder=folder)
+            yield Connection(is_local=True, address=context.address_info["gcs_address"], folder=folder)
         finally:
             processes = processes_of(folder)
             ray.shutdown(wait_for_processes=True)
@@ -205,7 +206,7 @@ def _joined(cluster: str, *, quiet: bool) -> Iterator[Connection]:
                 init(ray, quiet=quiet, address=where, runtime_env=code)
             except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as problem:
                 raise _unreachable(cluster, problem) from problem
-            yield Connection(is_own=False, address=where)
+            yield Connection(is_local=False, address=where)
         finally:
             ray.shutdown()
 

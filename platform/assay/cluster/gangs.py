@@ -73,7 +73,7 @@ def run_gangs(
     """Work a plan off with gangs; returns when nothing is left, or when all have stopped."""
     os.environ.update({name: value for name, value in _TRAIN.items() if name not in os.environ})
     with connect(run.address, quiet=not os.environ.get("ASSAY_RAY_LOGS")) as connection:
-        stop.at_once.append(connection.kill)
+        stop.on_second_signal.append(connection.kill)
         nodes = connection.resources()
         require_absolute(run.written_out, multi_node=len(nodes) > 1, in_job=is_in_job())
         shape = fitting(run.shape, nodes, run.tasks, at_most=connection.at_most())
@@ -94,7 +94,7 @@ def run_gangs(
                     shape,
                     desk,
                     Path(folder),
-                    has_dashboard=not connection.is_own,
+                    has_dashboard=not connection.is_local,
                 )
                 for index in range(shape.gangs)
             ]

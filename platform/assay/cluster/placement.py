@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from assay.cluster.resources import NodeResources
+from assay.cluster.connection import cluster_address, connect
+from assay.cluster.ray_internals import cpus_here, gpus_here
+from assay.cluster.resources import NodeResources, amounts
 from assay.errors import UserError
 
 
@@ -88,13 +89,8 @@ def preview(asked: GangShape, tasks: int, *, address: str | None) -> tuple[GangS
 
 
 def _this_machine() -> NodeResources:
-    """What a Ray that is started here finds."""
-    from ray._private.accelerators import get_accelerator_manager_for_resource
-
-    manager = get_accelerator_manager_for_resource("GPU")
-    found = manager.get_current_node_num_accelerators() if manager is not None else 0
-    chosen = manager.get_current_process_visible_accelerator_ids() if manager is not None else None
-    gpus = found if chosen is None else min(found, len(chosen))
+    """Return what a Ray that is started here finds."""
+    gpus = gpus_here()
     total = {"CPU": float(cpus_here())} | ({"GPU": float(gpus)} if gpus else {})
     return NodeResources(node_id="", name="", total=total, free=dict(total))
 
@@ -104,12 +100,3 @@ def gangs_by_default() -> int:
     # The second is what Ray sets for a job's driver.
     in_cluster = bool(os.environ.get("RAY_ADDRESS") or os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR"))
     return 1 if in_cluster or any(Path("/dev").glob("nvidia[0-9]*")) else 0
-
-
-def cpus_here() -> int:
-    """How many CPUs a Ray of our own takes by default."""
-    from ray._private.utils import get_num_cpus
-
-    # Ray knows the quota of a container, and not which CPUs a batch system left to this process.
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else math.inf
-    return int(min(get_num_cpus(), allowed))

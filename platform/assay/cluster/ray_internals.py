@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import signal
 import threading
@@ -74,3 +75,24 @@ def _set_environment(changes: Mapping[str, str | None]) -> None:
     ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = ray_constants.env_bool("RAY_ENABLE_UV_RUN_RUNTIME_ENV", True)
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
+
+
+def cpus_here() -> int:
+    """How many CPUs a Ray of our own takes by default."""
+    from ray._private.utils import get_num_cpus
+
+    # Ray knows the quota of a container, and not which CPUs a batch system left to this process.
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else math.inf
+    return int(min(get_num_cpus(), allowed))
+
+
+def gpus_here() -> int:
+    """Count the GPUs that a local Ray finds."""
+    from ray._private.accelerators import get_accelerator_manager_for_resource
+
+    manager = get_accelerator_manager_for_resource("GPU")
+    if manager is None:
+        return 0
+    found: int = manager.get_current_node_num_accelerators()
+    chosen = manager.get_current_process_visible_accelerator_ids()
+    return found if chosen is None else min(found, len(chosen))

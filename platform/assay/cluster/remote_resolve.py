@@ -53,7 +53,7 @@ def _connected(address: str | None) -> Iterator[Connection]:
     import ray
 
     if ray.is_initialized():
-        yield Connection(is_own=False, address=ray.get_runtime_context().gcs_address)
+        yield Connection(is_local=False, address=ray.get_runtime_context().gcs_address)
         return
     with connect(address, quiet=not os.environ.get("ASSAY_RAY_LOGS")) as connection:
         yield connection

@@ -36,7 +36,7 @@ class Node:
     apart: str = ""  # what sets it apart from others that no cell shows
 
     @property
-    def called(self) -> str:
+    def display_name(self) -> str:
         """What a person knows it by: its place in the tables, or what it is where it is only somebody's input."""
         experiment = self.resolved.experiment
         data = experiment.data
@@ -71,7 +71,7 @@ class Plan:
         return [self.nodes[key] for key in self.schedule().keys("blocked")]
 
     @property
-    def not_needed(self) -> set[str]:
+    def orphaned(self) -> set[str]:
         """What nothing shows and only finished experiments need: a teacher removed after its students."""
         needed: set[str] = set()
         found: set[str] = set()
@@ -86,7 +86,7 @@ class Plan:
     @property
     def to_run(self) -> list[Node]:
         """What is not finished; failed ones are left alone, and so is what they block."""
-        left_alone = {node.key for node in self.blocked} | self.not_needed
+        left_alone = {node.key for node in self.blocked} | self.orphaned
         return [
             node
             for node in self.nodes.values()
@@ -94,7 +94,7 @@ class Plan:
         ]
 
     @property
-    def alone(self) -> int:
+    def unshared_trainings(self) -> int:
         """How many trainings it would take if every cell were trained with inputs of its own: the naive way."""
         below: dict[str, frozenset[str]] = {}
         for key, node in self.nodes.items():  # inputs stand before what needs them
@@ -104,7 +104,9 @@ class Plan:
 
     def tasks(self) -> list[Task]:
         """All experiments as tasks; those whose process ended without a word come last: they may do it again."""
-        return [self.task(key) for key, _ in sorted(self.nodes.items(), key=lambda each: each[1].state.silent_ends)]
+        return [
+            self.task(key) for key, _ in sorted(self.nodes.items(), key=lambda each: each[1].state.crashes_in_a_row)
+        ]
 
     def task(self, key: str) -> Task:
         """One node as a task."""
@@ -118,12 +120,12 @@ class Plan:
             done=[node.key for node in self.in_state("done")],
             failed={node.key: node.state.detail for node in self.in_state("failed")},
             lost=self.lost(),
-            paused=self.paused | self.not_needed,
+            paused=self.paused | self.orphaned,
         )
 
     def lost(self) -> dict[str, int]:
         """How often in a row the process of an unfinished experiment ended without a word."""
-        return {node.key: node.state.silent_ends for node in self.nodes.values() if node.state.silent_ends}
+        return {node.key: node.state.crashes_in_a_row for node in self.nodes.values() if node.state.crashes_in_a_row}
 
 
 def make_plan(cells: Sequence[Cell], store: Store, places: Places, *, found: Iterable[Resolved] = ()) -> Plan:
@@ -138,8 +140,8 @@ def make_plan(cells: Sequence[Cell], store: Store, places: Places, *, found: Ite
     observer = Observer()
     plan = Plan(nodes={}, keys=[], problems=[])
     for cell in cells:
-        if cell.lacks:
-            plan.problems.append(cell.lacks)
+        if cell.blocked_by:
+            plan.problems.append(cell.blocked_by)
             plan.keys.append(None)
             continue
         try:
@@ -163,7 +165,7 @@ def _tell_apart(nodes: Iterable[Node]) -> None:
     same: dict[str, list[Node]] = {}
     for node in nodes:
         if not node.shown_in:
-            same.setdefault(node.called, []).append(node)
+            same.setdefault(node.display_name, []).append(node)
     for group in same.values():
         told = apart([flat(node.resolved.experiment.to_json()) for node in group]) if len(group) > 1 else [""]
         for node, text in zip(group, told, strict=True):

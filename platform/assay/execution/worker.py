@@ -81,17 +81,17 @@ class Worker:
                 f"experiment {key} is {resolved.key} in this process, which reads other lists, weights or code than the"
                 " one that planned it; give all of them the same."
             )
-        manners = SessionOptions(
+        options = SessionOptions(
             say=log.write,
             progress=_event_progress(told),
             patience=0.0,
             observer=self.observer,
             run=self.run,
             until=until,
-            keeps_mistakes=True,
+            record_user_errors=True,
         )
         with _capture_warnings(log):
-            result = train(resolved, self.store, places=self.places, runtime=self.runtime, stop=stop, manners=manners)
+            result = train(resolved, self.store, places=self.places, runtime=self.runtime, stop=stop, options=options)
         if result is not None:
             return "done"
         reached = max(checkpoints.steps(self.store.names(key)), default=0)

@@ -172,7 +172,7 @@ def _costs_differ(table: FilledTable) -> bool:
 
 
 def _cost_of(table: FilledTable) -> Callable[[str, str, tuple[FilledCell, ...]], tuple[str, str] | None]:
-    return functools.partial(_against_cost, table.layout.counts or "network")
+    return functools.partial(_against_cost, table.layout.count_flops_of or "network")
 
 
 @functools.lru_cache(maxsize=512)
@@ -219,7 +219,7 @@ def _tell_apart(axes: Axes, cells: Sequence[FilledCell]) -> None:
 
 def _across(table: FilledTable) -> list[Figure]:
     """One figure of the rows that the table names, once two of its columns have a number."""
-    rows = tuple(cells for row, cells in table.lines() if row.label in table.layout.across)
+    rows = tuple(cells for row, cells in table.lines() if row.label in table.layout.plot_over_columns)
     if max((sum(cell.done > 0 for cell in cells) for cells in rows), default=0) < 2:
         return []
     group = "mIoU over the columns"

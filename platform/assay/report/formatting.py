@@ -97,12 +97,12 @@ def words(cell: FilledCell) -> CellText:
 
 def count_heads(table: FilledTable) -> tuple[str, ...]:
     """The columns of a table that say how large its networks are; none unless it asks for them."""
-    return COUNTS if table.layout.counts else ()
+    return COUNTS if table.layout.count_flops_of else ()
 
 
 def counts(table: FilledTable, cells: tuple[FilledCell, ...]) -> tuple[CountText, ...]:
     """A row's Params and FLOPs under `count_heads`; ours more than once where its cells have different networks."""
-    if table.layout.counts is None:
+    if table.layout.count_flops_of is None:
         return ()
     theirs, own = [cells[0].paper_counted], [cell.counted for cell in cells]
     return tuple(CountText(paper=_amounts(theirs, name), ours=_amounts(own, name)) for name in ("params", "macs"))
@@ -190,7 +190,7 @@ _OF = {"encoder": "the encoder alone", "network": "encoder and head"}
 
 def _how_counted(table: FilledTable) -> list[str]:
     """What Params and FLOPs are of, and for which image, in a table that has them."""
-    part, cells = table.layout.counts, list(table.cells())
+    part, cells = table.layout.count_flops_of, list(table.cells())
     if part is None:
         return []
     own = _distinct(cell.counted.crop for cell in cells if cell.counted)
@@ -232,7 +232,7 @@ def _differences(table: FilledTable) -> list[str]:
     trained = [cell for cell in table.cells() if cell.planned]
     for cell in trained:
         if not cell.comparable:
-            for reason in (cell.differs or "the protocol differs").split("; "):
+            for reason in (cell.not_comparable or "the protocol differs").split("; "):
                 holding.setdefault(reason, []).append(cell)
     return [f"Not comparable with the paper ({_where(cells, trained)}): {why}" for why, cells in holding.items()]
 

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
+_RENAMED = {"across": "plot_over_columns", "counts": "count_flops_of"}  # fields of stored layouts of older versions
+
 Part = Literal["encoder", "network"]  # what parameters and multiply-adds are counted of
 
 
@@ -48,8 +50,8 @@ class TableLayout:
     columns: tuple[ColumnLayout, ...]
     reference: str | None = None  # the row that the others are compared with
     notes: tuple[str, ...] = ()  # what holds for all its cells in this profile
-    across: tuple[str, ...] = ()  # rows whose mIoU is drawn over the columns
-    counts: Part | None = None  # what its Params and FLOPs are of; it has none where None
+    plot_over_columns: tuple[str, ...] = ()  # rows whose mIoU is drawn over the columns
+    count_flops_of: Part | None = None  # what its Params and FLOPs are of; it has none where None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,14 +74,14 @@ class StudyLayout:
         tables = tuple(
             TableLayout(
                 **{
-                    **table,
+                    **{_RENAMED.get(name, name): value for name, value in table.items()},
                     "rows": tuple(_row(row) for row in table["rows"]),
                     "columns": tuple(
                         ColumnLayout(**{**column, "same_as": tuple(column.get("same_as", ()))})
                         for column in table["columns"]
                     ),
                     "notes": tuple(table.get("notes", ())),  # layouts of older versions have neither
-                    "across": tuple(table.get("across", ())),
+                    "plot_over_columns": tuple(table.get("plot_over_columns", table.get("across", ()))),
                 }
             )
             for table in data["tables"]

@@ -55,7 +55,7 @@ class SearchLayout:
     title: str
     profile: str
     profile_note: str = ""  # what this profile trains on, in a sentence
-    differs: str = ""  # what keeps it from being the paper's setting
+    not_comparable: str = ""  # what keeps it from being the paper's setting
     sampler: str
     pruner: str
     seeds: tuple[int, ...]  # that every configuration is trained with

@@ -36,7 +36,9 @@ class Launcher:
     gangs: int | None
     workers: int | None  # None: as many as what is continued was begun with
     gpus_per_worker: float | None
-    side_by_side: bool = False  # whether several trainings are long enough for a core each, though Ray starts first
+    parallel_by_default: bool = (
+        False  # whether several trainings are long enough for a core each, though Ray starts first
+    )
 
     @property
     def store(self) -> LocalStore:
@@ -108,9 +110,10 @@ class Launcher:
             return self.gangs
         if workers > 1 or self.address or self.gpus_per_worker is not None:
             return 1
-        from assay.cluster.placement import cpus_here, gangs_by_default
+        from assay.cluster.placement import gangs_by_default
+        from assay.cluster.ray_internals import cpus_here
 
-        return gangs_by_default() or int(self.side_by_side and tasks > 1 and cpus_here() > 1)
+        return gangs_by_default() or int(self.parallel_by_default and tasks > 1 and cpus_here() > 1)
 
     def _shape(self, gangs: int, workers: int) -> GangShape:
         from assay.cluster.placement import GangShape

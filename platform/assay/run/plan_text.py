@@ -52,9 +52,9 @@ def print_plan(
     quoted: tables, with their columns where it is not all, that the profile does not train
     """
     say(f"profile {profile.name}: {profile.note}")
-    if profile.differs:
-        say(f"  differs from the paper: {profile.differs}")
-    if profile.differs and real is not None:
+    if profile.not_comparable:
+        say(f"  differs from the paper: {profile.not_comparable}")
+    if profile.not_comparable and real is not None:
         say(f"  for the paper's own data and schedule: --profile {real}")
     _print_cells(plan, cells, store, say)
     _print_states(plan, say)
@@ -74,7 +74,7 @@ def print_plan(
 
 def _print_cells(plan: Plan, cells: Sequence[Cell], store: Store, say: Callable[[str], None]) -> None:
     """How many experiments the cells are, and which of them could not be resolved here or lack their data anywhere."""
-    lacking = {cell.lacks for cell in cells}
+    lacking = {cell.blocked_by for cell in cells}
     if not plan.nodes and len(plan.unresolved) == 1:
         (why,) = plan.unresolved
         say(f"{_count(len(cells), 'cell')}, {'all blocked' if why in lacking else 'none resolved here'}: {why}")
@@ -88,7 +88,7 @@ def _print_cells(plan: Plan, cells: Sequence[Cell], store: Store, say: Callable[
         )
     else:
         say(f"{_count(len(cells), 'cell')}, none resolved here:")
-    trainings, naive = len(plan.nodes), plan.alone
+    trainings, naive = len(plan.nodes), plan.unshared_trainings
     if naive > trainings:
         times = f"{naive / trainings:.1f} x"
         say(f"  {_count(trainings, 'training')}; each cell with inputs of its own would take {naive} ({times})")
@@ -99,7 +99,7 @@ def _print_cells(plan: Plan, cells: Sequence[Cell], store: Store, say: Callable[
 def _print_states(plan: Plan, say: Callable[[str], None]) -> None:
     """How many experiments are in which state; each is counted once."""
     waiting = plan.blocked
-    blocked, idle = {node.key for node in waiting}, plan.not_needed
+    blocked, idle = {node.key for node in waiting}, plan.orphaned
     names = ("done", "running", "interrupted", "failed", "absent")
     counts = {name: sum(node.key not in blocked | idle for node in plan.in_state(name)) for name in names}
     counts |= {"blocked": len(blocked), "not needed any more": len(idle)}
@@ -114,22 +114,22 @@ def _print_states(plan: Plan, say: Callable[[str], None]) -> None:
 
 def _print_blocked(plan: Plan, blocked: Sequence[Node], say: Callable[[str], None]) -> None:
     """What is blocked by name, and what it needs that is not done."""
-    width = max(len(node.called) for node in blocked[:SHOWN])
+    width = max(len(node.display_name) for node in blocked[:SHOWN])
     for node in blocked[:SHOWN]:
         needs = (plan.nodes[each.key] for each in node.resolved.inputs.values())
-        named = [f"{each.key} ({each.called})" for each in needs if each.state.name != "done"]
-        say(f"  {node.key}  {node.called:{width}}  blocked: needs {', '.join(dict.fromkeys(named))}")
+        named = [f"{each.key} ({each.display_name})" for each in needs if each.state.name != "done"]
+        say(f"  {node.key}  {node.display_name:{width}}  blocked: needs {', '.join(dict.fromkeys(named))}")
     if len(blocked) > SHOWN:
         say(f"  and {len(blocked) - SHOWN} more blocked")
 
 
 def _print_nodes(todo: Sequence[Node], say: Callable[[str], None]) -> None:
-    width = max((len(node.called) for node in todo[:SHOWN]), default=0)
+    width = max((len(node.display_name) for node in todo[:SHOWN]), default=0)
     for node in todo[:SHOWN]:
         experiment = node.resolved.experiment
         needs = [each.key for each in node.resolved.inputs.values()]
         say(
-            f"  {node.key}  {node.called:{width}}  {experiment.recipe.steps} steps  {_count(node.cells, 'cell')}"
+            f"  {node.key}  {node.display_name:{width}}  {experiment.recipe.steps} steps  {_count(node.cells, 'cell')}"
             + (f"  after {', '.join(needs)}" if needs else "")
         )
     if len(todo) > SHOWN:

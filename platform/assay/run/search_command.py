@@ -49,20 +49,20 @@ def run_search(search: Search, arguments: Sequence[str] | None = None) -> int:
 def _run(search: Search, asked: argparse.Namespace) -> int:
     check(asked)
     check_places(asked)
-    exploration = SearchRun.of(search, asked)
-    exploration.configurations.check()
+    search_run = SearchRun.of(search, asked)
+    search_run.configurations.check()
     if takes_jobs(asked.address):
         return submit_this(asked.address)
     if asked.plan:
-        exploration.print_plan()
+        search_run.print_plan()
         return 0
-    resolve = exploration.crew.resolving(say)
+    resolve = search_run.launcher.resolving(say)
     if asked.report_only:
-        exploration.study.check_there()
+        search_run.study.check_there()
     else:
-        exploration.configurations.check_data(resolve)  # before anything is written
-    with exploration.study.alone():
-        return exploration.finish() if asked.report_only else exploration.run(resolve)
+        search_run.configurations.check_data(resolve)  # before anything is written
+    with search_run.study.alone():
+        return search_run.finish() if asked.report_only else search_run.run(resolve)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +74,7 @@ class SearchRun:
     setting: ProfileSettings
     configurations: Configurations
     objectives: tuple[Objective, ...]
-    crew: Launcher
+    launcher: Launcher
     asked: argparse.Namespace
 
     @classmethod
@@ -87,7 +87,7 @@ class SearchRun:
         overrides = tuple(Override.parse(text) for text in asked.overrides)
         choice = Selection(seeds=setting.seeds, overrides=overrides)
         configurations = Configurations(search=search, profile=profile, setting=setting, choice=choice)
-        crew = Launcher(
+        launcher = Launcher(
             out=out_folder(asked.out).absolute(),
             written_out=asked.out,
             places=Places.from_environment(data=asked.data_root, splits=asked.splits),
@@ -97,12 +97,12 @@ class SearchRun:
             workers=asked.workers,
             gpus_per_worker=asked.gpus_per_worker,
         )
-        return cls(search, profile, setting, configurations, objectives(search.objectives), crew, asked)
+        return cls(search, profile, setting, configurations, objectives(search.objectives), launcher, asked)
 
     @property
     def folder(self) -> Path:
         """The search's own files."""
-        return self.crew.out / self.search.name / self.profile.name
+        return self.launcher.out / self.search.name / self.profile.name
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -150,7 +150,8 @@ class SearchRun:
             f" decided at {rungs}; sampler {self.search.sampler}, pruner {self.search.pruned_by.name}"
         )
         if self.search.sampler == "grid":
-            say(f"the grid has {len(self.configurations.wishes())} configurations, with the published and own values")
+            count = len(self.configurations.initial_configurations())
+            say(f"the grid has {count} configurations, with the published and own values")
         if why_not:
             say(f"note: nothing is given up on the way: {why_not}")
 
@@ -164,32 +165,32 @@ class SearchRun:
             self._give_back(ledger)
         self._note(ledger)
         self._say_budget(len(ledger.proposals()))
-        display = Display({}, ended={}, holder=lambda key: records.state(self.crew.store, key).detail, say=say)
-        conductor = self._conductor(ledger, resolve, display)
+        display = Display({}, ended={}, holder=lambda key: records.state(self.launcher.store, key).detail, say=say)
+        controller = self._controller(ledger, resolve, display)
         rebuild = Throttled(lambda: self._write(ledger), every=REBUILD_EVERY, say=say)
-        news = _Both(self.crew.store, display, rebuild, conductor)
-        begun = workers_begun(conductor.plan, self.crew.store)
-        where = self.crew.where(self._at_once(), ask=False, begun=begun)
+        news = _Both(self.launcher.store, display, rebuild, controller)
+        begun = workers_begun(controller.plan, self.launcher.store)
+        where = self.launcher.where(self._at_once(), ask=False, begun=begun)
         if where.note:
             say(where.note)
         try:
             with stop_on_signals() as stopped, display:
-                if conductor.is_open:
-                    self.crew.train(
-                        conductor.plan,
+                if controller.is_open:
+                    self.launcher.train(
+                        controller.plan,
                         where,
                         run=f"{self.search.name}-{secrets.token_hex(4)}",
                         stopped=stopped,
                         news=news,
                         say=say,
-                        feed=conductor,
+                        feed=controller,
                         tasks=self._at_once(),
                     )
         except Exception:  # its tables show how far it came, before the error is told
             self._finish_anyway(ledger)
             raise
         code = self.finish(ledger)
-        if stopped.is_set() and conductor.is_open:
+        if stopped.is_set() and controller.is_open:
             say(f"stopped, with checkpoints. The same command continues: python {' '.join(sys.argv)}")
             return 128 + stopped.signal
         return code
@@ -197,7 +198,7 @@ class SearchRun:
     def _at_once(self) -> int:
         return self.setting.configurations * len(self.setting.seeds)
 
-    def _conductor(
+    def _controller(
         self, ledger: OptunaStudy, resolve: Callable[[Experiment], Resolved], display: Display
     ) -> SearchController:
         from assay.search.controller import Budget, SearchController
@@ -207,7 +208,7 @@ class SearchRun:
         return SearchController(
             self.configurations,
             ledger,
-            self.crew.store,
+            self.launcher.store,
             resolve,
             objectives=self.objectives,
             rungs=self.rungs,
@@ -235,14 +236,14 @@ class SearchRun:
     def _give_back(self, ledger: OptunaStudy) -> None:
         """Have failed configurations tried again."""
         for key in ledger.give_back_failed():
-            records.retry(self.crew.store, key)
+            records.retry(self.launcher.store, key)
 
     # --- what is left ------------------------------------------------------------------------------------------
 
     def _trials(self, ledger: OptunaStudy) -> pd.DataFrame:
         from assay.search.trials_table import trials
 
-        return trials(self.configurations, ledger, self.crew.store, self.objectives, self.rungs[-1])
+        return trials(self.configurations, ledger, self.launcher.store, self.objectives, self.rungs[-1])
 
     def _layout(self) -> SearchLayout:
         from assay.search.trials_table import layout
@@ -280,10 +281,10 @@ class SearchRun:
 class _Both(RunListener):
     """The news of a run, which the conductor hears first."""
 
-    def __init__(self, store: LocalStore, display: Display, rebuild: Throttled, conductor: SearchController) -> None:
+    def __init__(self, store: LocalStore, display: Display, rebuild: Throttled, controller: SearchController) -> None:
         super().__init__(store, display, rebuild)
-        self._conductor = conductor
+        self._controller = controller
 
     def __call__(self, key: str, news: Mapping[str, Any]) -> None:
-        self._conductor.told(key, news)
+        self._controller.told(key, news)
         super().__call__(key, news)

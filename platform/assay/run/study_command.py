@@ -28,28 +28,28 @@ def run_study(study: Study, arguments: Sequence[str] | None = None) -> int:
 def _run(study: Study, asked: argparse.Namespace) -> int:
     check(asked)
     check_places(asked)
-    session = StudyRun.of(study, asked)
-    rows = chosen_rows(study, session.profile, session.choice)
+    study_run = StudyRun.of(study, asked)
+    rows = chosen_rows(study, study_run.profile, study_run.choice)
     check_rows(asked.force_row, (row.label for _, row in rows))
     check_beside_report(asked)
     if takes_jobs(asked.address):
         return submit_this(asked.address)
     if asked.report_only:
-        return session.finish()
-    cells = cells_of(study, session.profile, session.choice)
-    plan = _planned(session, cells)
+        return study_run.finish()
+    cells = cells_of(study, study_run.profile, study_run.choice)
+    plan = _planned(study_run, cells)
     missing = _missing(cells, plan)
-    found = session.crew.resolved_elsewhere(missing, say=say)
+    found = study_run.launcher.resolved_elsewhere(missing, say=say)
     if found:
-        plan = _planned(session, cells, found)
-    where = session.crew.where(
-        len(plan.to_run), ask=asked.plan or bool(asked.force_row), begun=workers_begun(plan, session.store)
+        plan = _planned(study_run, cells, found)
+    where = study_run.launcher.where(
+        len(plan.to_run), ask=asked.plan or bool(asked.force_row), begun=workers_begun(plan, study_run.store)
     )
-    costs = session.probe(plan) if asked.probe else {}
-    real = next((each.name for each in study.profiles if not each.differs), None)
-    quoted = quoted_columns(session.profile, chosen_tables(study, session.profile, session.choice))
+    costs = study_run.probe(plan) if asked.probe else {}
+    real = next((each.name for each in study.profiles if not each.not_comparable), None)
+    quoted = quoted_columns(study_run.profile, chosen_tables(study, study_run.profile, study_run.choice))
     print_plan(
-        plan, cells, session.profile, session.store, where=where, quoted=quoted, probed=costs, real=real, say=say
+        plan, cells, study_run.profile, study_run.store, where=where, quoted=quoted, probed=costs, real=real, say=say
     )
     if asked.plan:
         return 0
@@ -58,21 +58,21 @@ def _run(study: Study, asked: argparse.Namespace) -> int:
             f"{next(iter(plan.unresolved))} A run needs what its cells name, on this machine or on a cluster's nodes:"
             " send it to those as a job, with --address http://HEAD:8265, or start it on one of them."
         )
-    session.write_plan(cells, plan)
+    study_run.write_plan(cells, plan)
     if asked.retry_failed or asked.force_row:  # now that nothing can refuse any more
-        session.try_again(plan, cells)
-        plan = make_plan(cells, session.store, session.places, found=found)
-    return session.train(plan, where)
+        study_run.try_again(plan, cells)
+        plan = make_plan(cells, study_run.store, study_run.places, found=found)
+    return study_run.train(plan, where)
 
 
 def _missing(cells: Sequence[Cell], plan: Plan) -> list[Experiment]:
     """What could not be resolved, and might be elsewhere."""
-    return [cell.experiment for cell, key in zip(cells, plan.keys, strict=True) if key is None and not cell.lacks]
+    return [cell.experiment for cell, key in zip(cells, plan.keys, strict=True) if key is None and not cell.blocked_by]
 
 
-def _planned(session: StudyRun, cells: Sequence[Cell], found: Sequence[Resolved] = ()) -> Plan:
+def _planned(study_run: StudyRun, cells: Sequence[Cell], found: Sequence[Resolved] = ()) -> Plan:
     """The plan as it is once what is to be trained again may be, and what is to be forgotten has been."""
-    plan = make_plan(cells, session.store, session.places, found=found)
-    failed = plan.in_state("failed") if session.asked.retry_failed else []
+    plan = make_plan(cells, study_run.store, study_run.places, found=found)
+    failed = plan.in_state("failed") if study_run.asked.retry_failed else []
     plan = with_state(plan, "interrupted", [node.key for node in failed if not node.state.is_damaged])
-    return with_state(plan, "absent", keys_of_rows(session.asked.force_row, cells, plan))
+    return with_state(plan, "absent", keys_of_rows(study_run.asked.force_row, cells, plan))

@@ -82,7 +82,7 @@ class StudyRun:
         return StudyFiles(self.folder, self.store, layout_of(self.study, self.profile))
 
     @property
-    def crew(self) -> Launcher:
+    def launcher(self) -> Launcher:
         """Who trains."""
         asked = self.asked
         return Launcher(
@@ -94,7 +94,7 @@ class StudyRun:
             gangs=asked.gangs,
             workers=asked.workers,
             gpus_per_worker=asked.gpus_per_worker,
-            side_by_side=self.profile.side_by_side,
+            parallel_by_default=self.profile.parallel_by_default,
         )
 
     def probe(self, plan: Plan) -> dict[str, float]:
@@ -124,12 +124,12 @@ class StudyRun:
                     "seed": cell.seed,
                     "overrides": json.dumps(_plain(cell.changes), sort_keys=True),
                     "paper_miou": cell.paper,
-                    "differs": cell.differs,
+                    "differs": cell.not_comparable,
                     "key": key,
                     "problem": problem,
                     "seedless_key": seedless_key(plan.nodes[key].resolved) if key else "",
                     "depends": depends,
-                    "experiment": json.dumps(cell.experiment.to_json() | ({"data": None} if cell.lacks else {})),
+                    "experiment": json.dumps(cell.experiment.to_json() | ({"data": None} if cell.blocked_by else {})),
                 }
             )
         self.files().plan(planned)
@@ -152,7 +152,7 @@ class StudyRun:
             with stop_on_signals() as stopped, news.display:
                 if plan.to_run:
                     tasks = len(plan.to_run)
-                    self.crew.train(plan, where, run=run, stopped=stopped, news=news, say=say, tasks=tasks)
+                    self.launcher.train(plan, where, run=run, stopped=stopped, news=news, say=say, tasks=tasks)
         except Exception:  # its tables show how far the run came, before the error is told
             self._finish_anyway(set(plan.nodes))
             raise
@@ -164,10 +164,10 @@ class StudyRun:
 
     def _news(self, plan: Plan) -> RunListener:
         ended = {node.key: node.state.name for node in plan.in_state("done", "failed")}
-        idle = plan.not_needed
+        idle = plan.orphaned
         display = Display(
             {
-                node.key: (node.called, node.resolved.experiment.recipe.steps)
+                node.key: (node.display_name, node.resolved.experiment.recipe.steps)
                 for node in plan.nodes.values()
                 if node.key not in idle
             },

@@ -56,7 +56,7 @@ class Configurations:
         """What the search starts from, of the first seed."""
         return self.cells({})[0].experiment
 
-    def wishes(self) -> list[tuple[str, Point]]:
+    def initial_configurations(self) -> list[tuple[str, Point]]:
         """The configurations that come first, each with where it is from.
 
         The paper's own, also of every case that another parameter depends on; then the study's. With a grid, all of it.
@@ -66,7 +66,7 @@ class Configurations:
         first = [fill_in(of, {}, own)]
         for each in of:
             if each.name in deciding:
-                first += [fill_in(of, {each.name: value}, own) for value in each.domain.some(0)]
+                first += [fill_in(of, {each.name: value}, own) for value in each.domain.sample_evenly(0)]
         found = [("paper", point) for point in first if _states(of, point)]
         base = fill_in(of, own, own)
         if base.keys() <= own.keys():  # elsewhere it is not the study's own
@@ -91,7 +91,7 @@ class Configurations:
         own, base = self._own(), self.base()
         for each in self.parameters:
             self._check_one(each, own, base)
-        for _, point in self.wishes():
+        for _, point in self.initial_configurations():
             self.cells(point)
 
     def check_data(self, resolve: Callable[[Experiment], object]) -> None:
@@ -99,7 +99,7 @@ class Configurations:
         resolve(self.base())
         own = self._own()
         for each in self.parameters:
-            for value in each.domain.some(_TRIED) if _is_of_data(each) else ():
+            for value in each.domain.sample_evenly(_TRIED) if _is_of_data(each) else ():
                 point = fill_in(self.parameters, {**dict(each.when), each.name: value}, own)
                 try:
                     resolve(self.cells(point)[0].experiment)
@@ -111,7 +111,7 @@ class Configurations:
 
     def _check_one(self, parameter: Parameter, own: Mapping[str, Raw], base: Experiment) -> None:
         seen: list[str] = []
-        for value in parameter.domain.some(_TRIED_WHOLE if isinstance(parameter.domain, Int) else _TRIED):
+        for value in parameter.domain.sample_evenly(_TRIED_WHOLE if isinstance(parameter.domain, Int) else _TRIED):
             point = fill_in(self.parameters, {**dict(parameter.when), parameter.name: value}, own)
             try:
                 experiment = self.cells(point)[0].experiment
@@ -184,7 +184,7 @@ def _label(parameter: Parameter, value: Any) -> Raw | Unstated:
         found = [label for label, option in domain.options.items() if option in (value, named)]
         return found[0] if found else Unstated()
     raw = value.name if isinstance(value, Value) else value
-    return raw if domain.holds(raw) else Unstated()
+    return raw if domain.contains(raw) else Unstated()
 
 
 def identity_text(experiment: Experiment) -> str:

@@ -245,7 +245,7 @@ class SearchController:
             self.plan.nodes[resolved.key].shown_in = f"configuration {number} | seed {cell.seed}"
             for key in set(self.plan.nodes) - before:
                 node = self.plan.nodes[key]
-                labels[key] = (node.called, node.resolved.experiment.recipe.steps)
+                labels[key] = (node.display_name, node.resolved.experiment.recipe.steps)
                 self.plan.paused.add(key)  # until somebody wants it
             keys.append(resolved.key)
         self._display.expect(labels)

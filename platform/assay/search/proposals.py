@@ -20,7 +20,7 @@ class Proposals:
 
     def __init__(self, configurations: Configurations, ledger: OptunaStudy, note: Callable[[str], None]) -> None:
         self._configurations, self._ledger, self._note = configurations, ledger, note
-        self._wishes = [*ledger.given_back(), *configurations.wishes()]
+        self._wishes = [*ledger.given_back(), *configurations.initial_configurations()]
         points = all_points(configurations.parameters)
         self._all = None if points is None else {point_key(each) for each in points}
         self.are_used_up = False

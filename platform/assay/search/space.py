@@ -49,7 +49,7 @@ class Float:
     log: bool = False  # drawn evenly in the logarithm
     step: float | None = None
 
-    def problem(self) -> str | None:
+    def invalid_reason(self) -> str | None:
         """What is wrong with it, in words."""
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
             return f"its ends must be finite, got {self.low} and {self.high}"
@@ -61,11 +61,11 @@ class Float:
             return "step must be above 0, and has no meaning beside log"
         return None
 
-    def holds(self, value: Any) -> bool:
+    def contains(self, value: Any) -> bool:
         """Whether a value lies in it."""
         return _is_number(value) and self.low <= value <= self.high
 
-    def some(self, count: int) -> list[Raw]:
+    def sample_evenly(self, count: int) -> list[Raw]:
         """So many values, evenly from end to end."""
         if self.step is not None:
             return [self._at(index, self.step) for index in _spread(range(self._last(self.step) + 1), count)]
@@ -85,11 +85,11 @@ class Float:
         value = self.low + step * index
         return self.high if abs(value - self.high) <= 1e-9 * step else value
 
-    def every(self) -> list[Raw] | None:
+    def enumerate_all(self) -> list[Raw] | None:
         """All its values; None where it has no steps, or too many."""
         if self.step is None or self._last(self.step) >= _MANY:
             return None
-        return self.some(_MANY)
+        return self.sample_evenly(_MANY)
 
     def describe(self) -> str:
         """The range for people."""
@@ -107,7 +107,7 @@ class Int:
     log: bool = False
     step: int = 1
 
-    def problem(self) -> str | None:
+    def invalid_reason(self) -> str | None:
         """What is wrong with it, in words."""
         if self.low >= self.high:
             return f"its range is empty: low {self.low} is not below high {self.high}"
@@ -117,19 +117,19 @@ class Int:
             return f"step must be 1 or more, and 1 beside log, got {self.step}"
         return None
 
-    def holds(self, value: Any) -> bool:
+    def contains(self, value: Any) -> bool:
         """Whether a value lies in it."""
         whole = isinstance(value, int) and not isinstance(value, bool)
         return whole and self.low <= value <= self.high and (value - self.low) % self.step == 0
 
-    def some(self, count: int) -> list[Raw]:
+    def sample_evenly(self, count: int) -> list[Raw]:
         """So many values, evenly from end to end."""
         if self.log:
-            even = Float(self.low, self.high, log=True).some(count)
+            even = Float(self.low, self.high, log=True).sample_evenly(count)
             return list(dict.fromkeys(round(float(each)) for each in even))  # type: ignore[arg-type]
         return list(_spread(range(self.low, self.high + 1, self.step), count))
 
-    def every(self) -> list[Raw] | None:
+    def enumerate_all(self) -> list[Raw] | None:
         """All its values; None where they are too many."""
         return None if self.high - self.low >= _MANY * self.step else list(range(self.low, self.high + 1, self.step))
 
@@ -155,7 +155,7 @@ class Choice:
         """What a label stands for."""
         return self.options[label] if isinstance(self.options, Mapping) else label  # type: ignore[index]
 
-    def problem(self) -> str | None:
+    def invalid_reason(self) -> str | None:
         """What is wrong with it, in words."""
         if len(set(self.labels)) < 2:
             return f"it needs two different options or more, got {list(self.labels)}"
@@ -163,15 +163,15 @@ class Choice:
             return f"an option stands there twice: {list(self.labels)}"
         return None
 
-    def holds(self, value: Any) -> bool:
+    def contains(self, value: Any) -> bool:
         """Whether a label is among the options."""
         return any(value == each and type(value) is type(each) for each in self.labels)
 
-    def some(self, count: int) -> list[Raw]:
+    def sample_evenly(self, count: int) -> list[Raw]:
         """All of them: options have no order from which some could be taken evenly."""
         return list(self.labels)
 
-    def every(self) -> list[Raw] | None:
+    def enumerate_all(self) -> list[Raw] | None:
         """All options."""
         return list(self.labels)
 
@@ -256,7 +256,7 @@ def fill_in(of: tuple[Parameter, ...], wish: Mapping[str, Raw], fill: Mapping[st
         elif each.name in fill:
             point[each.name] = fill[each.name]
         else:
-            point[each.name] = each.domain.some(3)[len(each.domain.some(3)) // 2]
+            point[each.name] = each.domain.sample_evenly(3)[len(each.domain.sample_evenly(3)) // 2]
     return point
 
 
@@ -267,7 +267,7 @@ def grid(of: tuple[Parameter, ...], points: int) -> list[Point]:
         found = [
             point | {each.name: value} if each.is_active(point) else point
             for point in found
-            for value in (each.domain.some(points) if each.is_active(point) else [None])
+            for value in (each.domain.sample_evenly(points) if each.is_active(point) else [None])
         ]
     return [dict(each) for each in found]
 
@@ -276,7 +276,7 @@ def all_points(of: tuple[Parameter, ...]) -> list[Point] | None:
     """Every configuration that there is; None where a number has no steps, or they are too many to go through."""
     found: list[dict[str, Raw]] = [{}]
     for each in of:
-        values = each.domain.every()
+        values = each.domain.enumerate_all()
         if values is None:
             return None
         active = [(point, each.is_active(point)) for point in found]
@@ -302,11 +302,11 @@ def check_names(space: Space) -> None:
     known: dict[str, Range] = {}
     for each in parameters(space):
         where = f"the space at {each.name!r}"
-        problem = each.domain.problem()
+        problem = each.domain.invalid_reason()
         if problem:
             raise UserError(f"{where}: {problem}.")
         paper = each.domain.paper
-        if not isinstance(paper, Unstated) and not each.domain.holds(paper):
+        if not isinstance(paper, Unstated) and not each.domain.contains(paper):
             raise UserError(f"{where}: the paper's value {paper!r} is not in it ({each.domain.describe()}); widen it.")
         for name, value in each.when:
             if name not in known:
@@ -314,7 +314,7 @@ def check_names(space: Space) -> None:
                     f"{where} depends on {name!r}, which must stand before it in the space, by its whole name:"
                     f" {', '.join(map(repr, known)) or 'nothing'} {'do' if len(known) > 1 else 'does'}."
                 )
-            if not known[name].holds(value):
+            if not known[name].contains(value):
                 raise UserError(f"{where}: {name!r} never is {value!r}; it is {known[name].describe()}.")
         known[each.name] = each.domain
 

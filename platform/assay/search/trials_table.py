@@ -49,7 +49,7 @@ def layout(
         profile=profile.name,
         profile_note=f"{profile.note}; {search.study.name}, {search.table}, row “{search.row}”,"
         f" column {configurations.setting.column}" + (f"; --set {overrides}" if overrides else ""),
-        differs=profile.differs,
+        not_comparable=profile.not_comparable,
         sampler=f"{search.sampler}, seed {search.sampler_seed}",
         pruner=_pruner(search, rungs),
         seeds=configurations.choice.seeds,

@@ -29,7 +29,7 @@ class State:
 
     name: Literal["absent", "done", "failed", "running", "interrupted"]
     detail: str = ""
-    silent_ends: int = 0  # of an interrupted one: see `silent_ends`
+    crashes_in_a_row: int = 0  # of an interrupted one: see `silent_ends`
     is_damaged: bool = False  # of a failed one: a document is, and `detail` says which and what helps
 
 
@@ -91,7 +91,7 @@ def attempts(store: Store, key: str) -> list[dict[str, Any]]:
     return [document for _, document in _lines(store, key, ATTEMPTS) if "ended" not in document]
 
 
-def silent_ends(store: Store, key: str) -> int:
+def crashes_in_a_row(store: Store, key: str) -> int:
     """How many attempts in a row ended without a word, by a kill or a crash, and without getting further.
 
     Who ended them is not known: it may have been the experiment, or a person.
@@ -193,7 +193,7 @@ def _state(store: Store, key: str, observer: Observer, stale_after: float) -> St
         return State("failed", str(failure.get("error", "")))
     reached = checkpoints.steps(names)
     where = f"at step {reached[-1]}" if reached else "before its first checkpoint"
-    return State("interrupted", where, silent_ends(store, key))
+    return State("interrupted", where, crashes_in_a_row(store, key))
 
 
 def _final_failure(store: Store, key: str) -> dict[str, Any] | None:

@@ -27,8 +27,8 @@ class Cell:
     changes: Mapping[str, Any]  # against the profile's starting point
     experiment: Experiment
     paper: float | None
-    differs: str  # from the paper's protocol; comparable where empty
-    lacks: str = ""  # what is missing to train it at all; its experiment is then without the data that it needs
+    not_comparable: str  # from the paper's protocol; comparable where empty
+    blocked_by: str = ""  # what is missing to train it at all; its experiment is then without the data that it needs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -127,7 +127,7 @@ def _seeds(
     stays = _what_stays(_changes(table, row, column, profile), {each.path: each.value for each in choice.overrides})
     changes = _on_top(stays, more)
     origin = f"{table.name}, row {row.label!r}"
-    printed, lacks = paper_number(table, row, column), profile.lacking(table.name, column)
+    printed, lacks = paper_number(table, row, column), profile.missing_data_of(table.name, column)
     differs = _differs(table, row, column, profile, choice)
     made: Experiment | None = None
     has_inside = any(_likes(tuple(changes.values())))
@@ -146,8 +146,8 @@ def _seeds(
             changes=changes | {each.path: each.value for each in choice.overrides},
             experiment=made.replace(seed=seed),
             paper=printed,
-            differs=differs,
-            lacks=lacks,
+            not_comparable=differs,
+            blocked_by=lacks,
         )
 
 
@@ -189,7 +189,7 @@ def _columns_of(table: Table, profile: Profile, choice: Selection) -> list[str]:
 
 def _has_cells(table: Table, column: str, profile: Profile) -> bool:
     """Whether a column is trained in this profile, or would be if its data were there."""
-    return profile.column(table.name, column) is not None or bool(profile.lacking(table.name, column))
+    return profile.column(table.name, column) is not None or bool(profile.missing_data_of(table.name, column))
 
 
 def _changes(table: Table, row: Row, column: str, profile: Profile) -> dict[str, Any]:
@@ -223,7 +223,11 @@ def paper_number(table: Table, row: Row, column: str) -> float | None:
 def paper_counted(table: Table, row: Row) -> Counted | None:
     """The size that the paper printed of a row's network, in a table that shows sizes."""
     there = _in_paper(row)
-    return None if table.counts is None or there is None else paper.counted(table.paper, there.label, there.factors)
+    return (
+        None
+        if table.count_flops_of is None or there is None
+        else paper.counted(table.paper, there.label, there.factors)
+    )
 
 
 def _in_paper(row: Row) -> PaperRow | None:
@@ -234,9 +238,9 @@ def _differs(table: Table, row: Row, column: str, profile: Profile, choice: Sele
     """Why a cell is not comparable with the paper's, from the widest reason to the narrowest."""
     changed = ", ".join(f"{each.path}={each.value}" for each in choice.overrides)
     reasons = (
-        profile.differs,
-        table.differs.get(column),
-        row.differs,
+        profile.not_comparable,
+        table.not_comparable.get(column),
+        row.not_comparable,
         f"changed by --set: {changed}" if changed else "",
     )
     return "; ".join(filter(None, reasons))
@@ -278,8 +282,8 @@ def _table_layout(table: Table, profile: Profile) -> TableLayout:
         ),
         reference=table.reference,
         notes=_inner_seeds(table, profile),
-        across=table.across,
-        counts=table.counts,
+        plot_over_columns=table.plot_over_columns,
+        count_flops_of=table.count_flops_of,
     )
 
 
@@ -324,7 +328,7 @@ def _note(table: Table, column: str, profile: Profile) -> str:
     """What a column was trained on here."""
     changes = profile.column(table.name, column)
     if changes is None:
-        lacking = profile.lacking(table.name, column)
+        lacking = profile.missing_data_of(table.name, column)
         return f"blocked: {lacking}" if lacking else "quoted: not trained in this profile"
     return ", ".join(f"{path.removeprefix('data.')} = {to_json(value)}" for path, value in changes.items())
 

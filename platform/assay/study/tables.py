@@ -60,7 +60,7 @@ class Row:
     paper: str | PaperRow | None = None  # the paper's label, where its numbers are looked up; no number where none
     by_column: Mapping[str, Changes] = dataclasses.field(default_factory=dict)  # more changes, by column
     notes: tuple[str, ...] = ()
-    differs: str = ""  # from the paper's row of that label: then its cells are not comparable with the paper's
+    not_comparable: str = ""  # from the paper's row of that label: then its cells are not comparable with the paper's
     quoted: bool = False  # only the paper's numbers are shown; nothing here trains it
 
 
@@ -75,9 +75,9 @@ class Table:
     title: str = ""
     caption: str = ""
     changes: Changes = dataclasses.field(default_factory=dict)  # of all rows
-    differs: Mapping[str, str] = dataclasses.field(default_factory=dict)  # by column, as a row's
-    across: tuple[str, ...] = ()  # rows whose mIoU is drawn over the columns, where these are shares of labels
-    counts: Part | None = None  # Params and FLOPs stand beside each row, counted of this part of its network
+    not_comparable: Mapping[str, str] = dataclasses.field(default_factory=dict)  # by column, as a row's
+    plot_over_columns: tuple[str, ...] = ()  # rows whose mIoU is drawn over the columns (shares of labels)
+    count_flops_of: Part | None = None  # Params and FLOPs stand beside each row, counted of this part of its network
 
     @property
     def paper(self) -> str:
@@ -91,8 +91,8 @@ class Table:
         _check_once(self.columns, f"the table {self.name} has two columns")
         if self.reference is not None:
             _check_known([self.reference], labels, f"the reference of {self.name}: there is no row")
-        _check_known(self.differs, self.columns, f"{self.name}, differs: there is no column")
-        _check_known(self.across, labels, f"{self.name}, across: there is no row")
+        _check_known(self.not_comparable, self.columns, f"{self.name}, not_comparable: there is no column")
+        _check_known(self.plot_over_columns, labels, f"{self.name}, plot_over_columns: there is no row")
         for row in self.rows:
             _check_known(row.by_column, self.columns, f"{self.name}, row {row.label!r}: there is no column")
             if "seed" in {**self.changes, **row.changes} or any("seed" in each for each in row.by_column.values()):
@@ -101,7 +101,7 @@ class Table:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Profile:
-    """What the tables are trained on. A column that neither `columns` nor `lacks` names is quoted, and never run."""
+    """What the tables are trained on. A column in neither `columns` nor `blocked_by` is quoted, and never run."""
 
     name: str
     note: str  # in a sentence, for the head of the report
@@ -109,13 +109,13 @@ class Profile:
     columns: Mapping[str, Changes]  # by "table/column" or by column: where the column's data are
     changes: Changes = dataclasses.field(default_factory=dict)  # of everything in this profile
     rows: Mapping[str, Changes] = dataclasses.field(default_factory=dict)  # more changes, by "table/row" or by row
-    lacks: Mapping[str, str] = dataclasses.field(default_factory=dict)  # what a column's cells wait for, as `columns`
+    blocked_by: Mapping[str, str] = dataclasses.field(default_factory=dict)  # what a column waits for
     seeds: tuple[int, ...] = (0, 1, 2)
     tables: tuple[str, ...] = ()  # run when none are chosen; all if empty
     shown: tuple[str, ...] = ()  # columns that are run when none are chosen; all if empty
-    differs: str = ""  # from the papers' protocol, for all its cells
+    not_comparable: str = ""  # from the papers' protocol, for all its cells
     runtime: Changes = dataclasses.field(default_factory=dict)  # loader processes, checkpoints: what moves no number
-    side_by_side: bool = False  # trainings so long that a laptop is done sooner with one on each of its cores
+    parallel_by_default: bool = False  # trainings so long that a laptop is done sooner with one on each of its cores
 
     def column(self, table: str, column: str) -> Changes | None:
         """The changes that a column of a table means here, or None where nothing here trains it."""
@@ -125,11 +125,11 @@ class Profile:
         """What a row changes in this profile beside what it changes in all: the network that its label names."""
         return self.rows.get(f"{table}/{row}", self.rows.get(row, NONE))
 
-    def lacking(self, table: str, column: str) -> str:
+    def missing_data_of(self, table: str, column: str) -> str:
         """What blocks the cells of a column, which would be trained if it were there; empty where nothing does."""
         if self.column(table, column) is not None:
             return ""
-        return self.lacks.get(f"{table}/{column}", self.lacks.get(column, ""))
+        return self.blocked_by.get(f"{table}/{column}", self.blocked_by.get(column, ""))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -154,7 +154,7 @@ class Study:
         rows = [*(label for _, label in labels), *(f"{table}/{label}" for table, label in labels)]
         for profile in self.profiles:
             _check_known(profile.columns, places, f"profile {profile.name}, columns: there is no")
-            _check_known(profile.lacks, places, f"profile {profile.name}, lacks: there is no")
+            _check_known(profile.blocked_by, places, f"profile {profile.name}, blocked_by: there is no")
             _check_known(profile.rows, rows, f"profile {profile.name}, rows: there is no")
             _check_known(profile.tables, tables, f"profile {profile.name}, tables: there is no")
             _check_known(profile.shown, columns, f"profile {profile.name}, shown: there is no column")

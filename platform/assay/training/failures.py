@@ -19,7 +19,9 @@ from assay.store.store import DamagedDocument, Store, StoreError
 _WAIT_FOR_OTHER_RANKS = 5.0  # seconds in which the rank that failed first writes down why
 
 
-def record_failure(problem: Exception, store: Store, key: str, claim: Claim | None, *, keeps_mistakes: bool) -> None:
+def record_failure(
+    problem: Exception, store: Store, key: str, claim: Claim | None, *, record_user_errors: bool
+) -> None:
     """Keep the error with the experiment, if it is the experiment's; a full disk or a lost claim is not.
 
     An error on purpose would come again, so the experiment is failed. A user's mistake (a broken image) is the user's
@@ -29,7 +31,7 @@ def record_failure(problem: Exception, store: Store, key: str, claim: Claim | No
     if isinstance(problem, (LostClaim, StoreError)) and not isinstance(problem, DamagedDocument):
         return
     on_purpose = isinstance(problem, AssayError) and not isinstance(problem, UserError)
-    final = on_purpose or (keeps_mistakes and not is_transient(problem))
+    final = on_purpose or (record_user_errors and not is_transient(problem))
     with contextlib.suppress(StoreError, LostClaim):
         failure = _failure(problem) | {"final": final}
         if rank() != 0:

@@ -36,7 +36,7 @@ class SessionOptions:
     observer: Observer | None = None  # who has watched the claims already
     run: str = ""  # which run of which program this attempt belongs to
     until: int | None = None  # the step at which to stop; another session may go on from there
-    keeps_mistakes: bool = False  # a user's mistake that shows in training is the experiment's failure
+    record_user_errors: bool = False  # a user's mistake that shows in training is the experiment's failure
 
 
 def train(
@@ -46,22 +46,22 @@ def train(
     places: Places,
     runtime: Runtime,
     stop: Callable[[], bool] = lambda: False,
-    manners: SessionOptions | None = None,
+    options: SessionOptions | None = None,
 ) -> dict[str, Any] | None:
     """The experiment's result: read where there is one, else trained; None if it ended before, as it was asked to.
 
     With several ranks every rank calls this, and rank 0 alone writes.
     """
-    manners = manners or SessionOptions()
+    options = options or SessionOptions()
     key = resolved.key
     done: dict[str, Any] | None = broadcast_from_rank0(lambda: records.read_json(store, key, records.RESULT))
     if done is not None:
         return done
     # Built before anything is claimed or written: a person's mistake leaves the store as it was. In a study the claim
     # comes first: many processes look at the same keys, and what cannot be built is the experiment's failure.
-    training = None if manners.keeps_mistakes else _built(resolved, store, places, runtime)
+    training = None if options.record_user_errors else _built(resolved, store, places, runtime)
     new = broadcast_from_rank0(lambda: not store.names(key))
-    claim = _agreed_claim(store, key, manners)
+    claim = _agreed_claim(store, key, options)
     problem: Exception | None = None
     try:
         # Another process may have finished it while this one was building.
@@ -69,17 +69,17 @@ def train(
         if done is not None:
             return done
         training = training or _built(resolved, store, places, runtime)
-        return _train(training, store, claim, stop=stop, manners=manners)
+        return _train(training, store, claim, stop=stop, options=options)
     except Exception as error:
         problem = explain_out_of_memory(error, resolved)
-        record_failure(problem, store, key, claim, keeps_mistakes=manners.keeps_mistakes)
+        record_failure(problem, store, key, claim, record_user_errors=options.record_user_errors)
         if problem is error:
             raise
         raise problem from error
     finally:
         if claim is not None:
             claim.release()
-            if new and not manners.keeps_mistakes:
+            if new and not options.record_user_errors:
                 discard_if_user_error(problem, store, key)
 
 
@@ -94,7 +94,7 @@ def _built(resolved: Resolved, store: Store, places: Places, runtime: Runtime) -
         raise problem from error
 
 
-def _agreed_claim(store: Store, key: str, manners: SessionOptions) -> Claim | None:
+def _agreed_claim(store: Store, key: str, options: SessionOptions) -> Claim | None:
     """Rank 0's claim; where it is refused, every rank is told why instead of waiting."""
     claim, refusal = None, None
     if rank() == 0:
@@ -102,10 +102,10 @@ def _agreed_claim(store: Store, key: str, manners: SessionOptions) -> Claim | No
             claim = acquire(
                 store,
                 key,
-                stale_after=manners.stale_after,
-                patience=manners.patience,
-                observer=manners.observer,
-                say=manners.say,
+                stale_after=options.stale_after,
+                patience=options.patience,
+                observer=options.observer,
+                say=options.say,
             )
         except Exception as error:
             refusal = error
@@ -116,16 +116,16 @@ def _agreed_claim(store: Store, key: str, manners: SessionOptions) -> Claim | No
 
 
 def _train(
-    training: Training, store: Store, claim: Claim | None, *, stop: Callable[[], bool], manners: SessionOptions
+    training: Training, store: Store, claim: Claim | None, *, stop: Callable[[], bool], options: SessionOptions
 ) -> dict[str, Any] | None:
     key = training.resolved.key
     loaded: checkpoints.Loaded = broadcast_from_rank0(lambda: checkpoints.load(store, key))
     if loaded.payload is not None:
         training.load_state(loaded.payload)
     if claim is not None:
-        _begin(training, store, claim, manners, notes=loaded.notes)
+        _begin(training, store, claim, options, notes=loaded.notes)
     try:
-        result = _to_the_end(training, store, claim, stop=stop, manners=manners)
+        result = _to_the_end(training, store, claim, stop=stop, options=options)
     except Exception as error:
         _end_attempt(store, key, claim, type(error).__name__)
         raise
@@ -135,24 +135,24 @@ def _train(
 
 
 def _to_the_end(
-    training: Training, store: Store, claim: Claim | None, *, stop: Callable[[], bool], manners: SessionOptions
+    training: Training, store: Store, claim: Claim | None, *, stop: Callable[[], bool], options: SessionOptions
 ) -> dict[str, Any] | None:
     key, runtime = training.resolved.key, training.runtime
     # Under the claim: two processes that begin one experiment must not both predict for it.
-    if not training.fetch_masks(store, say=manners.say, stop=stop):
+    if not training.fetch_masks(store, say=options.say, stop=stop):
         return None
     sessions = _sessions(store, key, training, runtime)
     if claim is not None:
         store.write(key, records.SESSIONS, json_line({"sessions": sessions}))
         for note in environment.notes(sessions[-2:]):
-            manners.say(f"note: {note}")
-    progress = manners.progress or Progress.of(
-        runtime, total=training.recipe.steps, start=training.step, say=manners.say
+            options.say(f"note: {note}")
+    progress = options.progress or Progress.of(
+        runtime, total=training.recipe.steps, start=training.step, say=options.say
     )
     with progress:
         recorder = StoreRecorder(store, key, claim, progress, training.step)
         try:
-            finished = training.run(recorder, stop=stop, until=manners.until)
+            finished = training.run(recorder, stop=stop, until=options.until)
         finally:
             recorder.close()
     if not finished:
@@ -163,14 +163,14 @@ def _to_the_end(
     return result
 
 
-def _begin(training: Training, store: Store, claim: Claim, manners: SessionOptions, *, notes: tuple[str, ...]) -> None:
+def _begin(training: Training, store: Store, claim: Claim, options: SessionOptions, *, notes: tuple[str, ...]) -> None:
     """Say what is odd, and write down what is about to be trained, where and by whom."""
     resolved, key = training.resolved, training.resolved.key
     for note in (*resolved.images.notes, *training.recipe.notes(), *notes):
-        manners.say(f"note: {note}")
+        options.say(f"note: {note}")
     records.write_experiment(store, key, resolved.document())
     records.clear_errors_of_ranks(store, key)
-    attempt = {"run": manners.run, "claim": claim.generation, "from_step": training.step, "at": now()}
+    attempt = {"run": options.run, "claim": claim.generation, "from_step": training.step, "at": now()}
     records.begin_attempt(store, key, attempt)
 
 

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pandas as pd
 import pytest
-from report.searched import LAYOUT, PAPER, Search, search
+from drawn_search import LAYOUT, PAPER, Search, search
 
 from assay.analysis.trials import Trial, front, read
 from assay.report.search.contours import LEAST, search_contours

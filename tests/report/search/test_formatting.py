@@ -7,9 +7,9 @@ import shlex
 
 import pandas as pd
 import pytest
+from drawn_search import COST, LAYOUT, MIOU, Search
 from hypothesis import given
 from hypothesis import strategies as st
-from report.searched import COST, LAYOUT, MIOU, Search
 
 from assay.analysis.trials import best, read
 from assay.overrides import Override, apply

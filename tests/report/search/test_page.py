@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from report.parsing import Page
-from report.searched import ERROR, LAYOUT, Search, search
+from drawn_search import ERROR, LAYOUT, Search, search
+from page_parser import Page
 
 from assay.analysis.trials import best
 from assay.results.search_folder import write
@@ -62,7 +62,7 @@ def test_it_opens_with_what_was_explored_and_on_what(parsed: Page) -> None:
 
 def test_a_search_in_the_papers_setting_has_no_warning(tmp_path: Path) -> None:
     found = search(2)
-    followed = dataclasses.replace(found, layout=dataclasses.replace(LAYOUT, differs=""))
+    followed = dataclasses.replace(found, layout=dataclasses.replace(LAYOUT, not_comparable=""))
     assert "Not the paper’s setting" not in page_of(followed, tmp_path).text()
 
 

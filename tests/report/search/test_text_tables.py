@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
-from report.searched import LAYOUT, Search, search
+from drawn_search import LAYOUT, Search, search
 
 from assay.analysis.trials import best
 from assay.report.search.formatting import set_line

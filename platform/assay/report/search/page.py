@@ -68,7 +68,7 @@ def _anchor(name: str) -> str:
 def _opening(layout: SearchLayout, trials: Sequence[Trial], sections: Sequence[str]) -> Iterable[Markup]:
     yield element("p", f"{layout.name} · search · profile {layout.profile}", class_="eyebrow")
     yield element("h1", layout.title)
-    warning = f"Not the paper’s setting: {layout.differs.rstrip('.')}. " if layout.differs else ""
+    warning = f"Not the paper’s setting: {layout.not_comparable.rstrip('.')}. " if layout.not_comparable else ""
     if warning or layout.profile_note:
         yield element(
             "p", element("strong", warning), layout.profile_note, class_="note warning" if warning else "note"

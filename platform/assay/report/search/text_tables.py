@@ -34,8 +34,8 @@ def summary(layout: SearchLayout, trials: pd.DataFrame, *, width: int = 100) -> 
     buffer = io.StringIO()
     console = Console(file=buffer, width=width, color_system=None, highlight=False, soft_wrap=False)
     console.print(Text(f"{layout.name}  {layout.title}"))
-    if layout.differs:
-        console.print(Text(f"Not the paper’s setting: {layout.differs.rstrip('.')}."))
+    if layout.not_comparable:
+        console.print(Text(f"Not the paper’s setting: {layout.not_comparable.rstrip('.')}."))
     console.print(Text(f"{counts(known)} · {how(layout)}"))
     console.print("", _space(layout, best), "", sep="\n")
     for line in _found(layout, known, best):

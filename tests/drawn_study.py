@@ -130,7 +130,7 @@ def _networks(comparable: bool, differs: str) -> list[dict[str, Any]]:
     return [
         line(
             "drawn.table2", row, "1/8", seed, macs=macs, params=macs / 4e3, encoder_macs=alone,
-            encoder_params=alone / 1e3, paper_miou=70.0, comparable=comparable, differs=differs,
+            encoder_params=alone / 1e3, paper_miou=70.0, comparable=comparable, not_comparable=differs,
             **_score(base, seed, 1.0),
         )
         for row, (base, macs, alone, _) in NETWORKS.items()
@@ -161,7 +161,7 @@ def draw_study(*, comparable: bool = False) -> Study:
             title="Students of different size",
             rows=tuple(RowLayout(label=row, counted=printed) for row, (*_, printed) in NETWORKS.items()),
             columns=(ColumnLayout(label="1/8"),),
-            counts="encoder",
+            count_flops_of="encoder",
         ),
     )
     note = "It trains small networks on images drawn by the program; its numbers say how methods compare here."

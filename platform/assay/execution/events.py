@@ -1,0 +1,67 @@
+"""What happens to experiments while a run trains them, as typed events, and who listens to them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+TaskState = Literal["waiting", "running", "paused", "done", "failed", "blocked", "held"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StateChanged:
+    """A new state of a task: after its own attempt, or after one that it needs."""
+
+    key: str
+    state: TaskState
+    error: str = ""
+    given_up: bool = False  # the process of its last attempt ended without writing the error down
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepDone:
+    """An optimiser step of a training."""
+
+    key: str
+    step: int
+    loss: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """An evaluation of a training's official network."""
+
+    key: str
+    step: int
+    miou: float  # a share
+
+
+Event = StateChanged | StepDone | Evaluated
+
+
+class Listener(Protocol):
+    """A receiver of a run's events."""
+
+    def on_event(self, event: Event) -> None:
+        """Receive an event."""
+
+    def on_idle(self) -> None:
+        """Receive a tick: between experiments, and while a run waits."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Listeners:
+    """Several listeners as one; each receives every event, in this order."""
+
+    listeners: Sequence[Listener]
+
+    def on_event(self, event: Event) -> None:
+        """Pass an event on."""
+        for listener in self.listeners:
+            listener.on_event(event)
+
+    def on_idle(self) -> None:
+        """Pass a tick on."""
+        for listener in self.listeners:
+            listener.on_idle()
