@@ -159,13 +159,13 @@ def cases(steps: int) -> list[tuple[str, Experiment, int]]:
 class _Silent:
     """A recorder that keeps nothing."""
 
-    def line(self, line: object) -> None:
+    def write_line(self, line: object) -> None:
         pass
 
-    def checkpoint(self, payload: object, step: int) -> None:
+    def save_checkpoint(self, payload: object, step: int) -> None:
         pass
 
-    def progress(self, step: int, loss: float) -> None:
+    def report_step(self, step: int, loss: float) -> None:
         pass
 
 

@@ -62,7 +62,7 @@ def train_one(number: int, out: str) -> None:
     from assay.store.local import LocalStore
     from assay.training.session import SessionOptions, train
 
-    quiet = SessionOptions(say=lambda text: None)
+    quiet = SessionOptions(print_line=lambda text: None)
     train(resolve(trivial(number), Places()), LocalStore(Path(out)), places=Places(), runtime=RUNTIME, options=quiet)
 
 
@@ -86,10 +86,10 @@ def in_gangs(count: int, out: Path) -> float:
     from assay.resolve import resolve
     from assay.signals import StopRequest
     from assay.store.local import LocalStore
-    from assay.store.records import State
+    from assay.store.records import ExperimentState
 
     resolved = [resolve(trivial(number), Places()) for number in range(count + 1)]
-    nodes = {each.key: Node(key=each.key, resolved=each, state=State("absent")) for each in resolved}
+    nodes = {each.key: Node(key=each.key, resolved=each, state=ExperimentState("absent")) for each in resolved}
     store = LocalStore(out / "store")
     run_gangs(
         GangRun(

@@ -105,7 +105,7 @@ def _train_one(task: Mapping[str, Any]) -> None:
         LocalStore(Path(task["out"]) / "store"),
         places=Places(),
         runtime=Runtime(progress="none", device="cpu"),
-        options=SessionOptions(say=lambda text: None),
+        options=SessionOptions(print_line=lambda text: None),
     )
     assert result is not None
     ray_train.report({"miou": result["miou"]})

@@ -39,7 +39,7 @@ def train_on(folder: str, steps: int) -> None:
         places=Places(),
         runtime=Runtime(progress="none", checkpoint_every=10, log_every=5, device="cpu"),
         stop=lambda: next(calls) >= steps,
-        options=SessionOptions(say=lambda text: None),
+        options=SessionOptions(print_line=lambda text: None),
     )
 
 

@@ -203,11 +203,11 @@ def trace(of: Training, steps: int = 3) -> list[float]:
     seen: list[float] = []
 
     class Keep:
-        def line(self, line): ...
+        def write_line(self, line): ...
 
-        def checkpoint(self, payload, step): ...
+        def save_checkpoint(self, payload, step): ...
 
-        def progress(self, step, loss):
+        def report_step(self, step, loss):
             seen.append(loss)
 
     of.run(Keep(), stop=lambda: len(seen) >= steps)

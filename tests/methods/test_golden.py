@@ -57,11 +57,11 @@ class _Losses:
     def __init__(self) -> None:
         self.seen: list[float] = []
 
-    def line(self, line): ...
+    def write_line(self, line): ...
 
-    def checkpoint(self, payload, step): ...
+    def save_checkpoint(self, payload, step): ...
 
-    def progress(self, step, loss):
+    def report_step(self, step, loss):
         self.seen.append(loss)
 
 

@@ -220,7 +220,7 @@ def test_a_claim_is_stale_once_it_stood_still_for_long_enough(store, clock):
     observer = Observer(clock)
     frees = []
     for _ in range(7):
-        frees.append(observer.look(store, "key", stale_after=60)[1])
+        frees.append(observer.observe(store, "key", stale_after=60)[1])
         clock.now += 12
     assert frees == [False] * 5 + [True] * 2
 
@@ -230,7 +230,7 @@ def test_every_beat_begins_the_count_anew(store, clock):
     for beat in range(10):
         write_claim(store, beat=beat)
         for _ in range(4):
-            assert observer.look(store, "key", stale_after=60)[1] is False
+            assert observer.observe(store, "key", stale_after=60)[1] is False
             clock.now += 14
 
 
@@ -239,7 +239,7 @@ def test_a_pause_that_may_have_held_up_the_owner_too_makes_no_claim_stale(store,
     observer = Observer(clock)
     frees = []
     for _ in range(5):
-        frees.append(observer.look(store, "key", stale_after=60)[1])
+        frees.append(observer.observe(store, "key", stale_after=60)[1])
         clock.now += 10_000
     assert frees == [False] * 4 + [True]
 
@@ -249,16 +249,16 @@ def test_one_observer_watches_keys_apart(store, clock):
     for key in ("key", "other"):
         store.write(key, FIRST, b"")
     for _ in range(5):
-        observer.look(store, "key", stale_after=4)
+        observer.observe(store, "key", stale_after=4)
         clock.now += 1
-    assert observer.look(store, "key", stale_after=4)[1] is True
-    assert observer.look(store, "other", stale_after=4)[1] is False
+    assert observer.observe(store, "key", stale_after=4)[1] is True
+    assert observer.observe(store, "other", stale_after=4)[1] is False
 
 
 def test_a_key_without_a_claim_or_with_a_released_one_is_free(store):
-    assert Observer().look(store, "key") == (None, True)
+    assert Observer().observe(store, "key") == (None, True)
     write_claim(store, released=True)
-    assert Observer().look(store, "key")[1] is True
+    assert Observer().observe(store, "key")[1] is True
 
 
 def test_a_claim_from_elsewhere_raises_at_once_and_names_its_owner(store):
@@ -290,7 +290,7 @@ def test_an_observer_that_has_looked_before_takes_over_without_waiting(store, cl
     write_claim(store)
     observer = Observer(clock)
     for _ in range(5):
-        observer.look(store, "key", stale_after=60)
+        observer.observe(store, "key", stale_after=60)
         clock.now += 15
     with acquire(store, "key", stale_after=60, observer=observer) as claim:
         assert claim.generation == 2
@@ -387,7 +387,7 @@ def test_of_several_that_take_a_free_key_one_gets_it(store, clock, before):
         observers = [Observer(clock) for _ in range(4)]
         for _ in range(5):
             for observer in observers:
-                observer.look(store, key)
+                observer.observe(store, key)
             clock.now += 15
         outcomes = together(4, lambda number: acquire(store, key, observer=observers[number]))  # noqa: B023
         held = [each for each in outcomes if isinstance(each, claims.Claim)]

@@ -7,7 +7,7 @@ import pytest
 from assay.store import checkpoints, records
 from assay.store.claims import Observer, acquire
 from assay.store.local import LocalStore
-from assay.store.records import EXPERIMENT, FAILURES, METRICS, RESULT, State
+from assay.store.records import EXPERIMENT, FAILURES, METRICS, RESULT, ExperimentState
 from assay.store.store import StoreError
 
 
@@ -139,25 +139,25 @@ def test_what_has_not_failed_for_good_needs_no_decision_to_try_again(store):
 
 
 def test_a_key_goes_through_its_states(store):
-    assert records.state(store, "key") == State("absent")
+    assert records.state(store, "key") == ExperimentState("absent")
     records.write_experiment(store, "key", {})
-    assert records.state(store, "key") == State("interrupted", "before its first checkpoint")
+    assert records.state(store, "key") == ExperimentState("interrupted", "before its first checkpoint")
     with acquire(store, "key") as claim:
         assert records.state(store, "key").name == "running"
         assert f"claim {claim.generation}" in records.state(store, "key").detail
         checkpoints.save(store, "key", b"", step=40)
-    assert records.state(store, "key") == State("interrupted", "at step 40")
+    assert records.state(store, "key") == ExperimentState("interrupted", "at step 40")
     with acquire(store, "key"):
         records.write_result(store, "key", {"miou": 0.5})
-        assert records.state(store, "key") == State("done")
-    assert records.state(store, "key") == State("done")
+        assert records.state(store, "key") == ExperimentState("done")
+    assert records.state(store, "key") == ExperimentState("done")
 
 
 def test_a_key_is_failed_after_a_final_failure_until_it_is_tried_again(store):
     records.add_failure(store, "key", {"error": "once"}, final=False)
     assert records.state(store, "key").name == "interrupted"
     records.add_failure(store, "key", {"error": "the loss is not finite"}, final=True)
-    assert records.state(store, "key") == State("failed", "the loss is not finite")
+    assert records.state(store, "key") == ExperimentState("failed", "the loss is not finite")
     records.retry(store, "key")
     assert records.state(store, "key").name == "interrupted"
 

@@ -26,7 +26,7 @@ def test_a_session_and_its_result_say_that_statistics_and_means_are_per_micro_ba
 ) -> None:
     said: list[str] = []
     resolved = resolve(small(recipe__steps=2, recipe__accumulate=accumulate), Places())
-    manners = SessionOptions(say=said.append)
+    manners = SessionOptions(print_line=said.append)
     result = train(resolved, LocalStore(tmp_path), places=Places(), runtime=QUIET, options=manners)
     note = (
         "accumulate=2: batch norm's statistics and means over pixels are of each micro-batch, not of a step's whole"
@@ -43,13 +43,13 @@ class Weights:
     def __init__(self) -> None:
         self.steps: list[dict[str, torch.Tensor]] = []
 
-    def line(self, line): ...
+    def write_line(self, line): ...
 
-    def checkpoint(self, payload: Callable[[], bytes], step: int) -> None:
+    def save_checkpoint(self, payload: Callable[[], bytes], step: int) -> None:
         state: dict[str, Any] = torch.load(io.BytesIO(payload()), weights_only=True)
         self.steps.append(state["nets"])
 
-    def progress(self, step, loss): ...
+    def report_step(self, step, loss): ...
 
 
 def test_a_mean_teacher_moves_once_a_step_and_not_once_a_micro_batch() -> None:

@@ -26,7 +26,7 @@ def trained(folder: Path, how: str) -> list[str]:
     experiment = resolve(small("supervised", recipe__steps=STEPS), Places())
     runtime = QUIET.replace(progress=how)
     assert train(
-        experiment, LocalStore(folder), places=Places(), runtime=runtime, options=SessionOptions(say=said.append)
+        experiment, LocalStore(folder), places=Places(), runtime=runtime, options=SessionOptions(print_line=said.append)
     )
     return said
 

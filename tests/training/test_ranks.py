@@ -29,11 +29,11 @@ class Keep:
     def __init__(self) -> None:
         self.losses: list[float] = []
 
-    def line(self, line): ...
+    def write_line(self, line): ...
 
-    def checkpoint(self, payload, step): ...
+    def save_checkpoint(self, payload, step): ...
 
-    def progress(self, step, loss):
+    def report_step(self, step, loss):
         self.losses.append(loss)
 
 
@@ -158,7 +158,7 @@ def train_on(folder: str, fails: bool, stops: bool = False) -> None:
         places=Places(),
         runtime=QUIET,
         stop=lambda: stops and next(calls) >= 5,
-        options=SessionOptions(say=lambda text: None),
+        options=SessionOptions(print_line=lambda text: None),
     )
 
 
@@ -205,7 +205,7 @@ def test_what_two_ranks_began_one_continues_to_rounding_and_log_result_and_summa
     assert records.state(store, key).name == "interrupted" and records.workers_before(store, key) == 2
     said: list[str] = []
     resolved = resolve(small("supervised"), Places())
-    result = train(resolved, store, places=Places(), runtime=QUIET, options=SessionOptions(say=said.append))
+    result = train(resolved, store, places=Places(), runtime=QUIET, options=SessionOptions(print_line=said.append))
     note = "begun with 2 workers, continues with 1: equal to rounding, recorded"
     assert f"note: {note}" in said and result["notes"] == [note] and not result["same_bits"]
     assert [each["ranks"] for each in result["sessions"]] == [2, 1]

@@ -34,7 +34,7 @@ def run(experiment: Experiment, store: LocalStore, *, stop_at: int | None = None
     resolved = resolve(experiment, Places())
     said: list[str] = []
     result = train(
-        resolved, store, places=Places(), runtime=runtime, stop=stop, options=SessionOptions(say=said.append)
+        resolved, store, places=Places(), runtime=runtime, stop=stop, options=SessionOptions(print_line=said.append)
     )
     return resolved.key, result, said
 
@@ -166,7 +166,7 @@ def test_a_claim_of_a_machine_that_is_gone_is_taken_over_after_it_stood_still(tm
     store, said = LocalStore(tmp_path), []
     resolved = resolve(small(), Places())
     claim_of_another_machine(store, resolved.key)
-    manners = SessionOptions(say=said.append, patience=5.0, stale_after=0.3)
+    manners = SessionOptions(print_line=said.append, patience=5.0, stale_after=0.3)
     assert train(resolved, store, places=Places(), runtime=QUIET, options=manners) is not None
     assert any("another-machine" in text and "waiting" in text for text in said)
 

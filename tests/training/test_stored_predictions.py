@@ -51,7 +51,7 @@ def run(experiment: Experiment, store: LocalStore, *, stop_at: int | None = None
     calls = iter(range(1, 10_000))
     stop = (lambda: next(calls) >= stop_at) if stop_at else (lambda: False)
     said: list[str] = []
-    manners = SessionOptions(say=said.append)
+    manners = SessionOptions(print_line=said.append)
     result = train(resolve(experiment, Places()), store, places=Places(), runtime=runtime, stop=stop, options=manners)
     return result, said
 
@@ -289,7 +289,7 @@ def train_on(folder: str) -> None:
     """The second stage on one of two ranks, which hear of each other after every image."""
     products._TELL_EVERY = 0.0
     said: list[str] = []
-    manners = SessionOptions(say=said.append)
+    manners = SessionOptions(print_line=said.append)
     train(resolve(stage2(), Places()), LocalStore(Path(folder)), places=Places(), runtime=QUIET, options=manners)
     assert bool(said) == (dist.get_rank() == 0), "the first rank alone predicts and speaks"
 

@@ -109,7 +109,7 @@ def _train(resolved, store, places, runtime, *, out: str) -> int:  # type: ignor
             places=places,
             runtime=runtime,
             stop=stopped.is_set,
-            options=SessionOptions(say=say, run="train"),
+            options=SessionOptions(print_line=say, run="train"),
         )
     if result is None:
         say(f"stopped, with a checkpoint. The same command continues: {_command()}")

@@ -29,7 +29,7 @@ class Node:
 
     key: str
     resolved: Resolved
-    state: records.State
+    state: records.ExperimentState
     cells: int = 0  # how many cells show it
     needed_by: int = 0  # how many experiments of the plan need it
     shown_in: str = ""  # row, column and seed of the first cell that shows it
@@ -172,11 +172,11 @@ def _tell_apart(nodes: Iterable[Node]) -> None:
             node.apart = text
 
 
-def _state(store: Store, stored: set[str], key: str, observer: Observer) -> records.State:
-    return records.state(store, key, observer=observer) if key in stored else records.State("absent")
+def _state(store: Store, stored: set[str], key: str, observer: Observer) -> records.ExperimentState:
+    return records.state(store, key, observer=observer) if key in stored else records.ExperimentState("absent")
 
 
-def add_experiment(plan: Plan, resolved: Resolved, state: Callable[[str], records.State]) -> None:
+def add_experiment(plan: Plan, resolved: Resolved, state: Callable[[str], records.ExperimentState]) -> None:
     """Add an experiment, and before it everything that it needs; what is there already stays."""
     if resolved.key in plan.nodes:
         return
@@ -197,7 +197,7 @@ def workers_begun(plan: Plan, store: Store) -> set[int]:
 def with_state(plan: Plan, state: Literal["absent", "interrupted"], keys: Iterable[str]) -> Plan:
     """The plan as it would be with the keys in this state; what is being trained now stays."""
     chosen = {key for key in keys if plan.nodes[key].state.name != "running"}
-    changed = records.State(state)
+    changed = records.ExperimentState(state)
     nodes = {
         key: dataclasses.replace(node, state=changed) if key in chosen else node for key, node in plan.nodes.items()
     }

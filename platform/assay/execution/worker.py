@@ -82,7 +82,7 @@ class Worker:
                 " one that planned it; give all of them the same."
             )
         options = SessionOptions(
-            say=log.write,
+            print_line=log.write,
             progress=_event_progress(told),
             patience=0.0,
             observer=self.observer,

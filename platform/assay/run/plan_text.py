@@ -142,7 +142,7 @@ def _print_other_workers(todo: Sequence[Node], store: Store, where: Placement, s
     for node in todo:
         before = records.workers_before(store, node.key) if node.state.name == "interrupted" else None
         if before not in (None, now):
-            say(f"  {node.key}  {records.other_workers(before, now)}")
+            say(f"  {node.key}  {records.workers_changed_note(before, now)}")
 
 
 def _cost(todo: Sequence[Node], store: Store, where: Placement, probed: Mapping[str, float]) -> str:

@@ -67,7 +67,7 @@ class Observer:
         self._clock = clock
         self._seen: dict[str, tuple[ClaimRecord, float, float]] = {}  # per key: the claim, last look, seconds still
 
-    def look(self, store: Store, key: str, *, stale_after: float = STALE_AFTER) -> tuple[ClaimRecord | None, bool]:
+    def observe(self, store: Store, key: str, *, stale_after: float = STALE_AFTER) -> tuple[ClaimRecord | None, bool]:
         """The newest claim on a key, and whether the key is free to be taken."""
         sign = newest(store, key)
         if sign is None or sign.released or sign.owner.is_dead():
@@ -171,7 +171,7 @@ def acquire(
     patience: float = 0.0,
     beat_every: float = 5.0,
     observer: Observer | None = None,
-    say: Callable[[str], None] = lambda text: None,
+    print_line: Callable[[str], None] = lambda text: None,
 ) -> Claim:
     """The claim on a key, or ClaimedElsewhere: at once where the owner is seen to live, else after `patience` seconds.
 
@@ -183,7 +183,7 @@ def acquire(
     first: ClaimRecord | None = None
     while True:
         now = time.monotonic()
-        sign, free = observer.look(store, key, stale_after=stale_after)
+        sign, free = observer.observe(store, key, stale_after=stale_after)
         if free:
             claim = _create(store, key, (sign.generation if sign else 0) + 1, beat_every)
             if claim is not None:
@@ -194,7 +194,9 @@ def acquire(
         if began is None:
             began, first = now, sign
             if patience:
-                say(f"waiting up to {patience:.0f} s to see whether {sign.describe()} lives, which holds this key")
+                print_line(
+                    f"waiting up to {patience:.0f} s to see whether {sign.describe()} lives, which holds this key"
+                )
         waited = now - began
         if waited >= patience or sign != first:
             raise ClaimedElsewhere(_held(store, key, sign, stale_after))

@@ -24,7 +24,7 @@ _ERROR_OF_RANK = re.compile(r"error-rank\d+\.json")
 
 
 @dataclasses.dataclass(frozen=True)
-class State:
+class ExperimentState:
     """How far a key is, and a few words on it."""
 
     name: Literal["absent", "done", "failed", "running", "interrupted"]
@@ -127,7 +127,7 @@ def _workers(store: Store, key: str) -> list[tuple[int, int]]:
     return [(int(each["from_step"]), int(each["ranks"])) for each in sessions]
 
 
-def other_workers(before: int, now: int) -> str:
+def workers_changed_note(before: int, now: int) -> str:
     """What is said of a training that goes on with another number of workers."""
     return f"begun with {before} worker{'s' * (before != 1)}, continues with {now}: equal to rounding, recorded"
 
@@ -168,7 +168,9 @@ def clear_errors_of_ranks(store: Store, key: str) -> None:
             store.delete(key, name)
 
 
-def state(store: Store, key: str, *, observer: Observer | None = None, stale_after: float = STALE_AFTER) -> State:
+def state(
+    store: Store, key: str, *, observer: Observer | None = None, stale_after: float = STALE_AFTER
+) -> ExperimentState:
     """How far a key is; one of which a document is damaged is failed for as long as that lies there.
 
     The claim of a process on another machine counts as living unless `observer` has seen it stand still.
@@ -176,24 +178,24 @@ def state(store: Store, key: str, *, observer: Observer | None = None, stale_aft
     try:
         return _state(store, key, observer or Observer(), stale_after)
     except DamagedDocument as damage:
-        return State("failed", str(damage), is_damaged=True)
+        return ExperimentState("failed", str(damage), is_damaged=True)
 
 
-def _state(store: Store, key: str, observer: Observer, stale_after: float) -> State:
+def _state(store: Store, key: str, observer: Observer, stale_after: float) -> ExperimentState:
     names = store.names(key)
     if not names:
-        return State("absent")
+        return ExperimentState("absent")
     if RESULT in names and read_json(store, key, RESULT) is not None:
-        return State("done")
-    claim, free = observer.look(store, key, stale_after=stale_after)
+        return ExperimentState("done")
+    claim, free = observer.observe(store, key, stale_after=stale_after)
     if claim is not None and not free:
-        return State("running", claim.describe())
+        return ExperimentState("running", claim.describe())
     failure = _final_failure(store, key)
     if failure is not None:
-        return State("failed", str(failure.get("error", "")))
+        return ExperimentState("failed", str(failure.get("error", "")))
     reached = checkpoints.steps(names)
     where = f"at step {reached[-1]}" if reached else "before its first checkpoint"
-    return State("interrupted", where, crashes_in_a_row(store, key))
+    return ExperimentState("interrupted", where, crashes_in_a_row(store, key))
 
 
 def _final_failure(store: Store, key: str) -> dict[str, Any] | None:

@@ -105,7 +105,7 @@ def notes(sessions: Sequence[Mapping[str, Any]]) -> list[str]:
     found = []
     for before, after in itertools.pairwise(sessions):
         if before["ranks"] != after["ranks"]:
-            found.append(records.other_workers(before["ranks"], after["ranks"]))
+            found.append(records.workers_changed_note(before["ranks"], after["ranks"]))
         others = [each for each in after["changed"] if not each.startswith("ranks:")]
         if others:
             found.append(f"continued under other conditions: {'; '.join(others)}")

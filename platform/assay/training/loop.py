@@ -42,13 +42,13 @@ from assay.training.stored_predictions import MaskPredictor, wanted_masks
 class Recorder(Protocol):
     """Where a training's lines and checkpoints go."""
 
-    def line(self, line: Mapping[str, Any]) -> None:
+    def write_line(self, line: Mapping[str, Any]) -> None:
         """One line of metrics."""
 
-    def checkpoint(self, payload: Callable[[], bytes], step: int) -> None:
+    def save_checkpoint(self, payload: Callable[[], bytes], step: int) -> None:
         """The state after `step` steps; `payload` is called only where it is kept."""
 
-    def progress(self, step: int, loss: float) -> None:
+    def report_step(self, step: int, loss: float) -> None:
         """A step is over."""
 
 
@@ -99,7 +99,7 @@ class Training:
         self,
         store: Store | None = None,
         *,
-        say: Callable[[str], None] = lambda text: None,
+        print_line: Callable[[str], None] = lambda text: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> bool:
         """Read the masks that the method's views name, or predict them; False if stopped before they were there.
@@ -109,7 +109,12 @@ class Training:
         if not self.plan.lacks_stored:
             return True
         maker = MaskPredictor(
-            runtime=self.runtime, device=self.device, read_weights=self._read_weights, store=store, say=say, stop=stop
+            runtime=self.runtime,
+            device=self.device,
+            read_weights=self._read_weights,
+            store=store,
+            print_line=print_line,
+            stop=stop,
         )
         found: dict[str, StoredMasks] = {}
         for name, wanted in wanted_masks(self.resolved, self.plan).items():
@@ -186,7 +191,7 @@ class Training:
             numbers.shares,
         )
         self._stopping = self._stopping or numbers.wants_stop
-        recorder.progress(measured.step, numbers.loss)
+        recorder.report_step(measured.step, numbers.loss)
 
     def _write_what_is_due(self, recorder: Recorder) -> None:
         at_end = self.step == self.recipe.steps
@@ -199,11 +204,11 @@ class Training:
         self._read(recorder)
         if logs:
             rate = max(group["lr"] for group in self.optimizer.param_groups)
-            recorder.line(self.journal.line(self.step, rate, self.images_per_step()))
+            recorder.write_line(self.journal.line(self.step, rate, self.images_per_step()))
         if evaluates:
-            recorder.line(self.journal.evaluation(self.step, self._scores()))
+            recorder.write_line(self.journal.evaluation(self.step, self._scores()))
         if saves or self._stopping:
-            recorder.checkpoint(self.state, self.step)
+            recorder.save_checkpoint(self.state, self.step)
 
     def images_per_step(self) -> int:
         """Images that one optimiser step sees, over all ranks."""

@@ -23,14 +23,14 @@ class Progress:
     """Says nothing; its subclasses do."""
 
     @staticmethod
-    def of(runtime: Runtime, *, total: int, start: int, say: Callable[[str], None]) -> Progress:
+    def of(runtime: Runtime, *, total: int, start: int, print_line: Callable[[str], None]) -> Progress:
         """The progress that the user asked for, on rank 0."""
         wanted = runtime.progress
         if wanted == "auto":
             wanted = "bar" if sys.stderr.isatty() else "lines"
         if rank() != 0 or wanted == "none":
             return Progress()
-        return _Bar(total, start) if wanted == "bar" else _Lines(total, start, say)
+        return _Bar(total, start) if wanted == "bar" else _Lines(total, start, print_line)
 
     def __enter__(self) -> Self:
         return self
@@ -50,8 +50,8 @@ class Progress:
 class _Lines(Progress):
     """A line every few seconds, and one for every evaluation."""
 
-    def __init__(self, total: int, start: int, say: Callable[[str], None]) -> None:
-        self._total, self._start, self._say = total, start, say
+    def __init__(self, total: int, start: int, print_line: Callable[[str], None]) -> None:
+        self._total, self._start, self._print_line = total, start, print_line
         self._began = self._said = time.monotonic()
 
     def step(self, step: int, loss: float) -> None:
@@ -61,12 +61,12 @@ class _Lines(Progress):
         self._said = now
         rate = (step - self._start) / max(now - self._began, 1e-9)
         left = (self._total - step) / rate
-        self._say(f"step {step}/{self._total}  loss {loss:.4f}  {rate:.1f} steps/s  {left:.0f} s left")
+        self._print_line(f"step {step}/{self._total}  loss {loss:.4f}  {rate:.1f} steps/s  {left:.0f} s left")
 
     def line(self, line: Mapping[str, Any]) -> None:
         miou = official_miou(line)
         if miou is not None:
-            self._say(f"step {line['step']}/{self._total}  mIoU {100 * miou:.2f} %")
+            self._print_line(f"step {line['step']}/{self._total}  mIoU {100 * miou:.2f} %")
 
 
 class _Bar(Progress):

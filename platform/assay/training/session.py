@@ -29,7 +29,7 @@ from assay.training.result import WEIGHTS, panel_of, result_of, stored_weights, 
 class SessionOptions:
     """How a session behaves towards whoever started it. Nothing of it moves a number."""
 
-    say: Callable[[str], None] = print
+    print_line: Callable[[str], None] = print
     progress: Progress | None = None  # what is told of every step; by default what the runtime asks for
     patience: float = STALE_AFTER + 5  # seconds in which an owner that gives no sign may show that it lives
     stale_after: float = STALE_AFTER  # seconds without a sign after which a claim may be taken over
@@ -105,7 +105,7 @@ def _agreed_claim(store: Store, key: str, options: SessionOptions) -> Claim | No
                 stale_after=options.stale_after,
                 patience=options.patience,
                 observer=options.observer,
-                say=options.say,
+                print_line=options.print_line,
             )
         except Exception as error:
             refusal = error
@@ -139,15 +139,15 @@ def _to_the_end(
 ) -> dict[str, Any] | None:
     key, runtime = training.resolved.key, training.runtime
     # Under the claim: two processes that begin one experiment must not both predict for it.
-    if not training.fetch_masks(store, say=options.say, stop=stop):
+    if not training.fetch_masks(store, print_line=options.print_line, stop=stop):
         return None
     sessions = _sessions(store, key, training, runtime)
     if claim is not None:
         store.write(key, records.SESSIONS, json_line({"sessions": sessions}))
         for note in environment.notes(sessions[-2:]):
-            options.say(f"note: {note}")
+            options.print_line(f"note: {note}")
     progress = options.progress or Progress.of(
-        runtime, total=training.recipe.steps, start=training.step, say=options.say
+        runtime, total=training.recipe.steps, start=training.step, print_line=options.print_line
     )
     with progress:
         recorder = StoreRecorder(store, key, claim, progress, training.step)
@@ -167,7 +167,7 @@ def _begin(training: Training, store: Store, claim: Claim, options: SessionOptio
     """Say what is odd, and write down what is about to be trained, where and by whom."""
     resolved, key = training.resolved, training.resolved.key
     for note in (*resolved.images.notes, *training.recipe.notes(), *notes):
-        options.say(f"note: {note}")
+        options.print_line(f"note: {note}")
     records.write_experiment(store, key, resolved.document())
     records.clear_errors_of_ranks(store, key)
     attempt = {"run": options.run, "claim": claim.generation, "from_step": training.step, "at": now()}
@@ -206,18 +206,18 @@ class StoreRecorder:
             keep = records.metrics_up_to(store, key, step)
             self._log = store.open_log(key, records.METRICS, keep)
 
-    def line(self, line: Mapping[str, Any]) -> None:
+    def write_line(self, line: Mapping[str, Any]) -> None:
         if self._log is not None:
             self._log.append(json_line(line))
         self._progress.line(line)
 
-    def checkpoint(self, payload: Callable[[], bytes], step: int) -> None:
+    def save_checkpoint(self, payload: Callable[[], bytes], step: int) -> None:
         if self._claim is not None and self._log is not None:
             self._claim.check()
             self._log.sync()
             checkpoints.save(self._store, self._key, payload(), step=step)
 
-    def progress(self, step: int, loss: float) -> None:
+    def report_step(self, step: int, loss: float) -> None:
         self._progress.step(step, loss)
 
     def close(self) -> None:

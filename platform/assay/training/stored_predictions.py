@@ -91,7 +91,7 @@ class MaskPredictor:
     device: torch.device
     read_weights: ReadWeights
     store: Store | None = None
-    say: Callable[[str], None] = lambda text: None
+    print_line: Callable[[str], None] = lambda text: None
     stop: Callable[[], bool] = lambda: False
 
     def masks(self, wanted: MaskRequest) -> StoredMasks | None:
@@ -110,7 +110,7 @@ class MaskPredictor:
         try:
             unpack(data, place)
         except MasksDamaged as damage:
-            self.say(f"note: {damage}; the masks are predicted anew")
+            self.print_line(f"note: {damage}; the masks are predicted anew")
             return None
         return data
 
@@ -119,7 +119,7 @@ class MaskPredictor:
         files: list[bytes] = []
 
         def pieces() -> Iterator[None]:
-            self.say(f"note: predicting the masks of {len(wanted.ids)} images with experiment {wanted.key}")
+            self.print_line(f"note: predicting the masks of {len(wanted.ids)} images with experiment {wanted.key}")
             images: dict[str, bytes] = {}
             for image_id, mask in self._predicted(wanted):
                 images[image_id] = encode(mask)
