@@ -123,6 +123,6 @@ class Method(MethodValue):
         """What is evaluated, by name; the first is the official one."""
         raise NotImplementedError
 
-    def products(self, nets: nn.ModuleDict) -> Predictors:
+    def mask_predictors(self, nets: nn.ModuleDict) -> Predictors:
         """What predicts the masks that later stages may ask for, by name. They are made when a stage asks."""
         return {"masks": next(iter(self.predictors(nets).values()))}

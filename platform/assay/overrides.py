@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from assay.errors import FieldError
-from assay.values import Field, Value, coerce, fields, label, parts, suggestion
+from assay.values import Field, Value, coerce, fields, suggestion, value_classes
 
 V = TypeVar("V", bound=Value)
 
@@ -53,7 +53,7 @@ def _apply(value: V, overrides: list[tuple[list[str], Override]], *, path: str) 
         if steps[0] not in known:
             where = f" (at {path})" if path else ""
             raise FieldError(
-                f"{label(type(value))}{where} has no field {steps[0]!r}{suggestion(steps[0], known)}",
+                f"{type(value).__name__}{where} has no field {steps[0]!r}{suggestion(steps[0], known)}",
                 origin=override.origin,
             )
         below.setdefault(steps[0], []).append((steps[1:], override))
@@ -113,7 +113,7 @@ def parse_text(text: str, annotation: Any) -> Any:
     options = typing.get_args(annotation) or (annotation,)
     if type(None) in options and text.lower() in ("none", "null"):
         return None
-    if parts(annotation) or annotation is str or text in options:
+    if value_classes(annotation) or annotation is str or text in options:
         return text
     lowered = text.lower() if text.lower() in ("true", "false") else text
     try:

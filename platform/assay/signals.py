@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks, the second ends."""
+"""Ctrl-C and SIGTERM: the first signal requests a stop, the second ends the process."""
 
 from __future__ import annotations
 
@@ -9,42 +9,44 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 
 class StopRequest(threading.Event):
-    """Set by the first signal."""
-
-    signal = 0
+    """An event that the first signal sets."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.on_second_signal: list[
-            Callable[[], None]
-        ] = []  # what must still be done before the second one ends the process
+        self.signal = 0  # the number of the first signal
+        self.on_second_signal: list[Callable[[], None]] = []  # called before a second signal ends the process
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """The first Ctrl-C or SIGTERM asks the training to stop at its next step; the second stops at once."""
-    stopped = StopRequest()
+    """Within the block, let the first Ctrl-C or SIGTERM request a stop at the next step, and the second end all."""
+    stop_request = StopRequest()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if stopped.is_set():
-            for each in stopped.on_second_signal:
-                with suppress(Exception):
-                    each()
-            with suppress(Exception):
-                if sys.stdout.isatty():
-                    os.write(sys.stdout.fileno(), b"\x1b[?25h")  # the cursor, which a live table hides
-            os._exit(128 + number)
-        stopped.signal = number
-        stopped.set()
-        with suppress(OSError, ValueError):  # nobody may be reading any more
+        if stop_request.is_set():
+            _end_process(stop_request, number)
+        stop_request.signal = number
+        stop_request.set()
+        with suppress(OSError, ValueError):  # the terminal may be closed
             print("stopping at the next step with a checkpoint; once more stops at once", file=sys.stderr, flush=True)
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield stopped
+        yield stop_request
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def _end_process(stop_request: StopRequest, number: int) -> NoReturn:
+    for callback in stop_request.on_second_signal:
+        with suppress(Exception):
+            callback()
+    with suppress(Exception):
+        if sys.stdout.isatty():
+            os.write(sys.stdout.fileno(), b"\x1b[?25h")  # shows the cursor, which a live table hides
+    os._exit(128 + number)

@@ -110,7 +110,7 @@ class Value:
     def __post_init__(self) -> None:
         for field in fields(type(self)):
             value = getattr(self, field.name)
-            checked = coerce(value, field.type, where=field.name, owner=label(type(self)))
+            checked = coerce(value, field.type, where=field.name, owner=type(self).__name__)
             rule = field.rules.broken_by(checked)
             if rule:
                 raise FieldError(f"{field.name} {rule}, got {checked!r}")
@@ -153,21 +153,18 @@ def _fields(cls: type[Value]) -> tuple[Field, ...]:
     )
 
 
-def label(cls: type[Value]) -> str:
-    """How a class is called in messages."""
-    return cls.__name__
-
-
-def parts(annotation: Any) -> dict[str, type[Value]]:
-    """The Value classes that may stand at a field of this type, by short name."""
+def value_classes(annotation: Any) -> dict[str, type[Value]]:
+    """Return the Value classes that a field of this type may hold, by short name."""
     options = typing.get_args(annotation) if _is_union(annotation) else (annotation,)
-    classes = [each for each in options if isinstance(each, type) and issubclass(each, Value)]
-    found = {each.name or each.__name__: each for each in classes if each is not open_family(each)}
-    for each in classes:
-        family = open_family(each)
-        if family is each:
-            found.update(_FAMILIES[family]())
-    return found
+    classes: dict[str, type[Value]] = {}
+    for option in options:
+        if not (isinstance(option, type) and issubclass(option, Value)):
+            continue
+        if option in _FAMILIES:
+            classes.update(_FAMILIES[option]())
+        else:
+            classes[option.name or option.__name__] = option
+    return classes
 
 
 # A family is open when its members are not known to this package (methods): a function lists them by name.
@@ -177,11 +174,6 @@ _FAMILIES: dict[type[Value], Callable[[], Mapping[str, type[Value]]]] = {}
 def declare_family(base: type[Value], members: Callable[[], Mapping[str, type[Value]]]) -> None:
     """Say how the classes that may stand where `base` is asked for are found by short name."""
     _FAMILIES[base] = members
-
-
-def open_family(cls: type[Value]) -> type[Value] | None:
-    """The open family that `cls` is the base of, if it is one."""
-    return cls if cls in _FAMILIES else None
 
 
 def _is_union(annotation: Any) -> bool:
@@ -235,7 +227,7 @@ def _coerce_union(value: Any, annotation: Any, *, where: str, owner: str) -> Any
     options = typing.get_args(annotation)
     if value is None and type(None) in options:
         return None
-    classes = parts(annotation)
+    classes = value_classes(annotation)
     if classes:
         return _pick_part(value, classes, where=where)
     problems: list[FieldError] = []
@@ -250,7 +242,7 @@ def _coerce_union(value: Any, annotation: Any, *, where: str, owner: str) -> Any
 def _coerce_part(value: Any, annotation: type[Value], *, where: str) -> Any:
     if isinstance(value, annotation):
         return value
-    return _pick_part(value, parts(annotation), where=where)
+    return _pick_part(value, value_classes(annotation), where=where)
 
 
 def _pick_part(value: Any, classes: Mapping[str, type[Value]], *, where: str) -> Value:
@@ -329,11 +321,11 @@ def from_json(cls: type[Value], data: Any, *, where: str = "") -> Any:
     nothing.
     """
     if not isinstance(data, Mapping):
-        raise FieldError(f"{where or label(cls)} must be an object, got {data!r}")
+        raise FieldError(f"{where or cls.__name__} must be an object, got {data!r}")
     known = {field.name: field for field in fields(cls)}
     unknown = sorted(set(data) - set(known) - {"name"})
     if unknown:
-        raise FieldError(f"{label(cls)} has no field {unknown[0]!r}{suggestion(unknown[0], known)}")
+        raise FieldError(f"{cls.__name__} has no field {unknown[0]!r}{suggestion(unknown[0], known)}")
     content: dict[str, Any] = {}
     for name, field in known.items():
         path = f"{where}.{name}" if where else name
@@ -347,7 +339,7 @@ def from_json(cls: type[Value], data: Any, *, where: str = "") -> Any:
 
 
 def _content_from_json(data: Any, annotation: Any, where: str) -> Any:
-    classes = parts(annotation)
+    classes = value_classes(annotation)
     if classes and isinstance(data, Mapping):
         if len(classes) == 1 and not next(iter(classes.values())).name:
             return from_json(next(iter(classes.values())), data, where=where)

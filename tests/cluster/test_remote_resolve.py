@@ -53,8 +53,8 @@ def test_a_node_looks_with_its_own_files_and_says_why_where_it_cannot(
     asked = [cell.experiment for cell in cells(HERE, NOWHERE)]
     (supervised, missing, kd, _) = look([each.to_json() for each in asked], driver, code_hash(), "n1")
     assert isinstance(supervised, Resolved) and isinstance(kd, Resolved)
-    assert supervised.key == resolve(asked[0], Places(data=data)).key and supervised.seen_by == "n1"
-    assert [each.seen_by for each in kd.inputs.values()] == ["n1"]
+    assert supervised.key == resolve(asked[0], Places(data=data)).key and supervised.resolved_on == "n1"
+    assert [each.resolved_on for each in kd.inputs.values()] == ["n1"]
     assert isinstance(missing, str) and "nowhere.txt" in missing
     asked_for = Places.from_environment(data=str(tmp_path))
     (refused,) = look([asked[0].to_json()], asked_for, code_hash(), "n1")

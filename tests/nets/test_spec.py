@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,6 @@ import pytest
 
 from assay.errors import FieldError
 from assay.nets.spec import DeepLabV2, DeepLabV3Plus, Encoder, Net, PSPNet
-from assay.places import Places
 from assay.values import from_json, to_json
 
 
@@ -44,11 +42,3 @@ def test_a_network_comes_back_from_json(head):
 def test_what_cannot_be_a_network_is_refused(make):
     with pytest.raises(FieldError):
         make()
-
-
-def test_the_key_of_an_encoder_holds_the_hash_of_its_weights(tmp_path):
-    (tmp_path / "mine.pth").write_bytes(b"some weights")
-    places = Places(weights=tmp_path)
-    assert Encoder(weights="none").facts(places) == {"weights": None}
-    expected = hashlib.sha256(b"some weights").hexdigest()
-    assert Encoder(weights="mine.pth").facts(places) == {"weights": expected}

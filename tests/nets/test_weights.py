@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import hashlib
 import os
 
 import pytest
 
 from assay.nets.spec import Encoder
-from assay.nets.weights import PRETRAINED, WeightsMissing, file_hash, find_weights
+from assay.nets.weights import PRETRAINED, WeightsMissing, file_hash, find_weights, weights_hash
 from assay.places import Places
 
 
@@ -93,3 +94,10 @@ def test_a_file_that_was_written_anew_gets_a_new_hash(tmp_path):
     path.write_bytes(b"new")
     os.utime(path, ns=(1, 1))
     assert file_hash(path) != first
+
+
+def test_the_key_of_an_encoder_holds_the_hash_of_its_weights(tmp_path):
+    (tmp_path / "mine.pth").write_bytes(b"some weights")
+    places = Places(weights=tmp_path)
+    assert weights_hash(Encoder(weights="none"), places) is None
+    assert weights_hash(Encoder(weights="mine.pth"), places) == hashlib.sha256(b"some weights").hexdigest()

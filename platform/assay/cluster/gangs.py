@@ -150,7 +150,7 @@ def _reads_data(run: GangRun) -> bool:
     if not run.plan.nodes:  # a search, of which nothing is known yet
         return run.places.data.is_dir()
     needing = [each for each in run.plan.to_run if each.resolved.experiment.data.source.lies_below_data_root()]
-    return any(run.places.data.is_dir() or each.resolved.seen_by for each in needing)
+    return any(run.places.data.is_dir() or each.resolved.resolved_on for each in needing)
 
 
 def _watch(

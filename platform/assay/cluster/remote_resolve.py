@@ -13,7 +13,7 @@ from assay.cluster.worker_checks import check_code, code_hash
 from assay.errors import UserError
 from assay.experiment import Experiment
 from assay.places import Places
-from assay.resolve import Resolved, Resolver, but_for_seed
+from assay.resolve import Resolved, Resolver, without_seed
 
 _NODES = 8  # that are asked at the most: what so many do not see is nowhere
 _PATIENCE = 300.0  # seconds for one node's answer; a large data set on a slow file server takes a while to list
@@ -26,7 +26,7 @@ def resolve_on_nodes(
 
     One answer stands for all seeds of an experiment. What no node resolves is left out, and `say` is told why.
     """
-    wanted = list({but_for_seed(each): each for each in experiments}.values())
+    wanted = list({without_seed(each): each for each in experiments}.values())
     if not wanted or cluster_address(address, os.environ) is None:
         return []
     found: list[Resolved] = []
@@ -89,7 +89,7 @@ def look(experiments: Sequence[Any], places: Places, code: str, node: str) -> li
         check_code(code)
     except UserError as error:
         return [str(error)] * len(experiments)
-    resolver = Resolver(places.on_this_machine(), seen_by=node)
+    resolver = Resolver(places.on_this_machine(), resolved_on=node)
     return [_resolved(resolver, Experiment.from_json(each)) for each in experiments]
 
 

@@ -46,7 +46,7 @@ def _resolve(arguments: argparse.Namespace, places: Places) -> int:
     for name in ("labeled", "unlabeled", "val"):
         described = found.describe(name)
         print(f"{name:10} {described['count']:6}  {described['hash']}")
-    for name, value in data.source.facts(found.labeled, places).items():
+    for name, value in data.source.describe_labeled(found.labeled, places).items():
         print(f"{name:10} {value!s:>6}")
     for note in found.notes:
         print(f"note: {note}")

@@ -63,7 +63,7 @@ class Source(Value):
         """What must be said of a pool wherever it is used, such as that images of it are not here."""
         return ()
 
-    def facts(self, labeled: tuple[str, ...], places: Places) -> dict[str, Any]:
+    def describe_labeled(self, labeled: tuple[str, ...], places: Places) -> dict[str, Any]:
         """What else a result should record about the labelled images."""
         return {}
 

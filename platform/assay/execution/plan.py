@@ -135,7 +135,7 @@ def make_plan(cells: Sequence[Cell], store: Store, places: Places, *, found: Ite
     """
     resolver = Resolver(places)
     for each in found:
-        resolver.take_over(each)
+        resolver.adopt(each)
     stored = set(store.keys())
     observer = Observer()
     plan = Plan(nodes={}, keys=[], problems=[])
@@ -206,7 +206,7 @@ def with_state(plan: Plan, state: Literal["absent", "interrupted"], keys: Iterab
 
 def seedless_key(resolved: Resolved) -> str:
     """What an experiment trains, whatever its seed and those of the experiments inside it: equal for a cell's seeds."""
-    identity = identity_of(resolved.experiment, resolved.facts, lambda path: seedless_key(resolved.inputs[path]))
+    identity = identity_of(resolved.experiment, resolved.fingerprints, lambda path: seedless_key(resolved.inputs[path]))
     return key_of({name: content for name, content in identity.items() if name != "seed"})
 
 

@@ -44,7 +44,7 @@ def _seconds_per_step(node: Node, places: Places, runtime: Runtime, store: Store
     from assay.training.loop import Training
     from assay.training.result import stored_weights
 
-    if node.resolved.seen_by:
+    if node.resolved.resolved_on:
         return None  # its images are elsewhere
     try:
         training = Training(node.resolved, places=places, runtime=runtime, read_weights=stored_weights(store))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from assay.errors import FieldError
-from assay.places import Places
 from assay.values import Value, param
 
 
@@ -32,13 +31,6 @@ class Encoder(Value):
         if self.arch == "tiny":
             return frozenset({"output_stride", "stem", "stem_width", "multi_grid"})
         return frozenset({"width"} if self.stem == "deep" else {"width", "stem_width"})
-
-    def facts(self, places: Places) -> dict[str, Any]:
-        """What stands in a key for `weights`: the hash of the file that was found."""
-        from assay.nets.weights import file_hash, find_weights
-
-        found = find_weights(self, places)
-        return {"weights": None if found is None else file_hash(found)}
 
 
 class DeepLabV2(Value):

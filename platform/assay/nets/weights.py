@@ -49,6 +49,12 @@ def find_weights(encoder: Encoder, places: Places) -> Path | None:
     return found
 
 
+def weights_hash(encoder: Encoder, places: Places) -> str | None:
+    """Return the hash that stands for `encoder.weights` in a key; None for random weights."""
+    path = find_weights(encoder, places)
+    return None if path is None else file_hash(path)
+
+
 def pretrained_name(encoder: Encoder) -> str:
     """timm's name of an encoder's ImageNet weights."""
     width = encoder.stem_width if encoder.stem == "deep" else 0

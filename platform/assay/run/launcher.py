@@ -100,7 +100,7 @@ class Launcher:
                 found = self.resolved_elsewhere([experiment], say=say)
                 if not found:
                     raise
-                resolver.take_over(found[0])
+                resolver.adopt(found[0])
                 return resolver.resolve(experiment)
 
         return resolve

@@ -58,7 +58,7 @@ def print_plan(
         say(f"  for the paper's own data and schedule: --profile {real}")
     _print_cells(plan, cells, store, say)
     _print_states(plan, say)
-    for node, count in Counter(each.resolved.seen_by for each in plan.nodes.values()).items():
+    for node, count in Counter(each.resolved.resolved_on for each in plan.nodes.values()).items():
         if node:
             say(f"  {_count(count, 'experiment')} resolved on node {node}: this machine does not see what they name")
     if quoted:

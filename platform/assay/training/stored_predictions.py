@@ -145,7 +145,7 @@ class MaskPredictor:
         dtype = DTYPES[recipe.precision]
         assert isinstance(method, Method)
         nets = trained_networks(wanted.inner, wanted.places, self.read_weights).to(self.device, dtype)
-        products = method.products(nets.eval())
+        products = method.mask_predictors(nets.eval())
         if wanted.product not in products:
             raise UserError(f"{method.name} makes no product {wanted.product!r}{suggestion(wanted.product, products)}.")
         ids = iter(wanted.ids)

@@ -13,7 +13,7 @@ from assay.data.source import IGNORE, DataMissing
 from assay.data.sources import SOURCES, AnySource, Shapes
 from assay.experiment import Data
 from assay.places import Places
-from assay.values import from_json, parts, to_json
+from assay.values import from_json, to_json, value_classes
 
 ROOT = Path(__file__).parents[3]
 EVERY = pytest.mark.parametrize("source", [each() for each in SOURCES.values()], ids=list(SOURCES))
@@ -49,7 +49,7 @@ def test_what_is_not_here_is_missing_and_says_where_it_was_looked_for(source, tm
 
 
 def test_an_experiment_accepts_every_data_set():
-    assert parts(typing.get_type_hints(Data)["source"]) == parts(AnySource) == SOURCES
+    assert value_classes(typing.get_type_hints(Data)["source"]) == value_classes(AnySource) == SOURCES
 
 
 def test_nothing_heavy_is_imported():

@@ -162,7 +162,7 @@ def test_a_missing_list_is_named(places, root):
     (root / "ImageSets" / "Segmentation" / "train.txt").unlink()
     with pytest.raises(DataMissing, match=r"the list .*train\.txt \(1464 images\) is missing.*host\.robots"):
         VOC().ids("train", places)
-    assert VOC().facts(TRAIN, places) == {}
+    assert VOC().describe_labeled(TRAIN, places) == {}
     assert VOC().ids("train_aug", places) == TRAIN + ADDED
 
 
@@ -180,7 +180,7 @@ def test_a_mask_of_colours_is_refused(places, root):
 
 
 def test_a_result_records_how_many_labelled_images_have_fine_masks(places):
-    assert VOC().facts((TRAIN[0], *ADDED), places) == {"fine_labeled": 1}
+    assert VOC().describe_labeled((TRAIN[0], *ADDED), places) == {"fine_labeled": 1}
 
 
 def test_the_palette_is_vocs():

@@ -69,7 +69,7 @@ class VOC(Source):
         where, found = _names(_root(places), pool), len(self.ids(pool, places))
         return size_notes(f"VOC {pool}", found=found, official=SIZES[pool], where=where, home=HOME)
 
-    def facts(self, labeled: tuple[str, ...], places: Places) -> dict[str, Any]:
+    def describe_labeled(self, labeled: tuple[str, ...], places: Places) -> dict[str, Any]:
         """How many labelled images have one of the 1464 fine masks: lists differ in this more than in anything."""
         root = _root(places)
         if not (root / _LISTS / "train.txt").is_file():
