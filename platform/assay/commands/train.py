@@ -102,19 +102,19 @@ def _train(resolved, store, places, runtime, *, out: str) -> int:  # type: ignor
     say = _say if os.environ.get("RANK", "0") == "0" else _silent
     already = records.read_json(store, resolved.key, records.RESULT) is not None
     say(f"experiment {resolved.key} in {store.place(resolved.key)}" + (": is there already" if already else ""))
-    with process_group(runtime), stop_on_signals() as stopped:
+    with process_group(runtime), stop_on_signals() as stop_request:
         result = train(
             resolved,
             store,
             places=places,
             runtime=runtime,
-            stop=stopped.is_set,
+            stop=stop_request.is_set,
             options=SessionOptions(print_line=say, run="train"),
         )
     if result is None:
         say(f"stopped, with a checkpoint. The same command continues: {_command()}")
         # A rank may be stopped by a signal that only another one got.
-        return 128 + (stopped.signal or signal.SIGINT)
+        return 128 + (stop_request.signal or signal.SIGINT)
     say(summary(resolved.document(), result))
     say(f"more: python -m assay show {resolved.key} --out {out}")
     return 0

@@ -131,7 +131,7 @@ class Launcher:
         where: Placement,
         *,
         run: str,
-        stopped: StopRequest,
+        stop_request: StopRequest,
         news: RunListener,
         say: Callable[[str], None],
         feed: TaskSource | None = None,
@@ -140,7 +140,7 @@ class Launcher:
         """Work a plan off, and what a feed adds to it, of which `tasks` can be trained at once at the most."""
         feed = feed or NoMoreTasks()
         if not where.gangs:
-            self._train_here(plan, run, stopped, news, feed)
+            self._train_here(plan, run, stop_request, news, feed)
             return
         from assay.cluster import gangs as cluster
 
@@ -157,9 +157,9 @@ class Launcher:
             feed=feed,
             tasks=tasks,
         )
-        cluster.run_gangs(work, stop=stopped, told=news, idle=news.idle, say=say)
+        cluster.run_gangs(work, stop=stop_request, told=news, idle=news.idle, say=say)
 
-    def _train_here(self, plan: Plan, run: str, stopped: StopRequest, news: RunListener, feed: TaskSource) -> None:
+    def _train_here(self, plan: Plan, run: str, stop_request: StopRequest, news: RunListener, feed: TaskSource) -> None:
         worker = Worker(
             store=self.store,
             resolver=Resolver(self.places),
@@ -169,4 +169,6 @@ class Launcher:
             observer=Observer(),
         )
         experiments = {key: node.resolved.experiment for key, node in plan.nodes.items()}
-        run_in_process(plan.schedule(), experiments, worker, stop=stopped.is_set, told=news, idle=news.idle, feed=feed)
+        run_in_process(
+            plan.schedule(), experiments, worker, stop=stop_request.is_set, told=news, idle=news.idle, feed=feed
+        )

@@ -174,13 +174,13 @@ class SearchRun:
         if where.note:
             say(where.note)
         try:
-            with stop_on_signals() as stopped, display:
+            with stop_on_signals() as stop_request, display:
                 if controller.is_open:
                     self.launcher.train(
                         controller.plan,
                         where,
                         run=f"{self.search.name}-{secrets.token_hex(4)}",
-                        stopped=stopped,
+                        stop_request=stop_request,
                         news=news,
                         say=say,
                         feed=controller,
@@ -190,9 +190,9 @@ class SearchRun:
             self._finish_anyway(ledger)
             raise
         code = self.finish(ledger)
-        if stopped.is_set() and controller.is_open:
+        if stop_request.is_set() and controller.is_open:
             say(f"stopped, with checkpoints. The same command continues: python {' '.join(sys.argv)}")
-            return 128 + stopped.signal
+            return 128 + stop_request.signal
         return code
 
     def _at_once(self) -> int:

@@ -149,17 +149,19 @@ class StudyRun:
         run = f"{self.study.name}-{secrets.token_hex(4)}"
         news = self._news(plan)
         try:
-            with stop_on_signals() as stopped, news.display:
+            with stop_on_signals() as stop_request, news.display:
                 if plan.to_run:
                     tasks = len(plan.to_run)
-                    self.launcher.train(plan, where, run=run, stopped=stopped, news=news, say=say, tasks=tasks)
+                    self.launcher.train(
+                        plan, where, run=run, stop_request=stop_request, news=news, say=say, tasks=tasks
+                    )
         except Exception:  # its tables show how far the run came, before the error is told
             self._finish_anyway(set(plan.nodes))
             raise
         code = self.finish(set(plan.nodes))
-        if stopped.is_set() and code:  # else everything had ended already
+        if stop_request.is_set() and code:  # else everything had ended already
             say(f"stopped, with checkpoints. The same command continues: {_command()}")
-            return 128 + stopped.signal
+            return 128 + stop_request.signal
         return 1 if plan.unresolved or not plan.nodes else code  # where all is blocked nothing was resolved at all
 
     def _news(self, plan: Plan) -> RunListener:
