@@ -128,7 +128,7 @@ def test_networks_of_very_different_size_leave_room_between_the_labels_of_the_ax
 
 
 def test_the_rows_that_a_table_names_are_drawn_over_its_columns_once_two_of_them_have_a_number(study: Study) -> None:
-    layout = dataclasses.replace(study.layout.tables[0], across=("Supervised", "Mutual distillation"))
+    layout = dataclasses.replace(study.layout.tables[0], plot_over_columns=("Supervised", "Mutual distillation"))
     found = figures(fill(study.frame, layout), EMPTY)
     (drawn,) = (each for each in found if each.name == "drawn.table1.across")
     assert "Supervised at 1/16 (92): ours 52." in drawn.description and "Mean Teacher" not in drawn.description

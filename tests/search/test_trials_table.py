@@ -13,7 +13,7 @@ import tiny_search
 import methods  # noqa: F401  # so that methods can be named
 from assay.analysis.trials import read
 from assay.overrides import Override, parse_text
-from assay.report.search.formatting import set_line, untyped
+from assay.report.search.formatting import set_flags, unsettable_note
 from assay.results.search_columns import trials_frame
 from assay.results.search_layout import SearchLayout
 from assay.run.flags import parser as flags_of_study
@@ -43,7 +43,7 @@ def told_in_flags(of: Configurations, point: dict[str, Raw]) -> list[str]:
     """The flags that are printed for a configuration, as a shell hands them on."""
     shape = laid_out(of)
     frame = trials_frame(shape, pd.DataFrame([row(point)]))
-    return shlex.split(set_line(shape, read(shape, frame)[0]))[1::2]
+    return shlex.split(set_flags(shape, read(shape, frame)[0]))[1::2]
 
 
 def row(point: dict[str, Raw]) -> dict[str, Any]:
@@ -56,11 +56,11 @@ def test_the_flags_of_every_corner_of_a_space_give_its_experiment_again(search: 
     shape = laid_out(made)
     for point in grid(made.parameters, 2):
         (trial,) = read(shape, pd.DataFrame([row(point)]))
-        flags = shlex.split(set_line(shape, trial))[1::2]
+        flags = shlex.split(set_flags(shape, trial))[1::2]
         # Upon a row of the same method: what another method's row says of its own parts has no place.
         row_of_method = {"method": point["method"]} if "method" in point else {}
         again = configurations(search, *flags).cells(row_of_method)
-        assert untyped(shape, trial) == ""
+        assert unsettable_note(shape, trial) == ""
         assert [each.experiment for each in again] == [each.experiment for each in made.cells(point)]
 
 

@@ -20,7 +20,7 @@ from assay.analysis.curves import Curve, Logged, by_key, supervised_loss, valida
 from assay.analysis.filled_table import FilledCell, FilledTable
 from assay.analysis.verdict import verdict
 from assay.report.formatting import INTERVAL, amount, number, ours
-from assay.report.svg import COLORS, DASHES, MARKERS, MUTED, Figure, paint, spread
+from assay.report.svg import COLORS, DASHES, MARKERS, MUTED, Figure, paint, scale_x_axis
 from assay.results.layout import Part
 
 _HOLLOW: dict[str, Any] = {
@@ -193,7 +193,7 @@ def _against_cost(part: Part, title: str, label: str, cells: tuple[FilledCell, .
                 axes.plot(theirs[cell], cell.paper, linestyle="none", label=cell.row, **look, **_HOLLOW)  # type: ignore[arg-type]
             if cell in own:
                 _point(axes, cell, own[cell], cell.row, **look, vertical=True)
-        spread(axes, [*own.values(), *theirs.values()])
+        scale_x_axis(axes, [*own.values(), *theirs.values()])
         axes.set_xlabel(f"multiply-adds of {_PARTS[part]} for one image")
         axes.set_ylabel("mIoU (%)")
         axes.margins(x=0.12)

@@ -86,7 +86,7 @@ def paint(
         return description, _described(_bytes(canvas), title, description)
 
 
-def spread(axes: Axes, values: Sequence[float]) -> None:
+def scale_x_axis(axes: Axes, values: Sequence[float]) -> None:
     """An x axis on which values of different size can be told apart."""
     if min(values) > 0 and max(values) > 8 * min(values):
         axes.set_xscale("log")

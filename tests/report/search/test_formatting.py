@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from assay.analysis.trials import best, read
 from assay.overrides import Override, apply
-from assay.report.search.formatting import counts, set_line, settings, space, untyped, worth
+from assay.report.search.formatting import (
+    set_flags,
+    settings_text,
+    space_text,
+    state_counts,
+    unsettable_note,
+    value_text,
+)
 from assay.results.search_layout import ParameterLayout
 from assay.values import Value, param
 
@@ -54,7 +61,7 @@ def again(line: dict[str, object]) -> Described:
     """A configuration that went through a column, the flags and a shell."""
     layout = dataclasses.replace(LAYOUT, parameters=PARAMETERS)
     frame = pd.DataFrame([{"trial": 0, "seed": 0, "state": "complete", "objective/miou": 0.5, **line}])
-    words = shlex.split(set_line(layout, read(layout, frame)[0]))
+    words = shlex.split(set_flags(layout, read(layout, frame)[0]))
     assert words[::2] == ["--set"] * (len(words) // 2)
     return apply(Described(), [Override.parse(text) for text in words[1::2]])
 
@@ -84,28 +91,29 @@ def test_what_no_flag_can_say_is_named() -> None:
         for at, option in enumerate(teacher.options)
     ]
     deep, none = read(layout, pd.DataFrame(lines))
-    assert set_line(layout, deep) == "--set weight=0.5"
-    assert untyped(layout, deep) == "No flag can say teacher: write it in a script."
-    assert set_line(layout, none) == "--set teacher=none --set weight=0.5"
-    assert untyped(layout, none) == ""
+    assert set_flags(layout, deep) == "--set weight=0.5"
+    assert unsettable_note(layout, deep) == "No flag can say teacher: write it in a script."
+    assert set_flags(layout, none) == "--set teacher=none --set weight=0.5"
+    assert unsettable_note(layout, none) == ""
 
 
 def test_a_part_that_was_not_active_takes_no_flag(searched: Search) -> None:
     lines = {
-        each.settings["method.kind"]: set_line(searched.layout, each) for each in read(searched.layout, searched.trials)
+        each.settings["method.kind"]: set_flags(searched.layout, each)
+        for each in read(searched.layout, searched.trials)
     }
     assert "momentum" not in lines["cps"]
     assert "momentum" in lines["mean & teacher"]
 
 
 def test_fractions_are_said_in_percent_and_costs_as_they_are() -> None:
-    assert worth(MIOU, 0.61234) == "61.23"
-    assert worth(COST, 1234.5) == "1234"
-    assert worth(MIOU, None) == "–"
+    assert value_text(MIOU, 0.61234) == "61.23"
+    assert value_text(COST, 1234.5) == "1234"
+    assert value_text(MIOU, None) == "–"
 
 
 def test_a_space_is_a_range_or_its_options() -> None:
-    assert [space(each) for each in LAYOUT.parameters] == [
+    assert [space_text(each) for each in LAYOUT.parameters] == [
         "0.5 to 0.99", "0.01 to 10, log", "1 to 6", "cps, mean & teacher", "0.9 to 0.999",
     ]  # fmt: skip
 
@@ -113,12 +121,12 @@ def test_a_space_is_a_range_or_its_options() -> None:
 def test_a_front_spans_a_range(traded: Search) -> None:
     front = best(traded.layout, traded.trials)
     low, high = (end([each.settings["method.boxes"] for each in front]) for end in (min, max))
-    assert settings(traded.layout.parameters[2], front) == f"{low} to {high}"
-    assert settings(traded.layout.parameters[2], front[:1]) == str(front[0].settings["method.boxes"])
+    assert settings_text(traded.layout.parameters[2], front) == f"{low} to {high}"
+    assert settings_text(traded.layout.parameters[2], front[:1]) == str(front[0].settings["method.boxes"])
 
 
 def test_states_are_counted(searched: Search) -> None:
-    said = counts(read(searched.layout, searched.trials))
+    said = state_counts(read(searched.layout, searched.trials))
     assert said.startswith("40 trials: ")
     assert said.endswith("1 failed, 2 running")
-    assert counts(()) == "0 trials"
+    assert state_counts(()) == "0 trials"

@@ -6,7 +6,7 @@ import pandas as pd
 from drawn_search import LAYOUT, Search, search
 
 from assay.analysis.trials import best
-from assay.report.search.formatting import set_line
+from assay.report.search.formatting import set_flags
 from assay.report.search.text_tables import summary
 
 
@@ -37,14 +37,14 @@ def test_where_conditions_give_the_paper_several_trials_each_is_told_by_what_set
 
 def test_the_flags_are_one_line_however_narrow_the_terminal(searched: Search) -> None:
     said = summary(searched.layout, searched.trials, width=50).splitlines()
-    assert f"  {set_line(searched.layout, best(searched.layout, searched.trials)[0])}" in said
+    assert f"  {set_flags(searched.layout, best(searched.layout, searched.trials)[0])}" in said
 
 
 def test_a_front_has_a_line_for_each_of_its_trials(traded: Search) -> None:
     said = summary(traded.layout, traded.trials)
     front = best(traded.layout, traded.trials)
     assert len(front) > 1
-    assert all(set_line(traded.layout, each) in said for each in front)
+    assert all(set_flags(traded.layout, each) in said for each in front)
 
 
 def test_the_papers_own_trial_may_be_the_only_one() -> None:

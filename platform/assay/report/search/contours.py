@@ -15,8 +15,8 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.tri import Triangulation
 
 from assay.analysis.trials import Trial
-from assay.report.search.figures import CHOSEN, LOOK_OF_PAPER, log_ticks, ranked
-from assay.report.search.formatting import axis, named, scaled, setting, worth
+from assay.report.search.figures import CHOSEN_COLOR, PAPER_MARKER, log_ticks, ranked
+from assay.report.search.formatting import axis_label, display_value, setting_text, trial_name, value_text
 from assay.report.svg import COLORS, GROUND, INK, Figure, paint
 from assay.results.search_layout import ObjectiveLayout, ParameterLayout, SearchLayout
 
@@ -39,22 +39,24 @@ def _contour(layout: SearchLayout, trials: Sequence[Trial], index: int, importan
     if len(pair) < 2 or len(shown) < LEAST:
         return None
     across, up = (np.array([_coordinate(each, trial) for trial in shown]) for each in pair)
-    values = np.array([scaled(objective, trial.values[index]) for trial in shown if trial.values is not None])
+    values = np.array([display_value(objective, trial.values[index]) for trial in shown if trial.values is not None])
     best = int(np.argmax(objective.sign * values))
     papers = [place for place, trial in enumerate(shown) if trial.origin == "paper"]
 
     def draw(axes: Axes) -> None:
-        _surface(axes, across, up, values, axis(objective))
+        _surface(axes, across, up, values, axis_label(objective))
         axes.scatter(across, up, s=15, color=INK, edgecolors=GROUND, linewidths=0.6, zorder=3, label="completed")
-        axes.scatter(across[papers], up[papers], zorder=4, label="paper’s trial", **LOOK_OF_PAPER)  # type: ignore[arg-type]
-        axes.scatter(across[best], up[best], s=90, marker="*", color=CHOSEN, edgecolors=GROUND, zorder=5, label="best")
+        axes.scatter(across[papers], up[papers], zorder=4, label="paper’s trial", **PAPER_MARKER)  # type: ignore[arg-type]
+        axes.scatter(
+            across[best], up[best], s=90, marker="*", color=CHOSEN_COLOR, edgecolors=GROUND, zorder=5, label="best"
+        )
         _frame(axes, "x", pair[0], across)
         _frame(axes, "y", pair[1], up)
 
     title = f"{objective.label} over {pair[0].path} and {pair[1].path}"
-    where = ", ".join(f"{each.path} {setting(shown[best].settings[each.path])}" for each in pair)
-    peak = worth(objective, (shown[best].values or ())[index])
-    said = f"{len(shown)} completed trials; the best, {named(shown[best])}, has {peak} at {where}"
+    where = ", ".join(f"{each.path} {setting_text(shown[best].settings[each.path])}" for each in pair)
+    peak = value_text(objective, (shown[best].values or ())[index])
+    said = f"{len(shown)} completed trials; the best, {trial_name(shown[best])}, has {peak} at {where}"
     description, svg = paint(title, said, objective.label, 2.9, draw, legend_columns=3)
     group = "The two most important numbers"
     return Figure(name=f"search.contour.{index + 1}", group=group, title=title, description=description, svg=svg)

@@ -10,17 +10,17 @@ from assay.analysis.run_summary import duration
 from assay.analysis.trials import STATES, Trial, front
 from assay.report.markup import Markup, element, join, scrolling
 from assay.report.search.formatting import (
-    CHOSEN,
-    axis,
+    SELECTION_NOTE,
+    axis_label,
     command_line,
-    how,
-    named,
-    of_papers,
-    reached,
-    setting,
-    settings,
-    space,
-    untyped,
+    paper_variant,
+    search_setup,
+    setting_text,
+    settings_text,
+    space_text,
+    trial_name,
+    trial_value_text,
+    unsettable_note,
 )
 from assay.report.search.sections import appendix, losses, trials_table, weighing
 from assay.report.shell import document, figure_groups
@@ -74,7 +74,7 @@ def _opening(layout: SearchLayout, trials: Sequence[Trial], sections: Sequence[s
             "p", element("strong", warning), layout.profile_note, class_="note warning" if warning else "note"
         )
     aims = (f"{each.label}, {'larger' if each.sign > 0 else 'smaller'} is better" for each in layout.objectives)
-    yield element("p", f"{'; '.join(aims)} · {how(layout)}", class_="caption")
+    yield element("p", f"{'; '.join(aims)} · {search_setup(layout)}", class_="caption")
     yield _states(trials)
     links = (element("li", element("a", name, href=f"#{_anchor(name)}")) for name in sections)
     yield element("nav", element("ul", *links), aria_label="Sections")
@@ -108,7 +108,7 @@ def _found(layout: SearchLayout, trials: Sequence[Trial], best: Sequence[Trial])
     if not best:
         return element("p", "No configuration was completed yet.", class_="caption")
     papers = [each for each in trials if each.origin == "paper" and each not in best]
-    heads = ("", *map(axis, layout.objectives), "state")
+    heads = ("", *map(axis_label, layout.objectives), "state")
     lines = (
         element("tr", element("th", _standing(layout, each, trials, best), scope="row"), *_values(layout, each))
         for each in (*best, *papers)
@@ -119,16 +119,16 @@ def _found(layout: SearchLayout, trials: Sequence[Trial], best: Sequence[Trial])
     return join(
         scrolling(table, "The best configurations"),
         element("p", spread, class_="caption under"),
-        element("p", CHOSEN, class_="note") if len(trials) > 1 else None,
+        element("p", SELECTION_NOTE, class_="note") if len(trials) > 1 else None,
         element("h3", "To run it again" if len(best) == 1 else "To run them again"),
         *(_flags(layout, each, trials) for each in best),
     )
 
 
 def _flags(layout: SearchLayout, trial: Trial, trials: Sequence[Trial]) -> Markup:
-    missing = untyped(layout, trial)
+    missing = unsettable_note(layout, trial)
     return join(
-        element("p", f"{named(trial)}{of_papers(layout, trial, trials)}:", class_="caption"),
+        element("p", f"{trial_name(trial)}{paper_variant(layout, trial, trials)}:", class_="caption"),
         element("pre", command_line(layout, trial)),
         element("p", missing, class_="caption under") if missing else None,
     )
@@ -136,12 +136,12 @@ def _flags(layout: SearchLayout, trial: Trial, trials: Sequence[Trial]) -> Marku
 
 def _standing(layout: SearchLayout, trial: Trial, trials: Sequence[Trial], best: Sequence[Trial]) -> Markup:
     place = element("small", "best" if len(best) == 1 else "on the front") if trial in best else None
-    return join(element("span", named(trial) + of_papers(layout, trial, trials)), place)
+    return join(element("span", trial_name(trial) + paper_variant(layout, trial, trials)), place)
 
 
 def _values(layout: SearchLayout, trial: Trial) -> Iterable[Markup]:
     for index in range(len(layout.objectives)):
-        yield element("td", element("b", reached(layout, trial, index)))
+        yield element("td", element("b", trial_value_text(layout, trial, index)))
     yield element("td", element("span", trial.state, class_=f"chip {trial.state}"))
 
 
@@ -165,4 +165,4 @@ def _parameter(parameter: ParameterLayout) -> Markup:
 
 
 def _beside(parameter: ParameterLayout, best: Sequence[Trial]) -> tuple[str, str, str]:
-    return space(parameter), setting(parameter.paper), settings(parameter, best)
+    return space_text(parameter), setting_text(parameter.paper), settings_text(parameter, best)

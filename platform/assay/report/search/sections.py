@@ -12,7 +12,7 @@ from assay.analysis.trials import Trial
 from assay.report.formatting import NONE
 from assay.report.markup import Markup, element, join, scrolling
 from assay.report.search.figures import ranked
-from assay.report.search.formatting import axis, reached, setting, space
+from assay.report.search.formatting import axis_label, setting_text, space_text, trial_value_text
 from assay.results.search_layout import SearchLayout
 
 JOURNAL = "optuna.journal"
@@ -50,11 +50,11 @@ def _weights(layout: SearchLayout, index: int, importances: pd.DataFrame) -> Mar
         return None
     own = importances[importances["objective"] == objective.name].drop_duplicates("parameter")
     ends = own.set_index("parameter")[["low", "high"]].astype(float).to_dict("index")
-    options = {each.path: space(each) for each in layout.parameters if each.kind == "choice"}
+    options = {each.path: space_text(each) for each in layout.parameters if each.kind == "choice"}
     lines = []
     for name, *weights in shown.itertuples(name=None):
         low, high = ends[name].values()
-        within = options.get(name, NONE) if math.isnan(low) else f"{setting(low)} to {setting(high)}"
+        within = options.get(name, NONE) if math.isnan(low) else f"{setting_text(low)} to {setting_text(high)}"
         numbers = (NONE if pd.isna(each) else f"{each:.2f}" for each in weights)
         cells = (element("td", each) for each in (*numbers, within))
         lines.append(element("tr", element("th", name, scope="row"), *cells))
@@ -75,7 +75,7 @@ def trials_table(layout: SearchLayout, trials: Sequence[Trial], best: Sequence[T
     if not trials:
         return None
     paths = [each.path for each in layout.parameters]
-    heads = ("trial", "state", *map(axis, layout.objectives), "pruned at", *paths, "devices’ time")
+    heads = ("trial", "state", *map(axis_label, layout.objectives), "pruned at", *paths, "devices’ time")
     lines = (element("tr", *_line(layout, trial, best, paths)) for trial in trials)
     explained = "A value of a trial that was not completed is the last one that was measured, and is not its result."
     return join(
@@ -91,9 +91,9 @@ def _line(layout: SearchLayout, trial: Trial, best: Sequence[Trial], paths: Sequ
     yield element("td", element("span", trial.state, class_=f"chip {trial.state}"))
     quiet = None if trial.state == "complete" else "quiet"
     for index in range(len(layout.objectives)):
-        yield element("td", reached(layout, trial, index), class_=quiet)
+        yield element("td", trial_value_text(layout, trial, index), class_=quiet)
     pruned = NONE if trial.pruned_at is None else f"{trial.pruned_at} of {trial.steps}"
-    yield from (element("td", each) for each in (pruned, *(setting(trial.settings.get(path)) for path in paths)))
+    yield from (element("td", each) for each in (pruned, *(setting_text(trial.settings.get(path)) for path in paths)))
     yield element("td", duration(trial.device_seconds))
 
 

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from assay.analysis.trials import Trial
-from assay.report.search.figures import CHOSEN, log_ticks, scatter, shown
-from assay.report.search.formatting import axis, setting, space, worth
+from assay.report.search.figures import CHOSEN_COLOR, log_ticks, plotted_trials, scatter
+from assay.report.search.formatting import axis_label, setting_text, space_text, value_text
 from assay.report.svg import Figure, paint
 from assay.results.search_layout import ParameterLayout, SearchLayout
 
@@ -33,7 +33,7 @@ def _place(parameter: ParameterLayout, trial: Trial) -> float | None:
 
 def _slice(layout: SearchLayout, trials: Sequence[Trial], index: int, parameter: ParameterLayout) -> Figure | None:
     objective = layout.objectives[index]
-    placed = ((_place(parameter, trial), value, trial) for value, trial in shown(layout, trials, index))
+    placed = ((_place(parameter, trial), value, trial) for value, trial in plotted_trials(layout, trials, index))
     points = [(at, value, trial) for at, value, trial in placed if at is not None]
     if not points:
         return None
@@ -42,13 +42,13 @@ def _slice(layout: SearchLayout, trials: Sequence[Trial], index: int, parameter:
         scatter(axes, points)
         paper = _paper(parameter)
         if paper is not None:
-            axes.axvline(paper, color=CHOSEN, linestyle="--", linewidth=1, zorder=1, label="paper’s value")
+            axes.axvline(paper, color=CHOSEN_COLOR, linestyle="--", linewidth=1, zorder=1, label="paper’s value")
         _scale(axes, parameter)
         axes.set_xlabel(parameter.path)
-        axes.set_ylabel(axis(objective))
+        axes.set_ylabel(axis_label(objective))
 
     title = f"{objective.label} by {parameter.path}"
-    said = f"{space(parameter)}; the paper’s {setting(parameter.paper)}; {_best(layout, points, index)}"
+    said = f"{space_text(parameter)}; the paper’s {setting_text(parameter.paper)}; {_best(layout, points, index)}"
     description, svg = paint(title, said, parameter.where or parameter.path, 2.3, draw, legend_columns=2)
     group = "By parameter" if len(layout.objectives) == 1 else f"{objective.label} by parameter"
     name = f"search.slice.{index + 1}.{re.sub(r'[^A-Za-z0-9._-]+', '-', parameter.path)}"  # a file's, too
@@ -83,4 +83,4 @@ def _best(layout: SearchLayout, points: Sequence[tuple[float, float, Trial]], in
         return "none was completed"
     objective = layout.objectives[index]
     best = max(ended, key=lambda trial: objective.sign * (trial.values or ())[index])
-    return f"best {worth(objective, (best.values or ())[index])} at trial {best.number}"
+    return f"best {value_text(objective, (best.values or ())[index])} at trial {best.number}"

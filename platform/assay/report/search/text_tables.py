@@ -12,17 +12,17 @@ from rich.text import Text
 
 from assay.analysis.trials import Trial, front, read
 from assay.report.search.formatting import (
-    CHOSEN,
+    SELECTION_NOTE,
     command_line,
-    counts,
-    how,
-    named,
-    of_papers,
-    reached,
-    setting,
-    settings,
-    space,
-    untyped,
+    paper_variant,
+    search_setup,
+    setting_text,
+    settings_text,
+    space_text,
+    state_counts,
+    trial_name,
+    trial_value_text,
+    unsettable_note,
 )
 from assay.results.search_layout import ParameterLayout, SearchLayout
 
@@ -36,7 +36,7 @@ def summary(layout: SearchLayout, trials: pd.DataFrame, *, width: int = 100) -> 
     console.print(Text(f"{layout.name}  {layout.title}"))
     if layout.not_comparable:
         console.print(Text(f"Not the paper’s setting: {layout.not_comparable.rstrip('.')}."))
-    console.print(Text(f"{counts(known)} · {how(layout)}"))
+    console.print(Text(f"{state_counts(known)} · {search_setup(layout)}"))
     console.print("", _space(layout, best), "", sep="\n")
     for line in _found(layout, known, best):
         # A line that is to be copied is never broken.
@@ -51,7 +51,7 @@ def _space(layout: SearchLayout, best: Sequence[Trial]) -> Table:
     for name in ("paper", _heading(best)):
         made.add_column(name, justify="right", overflow="fold")
     for each in layout.parameters:
-        made.add_row(*map(Text, (_name(each), space(each), setting(each.paper), settings(each, best))))
+        made.add_row(*map(Text, (_name(each), space_text(each), setting_text(each.paper), settings_text(each, best))))
     return made
 
 
@@ -68,23 +68,23 @@ def _found(layout: SearchLayout, trials: Sequence[Trial], best: Sequence[Trial])
         yield "No configuration was completed yet."
         return
     for trial in best:
-        name = named(trial) + of_papers(layout, trial, trials)
+        name = trial_name(trial) + paper_variant(layout, trial, trials)
         yield f"{'best' if len(best) == 1 else 'front'}: {_values(layout, trial)} ({name})"
         yield f"  {command_line(layout, trial)}"
-        if untyped(layout, trial):
-            yield untyped(layout, trial)
+        if unsettable_note(layout, trial):
+            yield unsettable_note(layout, trial)
     for trial in trials:
         if trial.origin == "paper" and trial not in best:
-            whose = f"the paper’s values{of_papers(layout, trial, trials)}"
+            whose = f"the paper’s values{paper_variant(layout, trial, trials)}"
             yield f"{whose}: {_values(layout, trial)} (trial {trial.number}, {trial.state})"
     if len(trials) > 1:
-        yield CHOSEN
+        yield SELECTION_NOTE
 
 
 def _values(layout: SearchLayout, trial: Trial) -> str:
     """Every objective, the spread over the seeds behind it."""
     said = (
-        f"{objective.label} {reached(layout, trial, index)}{' %' if objective.percent else ''}"
+        f"{objective.label} {trial_value_text(layout, trial, index)}{' %' if objective.percent else ''}"
         for index, objective in enumerate(layout.objectives)
     )
     return ", ".join(said)
