@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from assay.errors import UserError
-from assay.store.local import LocalStore, again_if_stale, explain, publish, publish_without_links
+from assay.store.local import LocalStore, explain
 from assay.store.store import StoreError
 
 
@@ -177,43 +177,6 @@ def test_of_several_processes_that_create_a_name_one_succeeds_with_its_whole_con
         for name in names:
             assert store.read("key", f"n{name}") == letter.encode() * 1000
     assert files(store) == sorted(f"key/n{name}" for name in range(60))
-
-
-@pytest.mark.parametrize("way", [publish, publish_without_links])
-def test_publishing_takes_a_free_name_and_no_other(tmp_path, way):
-    for content in ["first", "second"]:
-        (tmp_path / content).write_text(content)
-    assert way(tmp_path / "first", tmp_path / "name") is True
-    assert way(tmp_path / "second", tmp_path / "name") is False
-    assert (tmp_path / "name").read_text() == "first"
-
-
-def test_a_link_whose_answer_was_lost_and_that_was_asked_for_again_counts_as_made(tmp_path):
-    (tmp_path / "spool").write_text("content")
-    os.link(tmp_path / "spool", tmp_path / "name")
-    assert publish(tmp_path / "spool", tmp_path / "name") is True
-
-
-def test_without_links_one_of_several_publishes(tmp_path):
-    outcomes = []
-
-    def race(number):
-        spool = tmp_path / f"spool{number}"
-        spool.write_text(str(number))
-        barrier.wait()
-        if publish_without_links(spool, tmp_path / "name"):
-            outcomes.append(number)
-
-    for _ in range(20):
-        barrier = threading.Barrier(4)
-        threads = [threading.Thread(target=race, args=(number,)) for number in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert [(tmp_path / "name").read_text()] == [str(each) for each in outcomes]
-        outcomes.clear()
-        (tmp_path / "name").unlink()
 
 
 # --- logs -------------------------------------------------------------------------------------------------
@@ -388,28 +351,3 @@ def test_the_error_of_a_real_full_device_becomes_that_sentence():
         os.write(descriptor, b"x")
     os.close(descriptor)
     assert "no space is left" in str(explain(caught.value, "write", Path("x")))
-
-
-def test_a_file_that_was_just_replaced_on_a_file_server_is_read_again():
-    answers = [OSError(errno.ESTALE, "stale"), OSError(errno.ESTALE, "stale"), b"content"]
-
-    def read():
-        answer = answers.pop(0)
-        if isinstance(answer, OSError):
-            raise answer
-        return answer
-
-    assert again_if_stale(read) == b"content"
-
-
-def test_reading_again_has_an_end_and_is_for_no_other_error():
-    for number, attempts in [(errno.ESTALE, 3), (errno.EIO, 1)]:
-        asked = []
-
-        def read(asked=asked, number=number):
-            asked.append(number)
-            raise OSError(number, "")
-
-        with pytest.raises(OSError):
-            again_if_stale(read, attempts=3)
-        assert len(asked) == attempts

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import secrets
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import torch
 from safetensors.torch import save
 
 from assay import __version__
+from assay.atomic import replace_folder
 from assay.data.normalize import MEAN, STD, normalize
 from assay.data.source import IGNORE
 from assay.errors import UserError
@@ -39,7 +38,7 @@ def export(store: Store, key: str, folder: Path, *, force: bool = False, threads
     trained = load_trained(store, key)
     pictures = pictures_of(store, trained)
     program = make_program(trained.network, sides=_sides(pictures))
-    with _explained(folder), _appearing(folder) as spool:
+    with _explained(folder), replace_folder(folder) as spool:
         return _write(spool, trained, program, pictures)
 
 
@@ -137,27 +136,6 @@ def _refuse_to_overwrite(folder: Path, *, force: bool) -> None:
         raise UserError(f"{folder} holds {foreign[0]}, which no export wrote; name another folder with --to.")
     if not force:
         raise UserError(f"{folder} is there already; replace it with --force, or name another folder with --to.")
-
-
-@contextlib.contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
-    """A folder to write into, which takes the place of `folder` at the end, and is gone after any error."""
-    token = secrets.token_hex(4)
-    spool, old = (folder.with_name(f".{folder.name}.{token}.{kind}") for kind in ("new", "old"))
-    spool.mkdir(parents=True)
-    try:
-        yield spool
-        if folder.exists():
-            folder.rename(old)
-        try:
-            spool.rename(folder)
-        except OSError:
-            if old.exists():
-                old.rename(folder)
-            raise
-    finally:
-        for each in (spool, old):
-            shutil.rmtree(each, ignore_errors=True)
 
 
 @contextlib.contextmanager
