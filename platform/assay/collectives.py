@@ -1,4 +1,4 @@
-"""What ranks share. Alone, every function here is the plain thing; all ranks must call in the same order."""
+"""Means, sums and broadcasts over ranks. All ranks must call them in the same order; a single rank needs no group."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from torch.distributed.nn import functional as differentiable
 
 
 def world_size() -> int:
-    """How many processes train this experiment together."""
+    """Return the number of processes that train this experiment together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """Which of them this one is."""
+    """Return this process's index among the ranks."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
 def broadcast_from_rank0(read: Callable[[], Any]) -> Any:
-    """What rank 0 reads, on all ranks: two ranks that look at a shared folder may see different moments."""
-    found = [read() if rank() == 0 else None]
+    """Return on all ranks what rank 0 reads. Two ranks that read a shared folder may find different contents."""
+    contents = [read() if rank() == 0 else None]
     if world_size() > 1:
-        dist.broadcast_object_list(found, src=0)
-    return found[0]
+        dist.broadcast_object_list(contents, src=0)
+    return contents[0]
 
 
 def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:
-    """The sum over all ranks, without gradient; the argument is left as it is."""
+    """Return the sum over all ranks, without gradient. The argument is not changed."""
     if world_size() == 1:
         return tensor
     total = tensor.detach().clone()
@@ -38,24 +38,24 @@ def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def differentiable_sum(tensor: torch.Tensor) -> torch.Tensor:
-    """The sum over all ranks; gradients flow back to every rank's share."""
+    """Return the sum over all ranks. Gradients flow back to every rank's share."""
     if world_size() == 1:
         return tensor
     return differentiable.all_reduce(tensor)
 
 
 def global_mean(total: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
-    """The mean over the global batch, of which `total` and `count` are this rank's share; 0 where nothing counts.
+    """Return this rank's part of the mean over the global batch, from its sum and its count; 0 where nothing counts.
 
-    Distributed training averages gradients (and logged values) over ranks, so this rank's share is multiplied by
-    the number of ranks: the average over ranks is then exactly sum of totals / sum of counts.
+    Distributed training averages gradients (and logged values) over ranks. So the part is multiplied by the number
+    of ranks: the average over ranks is then exactly sum of totals / sum of counts.
     """
-    everywhere = sum_over_ranks(count.to(total.dtype))
-    return total * (world_size() / everywhere.clamp(min=1))
+    global_count = sum_over_ranks(count.to(total.dtype))
+    return total * (world_size() / global_count.clamp(min=1))
 
 
 def gather(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensors of all ranks (equal shapes), one behind the other along the first dimension; no gradient."""
+    """Return the tensors of all ranks (equal shapes), concatenated along the first dimension, without gradient."""
     if world_size() == 1:
         return tensor
     pieces = [torch.empty_like(tensor) for _ in range(world_size())]
@@ -64,7 +64,7 @@ def gather(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def roll_global(tensor: torch.Tensor) -> torch.Tensor:
-    """Each entry's successor in the global batch (the last one's is the first); no gradient."""
-    heads = gather(tensor.detach()[:1])
-    successor = heads[(rank() + 1) % world_size()].unsqueeze(0)
+    """Return for each entry its successor in the global batch, for the last entry the first; without gradient."""
+    first_entries = gather(tensor.detach()[:1])
+    successor = first_entries[(rank() + 1) % world_size()].unsqueeze(0)
     return torch.cat([tensor.detach()[1:], successor])

@@ -1,11 +1,11 @@
-"""What can go wrong, and whose matter it is.
+"""Errors, by who can mend them.
 
 AssayError
-├── UserError        what the user wrote or pointed at cannot be run: exit code 2, no traceback
+├── UserError        the user's description, files or folders cannot be used: exit code 2, no traceback
 │   └── FieldError   one field of a value breaks its rule
-└── TrainingError    a training was well described and still failed: exit code 1
-    ├── NotFinite    a loss is not a number: trying again gives the same
-    ├── OutOfMemory  it does not fit this device
+└── TrainingError    a training was described correctly and still failed: exit code 1
+    ├── NotFinite    a loss is infinite or not a number: training again gives the same
+    ├── OutOfMemory  the training does not fit this device's memory
     └── LostClaim    another process trains this key now
 """
 
@@ -13,25 +13,25 @@ from __future__ import annotations
 
 
 class AssayError(Exception):
-    """Anything this package raises on purpose; its text is written for the person who runs it.
+    """Base class of all errors that this package raises on purpose. The text is written for the user.
 
-    Errors travel between processes, so every subclass must survive pickling with its text and its attributes.
+    Errors are sent between processes, so every subclass must survive pickling with its text and its attributes.
     """
 
     exit_code = 1
 
 
 class UserError(AssayError):
-    """A mistake in what the user wrote; nothing has been started and nothing has been stored."""
+    """A mistake in the user's input. Nothing was started and nothing was stored."""
 
     exit_code = 2
 
 
 class FieldError(UserError):
-    """A field's rule is broken: says the rule, the value, and (once known) where the value came from."""
+    """A field whose value breaks its rule. The text holds the rule, the value, and, once known, the value's origin."""
 
     def __init__(self, rule: str, *, origin: str = "") -> None:
-        # Exceptions are pickled as their class, the arguments passed here, and their attributes.
+        # An exception is pickled as its class, the arguments of super().__init__, and its attributes.
         super().__init__(rule)
         self.rule = rule
         self.origin = origin
@@ -40,12 +40,12 @@ class FieldError(UserError):
         return f"{self.rule} (from {self.origin})." if self.origin else f"{self.rule}."
 
     def from_origin(self, origin: str) -> FieldError:
-        """The same error with the place where the value was written, unless it is known already."""
+        """Return this error with the value's origin, unless it already has one."""
         return self if self.origin else FieldError(self.rule, origin=origin)
 
 
 class TrainingError(AssayError):
-    """A training ended with an error that belongs to the experiment, and is stored with it."""
+    """An error that belongs to the experiment and is stored with it."""
 
 
 class NotFinite(TrainingError):
@@ -53,8 +53,8 @@ class NotFinite(TrainingError):
 
 
 class OutOfMemory(TrainingError):
-    """The device's memory did not suffice."""
+    """The training needed more memory than the device has."""
 
 
 class LostClaim(TrainingError):
-    """The claim on a key went to another process while this one stood still."""
+    """The claim on a key passed to another process while this process was suspended."""

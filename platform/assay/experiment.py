@@ -1,7 +1,7 @@
-"""The one idea: an experiment is a value.
+"""The central idea: an experiment is a value.
 
-An `Experiment` says everything that decides a number. A method that needs a trained network has a field whose
-value is another `Experiment`; the graph of what must be trained first is read off the values.
+An `Experiment` holds everything that decides a number. A method that needs a trained network has a field whose value
+is another `Experiment`. These fields form the graph of what must be trained first.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from assay.values import Value, declare_family, from_json, param, to_json
 
 
 class MethodValue(Value):
-    """What an experiment needs to know of a method; the contract itself is `assay.method.Method`."""
+    """The part of a method that an experiment needs. The full contract is `assay.method.Method`."""
 
     version: ClassVar[int] = 1  # raise it when a change of the method moves its numbers
 
     def reads_unlabeled(self) -> bool:
-        """Whether unlabelled images take part; where not, neither they nor their batch are in the key."""
+        """Return True if the method trains on unlabelled images; else they and their batch stay out of the key."""
         return True
 
     def reads_strong(self) -> bool:
-        """Whether strong views take part; where not, their operators are not in the key."""
+        """Return True if the method trains on strong views; else their operators stay out of the key."""
         return True
 
     def check_net(self, net: Net) -> None:
-        """Raise a UserError where the method cannot be trained with such a network."""
+        """Raise a UserError if the method cannot be trained with this network."""
 
 
 declare_family(MethodValue, methods_by_name)
 
 
 class Data(Value):
-    """Which images, and which of their labels may be used."""
+    """The images, and the split that decides which of their labels may be used."""
 
     source: AnySource = param(factory=Shapes)
     split: Split = param(factory=Split)
@@ -55,18 +55,18 @@ class Experiment(Value):
     seed: int = param(default=0, low=0)
 
     def to_json(self) -> Any:
-        """Plain JSON data from which `from_json` makes the same value."""
+        """Return plain JSON data from which `from_json` makes the same value."""
         return to_json(self)
 
     @staticmethod
     def from_json(data: Any) -> Experiment:
-        """The experiment that `to_json` wrote, also if it was written before some fields were added."""
+        """Return the experiment that `to_json` wrote, even if some fields were added since."""
         experiment: Experiment = from_json(Experiment, data)
         return experiment
 
 
 class Runtime(Value):
-    """What changes no number (beyond the last bits), and is recorded with the result rather than hashed."""
+    """Settings that change no number beyond its last bits. They are recorded with the result and not hashed."""
 
     device: str = param(default="auto", help="auto, cpu, cuda or cuda:N")
     loader_workers: int = param(default=0, low=0, help="processes that read images")

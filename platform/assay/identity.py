@@ -1,9 +1,12 @@
-"""Keys: equal experiments have equal keys, and a key changes when a number may.
+"""Keys: equal experiments have equal keys, and a key changes when a number may change.
 
-A key is the hash of an *identity*: the experiment as plain data, under short names rather than import paths, with
-every list and file replaced by the hash of what was found, with nested experiments replaced by their keys, with
-the versions of the method and of this package's numerics, and without fields that hold their neutral value, that
-decide nothing beside the others, or that the method never looks at.
+A key is the hash of an *identity*, which is the experiment as plain data:
+
+- under short names rather than import paths,
+- with the hash of its content in place of every list and file,
+- with its key in place of every nested experiment,
+- with the versions of the method and of this package's numerics,
+- without fields that hold their neutral value, that change nothing given the others, or that the method never reads.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from assay.values import Value, fields
 
 
 def canonical(data: Any) -> str:
-    """One text for equal data: sorted names, no spaces, whole numbers without a point."""
+    """Return the same text for equal data: sorted names, no spaces, whole numbers without a decimal point."""
     return json.dumps(_plain(data), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
@@ -37,7 +40,7 @@ def _plain(data: Any) -> Any:
 
 
 def key_of(identity: Mapping[str, Any]) -> str:
-    """The key: 64 bits are plenty for millions of experiments, and short enough to read out."""
+    """Return the key. Its 64 bits are enough for millions of experiments, and short enough to type."""
     return _hash(canonical(identity))
 
 
@@ -46,7 +49,10 @@ def _hash(text: str) -> str:
 
 
 def keys_by_seed(identity: Mapping[str, Any]) -> Callable[[int], str]:
-    """`key_of` for identities that differ from this one in their seed alone, which is all that is written anew."""
+    """Return a fast `key_of` for identities that differ from this one in their seed alone.
+
+    All other fields are serialised once.
+    """
     before, after = (
         canonical({name: content for name, content in identity.items() if keep(name)})[1:-1]
         for keep in ("seed".__gt__, "seed".__lt__)
@@ -55,18 +61,21 @@ def keys_by_seed(identity: Mapping[str, Any]) -> Callable[[int], str]:
 
 
 def identity_of(
-    experiment: Experiment, facts: Mapping[str, Mapping[str, Any]], key_of_input: Callable[[str], str]
+    experiment: Experiment, fingerprints: Mapping[str, Mapping[str, Any]], key_of_input: Callable[[str], str]
 ) -> dict[str, Any]:
-    """What is hashed. `facts` holds, by path, what the resolved fields below that path resolve to;
-    `key_of_input` gives the key of a nested experiment by its path."""
-    body: dict[str, Any] = _content(experiment, "", facts, key_of_input)
-    for path in _unread(experiment.method):
+    """Return the data whose hash is the key.
+
+    fingerprints: by the path of a value, the data that stand for its resolved fields.
+    key_of_input: returns the key of a nested experiment by its path.
+    """
+    body: dict[str, Any] = _content(experiment, "", fingerprints, key_of_input)
+    for path in _unread_paths(experiment.method):
         body = _without(body, path)
     return {"numerics": NUMERICS, **body}
 
 
-def _unread(method: MethodValue) -> Iterator[tuple[str, ...]]:
-    """What this method never looks at: Supervised trains the same whatever lies unlabelled beside its images."""
+def _unread_paths(method: MethodValue) -> Iterator[tuple[str, ...]]:
+    """Yield the paths that this method never reads: unlabelled images, for instance, change nothing in Supervised."""
     if not method.reads_unlabeled():
         yield ("recipe", "unlabeled_batch")
         yield ("data", "split", "unlabeled")
@@ -75,41 +84,43 @@ def _unread(method: MethodValue) -> Iterator[tuple[str, ...]]:
 
 
 def _without(body: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
-    """`body` without what lies at a path; the argument is left as it is."""
+    """Return a copy of `body` without the entry at a path."""
     first, *rest = path
     if not rest:
         return {name: content for name, content in body.items() if name != first}
     return body | {first: _without(body[first], tuple(rest))}
 
 
-def _content(value: Any, path: str, facts: Mapping[str, Mapping[str, Any]], key_of_input: Callable[[str], str]) -> Any:
+def _content(
+    value: Any, path: str, fingerprints: Mapping[str, Mapping[str, Any]], key_of_input: Callable[[str], str]
+) -> Any:
     if isinstance(value, tuple):
-        return [_content(item, f"{path}.{index}", facts, key_of_input) for index, item in enumerate(value)]
+        return [_content(item, f"{path}.{index}", fingerprints, key_of_input) for index, item in enumerate(value)]
     if not isinstance(value, Value):
         return value
     if isinstance(value, Experiment) and path:
         return {"experiment": key_of_input(path)}
-    found: dict[str, Any] = {"name": value.name} if value.name else {}
+    data: dict[str, Any] = {"name": value.name} if value.name else {}
     unused = value.unused()
     if isinstance(value, MethodValue):
-        found["version"] = type(value).version
+        data["version"] = type(value).version
     for field in fields(type(value)):
         content = getattr(value, field.name)
-        neutral = field.rules.has_neutral and content == field.rules.neutral
-        if neutral or field.rules.resolved or field.name in unused:
+        is_neutral = field.rules.has_neutral and content == field.rules.neutral
+        if is_neutral or field.rules.resolved or field.name in unused:
             continue
-        below = f"{path}.{field.name}" if path else field.name
-        found[field.name] = _content(content, below, facts, key_of_input)
-    return found | dict(facts.get(path, {}))
+        field_path = f"{path}.{field.name}" if path else field.name
+        data[field.name] = _content(content, field_path, fingerprints, key_of_input)
+    return data | dict(fingerprints.get(path, {}))
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    """Where two identities differ: (path, old, new), None where one has nothing."""
+    """Return the differences of two identities as (path, old, new). A side that has no such path is None."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         names = sorted(set(old) | set(new))
         return [
-            each
+            difference
             for name in names
-            for each in differences(old.get(name), new.get(name), f"{path}.{name}" if path else name)
+            for difference in differences(old.get(name), new.get(name), f"{path}.{name}" if path else name)
         ]
     return [] if canonical(old) == canonical(new) else [(path, old, new)]

@@ -1,7 +1,7 @@
-"""The contract between a method and the loop. A method is a frozen value that is its own configuration.
+"""The contract between a method and the training loop. A method is a frozen value: it is its own configuration.
 
-The loop calls, in this order: `views` and `networks` once; then at every step `before_step`, `loss`, (backward,
-optimiser), `after_step`; and `predictors` whenever it evaluates. It knows no method by name.
+The loop calls `views` and `networks` once; then at every step `before_step`, `loss`, (backward, optimiser),
+`after_step`; and `predictors` at every evaluation. It knows no method by name.
 
     class Mine(Method):
         name = "mine"
@@ -36,7 +36,7 @@ Predictors = dict[str, Predictor]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Step:
-    """Where the training is, and what the recipe asks of the supervised loss."""
+    """The position in the training, and the recipe's hard example mining."""
 
     index: int  # optimiser steps made before this one
     total: int  # optimiser steps of the whole training
@@ -44,7 +44,7 @@ class Step:
 
     @property
     def progress(self) -> float:
-        """The share of the training that is over, 0 at the first step."""
+        """The finished share of the training, 0 at the first step."""
         return self.index / self.total
 
 
@@ -58,7 +58,7 @@ class Term:
 
 @dataclasses.dataclass(frozen=True)
 class Share:
-    """A diagnostic that is a ratio of counts, so that it can be summed over ranks and steps before dividing."""
+    """A diagnostic as a ratio of two counts, which can be summed over ranks and steps before dividing."""
 
     part: torch.Tensor
     whole: torch.Tensor
@@ -66,33 +66,36 @@ class Share:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Losses:
-    """What a step yields: the loss by terms, and what is worth watching beside it."""
+    """The result of a step: the terms of the loss, and diagnostics."""
 
     terms: Mapping[str, Term]
     shares: Mapping[str, Share] = dataclasses.field(default_factory=dict)
 
 
 class MakeNetwork(Protocol):
-    """Makes a method's networks. Each call's initial weights have a random stream of their own; the first one's
-    is the same for all methods, so that runs with one seed start from one student."""
+    """A factory for a method's networks.
+
+    Each call draws initial weights from a random stream of its own. The first call's stream is the same for all
+    methods, so that trainings with one seed start from the same student.
+    """
 
     def __call__(self, net: Net | None = None) -> Network:
-        """A network after the experiment's description, or after another one."""
+        """Return a network as the experiment describes it, or as `net` does."""
         ...
 
     def trained(self, field: str) -> Network:
-        """The official network of the experiment in a field of the method (``teachers.0``), trained and frozen.
+        """Return the official network of the experiment in a field of the method (``teachers.0``), trained and frozen.
 
-        It is read from the store, and no checkpoint of this experiment holds it.
+        It is read from the store; no checkpoint of this experiment holds it.
         """
         ...
 
 
 class Method(MethodValue):
-    """Base of all methods. Fields carry the paper's meaning; the docstring its equations."""
+    """Base class of all methods. A subclass's fields are the paper's parameters; its docstring holds the equations."""
 
     def views(self) -> Views:
-        """The streams of images this method needs beside the weakly augmented labelled ones."""
+        """Return the streams of images that this method needs beside the weakly augmented labelled images."""
         return Views()
 
     def reads_unlabeled(self) -> bool:
@@ -102,27 +105,27 @@ class Method(MethodValue):
         return self.views().strong > 0 or self.views().labeled_strong
 
     def networks(self, make: MakeNetwork) -> nn.ModuleDict:
-        """All networks by name. What must not be trained has requires_grad False."""
+        """Return all networks by name. Parameters that must not be trained have requires_grad False."""
         raise NotImplementedError
 
     def idle(self, step: Step) -> frozenset[str]:
-        """The trainable networks that get no gradient at this step; every other one must get some."""
+        """Return the names of trainable networks that get no gradient at this step. All others must get one."""
         return frozenset()
 
     def before_step(self, nets: nn.ModuleDict, step: Step) -> None:
-        """Once per optimiser step, before the loss."""
+        """Run once per optimiser step, before the loss."""
 
     def after_step(self, nets: nn.ModuleDict, step: Step) -> None:
-        """Once per optimiser step, after the optimiser."""
+        """Run once per optimiser step, after the optimiser."""
 
     def loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Losses:
-        """The loss on one (micro-)batch of this rank."""
+        """Return the loss on one (micro-)batch of this rank."""
         raise NotImplementedError
 
     def predictors(self, nets: nn.ModuleDict) -> Predictors:
-        """What is evaluated, by name; the first is the official one."""
+        """Return the predictors to evaluate, by name; the first is the official one."""
         raise NotImplementedError
 
     def mask_predictors(self, nets: nn.ModuleDict) -> Predictors:
-        """What predicts the masks that later stages may ask for, by name. They are made when a stage asks."""
+        """Return the predictors of the masks that later stages may use, by name. Masks are predicted when needed."""
         return {"masks": next(iter(self.predictors(nets).values()))}

@@ -1,7 +1,8 @@
 """``path=value``: the one way to change an experiment, from a command line, a table's row or a search space.
 
-A path names fields from the experiment down: ``method.threshold``, ``recipe.optimizer.lr``, ``seed``. Where one of
-several parts may stand, its short name selects it (``net.head=pspnet``), and paths below it then reach its fields.
+A path names fields from the experiment down: ``method.threshold``, ``recipe.optimizer.lr``, ``seed``. Where a field
+may hold one of several classes, the short name selects the class (``net.head=pspnet``). Longer paths then reach the
+fields of that class.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ V = TypeVar("V", bound=Value)
 
 @dataclasses.dataclass(frozen=True)
 class Override:
-    """One change, and where it was written."""
+    """One change, with the place where the user wrote it."""
 
     path: str
     value: Any
@@ -29,7 +30,7 @@ class Override:
 
     @classmethod
     def parse(cls, text: str, *, flag: str = "--set") -> Override:
-        """The change that a command line's ``path=value`` means."""
+        """Read a command line's ``path=value``."""
         path, equals, value = text.partition("=")
         if not equals or not path.strip():
             raise FieldError(f"{flag} takes path=value, got {text!r}")
@@ -37,54 +38,55 @@ class Override:
 
 
 def overrides_of(changes: Mapping[str, Any], origin: str) -> list[Override]:
-    """A mapping ``{path: value}`` as overrides."""
+    """Return a mapping ``{path: value}`` as overrides."""
     return [Override(path, value, f"{origin}: {path}={value!r}") for path, value in changes.items()]
 
 
 def apply(value: V, overrides: Iterable[Override]) -> V:
-    """`value` with all changes made at once, so that rules over several fields see the end and not the way."""
-    return _apply(value, [(each.path.split("."), each) for each in overrides], path="")
+    """Return `value` with all changes made at once, so that rules over several fields apply to the result only."""
+    return _apply(value, [(override.path.split("."), override) for override in overrides], path="")
 
 
 def _apply(value: V, overrides: list[tuple[list[str], Override]], *, path: str) -> V:
-    known = {field.name: field for field in fields(type(value))}
-    below: dict[str, list[tuple[list[str], Override]]] = {}
+    fields_by_name = {field.name: field for field in fields(type(value))}
+    overrides_by_field: dict[str, list[tuple[list[str], Override]]] = {}
     for steps, override in overrides:
-        if steps[0] not in known:
+        if steps[0] not in fields_by_name:
             where = f" (at {path})" if path else ""
             raise FieldError(
-                f"{type(value).__name__}{where} has no field {steps[0]!r}{suggestion(steps[0], known)}",
+                f"{type(value).__name__}{where} has no field {steps[0]!r}{suggestion(steps[0], fields_by_name)}",
                 origin=override.origin,
             )
-        below.setdefault(steps[0], []).append((steps[1:], override))
-    changes = {
-        name: _changed(getattr(value, name), known[name], each, path=f"{path}.{name}" if path else name)
-        for name, each in below.items()
-    }
+        overrides_by_field.setdefault(steps[0], []).append((steps[1:], override))
+    changes: dict[str, Any] = {}
+    for name, inner in overrides_by_field.items():
+        field_path = f"{path}.{name}" if path else name
+        changes[name] = _apply_to_field(getattr(value, name), fields_by_name[name], inner, path=field_path)
     try:
         return value.replace(**changes)
     except FieldError as error:
         raise error.from_origin(", ".join(override.origin for _, override in overrides)) from None
 
 
-def _changed(content: Any, field: Field, overrides: list[tuple[list[str], Override]], *, path: str) -> Any:
-    """A field's content after its own override (the last one wins) and those of the fields below it."""
-    for override in (each for steps, each in overrides if not steps):
-        content = _read(override, field)
-    deeper = [(steps, each) for steps, each in overrides if steps]
+def _apply_to_field(content: Any, field: Field, overrides: list[tuple[list[str], Override]], *, path: str) -> Any:
+    """Return a field's content after the overrides of the field itself (the last one wins) and of fields below it."""
+    for steps, override in overrides:
+        if not steps:
+            content = _read(override, field)
+    deeper = [(steps, override) for steps, override in overrides if steps]
     if not deeper:
         return content
     if isinstance(content, tuple):
-        return _changed_entry(content, deeper, path=path)
+        return _apply_to_entries(content, deeper, path=path)
     if not isinstance(content, Value):
         raise FieldError(f"{path} is {content!r} and has no fields", origin=deeper[0][1].origin)
     return _apply(content, deeper, path=path)
 
 
-def _changed_entry(
+def _apply_to_entries(
     content: tuple[Any, ...], overrides: list[tuple[list[str], Override]], *, path: str
 ) -> tuple[Any, ...]:
-    """A tuple of values with changes below its entries, which paths name by position."""
+    """Return a tuple of values with changes inside its entries, which paths name by position."""
     entries = list(content)
     for steps, override in overrides:
         reachable = steps[0].isdigit() and int(steps[0]) < len(entries) and len(steps) > 1
@@ -96,7 +98,7 @@ def _changed_entry(
 
 
 def _read(override: Override, field: Field) -> Any:
-    """The override's value as the field's type, its rule checked, so that an error names this override alone."""
+    """Return the override's value as the field's type. Checks the rule, so that an error names this override alone."""
     try:
         raw = parse_text(override.value, field.type) if override.is_text else override.value
         value = coerce(raw, field.type, where=field.name)
@@ -109,7 +111,7 @@ def _read(override: Override, field: Field) -> Any:
 
 
 def parse_text(text: str, annotation: Any) -> Any:
-    """A command line's text as the field's type asks: JSON where it is not a text, ``none`` for nothing."""
+    """Read a command line's text for a field's type: as JSON where the type is not str, ``none`` as None."""
     options = typing.get_args(annotation) or (annotation,)
     if type(None) in options and text.lower() in ("none", "null"):
         return None

@@ -1,4 +1,4 @@
-"""Where things lie on this machine. Nothing here takes part in a key: a moved folder is the same data."""
+"""Folders on this machine. They take no part in a key: a moved folder holds the same data."""
 
 from __future__ import annotations
 
@@ -23,42 +23,39 @@ class Places:
     data: Path = Path("data")  # one folder per data set, in its owner's layout
     splits: Path = Path("splits")  # published lists of labelled images
     weights: Path = Path("weights")  # encoder weights, one file per timm name
-    unasked: frozenset[str] = frozenset()  # which of these nobody named
+    unspecified: frozenset[str] = frozenset()  # the names of the fields above that no flag set
 
     @classmethod
     def from_environment(
         cls, *, data: str | None = None, splits: str | None = None, weights: str | None = None
     ) -> Places:
-        """What was asked for; else ASSAY_DATA, ASSAY_SPLITS, ASSAY_WEIGHTS; else folders of these names here."""
-
-        asked = {"data": data, "splits": splits, "weights": weights}
+        """Return the given folders; else ASSAY_DATA, ASSAY_SPLITS, ASSAY_WEIGHTS; else data, splits, weights here."""
+        given = {"data": data, "splits": splits, "weights": weights}
         return cls(
-            **{name: _folder(named or os.environ.get(_VARIABLES[name]) or name) for name, named in asked.items()},
-            unasked=frozenset(name for name, named in asked.items() if not named),
+            **{name: _folder(path or os.environ.get(_VARIABLES[name]) or name) for name, path in given.items()},
+            unspecified=frozenset(name for name, path in given.items() if not path),
         )
 
     def on_this_machine(self) -> Places:
-        """The places of a program whose work this process does: what nobody named is where this machine says."""
-        told = {name: os.environ.get(_VARIABLES[name]) for name in self.unasked}
-        own: dict[str, Any] = {name: _folder(path) for name, path in told.items() if path}
-        return dataclasses.replace(self, **own)
+        """Return the places for a worker on this machine, whose environment decides where no flag did."""
+        paths = {name: os.environ.get(_VARIABLES[name]) for name in self.unspecified}
+        folders: dict[str, Any] = {name: _folder(path) for name, path in paths.items() if path}
+        return dataclasses.replace(self, **folders)
 
 
-def out_folder(written: str) -> Path:
-    """The folder that is meant by OUT as a user wrote it, a path or file:///path; a relative path stays one."""
-    file, scheme = _FILE.fullmatch(written), _SCHEME.match(written)
+def out_folder(text: str) -> Path:
+    """Return the folder that a user's OUT names, as a path or as file:///path. A relative path stays relative."""
+    file, scheme = _FILE.fullmatch(text), _SCHEME.match(text)
     if file:
         return Path(unquote(file[1]))
     if scheme and scheme[1].lower() == "file":
-        raise UserError(
-            f"OUT cannot be {written!r}: after file:// comes an absolute path, as in file:///shared/results."
-        )
+        raise UserError(f"OUT cannot be {text!r}: after file:// comes an absolute path, as in file:///shared/results.")
     if scheme:
         raise UserError(
-            f"OUT cannot be {written!r}: results are written to folders of a file system, and {scheme[1]}:// is none; "
+            f"OUT cannot be {text!r}: results are written to folders of a file system, and {scheme[1]}:// is none; "
             "name a folder, for instance one where the bucket is mounted."
         )
-    return Path(written).expanduser()
+    return Path(text).expanduser()
 
 
 def _folder(path: str) -> Path:

@@ -1,7 +1,7 @@
-"""Where a description starts: for each data set a network and a recipe that suit it.
+"""Presets: for each data set a split, a network and a recipe that suit it. Every description starts from one.
 
-`quick` (drawn shapes) is a small honest training of a minute on one core; the others are the field's usual
-settings, and a study's profile replaces them by its paper's.
+`quick` (drawn shapes) is a small but real training that takes a minute on one core. The others are the field's usual
+settings; a study's profile replaces them by its paper's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Preset = tuple[Data, Net, Recipe]
 
 
 def quick() -> Preset:
-    """Drawn images of 32 x 32, a very small encoder, 800 steps."""
+    """Return drawn images of 32 x 32, a very small encoder, and 800 steps."""
     return (
         Data(source=Shapes(), split=Split(labeled="1/16", unlabeled="train")),
         Net(
@@ -41,7 +41,7 @@ def quick() -> Preset:
 
 
 def camvid() -> Preset:
-    """Street scenes of 480 x 360, ResNet-18, for one GPU or a patient CPU."""
+    """Return street scenes of 480 x 360 and ResNet-18, for one GPU; a CPU takes long."""
     return (
         Data(source=CamVid(), split=Split(labeled="1/8", unlabeled="train")),
         Net(encoder=Encoder(arch="resnet18", weights="none"), head=DeepLabV3Plus()),
@@ -55,7 +55,7 @@ def camvid() -> Preset:
 
 
 def voc() -> Preset:
-    """The CPS authors' settings on VOC Aug with ResNet-50."""
+    """Return the CPS authors' settings on VOC Aug with ResNet-50."""
     return (
         Data(source=VOC(), split=Split(labeled="1/8", unlabeled="rest", labeled_pool="train_aug")),
         Net(encoder=Encoder(arch="resnet50", stem="deep", weights="imagenet"), head=DeepLabV3Plus()),
@@ -69,7 +69,7 @@ def voc() -> Preset:
 
 
 def folder() -> Preset:
-    """Anyone's images; data.source.path and data.source.num_labels say which."""
+    """Return a user's own images, which data.source.path and data.source.num_labels describe."""
     _, net, recipe = camvid()
     return (
         Data(source=Folder(), split=Split(labeled="1/8", unlabeled="train")),
@@ -82,10 +82,10 @@ PRESETS: dict[str, Callable[[], Preset]] = {"shapes": quick, "camvid": camvid, "
 
 
 def starting_point(method: str, data: str, *, seed: int = 0) -> Experiment:
-    """A method with its defaults on a data set with its own."""
+    """Return an experiment with a method's defaults and a data set's preset."""
     if data not in PRESETS:
         raise UserError(f"there is no data set {data!r}{suggestion(data, PRESETS)}.")
-    chosen, net, recipe = PRESETS[data]()
-    made = method_class(method)()
-    assert isinstance(made, MethodValue)
-    return Experiment(method=made, data=chosen, net=net, recipe=recipe, seed=seed)
+    data_value, net, recipe = PRESETS[data]()
+    method_value = method_class(method)()
+    assert isinstance(method_value, MethodValue)
+    return Experiment(method=method_value, data=data_value, net=net, recipe=recipe, seed=seed)

@@ -1,4 +1,4 @@
-"""How a network is trained and judged, as values. Everything here decides numbers, and is part of the key."""
+"""The training and the evaluation of a network, as values. Everything here decides numbers and is part of the key."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ class Adam(Value):
 
 
 class Schedule(Value):
-    """lr(t) = lr (1 - t/T)^power, with an optional linear warm-up."""
+    """The learning rate lr(t) = lr (1 - t/T)^power, with an optional linear warm-up."""
 
     power: float = param(default=0.9, low=0, help="0 keeps the rate constant")
     warmup_steps: int = param(default=0, low=0)
 
 
 class OHEM(Value):
-    """Online hard example mining: of the supervised pixels only the hard ones count.
+    """Online hard example mining: only hard pixels count in the supervised loss.
 
-    A pixel is hard where the true class has a probability below `threshold`; where fewer than `min_kept` pixels
-    of the global micro-batch are, the hardest `min_kept` are taken.
+    A pixel is hard where the true class has a probability below `threshold`. If fewer than `min_kept` pixels of the
+    global micro-batch are hard, the `min_kept` hardest count.
     """
 
     name = "ohem"
@@ -60,7 +60,7 @@ class OHEM(Value):
 
 
 class Evaluation(Value):
-    """How the validation images are predicted, and how often."""
+    """The interval between evaluations, and the prediction of validation images."""
 
     every: int = param(default=1000, low=1, help="steps between two evaluations; the last step is always evaluated")
     mode: Literal["whole", "sliding"] = param(default="whole")
@@ -68,7 +68,7 @@ class Evaluation(Value):
         default=None,
         neutral=None,
         low=1,
-        help="first fit the image into a square of this side, keeping its ratio; judged at its own size",
+        help="first fit the image into a square of this side, keeping its aspect ratio; evaluated at its own size",
     )
     window: tuple[int, int] = param(default=(512, 512), help="sliding: height and width of the window")
     stride_share: float = param(default=2 / 3, above=0, high=1, help="sliding: step as a share of the window")
@@ -96,7 +96,7 @@ class Recipe(Value):
     )
     optimizer: SGD | Adam = param(factory=SGD)
     schedule: Schedule = param(factory=Schedule)
-    ohem: OHEM | None = param(default=None, help="hard pixels only, in the supervised loss")
+    ohem: OHEM | None = param(default=None, help="count only hard pixels in the supervised loss")
     augment: Augment = param(factory=Augment)
     evaluation: Evaluation = param(factory=Evaluation)
     precision: Literal["float32", "bf16", "float64"] = param(default="float32")
@@ -109,7 +109,7 @@ class Recipe(Value):
                 )
 
     def notes(self) -> tuple[str, ...]:
-        """What whoever reads numbers trained by it should know."""
+        """Return remarks that belong beside every number trained with this recipe."""
         if self.accumulate == 1:
             return ()
         return (

@@ -2,10 +2,10 @@
 
 A `Value` describes something (a network, a recipe, a method) and does nothing. Its fields are declared with
 `param`, which carries the rule that the field's value must obey. Types and rules are checked when a value is
-made, so a value that exists is a value that is allowed.
+made, so every value that exists is valid.
 
-A field whose type is a union of `Value` classes (``head: DeepLabV2 | PSPNet``) accepts one of them, or the
-short name of one (``"pspnet"``); the union is the register of what may stand there.
+A field whose type is a union of `Value` classes (``head: DeepLabV2 | PSPNet``) accepts an instance of one of them,
+or its short name (``"pspnet"``). The union is the register of the classes that the field may hold.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _RULES = "assay.rules"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What is known of a field beside its type."""
+    """The rules of a field beside its type."""
 
     low: float | None = None  # smallest value allowed
     high: float | None = None  # largest value allowed
     above: float | None = None  # must be greater than this
     below: float | None = None  # must be smaller than this
     has_neutral: bool = False
-    neutral: Any = None  # the value under which the field takes no part in the key
-    resolved: bool = False  # replaced in the key by what it resolves to (a list's hash, a file's hash)
+    neutral: Any = None  # with this value the field takes no part in the key
+    resolved: bool = False  # the key holds the hash of the list or file that the field names
     help: str = ""
 
     def broken_by(self, value: Any) -> str | None:
-        """The rule that `value` breaks, in words, or None."""
+        """Return the rule that `value` breaks, in words, or None."""
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             return None
         lower = "" if self.low is None else f"[{_plain(self.low)}"
@@ -74,12 +74,12 @@ def param(
     resolved: bool = False,
     help: str = "",
 ) -> Any:
-    """A field of a `Value`, with its rule.
+    """Declare a field of a `Value`, with its rule.
 
-    neutral: for a field that was added after results existed: the value with which everything computes as it
-        did before the field was there. A field that holds its neutral value takes no part in the key, so old
-        results stay valid. It stays what it is when the default changes.
-    resolved: the field says where to look (a list, a weights file); the key holds what was found instead.
+    neutral: for a field that was added after results existed: the value with which everything computes as it did
+        before the field was added. A field that holds its neutral value takes no part in the key, so old results
+        stay valid. The neutral value stays the same when the default changes.
+    resolved: the field names a list or a file; the key holds the hash of its content instead.
     """
     rules = Rules(
         low=low,
@@ -96,9 +96,9 @@ def param(
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(param,))
 class Value:
-    """Base of everything that is described rather than done. Subclasses are frozen dataclasses.
+    """Base class of all descriptions. Subclasses become frozen dataclasses.
 
-    `name` is the short name under which a value stands in JSON and in keys; it survives moved and renamed code.
+    `name` is the short name of the class in JSON and in keys, so that both survive moved and renamed code.
     """
 
     name: ClassVar[str] = ""
@@ -119,20 +119,20 @@ class Value:
         self.check()
 
     def check(self) -> None:
-        """Rules that concern more than one field; raises FieldError."""
+        """Raise a FieldError where a rule over several fields is broken."""
 
     def unused(self) -> frozenset[str]:
-        """The fields that decide nothing beside the others as they are; they take no part in the key."""
+        """Return the fields that change nothing, given the values of the others. They take no part in the key."""
         return frozenset()
 
     def replace(self, **changes: Any) -> Self:
-        """This value with some fields changed; checked anew."""
+        """Return a copy with some fields changed; it is checked again."""
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Field:
-    """One field of a Value class, its annotation resolved."""
+    """One field of a Value class, with its annotation evaluated."""
 
     name: str
     type: Any
@@ -140,7 +140,7 @@ class Field:
 
 
 def fields(cls: type[Value]) -> tuple[Field, ...]:
-    """The fields of a Value class, in the order in which they are written."""
+    """Return the fields of a Value class in the order of their declaration."""
     return _fields(cls)  # type: ignore[arg-type]  # mypy takes a frozen dataclass's class for unhashable
 
 
@@ -148,8 +148,8 @@ def fields(cls: type[Value]) -> tuple[Field, ...]:
 def _fields(cls: type[Value]) -> tuple[Field, ...]:
     hints = typing.get_type_hints(cls)
     return tuple(
-        Field(name=each.name, type=hints[each.name], rules=each.metadata.get(_RULES, Rules()))
-        for each in dataclasses.fields(cls)  # type: ignore[arg-type]
+        Field(name=field.name, type=hints[field.name], rules=field.metadata.get(_RULES, Rules()))
+        for field in dataclasses.fields(cls)  # type: ignore[arg-type]
     )
 
 
@@ -167,12 +167,12 @@ def value_classes(annotation: Any) -> dict[str, type[Value]]:
     return classes
 
 
-# A family is open when its members are not known to this package (methods): a function lists them by name.
+# A family is a base class whose subclasses this package does not import (methods): a function returns them by name.
 _FAMILIES: dict[type[Value], Callable[[], Mapping[str, type[Value]]]] = {}
 
 
 def declare_family(base: type[Value], members: Callable[[], Mapping[str, type[Value]]]) -> None:
-    """Say how the classes that may stand where `base` is asked for are found by short name."""
+    """Register the function that returns the subclasses of `base` by short name."""
     _FAMILIES[base] = members
 
 
@@ -181,10 +181,10 @@ def _is_union(annotation: Any) -> bool:
 
 
 def coerce(value: Any, annotation: Any, *, where: str, owner: str = "") -> Any:
-    """`value` as the type that `annotation` names, or a FieldError that says what was expected.
+    """Return `value` as the type that `annotation` names. Raises a FieldError that names the expected type.
 
-    Numbers that are equal become the same value: 1, 1.0 and NumPy scalars give one float where a float is asked
-    for, and one int where an int is asked for.
+    Equal numbers become the same value: 1, 1.0 and NumPy scalars give one float for a float field, and one int for
+    an int field.
     """
     if _is_union(annotation):
         return _coerce_union(value, annotation, where=where, owner=owner)
@@ -194,7 +194,7 @@ def coerce(value: Any, annotation: Any, *, where: str, owner: str = "") -> Any:
     if origin is tuple:
         return _coerce_tuple(value, typing.get_args(annotation), where=where, owner=owner)
     if isinstance(annotation, type) and issubclass(annotation, Value):
-        return _coerce_part(value, annotation, where=where)
+        return _coerce_value(value, annotation, where=where)
     if annotation is bool:
         if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
             return bool(value)
@@ -229,9 +229,11 @@ def _coerce_union(value: Any, annotation: Any, *, where: str, owner: str) -> Any
         return None
     classes = value_classes(annotation)
     if classes:
-        return _pick_part(value, classes, where=where)
+        return _pick_value(value, classes, where=where)
     problems: list[FieldError] = []
-    for option in (each for each in options if each is not type(None)):
+    for option in options:
+        if option is type(None):
+            continue
         try:
             return coerce(value, option, where=where, owner=owner)
         except FieldError as problem:
@@ -239,13 +241,13 @@ def _coerce_union(value: Any, annotation: Any, *, where: str, owner: str) -> Any
     raise problems[-1]
 
 
-def _coerce_part(value: Any, annotation: type[Value], *, where: str) -> Any:
+def _coerce_value(value: Any, annotation: type[Value], *, where: str) -> Any:
     if isinstance(value, annotation):
         return value
-    return _pick_part(value, value_classes(annotation), where=where)
+    return _pick_value(value, value_classes(annotation), where=where)
 
 
-def _pick_part(value: Any, classes: Mapping[str, type[Value]], *, where: str) -> Value:
+def _pick_value(value: Any, classes: Mapping[str, type[Value]], *, where: str) -> Value:
     if isinstance(value, tuple(set(classes.values()))):
         return cast(Value, value)
     if isinstance(value, str):
@@ -267,27 +269,27 @@ def _coerce_tuple(value: Any, arguments: tuple[Any, ...], *, where: str, owner: 
         raise FieldError(f"{where} must be a list, got {value!r}")
     items = tuple(value)
     if len(arguments) == 2 and arguments[1] is Ellipsis:
-        kinds: tuple[Any, ...] = (arguments[0],) * len(items)
+        types_of_items: tuple[Any, ...] = (arguments[0],) * len(items)
     elif len(arguments) == len(items):
-        kinds = arguments
+        types_of_items = arguments
     else:
         raise FieldError(f"{where} must have {len(arguments)} entries, got {value!r}")
     return tuple(
-        coerce(item, kind, where=f"{where}[{index}]", owner=owner)
-        for index, (item, kind) in enumerate(zip(items, kinds, strict=True))
+        coerce(item, type_of_item, where=f"{where}[{index}]", owner=owner)
+        for index, (item, type_of_item) in enumerate(zip(items, types_of_items, strict=True))
     )
 
 
 def suggestion(word: str, names: Iterable[str]) -> str:
-    """The tail of a message about a name that does not exist: the nearest one, and all of them."""
-    known = sorted(names)
-    close = difflib.get_close_matches(word, known, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else "."
-    return f"{hint} There is: {', '.join(known) or 'nothing'}"
+    """Return the end of a message about a name that does not exist: the most similar name, and all names."""
+    choices = sorted(names)
+    similar = difflib.get_close_matches(word, choices, n=1)
+    hint = f"; did you mean {similar[0]!r}?" if similar else "."
+    return f"{hint} There is: {', '.join(choices) or 'nothing'}"
 
 
 def walk(value: Value, path: str = "") -> Iterable[tuple[str, Value]]:
-    """Every value inside `value`, itself first, with its path; tuples of values are walked by index."""
+    """Yield `value` and every value inside it, each with its path. The path through a tuple is an index."""
     yield path, value
     for field in fields(type(value)):
         yield from _walk_content(getattr(value, field.name), f"{path}.{field.name}" if path else field.name)
@@ -305,29 +307,28 @@ def _walk_content(content: Any, path: str) -> Iterable[tuple[str, Value]]:
 
 
 def to_json(value: Any) -> Any:
-    """A value as plain JSON data: every field, and the short name where one of several classes may stand."""
+    """Return a value as plain JSON data: every field, and the short name of a class that has one."""
     if isinstance(value, Value):
         named = {"name": value.name} if value.name else {}
-        return named | {each.name: to_json(getattr(value, each.name)) for each in fields(type(value))}
+        return named | {field.name: to_json(getattr(value, field.name)) for field in fields(type(value))}
     if isinstance(value, tuple):
         return [to_json(item) for item in value]
     return value
 
 
 def from_json(cls: type[Value], data: Any, *, where: str = "") -> Any:
-    """The value that `to_json` was given.
+    """Return the value that `to_json` wrote.
 
-    A field that the data lack was added to the class later: it takes its neutral value, with which it changes
-    nothing.
+    A field that the data lack was added to the class later. It takes its neutral value, which changes nothing.
     """
     if not isinstance(data, Mapping):
         raise FieldError(f"{where or cls.__name__} must be an object, got {data!r}")
-    known = {field.name: field for field in fields(cls)}
-    unknown = sorted(set(data) - set(known) - {"name"})
+    fields_by_name = {field.name: field for field in fields(cls)}
+    unknown = sorted(set(data) - set(fields_by_name) - {"name"})
     if unknown:
-        raise FieldError(f"{cls.__name__} has no field {unknown[0]!r}{suggestion(unknown[0], known)}")
+        raise FieldError(f"{cls.__name__} has no field {unknown[0]!r}{suggestion(unknown[0], fields_by_name)}")
     content: dict[str, Any] = {}
-    for name, field in known.items():
+    for name, field in fields_by_name.items():
         path = f"{where}.{name}" if where else name
         if name in data:
             content[name] = _content_from_json(data[name], field.type, path)
@@ -349,6 +350,6 @@ def _content_from_json(data: Any, annotation: Any, where: str) -> Any:
         return from_json(classes[name], data, where=where)
     arguments = typing.get_args(annotation)
     if typing.get_origin(annotation) is tuple and isinstance(data, list):
-        kind = arguments[0] if arguments else Any
-        return tuple(_content_from_json(item, kind, f"{where}.{index}") for index, item in enumerate(data))
+        type_of_item = arguments[0] if arguments else Any
+        return tuple(_content_from_json(item, type_of_item, f"{where}.{index}") for index, item in enumerate(data))
     return data
