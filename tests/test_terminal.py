@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from assay.terminal import command_line
+
 TESTS = Path(__file__).parent
 SCRIPT = str(TESTS / "tiny_study.py")
 ASSAY = (sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}; from assay.__main__ import main; main()")
@@ -108,3 +110,10 @@ def test_a_training_whose_reader_leaves_midway_still_stops_with_a_checkpoint(tmp
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130
     assert (tmp_path / "tiny" / "quick" / "results.parquet").exists()
+
+
+def test_a_command_line_is_split_into_the_same_arguments_by_a_shell() -> None:
+    arguments = ["a b", "c[1]", "it's", "$HOME", "*", "path=x;y", ""]
+    script = [sys.executable, "-c", "import sys; print(ascii(sys.argv[1:]))", *arguments]
+    answer = subprocess.run(command_line(script), shell=True, capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == ascii(arguments)

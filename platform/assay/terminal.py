@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -65,6 +66,11 @@ def interrupt_in_one_line() -> None:
 
 def _print_interrupted() -> None:
     print("stopped at once", file=sys.stderr, flush=True)
+
+
+def command_line(argv: Sequence[str]) -> str:
+    """Return a command as one line that a shell splits into the same arguments again."""
+    return shlex.join(argv)
 
 
 class _LossyFile(io.FileIO):

@@ -14,6 +14,7 @@ import pytest
 from forks import started
 
 from assay.commands import run
+from assay.commands import train as train_command
 from assay.store.local import LocalStore
 from assay.training.result import WEIGHTS
 
@@ -62,6 +63,38 @@ def test_the_first_signal_stops_with_a_checkpoint_and_says_how_to_go_on(
     said, _ = process.communicate(timeout=60)
     assert process.returncode == code
     assert "The same command continues" in said
+
+
+def test_the_printed_command_continues_in_a_shell_whatever_the_folder_is_called(tmp_path: Path) -> None:
+    out = tmp_path / "my results [1]"
+    environment = {**os.environ, "PYTHONPATH": "platform:.", "OMP_NUM_THREADS": "1"}
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
+    arguments = [sys.executable, "-m", "assay", "train", *ENDLESS, "--out", str(out)]
+    first = subprocess.Popen(arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    until_it_trains(out, first)
+    first.send_signal(signal.SIGINT)
+    output, _ = first.communicate(timeout=60)
+    (line,) = (text for text in output.splitlines() if "The same command continues: " in text)
+    second = subprocess.Popen(
+        line.partition("continues: ")[2],
+        shell=True,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    (sessions,) = out.glob("store/*/sessions.json")
+    deadline = time.monotonic() + 60
+    while second.poll() is None and time.monotonic() < deadline:
+        if len(json.loads(sessions.read_text())["sessions"]) == 2:
+            break
+        time.sleep(0.05)
+    os.killpg(second.pid, signal.SIGINT)
+    second.communicate(timeout=60)
+    first_session, second_session = json.loads(sessions.read_text())["sessions"]
+    assert first_session["from_step"] == 0 < second_session["from_step"]
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
 
 
 def test_a_key_that_another_process_trains_is_refused_and_taken_over_when_that_one_is_killed(
@@ -162,6 +195,25 @@ def test_why_names_what_changed(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert run(["why", key, *TINY, *changed, "--out", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "recipe.steps: 2 → 3" in said and "data.split.labeled.count: 2 → 4" in said
+
+
+@pytest.mark.parametrize(
+    ("ranks", "command"),
+    [
+        ({}, "python -m assay train --out 'a b'"),
+        ({"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}, "torchrun --nproc-per-node 2 -m assay train --out 'a b'"),
+        ({"WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"}, "python -m assay train --out 'a b'"),
+    ],
+)
+def test_the_command_that_continues_names_torchrun_where_it_started_all_ranks_here(
+    ranks: dict[str, str], command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["__main__.py", "train", "--out", "a b"])
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ranks.items():
+        monkeypatch.setenv(name, value)
+    assert train_command._same_command() == command
 
 
 def test_show_status_splits_and_doctor_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -101,3 +103,21 @@ def test_the_key_of_an_encoder_holds_the_hash_of_its_weights(tmp_path):
     places = Places(weights=tmp_path)
     assert weights_hash(Encoder(weights="none"), places) is None
     assert weights_hash(Encoder(weights="mine.pth"), places) == hashlib.sha256(b"some weights").hexdigest()
+
+
+@pytest.mark.parametrize("downloaded", [False, True])
+def test_an_empty_cache_of_torch_hub_is_known_without_torch(tmp_path, downloaded):
+    if downloaded:
+        in_torch_hub(tmp_path, "resnet50-0676ba61.pth")
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom assay.nets.spec import Encoder\nfrom assay.nets import weights\n"
+        f"places = weights.Places(weights=Path({str(tmp_path)!r}))\n"
+        "try: weights.find_weights(Encoder(arch='resnet50', weights='imagenet'), places)\n"
+        "except weights.WeightsMissing: pass\n"
+        "print(sorted({'torch', 'timm'} & set(sys.modules)))"
+    )
+    environment = {**os.environ, "TORCH_HOME": str(tmp_path / "torch"), "HF_HOME": str(tmp_path / "hugging_face")}
+    answer = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == str(["timm", "torch"] if downloaded else [])

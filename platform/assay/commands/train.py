@@ -10,6 +10,7 @@ import sys
 from assay.commands.common import add_out, add_places, places_of, store_of
 from assay.errors import UserError
 from assay.signals import stop_on_signals
+from assay.terminal import command_line
 
 EXAMPLES = """examples:
   python -m assay train --method supervised
@@ -99,9 +100,9 @@ def _train(resolved, store, places, runtime, *, out: str) -> int:  # type: ignor
     from assay.training.distributed import process_group
     from assay.training.session import SessionOptions, train
 
-    say = _say if os.environ.get("RANK", "0") == "0" else _silent
-    already = records.read_json(store, resolved.key, records.RESULT) is not None
-    say(f"experiment {resolved.key} in {store.place(resolved.key)}" + (": is there already" if already else ""))
+    print_line = _print_line if os.environ.get("RANK", "0") == "0" else _print_nothing
+    is_done = records.read_json(store, resolved.key, records.RESULT) is not None
+    print_line(f"experiment {resolved.key} in {store.place(resolved.key)}" + (": is done already" if is_done else ""))
     with process_group(runtime), stop_on_signals() as stop_request:
         result = train(
             resolved,
@@ -109,24 +110,28 @@ def _train(resolved, store, places, runtime, *, out: str) -> int:  # type: ignor
             places=places,
             runtime=runtime,
             stop=stop_request.is_set,
-            options=SessionOptions(print_line=say, run="train"),
+            options=SessionOptions(print_line=print_line, run="train"),
         )
     if result is None:
-        say(f"stopped, with a checkpoint. The same command continues: {_command()}")
-        # A rank may be stopped by a signal that only another one got.
+        print_line(f"stopped, with a checkpoint. The same command continues: {_same_command()}")
+        # A rank may be stopped by a signal that only another rank received.
         return 128 + (stop_request.signal or signal.SIGINT)
-    say(summary(resolved.document(), result))
-    say(f"more: python -m assay show {resolved.key} --out {out}")
+    print_line(summary(resolved.document(), result))
+    print_line("more: " + command_line(["python", "-m", "assay", "show", resolved.key, "--out", out]))
     return 0
 
 
-def _say(text: str) -> None:
+def _print_line(text: str) -> None:
     print(text, flush=True)
 
 
-def _silent(text: str) -> None:
-    """Ranks other than the first say nothing."""
+def _print_nothing(text: str) -> None:
+    """Print nothing: rank 0 prints for all ranks."""
 
 
-def _command() -> str:
-    return " ".join(["python -m assay", *sys.argv[1:]])
+def _same_command() -> str:
+    """Return the command that was given; with torchrun where it started several ranks on this machine alone."""
+    ranks = os.environ.get("WORLD_SIZE", "1")
+    torchrun = ranks != "1" and ranks == os.environ.get("LOCAL_WORLD_SIZE")
+    program = ["torchrun", "--nproc-per-node", ranks] if torchrun else ["python"]
+    return command_line([*program, "-m", "assay", *sys.argv[1:]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 from assay.errors import UserError
@@ -90,6 +91,8 @@ def _candidates(name: str, places: Places) -> list[Path]:
 
 def _in_torch_hub(name: str) -> Path | None:
     """The file that torch.hub once downloaded for timm. Asked last: it takes timm to know the file's name."""
+    if "torch" not in sys.modules and not _torch_hub_has_files():
+        return None
     import timm.models
     import torch.hub
 
@@ -98,6 +101,13 @@ def _in_torch_hub(name: str) -> Path | None:
         return None
     path = Path(torch.hub.get_dir()) / "checkpoints" / published.url.rpartition("/")[2]
     return path if path.is_file() else None
+
+
+def _torch_hub_has_files() -> bool:
+    """Return whether torch.hub has downloaded anything; import neither torch nor timm, which takes seconds."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser()
+    return any((home / "hub" / "checkpoints").glob("*"))
 
 
 def file_hash(path: Path) -> str:
