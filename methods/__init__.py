@@ -1,4 +1,4 @@
-"""The methods, one file each. `METHODS` says where each lies; nothing is imported before it is asked for."""
+"""The methods, one file each. `METHODS` maps a name to `module:class`; a module is imported on first use."""
 
 from __future__ import annotations
 

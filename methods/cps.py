@@ -16,7 +16,7 @@ from methods.losses import pixel_ce, pseudo_label, pseudo_label_accuracy, superv
 
 
 class ThreeBoxes(Boxes):
-    """CutMix as the authors' code does it: three boxes, together 0.25 to 0.5 of the image, that toggle."""
+    """CutMix of the authors' code: three boxes, together 0.25 to 0.5 of the image; overlaps toggle."""
 
     name = "boxes"
 
@@ -26,14 +26,14 @@ class ThreeBoxes(Boxes):
 
 
 class CPS(Method):
-    """Two networks of one kind and different initial weights teach each other.
+    """Two networks of equal architecture and different initial weights, each trained on the other's pseudo-labels.
 
     L = CE(f1(x_l), y) + CE(f2(x_l), y) + w · [CE(f1(x), argmax f2(x)) + CE(f2(x), argmax f1(x))]
 
-    Without CutMix x are the labelled and the unlabelled images (w = 1.5 in the authors' code on VOC). With `cutmix`
-    x are two unlabelled images mixed by boxes, and the pseudo-labels are the mixed predictions on the unmixed ones
-    and no labelled images. The authors' code then has w = 1 and `on_labeled` = False, and three boxes that together
-    cover 0.25 to 0.5 of the image and toggle where they overlap: the defaults of `cutmix` = "boxes".
+    Without CutMix, x are the labelled and the unlabelled images; the authors' code has w = 1.5 on VOC. With `cutmix`,
+    x is a mix of two unlabelled images, and its pseudo-label is the mix of the predictions on the two. The authors'
+    code then has w = 1, `on_labeled` = False (no labelled images in x) and the boxes that `cutmix` = "boxes" has by
+    default: three, which together cover 0.25 to 0.5 of the image and toggle where they overlap.
     """
 
     name = "cps"
@@ -41,7 +41,7 @@ class CPS(Method):
 
     weight: float = param(default=1.5, low=0, help="weight w of the cross pseudo supervision")
     cutmix: ThreeBoxes | None = param(default=None, help="mix unlabelled images by boxes; none: use them as they are")
-    on_labeled: bool = param(default=True, help="cross pseudo supervision on the labelled images too")
+    on_labeled: bool = param(default=True, help="cross pseudo supervision on the labelled images as well")
 
     def views(self) -> Views:
         return Views(unlabeled=2 if self.cutmix else 1, boxes=self.cutmix)
@@ -53,8 +53,8 @@ class CPS(Method):
         labeled = batch.labeled
         logits = (nets["student1"](labeled.weak), nets["student2"](labeled.weak))
         terms = {
-            f"supervised{number}": Term(supervised_ce(each, labeled.label, step.ohem))
-            for number, each in enumerate(logits, start=1)
+            f"supervised{number}": Term(supervised_ce(output, labeled.label, step.ohem))
+            for number, output in enumerate(logits, start=1)
         }
         if not self.weight:
             return Losses(terms=terms)
@@ -62,8 +62,8 @@ class CPS(Method):
         if self.on_labeled:
             predictions = [torch.cat(pair) for pair in zip(logits, predictions, strict=True)]
             targets = [
-                torch.cat([labeled.without_padding(pseudo_label(own)), target])
-                for own, target in zip(logits, targets, strict=True)
+                torch.cat([labeled.without_padding(pseudo_label(output)), target])
+                for output, target in zip(logits, targets, strict=True)
             ]
             truth = torch.cat([torch.full_like(labeled.label, IGNORE), truth])
         cross = pixel_ce(predictions[0], targets[1]) + pixel_ce(predictions[1], targets[0])
@@ -76,24 +76,26 @@ class CPS(Method):
     def _unlabeled(
         self, nets: nn.ModuleDict, batch: Batch
     ) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
-        """Each network's logits and pseudo-labels on the unlabelled images, and the truth for diagnostics."""
+        """Return each network's logits and pseudo-labels on the unlabelled images, and the truth for diagnostics."""
         if batch.boxes is not None:
             first, second = batch.unlabeled
             return self._mixed(nets, first, second, batch.boxes)
         images = batch.unlabeled[0]
         predictions = [nets[name](images.weak) for name in ("student1", "student2")]
-        return predictions, [images.without_padding(pseudo_label(each)) for each in predictions], images.truth
+        targets = [images.without_padding(pseudo_label(logits)) for logits in predictions]
+        return predictions, targets, images.truth
 
     def _mixed(
         self, nets: nn.ModuleDict, first: Unlabeled, second: Unlabeled, boxes: BoxMaps
     ) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
+        """Return the same with CutMix: logits on the mixed images, pseudo-labels mixed from both unmixed ones."""
         mixed = boxes.mix(first.weak, second.weak)
         valid = boxes.mix(first.valid, second.valid)
         predictions, targets = [], []
         for name in ("student1", "student2"):
             with torch.no_grad():
-                target = boxes.mix(nets[name](first.weak), nets[name](second.weak))
-            targets.append(torch.where(valid, pseudo_label(target), IGNORE))
+                mixed_logits = boxes.mix(nets[name](first.weak), nets[name](second.weak))
+            targets.append(torch.where(valid, pseudo_label(mixed_logits), IGNORE))
             predictions.append(nets[name](mixed))
         return predictions, targets, boxes.mix(first.truth, second.truth)
 

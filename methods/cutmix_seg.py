@@ -19,10 +19,13 @@ from methods.losses import confidence_mask, probability_distance, pseudo_label, 
 class CutMixSeg(Method):
     """L = CE(f(x_l), y) + w · mean |softmax f(mix(a, b)) - mix(softmax f'(a), softmax f'(b))|².
 
-    As in the authors' code: the square is summed over the classes and averaged over pixels; the share of confident
-    pixels of the batch scales the term (`confidence_by` = "batch") rather than choosing pixels ("pixel"); the
-    teacher averages all floating-point state, buffers included, and is what is reported. The authors freeze batch
-    norm; here the teacher predicts in eval mode with its averaged statistics, which is the same where it is frozen.
+    As in the authors' code:
+    - the square is summed over the classes and averaged over the pixels;
+    - the share of confident pixels in the batch scales the term (`confidence_by` = "batch"); "pixel" instead takes the
+      mean over the confident pixels alone;
+    - the teacher averages all floating-point state, buffers included, and the teacher's result is reported.
+    The authors freeze batch norm. Here the teacher predicts in eval mode with its averaged statistics, which is the
+    same where batch norm is frozen.
     """
 
     name = "cutmix_seg"
@@ -30,9 +33,11 @@ class CutMixSeg(Method):
 
     weight: float = param(default=1.0, low=0, help="weight w of the consistency term")
     momentum: float = param(default=0.99, low=0, below=1, help="share that the teacher keeps at each step")
-    threshold: float = param(default=0.97, low=0, below=1, help="probability from which on a pixel is confident")
-    confidence_by: Literal["batch", "pixel"] = param(default="batch")
-    boxes: Boxes = param(factory=Boxes)
+    threshold: float = param(default=0.97, low=0, below=1, help="lowest probability of a confident pixel")
+    confidence_by: Literal["batch", "pixel"] = param(
+        default="batch", help="the share of confident pixels scales the term, or only confident pixels count"
+    )
+    boxes: Boxes = param(factory=Boxes, help="CutMix boxes")
 
     def views(self) -> Views:
         return Views(unlabeled=2, boxes=self.boxes)
@@ -54,28 +59,29 @@ class CutMixSeg(Method):
         mixed = batch.boxes.mix(first.weak, second.weak)
         valid = batch.boxes.mix(first.valid, second.valid)
         # In eval mode images do not influence each other: one pass for both streams.
-        target_logits = batch.boxes.mix(*self._teach(nets, torch.cat([first.weak, second.weak])).chunk(2))
-        sure = confidence_mask(target_logits, threshold=self.threshold) & valid
-        consistency, kept = self._consistency(nets["student"](mixed), target_logits, valid, sure)
+        target_logits = batch.boxes.mix(*self._teacher_logits(nets, torch.cat([first.weak, second.weak])).chunk(2))
+        confident = confidence_mask(target_logits, threshold=self.threshold) & valid
+        consistency, kept = self._consistency(nets["student"](mixed), target_logits, valid, confident)
         terms["consistency"] = Term(consistency, self.weight)
         truth = batch.boxes.mix(first.truth, second.truth)
         right, judged = pseudo_label_accuracy(pseudo_label(target_logits), truth)
         return Losses(terms=terms, shares={"kept": kept, "pseudo_accuracy": Share(right, judged)})
 
-    def _teach(self, nets: nn.ModuleDict, images: torch.Tensor) -> torch.Tensor:
+    def _teacher_logits(self, nets: nn.ModuleDict, images: torch.Tensor) -> torch.Tensor:
         teacher = nets["teacher"].eval()
         with torch.no_grad():
             logits: torch.Tensor = teacher(images)
         return logits
 
     def _consistency(
-        self, logits: torch.Tensor, target_logits: torch.Tensor, valid: torch.Tensor, sure: torch.Tensor
+        self, logits: torch.Tensor, target_logits: torch.Tensor, valid: torch.Tensor, confident: torch.Tensor
     ) -> tuple[torch.Tensor, Share]:
-        kept = Share(sure.sum(), valid.sum())
+        """Return the consistency term and the share of confident pixels."""
+        kept = Share(confident.sum(), valid.sum())
         target = target_logits.softmax(dim=1)
         if self.confidence_by == "pixel":
-            return probability_distance(logits, target, sure, over_classes="sum"), kept
-        share = sum_over_ranks(sure.sum()) / sum_over_ranks(valid.sum()).clamp(min=1)
+            return probability_distance(logits, target, confident, over_classes="sum"), kept
+        share = sum_over_ranks(confident.sum()) / sum_over_ranks(valid.sum()).clamp(min=1)
         return share * probability_distance(logits, target, valid, over_classes="sum"), kept
 
     def predictors(self, nets: nn.ModuleDict) -> Predictors:

@@ -12,13 +12,14 @@ from methods.losses import cwd
 class CWD(Distillation):
     """L = CE(f(x_l), y) + w · Σ_k T²/C · Σ_c KL(softmax_hw(f_k(x)_c / T) || softmax_hw(f(x)_c / T)), mean over images.
 
-    The softmax is over the positions of each class's logits: what a class attends to, not which class a pixel is.
-    T = 4 and w = 3 are those of the authors' code for logits. What differs from it:
-    - logits are compared at the images' resolution, where student and teachers of any strides meet;
+    The softmax is over the positions of a class's logits, not over the classes of a pixel: each class becomes a
+    distribution over the image. T = 4 and w = 3 are the values of the authors' code for logits. Differences from it:
+    - logits are compared at the images' resolution, so that student and teachers may have different strides;
     - padding takes no part in the softmax.
-    MGD's paper has this and KD as baselines "on our complementary teacher models" and does not say how two teachers
-    combine, nor whether unlabelled images take part (of distillation before it, it says that it was made for labelled
-    ones): here distances are added, and `on_unlabeled` is on, as in KD, so that the two differ in nothing else.
+    MGD's paper has CWD and KD as baselines "on our complementary teacher models". It does not say how two teachers
+    combine, nor whether unlabelled images take part (it describes earlier distillation as made for labelled ones).
+    Here the teachers' distances are added, and `on_unlabeled` is on. KD does the same, so that CWD and KD differ in the
+    distance alone.
     """
 
     name = "cwd"

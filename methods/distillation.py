@@ -1,4 +1,4 @@
-"""What plain distillation has in common: trained teachers, and one distance from each of them."""
+"""The base of plain distillation methods: trained teachers, and a distance between student and teacher."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from methods.losses import pseudo_label, pseudo_label_accuracy, supervised_ce
 
 
 class Distillation(Method):
-    """L = CE(f(x_l), y) + w · Σ_k distance(f(x), f_k(x)) over the teachers f_k; a method says which distance.
+    """L = CE(f(x_l), y) + w · Σ_k distance(f(x), f_k(x)) over the teachers f_k; subclasses define the distance.
 
-    Every teacher is an experiment of its own, trained before and shared by all that name it; it predicts in eval
-    mode. x are the labelled images and, with `on_unlabeled`, the unlabelled ones too.
+    Every teacher is a separate experiment, trained once and shared by all experiments that name it; it predicts in
+    eval mode. x are the labelled images and, with `on_unlabeled`, the unlabelled images.
     """
 
-    teachers: tuple[Experiment, ...] = param(default=(), help="the experiments whose official networks teach")
+    teachers: tuple[Experiment, ...] = param(default=(), help="experiments whose official networks are the teachers")
     weight: float = param(default=1.0, low=0, help="weight w of the distillation")
     temperature: float = param(default=1.0, above=0, help="temperature T of both softmaxes")
-    on_unlabeled: bool = param(default=True, help="distil on unlabelled images too")
+    on_unlabeled: bool = param(default=True, help="distil on unlabelled images as well")
 
     def distance(self, student: torch.Tensor, teacher: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-        """How far logits are from a teacher's (B x C x H x W), over the pixels in `valid` (B x H x W)."""
+        """Return the distance between two logits (B x C x H x W), over the pixels in `valid` (B x H x W)."""
         raise NotImplementedError
 
     def views(self) -> Views:
@@ -49,27 +49,27 @@ class Distillation(Method):
             unlabeled = batch.unlabeled[0]
             logits = torch.cat([logits, nets["student"](unlabeled.weak)])
             images, valid = torch.cat([images, unlabeled.weak]), torch.cat([valid, unlabeled.valid])
-        taught = [self._teach(nets[f"teacher{index}"], images) for index in range(len(self.teachers))]
+        teacher_logits = [_predict(nets[f"teacher{index}"], images) for index in range(len(self.teachers))]
         if batch.unlabeled:
-            of_unlabeled = pseudo_label(taught[0][len(labeled.weak) :])
-            right, judged = pseudo_label_accuracy(
-                batch.unlabeled[0].without_padding(of_unlabeled), batch.unlabeled[0].truth
-            )
+            unlabeled = batch.unlabeled[0]
+            pseudo = unlabeled.without_padding(pseudo_label(teacher_logits[0][len(labeled.weak) :]))
+            right, judged = pseudo_label_accuracy(pseudo, unlabeled.truth)
             shares = {"teacher_accuracy": Share(right, judged)}
-        distance = torch.stack([self.distance(logits, each, valid) for each in taught]).sum()
+        distance = torch.stack([self.distance(logits, target, valid) for target in teacher_logits]).sum()
         return Losses(terms=terms | {"distillation": Term(distance, self.weight)}, shares=shares)
-
-    def _teach(self, teacher: nn.Module, images: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            logits: torch.Tensor = teacher.eval()(images)
-        return logits
 
     def predictors(self, nets: nn.ModuleDict) -> Predictors:
         return {"student": nets["student"]}
 
 
 def trained_teachers(make: MakeNetwork, count: int) -> dict[str, Network]:
-    """The official networks of the experiments in a method's field `teachers`, as teacher0, teacher1, …"""
+    """Return the official networks of the experiments in a method's field `teachers`, as teacher0, teacher1, …"""
     if not count:
         raise UserError("method.teachers must name at least one experiment to learn from; a study's rows name them.")
     return {f"teacher{index}": make.trained(f"teachers.{index}") for index in range(count)}
+
+
+@torch.no_grad()
+def _predict(teacher: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    logits: torch.Tensor = teacher.eval()(images)
+    return logits

@@ -1,4 +1,4 @@
-"""Feature augmentation of unlimited size in closed form, after ISDA (Wang et al., NeurIPS 2019)."""
+"""Feature augmentation (FDA) in closed form, after ISDA (Wang et al., NeurIPS 2019)."""
 
 from __future__ import annotations
 
@@ -18,37 +18,39 @@ from methods.losses.grids import Size
 
 
 class FDA(Value):
-    """Feature augmentation of unlimited size, in closed form: the added term of Eq. 4 (after ISDA).
+    """Feature augmentation of unlimited size, in closed form (after ISDA): the term that Eq. 4 adds to the logits.
 
-    An estimator per network collects what its classifier sees, class by class: a student's labelled pixels under their
-    labels, unlabelled ones under the pseudo-label that teaches it. The term is 0 for the pixel's class and positive for
-    the others, and changes the logits of the unlabelled losses alone. Confidence is judged before it.
+    Each network has an estimator of the features before its classifier, class by class: a student's labelled pixels
+    count under their labels, unlabelled ones under their pseudo-label in the loss. The added term is 0 for the pixel's
+    class and positive for the others. It changes the logits of the unlabelled losses alone; confidence is measured
+    before it.
 
     Where paper and code differ:
     - Eq. 4 has a matrix Σ for each class (`full`); the code keeps its diagonal (default).
-    - Eq. 4 as a loss trains the classifier's weight through the term too, as ISDA does (`train_weight`, default); in
-      the code the term is a constant. A constant term grows with the square of the weights that it makes grow: on
-      drawn shapes, from random weights, it ran away to infinity within 600 steps, and with `full` within 100 steps of
+    - Eq. 4 as a loss also trains the classifier's weight through the term, as ISDA does (`train_weight`, default); in
+      the code the term is a constant. A constant term grows with the square of the weights, which it makes grow: on
+      drawn shapes, from random weights, it diverged to infinity within 600 steps, and with `full` within 100 steps of
       the contract suite's memorising training.
-    - the class y of an unlabelled pixel is the loss's own target (`classes` = "pseudo_label": paper, default), so that
-      the term raises every loss that it enters; or the network's own argmax ("own": code). There the target may be
-      another class, whose logit then rises, and students' pseudo-labels are taken after the term, which may turn them.
-      A labelled pixel (`MKD.on_labeled`) is collected under its label, and in a student's Eq. 4 its class is the
-      loss's target ("pseudo_label") or that label ("own": code); in a teacher's it is the label with either.
-    - the paper says nothing of several ranks: an estimator here sees the features of all of them and is the same on
-      each; in the code every rank's estimator sees its own alone.
+    - The class y of an unlabelled pixel is the target of the loss (`classes` = "pseudo_label": paper, default), so that
+      the term raises every loss; or the argmax of the network itself ("own": code). With "own" the target may be
+      another class, whose logit then rises, and students' pseudo-labels are taken after the term, which may change
+      them.
+    - A labelled pixel (`MKD.on_labeled`) counts in the estimator under its label. Its class in a student's Eq. 4 is
+      the loss's target ("pseudo_label") or its label ("own": code); in a teacher's Eq. 4 it is the label with either.
+    - The paper does not mention several ranks. Here an estimator takes the features of all ranks and is equal on
+      each; in the code every rank's estimator takes its own features alone.
     """
 
     name = "fda"
 
     strength: float = param(default=1.5, above=0, help="λ of Eq. 4 at the end of the training")
-    schedule: Literal["cosine", "linear"] = param(default="cosine", help="how λ rises from 0")
-    full: bool = param(default=False, help="whole covariance matrices rather than variances")
-    train_weight: bool = param(default=True, help="the term trains the classifier's weight, too")
-    classes: Literal["pseudo_label", "own"] = param(default="pseudo_label", help="the class of an unlabelled pixel")
+    schedule: Literal["cosine", "linear"] = param(default="cosine", help="rise of λ from 0")
+    full: bool = param(default=False, help="whole covariance matrices instead of variances")
+    train_weight: bool = param(default=True, help="the term also trains the classifier's weight")
+    classes: Literal["pseudo_label", "own"] = param(default="pseudo_label", help="class of an unlabelled pixel")
 
     def strength_at(self, progress: float) -> float:
-        """λ when this share of the training is over."""
+        """Return λ at this share of the training."""
         return self.strength * (progress if self.schedule == "linear" else (1 - math.cos(math.pi * progress)) / 2)
 
     def check_head(self, head: Value, path: str) -> None:
@@ -59,11 +61,11 @@ class FDA(Value):
                 f" {path}=deeplabv3plus or {path}=pspnet, or method.fda=none."
             )
 
-    def estimator_of(self, network: Network) -> ClassCovariance:
-        """What collects a network's features."""
+    def make_estimator(self, network: Network) -> ClassCovariance:
+        """Return an empty estimator of a network's features."""
         return ClassCovariance(network.num_classes, network.feature_channels, full=self.full)
 
-    def augmented(
+    def augment(
         self,
         logits: torch.Tensor,
         classes: torch.Tensor,
@@ -71,7 +73,7 @@ class FDA(Value):
         estimator: ClassCovariance,
         progress: float,
     ) -> torch.Tensor:
-        """Eq. 4's logits (B x C x H x W) at pixels of these classes (B x H x W, nothing is added at IGNORE)."""
+        """Return the logits (B x C x H x W) of Eq. 4 for pixels of these classes (B x H x W), unchanged at IGNORE."""
         weight = cast(torch.Tensor, cast(Network, network).classifier.weight).flatten(1)
         strength = self.strength_at(progress)
         return augmented_logits(logits, classes, weight, estimator.covariance, strength, train_weight=self.train_weight)
@@ -79,15 +81,18 @@ class FDA(Value):
 
 @torch.no_grad()
 def update_covariance(estimator: ClassCovariance, features: torch.Tensor, labels: torch.Tensor, grid: Size) -> None:
-    """Features (B x A x h x w) of labels (B x H x W) into an estimator, on the coarser one of their grid and `grid`."""
+    """Add features (B x A x h x w) of labels (B x H x W) to an estimator.
+
+    Both are resized to the coarser one of the features' grid and `grid`.
+    """
     own = (features.shape[2], features.shape[3])
     coarser = min(own, grid)
     labels = resize_nearest(labels, coarser)
 
-    def image_by_image() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def one_by_one() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for index in range(len(features)):
             image = features[index : index + 1]
             image = image if own == coarser else resize_bilinear(image, coarser)
-            yield image[0].flatten(1).T, labels[index].flatten()  # seen as pixels x channels, without a copy
+            yield image[0].flatten(1).T, labels[index].flatten()  # pixels x channels, as a view without a copy
 
-    estimator.update_in_parts(image_by_image)
+    estimator.update_in_parts(one_by_one)

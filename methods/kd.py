@@ -11,12 +11,13 @@ from methods.losses import kd
 class KD(Distillation):
     """L = CE(f(x_l), y) + w · Σ_k T² KL(softmax(f_k(x) / T) || softmax(f(x) / T)) over the teachers f_k.
 
-    The softmax is over the classes of each pixel; the mean is over pixels. Every teacher is an experiment of its own,
-    trained before and shared by all that name it; it predicts in eval mode. x are the labelled images and, with
-    `on_unlabeled`, the unlabelled ones too.
+    The softmax is over the classes of each pixel, the mean over the pixels. Every teacher is a separate experiment,
+    trained once and shared by all experiments that name it; it predicts in eval mode. x are the labelled images and,
+    with `on_unlabeled`, the unlabelled images.
 
-    MGD's paper has this as a baseline and gives neither T nor w. T = 1 is that of the KD beside CWD in its authors'
-    code; w = 1 is ours: there it is 10 for a mean over classes as well, which is 10/21 here with 21 classes.
+    MGD's paper has KD as a baseline and gives neither T nor w. T = 1 is the value of the KD in the code of CWD's
+    authors. w = 1 is ours: that code has w = 10 for a mean over pixels and classes, which is 10/21 here with 21
+    classes.
     """
 
     name = "kd"

@@ -1,4 +1,4 @@
-"""The grid of pixels on which losses of several networks are taken."""
+"""The grid of pixels on which a loss compares the outputs of several networks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Resolution = Literal["image", "features", "half"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BranchOutputs:
-    """What one network says of the labelled images, where it saw them, and of the unlabelled ones."""
+    """One network's outputs on the labelled images (None if it does not need them) and on the unlabelled ones."""
 
     labeled: NetworkOutput | None
     unlabeled: NetworkOutput
@@ -27,12 +27,13 @@ class BranchOutputs:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LossGrid:
-    """The pixels that a loss on unlabelled images is taken over: those of the labelled images too, in front, if asked.
+    """The pixels of a loss on unlabelled images; with `with_labeled`, those of the labelled images come first.
 
-    Networks of different resolutions meet on `common`, where logits are mixed; losses are taken on `grid`.
+    Networks may have different resolutions. Their logits are resized to `common`, mixed there, and resized to `grid`,
+    where the loss is taken. N counts the images on the grid.
     """
 
-    images: torch.Tensor  # the unlabelled images as the students see them
+    images: torch.Tensor  # the students' views of the unlabelled images
     boxes: BoxMaps | None  # each image shows its successor in the global batch inside its boxes
     with_labeled: bool
     common: Size
@@ -44,18 +45,20 @@ class LossGrid:
     def of(
         cls, batch: Batch, images: torch.Tensor, *, with_labeled: bool, resolution: Resolution, features: Size
     ) -> LossGrid:
-        """The scene of a batch with one stream of unlabelled images, seen as `images`.
+        """Return the grid of a batch with one stream of unlabelled images.
 
+        images: the students' views of them
         features: the first network's resolution
         """
         labeled, (unlabeled,) = batch.labeled, batch.unlabeled
         common = cast(Size, tuple(labeled.label.shape[-2:])) if resolution == "image" else features
         grid = (max(1, common[0] // 2), max(1, common[1] // 2)) if resolution == "half" else common
-        valid, truth = (resize_nearest(mixed(batch.boxes, each), grid) for each in (unlabeled.valid, unlabeled.truth))
+        valid = resize_nearest(mix_with_next(batch.boxes, unlabeled.valid), grid)
+        truth = resize_nearest(mix_with_next(batch.boxes, unlabeled.truth), grid)
         if with_labeled:
-            of_labeled = resize_nearest(labeled.valid, grid)
-            valid = torch.cat([of_labeled, valid])
-            truth = torch.cat([torch.full_like(of_labeled, IGNORE, dtype=truth.dtype), truth])
+            labeled_valid = resize_nearest(labeled.valid, grid)
+            valid = torch.cat([labeled_valid, valid])
+            truth = torch.cat([torch.full_like(labeled_valid, IGNORE, dtype=truth.dtype), truth])
         return cls(
             images=images,
             boxes=batch.boxes,
@@ -66,42 +69,42 @@ class LossGrid:
             truth=truth,
         )
 
-    def mixed(self, seen: NetworkOutput, *, features: bool) -> NetworkOutput:
-        """What was said of the unmixed images, mixed as the images are; the features where they are asked for."""
+    def mix(self, output: NetworkOutput, *, with_features: bool) -> NetworkOutput:
+        """Return an output on unmixed images, its logits (and features) mixed as the students' images are."""
         return NetworkOutput(
-            mixed(self.boxes, seen.features) if features else seen.features,
-            mixed(self.boxes, resize_bilinear(seen.logits, self.common)),
+            mix_with_next(self.boxes, output.features) if with_features else output.features,
+            mix_with_next(self.boxes, resize_bilinear(output.logits, self.common)),
         )
 
-    def logits(self, said: BranchOutputs) -> torch.Tensor:
-        """N x C x h x w on `grid`."""
-        parts = [said.unlabeled]
+    def logits(self, outputs: BranchOutputs) -> torch.Tensor:
+        """Return one network's logits (N x C x h x w) on `grid`."""
+        parts = [outputs.unlabeled]
         if self.with_labeled:
-            assert said.labeled is not None
-            parts = [said.labeled, said.unlabeled]
+            assert outputs.labeled is not None
+            parts = [outputs.labeled, outputs.unlabeled]
         return torch.cat([resize_bilinear(resize_bilinear(part.logits, self.common), self.grid) for part in parts])
 
     def without_padding(self, pseudo_label: torch.Tensor) -> torch.Tensor:
-        """A pseudo-label (N x h x w) with IGNORE on padding."""
+        """Return a pseudo-label (N x h x w) with IGNORE on padding."""
         return torch.where(self.valid, pseudo_label, IGNORE)
 
-    def quality(self, of: str, target: torch.Tensor, *, selected: bool) -> dict[str, Share]:
-        """How many of a target's pixels (N x h x w) are right, and where they were selected, how many are kept."""
+    def target_quality(self, name: str, target: torch.Tensor, *, selected: bool) -> dict[str, Share]:
+        """Return the share of correct pixels in a target (N x h x w) and, after selection, the share that is kept."""
         right, judged = pseudo_label_accuracy(target, self.truth)
-        kept = {f"{of}_kept": Share((target != IGNORE).sum(), self.valid.sum())} if selected else {}
-        return {f"{of}_accuracy": Share(right, judged), **kept}
+        kept = {f"{name}_kept": Share((target != IGNORE).sum(), self.valid.sum())} if selected else {}
+        return {f"{name}_accuracy": Share(right, judged), **kept}
 
 
 def student_views(batch: Batch, *, strong: bool) -> torch.Tensor:
-    """The unlabelled images as the students see them: strong or weak views, mixed by the batch's boxes."""
+    """Return the students' views of the unlabelled images: strong or weak ones, mixed by the batch's boxes."""
     (unlabeled,) = batch.unlabeled
-    return mixed(batch.boxes, unlabeled.strong[0] if strong else unlabeled.weak)
+    return mix_with_next(batch.boxes, unlabeled.strong[0] if strong else unlabeled.weak)
 
 
-def mixed(boxes: BoxMaps | None, maps: torch.Tensor) -> torch.Tensor:
-    """Each image's successor in the global batch inside its boxes; for B x C x h x w and B x h x w of any size.
+def mix_with_next(boxes: BoxMaps | None, maps: torch.Tensor) -> torch.Tensor:
+    """Return maps (B x C x h x w or B x h x w, any size) that show the next image of the global batch inside the boxes.
 
-    Without gradient, and the maps as they are where there are no boxes.
+    The result has no gradient. Without boxes, the maps are returned as they are.
     """
     if boxes is None:
         return maps

@@ -16,9 +16,13 @@ from methods.losses import probability_distance, pseudo_label, pseudo_label_accu
 class MeanTeacher(Method):
     """L = CE(f(x_l), y) + w · mean |softmax f(x) - softmax f'(x)|², where f' is the moving average of f.
 
-    As in the CPS authors' code: the mean is over pixels and classes, student and teacher see the same weak view,
-    labelled images take part too, the teacher's batch norm keeps statistics of its own in train mode, its
-    parameters alone are averaged (once a step, after the optimiser), and the *student* is what is reported.
+    As in the CPS authors' code:
+    - the mean is over pixels and classes;
+    - student and teacher get the same weak view;
+    - labelled images take part (`on_labeled`);
+    - the teacher stays in train mode, and its batch norm keeps its own running statistics;
+    - the moving average covers the parameters alone, once a step after the optimiser;
+    - the *student's* result is reported.
     """
 
     name = "mean_teacher"
@@ -26,7 +30,7 @@ class MeanTeacher(Method):
 
     weight: float = param(default=100.0, low=0, help="weight w of the consistency term")
     momentum: float = param(default=0.99, low=0, below=1, help="share that the teacher keeps at each step")
-    on_labeled: bool = param(default=True, help="consistency on the labelled images too")
+    on_labeled: bool = param(default=True, help="consistency on the labelled images as well")
 
     def views(self) -> Views:
         return Views(unlabeled=1)
@@ -44,12 +48,12 @@ class MeanTeacher(Method):
         terms = {"supervised": Term(supervised_ce(logits, labeled.label, step.ohem))}
         if not self.weight:
             return Losses(terms=terms)
-        target, valid = self._teach(nets, unlabeled.weak), unlabeled.valid
+        target, valid = self._teacher_logits(nets, unlabeled.weak), unlabeled.valid
         right, judged = pseudo_label_accuracy(unlabeled.without_padding(pseudo_label(target)), unlabeled.truth)
         student = nets["student"](unlabeled.weak)
         if self.on_labeled:
             student = torch.cat([logits, student])
-            target = torch.cat([self._teach(nets, labeled.weak), target])
+            target = torch.cat([self._teacher_logits(nets, labeled.weak), target])
             valid = torch.cat([labeled.valid, valid])
         consistency = probability_distance(student, target.softmax(dim=1), valid, over_classes="mean")
         return Losses(
@@ -57,7 +61,7 @@ class MeanTeacher(Method):
             shares={"pseudo_accuracy": Share(right, judged)},
         )
 
-    def _teach(self, nets: nn.ModuleDict, images: torch.Tensor) -> torch.Tensor:
+    def _teacher_logits(self, nets: nn.ModuleDict, images: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             logits: torch.Tensor = nets["teacher"](images)
         return logits

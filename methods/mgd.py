@@ -1,4 +1,4 @@
-"""Multi-Granularity Distillation (Qin et al., ECCV 2022): a light student of trained, complementary teachers."""
+"""Multi-Granularity Distillation (Qin et al., ECCV 2022): a light student, and trained complementary teachers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, T
 from assay.values import param
 from methods.cps import ThreeBoxes
 from methods.distillation import trained_teachers
-from methods.forward import forward
+from methods.forward import NetworkOutput, forward_at_image_size
 from methods.losses import (
     image_semantic,
     pixel_ce,
     pseudo_label,
     pseudo_label_accuracy,
     region_content,
-    resize_bilinear,
     supervised_ce,
 )
 
@@ -34,42 +33,42 @@ Whose = Literal["first", "last", "all"]
 
 
 class MGD(Method):
-    """A student learns from frozen teachers T_k at three granularities.
+    """A student that learns from frozen teachers T_k at three granularities: pixels, images and regions.
 
     Eq. 1  L_Sup = CE(S(x_l), y)
-    Eq. 2  L_P = Σ_k CE(S(x), argmax T_k(x)), on labelled and on unlabelled images, each a mean of its own
-    Eq. 3  K = the logits' mean over an image
+    Eq. 2  L_P = Σ_k CE(S(x), argmax T_k(x)), on labelled and on unlabelled images, each with its own mean
+    Eq. 3  K = the mean of the logits over an image
     Eq. 4  L_I = 1/N Σ_i |K_i^S - K_i^T|, over N classes
-    Eq. 5  M = the cosines between H_v x W_v regions, of the features that the classifier sees
+    Eq. 5  M = the cosines between H_v x W_v regions of the features before the classifier
     Eq. 6  L_R = the mean of (M^S - M^T)²
     Eq. 7  L = L_Sup + L_P^l + L_P^u + λ1 L_I^u + λ2 L_R^u
 
-    Every teacher is an experiment of its own, the paper's a CPS with ResNet-101 (T_D) and one with a network twice as
-    wide (T_W: "Wide ResNet-34", by its parameters torchvision's wide_resnet50_2). With `teachers` = (T_D, T_W) the
-    defaults take L_I from T_D and L_R from T_W as Eq. 7 does; twins are two seeds. A lone teacher gives all three
-    losses, and losses from several are added: Eq. 2 adds, and the paper says no more.
+    Every teacher is a separate experiment. The paper's are a CPS with ResNet-101 (T_D) and a CPS with a network twice
+    as wide (T_W: "Wide ResNet-34", by its parameters torchvision's wide_resnet50_2). With `teachers` = (T_D, T_W) the
+    defaults take L_I from T_D and L_R from T_W, as Eq. 7 does; twins are two seeds. A lone teacher gives all three
+    losses. Losses from several teachers are added, as Eq. 2 does; the paper gives no other rule.
 
     The defaults are what the paper prints. The authors' code differs:
-    - `cutmix` = "boxes": L_P^u on two unlabelled images mixed by three boxes, its pseudo-labels those of the unmixed
-      images under the same mask; for L_I and L_R teachers see the mixed image too. Not in the paper.
-    - `image_reduction` = "sum": Eq. 4 without 1/N, and added up over the images of one GPU. Here the sum is over the
-      whole batch, whatever the ranks, so the code's λ1 is divided by its number of GPUs: 0.002 with 8 images on 4 is
-      0.0005 here, and for 21 classes 0.084 before Eq. 4 as printed, 42 times as much as λ1 = 0.002.
+    - `cutmix` = "boxes": L_P^u is on two unlabelled images mixed by three boxes, its pseudo-labels are those of the
+      unmixed images under the same mask; for L_I and L_R the teachers also get the mixed image. Not in the paper.
+    - `image_reduction` = "sum": Eq. 4 without 1/N, added up over the images of one GPU. Here the sum is over the whole
+      batch, for any number of ranks, so the code's λ1 is divided by its number of GPUs: 0.002 with 8 images on 4 GPUs
+      is 0.0005 here; for 21 classes it equals 0.084 in Eq. 4 as printed, 42 times λ1 = 0.002.
     - λ1, λ2: 0.002, 100 (paper, and code with ResNet-18 on VOC); 0.0005, 50 (MobileNetV2); 0.001, 100 (Cityscapes).
-    - `on_padding`: unlabelled crops have no ignored pixels there, so that padding teaches too; here a region or an
-      image is averaged over what it shows, and a region of padding alone does not count.
-    - `teacher_mode` = "train": the code's frozen teachers normalise by the batch, and each kind of image is a batch
-      of its own. Their running statistics move there and are never used.
-    - it divides by norms alone in Eq. 5, where a region of zeros has no cosine; here its cosines are 0.
-    - it also logs the teachers' own supervised losses in the total, which has no gradient.
-    L_I and L_R on labelled images (`image_on`, `region_on`) are in neither. L_I is on logits, before a softmax, at the
-    images' resolution, and the "projection heads" before Eq. 5 are averages: nothing is learned there.
+    - `on_padding`: unlabelled crops have no ignored pixels in the code, so padding counts. Here regions and images are
+      averaged without padding, and a region of padding alone does not count.
+    - `teacher_mode` = "train": the code's frozen teachers normalise by the batch, each kind of image in a separate
+      batch. Their running statistics change there and are never used.
+    - Eq. 5 divides by the norms alone, so that a region of zeros has no cosine; here its cosines are 0.
+    - The total that the code logs includes the teachers' supervised losses, which have no gradient.
+    L_I and L_R on labelled images (`image_on`, `region_on`) are in neither paper nor code. L_I is on logits, before a
+    softmax, at the images' resolution. The "projection heads" before Eq. 5 are averages and have no weights.
     """
 
     name = "mgd"
     version = 1
 
-    teachers: tuple[Experiment, ...] = param(default=(), help="the experiments whose official networks teach")
+    teachers: tuple[Experiment, ...] = param(default=(), help="experiments whose official networks are the teachers")
     teacher_mode: Literal["eval", "train"] = param(default="eval", help="running statistics, or batch statistics")
     weight_pixel: float = param(default=1.0, low=0, help="weight of L_P")
     weight_image: float = param(default=0.002, low=0, help="weight λ1 of L_I")
@@ -77,14 +76,14 @@ class MGD(Method):
     pixel_on: On = param(default="both", help="L_P on labelled images, unlabelled ones, or both")
     image_on: On = param(default="unlabeled", help="L_I on labelled images, unlabelled ones, or both")
     region_on: On = param(default="unlabeled", help="L_R on labelled images, unlabelled ones, or both")
-    image_teacher: Whose = param(default="first", help="who gives L_I: the first teacher (T_D), the last, all")
-    region_teacher: Whose = param(default="last", help="who gives L_R: the first teacher, the last (T_W), all")
+    image_teacher: Whose = param(default="first", help="teacher of L_I: the first (T_D), the last, all")
+    region_teacher: Whose = param(default="last", help="teacher of L_R: the first, the last (T_W), all")
     image_reduction: Literal["mean", "sum"] = param(
-        default="mean", help="of Eq. 4 over classes and images: as printed, or the sum as in the code"
+        default="mean", help="Eq. 4 over classes and images: the mean as printed, or the sum as in the code"
     )
     regions: tuple[int, int] = param(default=(7, 7), help="H_v x W_v, regions of an image by height and width")
     cutmix: ThreeBoxes | None = param(default=None, help="mix unlabelled images by boxes; none: use them as they are")
-    on_padding: bool = param(default=False, help="L_P, L_I and L_R on padding too")
+    on_padding: bool = param(default=False, help="L_P, L_I and L_R on padding as well")
 
     def check(self) -> None:
         if min(self.regions) < 1:
@@ -100,14 +99,14 @@ class MGD(Method):
             names |= {"region_on", "region_teacher", "regions"}
         if len(self.teachers) == 1:
             names |= {"image_teacher", "region_teacher"}
-        if not self._distils("unlabeled"):
+        if not self._distils_on("unlabeled"):
             names |= {"cutmix"}
-        if not self._distils("labeled") and not self._distils("unlabeled"):
+        if not self._distils_on("labeled") and not self._distils_on("unlabeled"):
             names |= {"teacher_mode", "on_padding"}
         return frozenset(names)
 
     def views(self) -> Views:
-        if not self._distils("unlabeled"):
+        if not self._distils_on("unlabeled"):
             return Views()
         return Views(unlabeled=2 if self.cutmix else 1, boxes=self.cutmix)
 
@@ -116,85 +115,101 @@ class MGD(Method):
         return nn.ModuleDict({"student": make(), **teachers})
 
     def loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Losses:
-        # Labelled and unlabelled images go through the networks apart, so that each kind is normalised by statistics
-        # of its own, as in the authors' code.
-        student = ImageOutput.of(nets["student"], batch.labeled.weak)
-        found = Losses(
+        # Labelled and unlabelled images pass the networks separately, so that batch norm uses statistics of each kind,
+        # as in the authors' code.
+        student = forward_at_image_size(nets["student"], batch.labeled.weak)
+        losses = Losses(
             terms={"supervised": Term(supervised_ce(student.logits, batch.labeled.label, step.ohem))}  # Eq. 1
         )
-        if self._distils("labeled"):
-            found = _joined(found, self._distilled(nets, DistillationInputs.of_labeled(batch), student))
-        if self._distils("unlabeled"):
-            lesson = DistillationInputs.of_unlabeled(batch)
-            student = ImageOutput.of(nets["student"], lesson.images)
-            found = _joined(found, self._distilled(nets, lesson, student))
-        return found  # Eq. 7
+        if self._distils_on("labeled"):
+            losses = _merge(losses, self._distillation(nets, DistillationInputs.of_labeled(batch), student))
+        if self._distils_on("unlabeled"):
+            inputs = DistillationInputs.of_unlabeled(batch)
+            student = forward_at_image_size(nets["student"], inputs.images)
+            losses = _merge(losses, self._distillation(nets, inputs, student))
+        return losses  # Eq. 7
 
-    def _distilled(self, nets: nn.ModuleDict, lesson: DistillationInputs, student: ImageOutput) -> Losses:
-        """The losses of one kind of images, each added up over the teachers that give it."""
+    def _distillation(self, nets: nn.ModuleDict, inputs: DistillationInputs, student: NetworkOutput) -> Losses:
+        """Return the losses on one kind of images, each added up over its teachers."""
         values: dict[str, list[torch.Tensor]] = {}
         shares: dict[str, Share] = {}
         for index in range(len(self.teachers)):
-            levels = self._given_by(index, lesson.kind)
-            taught = self._teach(nets[f"teacher{index}"], lesson, levels) if levels else TeacherOutput()
-            for level, value in self._values(lesson, student, taught, levels).items():
-                values.setdefault(level, []).append(value)
-            if taught.label is not None and lesson.truth is not None:
-                shares[f"teacher{index}_accuracy"] = Share(*pseudo_label_accuracy(taught.label, lesson.truth))
+            granularities = self._granularities_of(index, inputs.kind)
+            teacher = TeacherOutput()
+            if granularities:
+                teacher = self._teacher_output(nets[f"teacher{index}"], inputs, granularities)
+            for granularity, value in self._losses_of(inputs, student, teacher, granularities).items():
+                values.setdefault(granularity, []).append(value)
+            if teacher.label is not None and inputs.truth is not None:
+                shares[f"teacher{index}_accuracy"] = Share(*pseudo_label_accuracy(teacher.label, inputs.truth))
         terms = {
-            f"{level}_{lesson.kind}": Term(torch.stack(each).sum(), self._levels()[level].weight)
-            for level, each in values.items()
+            f"{granularity}_{inputs.kind}": Term(
+                torch.stack(of_teachers).sum(), self._granularities()[granularity].weight
+            )
+            for granularity, of_teachers in values.items()
         }
         return Losses(terms=terms, shares=shares)
 
-    def _values(
-        self, lesson: DistillationInputs, student: ImageOutput, taught: TeacherOutput, levels: frozenset[str]
+    def _losses_of(
+        self,
+        inputs: DistillationInputs,
+        student: NetworkOutput,
+        teacher: TeacherOutput,
+        granularities: frozenset[str],
     ) -> dict[str, torch.Tensor]:
-        """One teacher's raw losses."""
-        valid = None if self.on_padding else lesson.valid
-        values: dict[str, torch.Tensor] = {}
-        if taught.label is not None:
-            label = taught.label if valid is None else torch.where(valid, taught.label, IGNORE)
-            values["pixel"] = pixel_ce(student.logits, label)  # Eq. 2
-        if "image" in levels and taught.look is not None:
-            values["image"] = image_semantic(
-                student.logits, taught.look.logits, reduction=self.image_reduction, valid=valid
-            )  # Eq. 4
-        if "region" in levels and taught.look is not None:
-            values["region"] = region_content(
-                student.features, taught.look.features, size=self.regions, valid=valid
-            )  # Eq. 6
-        return values
+        """Return the unweighted losses from one teacher, by granularity."""
+        valid = None if self.on_padding else inputs.valid
+        losses: dict[str, torch.Tensor] = {}
+        if teacher.label is not None:
+            label = teacher.label if valid is None else torch.where(valid, teacher.label, IGNORE)
+            losses["pixel"] = pixel_ce(student.logits, label)  # one summand of Eq. 2
+        if "image" in granularities and teacher.output is not None:
+            losses["image"] = image_semantic(
+                student.logits, teacher.output.logits, reduction=self.image_reduction, valid=valid
+            )  # Eq. 3 and Eq. 4
+        if "region" in granularities and teacher.output is not None:
+            losses["region"] = region_content(
+                student.features, teacher.output.features, size=self.regions, valid=valid
+            )  # Eq. 5 and Eq. 6
+        return losses
 
     @torch.no_grad()
-    def _teach(self, teacher: nn.Module, lesson: DistillationInputs, levels: frozenset[str]) -> TeacherOutput:
-        """What a teacher says, each image looked at once; with boxes its pseudo-labels are of the unmixed images."""
-        teacher.train(self.teacher_mode == "train")
-        labels = "pixel" in levels
-        look = ImageOutput.of(teacher, lesson.images) if levels - {"pixel"} or lesson.boxes is None else None
-        if not labels:
-            return TeacherOutput(look=look)
-        if lesson.boxes is None:
-            assert look is not None
-            return TeacherOutput(look=look, label=pseudo_label(look.logits))
-        own, partner = (pseudo_label(ImageOutput.of(teacher, each).logits) for each in lesson.unmixed)
-        return TeacherOutput(look=look, label=lesson.boxes.mix(own, partner))
+    def _teacher_output(
+        self, teacher: nn.Module, inputs: DistillationInputs, granularities: frozenset[str]
+    ) -> TeacherOutput:
+        """Return what the granularities need of a teacher, from one pass of each image.
 
-    def _levels(self) -> dict[str, Granularity]:
+        With boxes, its pseudo-labels are those of the unmixed images.
+        """
+        teacher.train(self.teacher_mode == "train")
+        output = None
+        if granularities - {"pixel"} or inputs.boxes is None:
+            output = forward_at_image_size(teacher, inputs.images)
+        if "pixel" not in granularities:
+            return TeacherOutput(output=output)
+        if inputs.boxes is None:
+            assert output is not None
+            return TeacherOutput(output=output, label=pseudo_label(output.logits))
+        own, partner = (pseudo_label(forward_at_image_size(teacher, images).logits) for images in inputs.unmixed)
+        return TeacherOutput(output=output, label=inputs.boxes.mix(own, partner))
+
+    def _granularities(self) -> dict[str, Granularity]:
         return {
             "pixel": Granularity(self.weight_pixel, self.pixel_on, "all"),
             "image": Granularity(self.weight_image, self.image_on, self.image_teacher),
             "region": Granularity(self.weight_region, self.region_on, self.region_teacher),
         }
 
-    def _distils(self, kind: Kind) -> bool:
-        return any(each.is_on(kind) for each in self._levels().values())
+    def _distils_on(self, kind: Kind) -> bool:
+        return any(granularity.is_on(kind) for granularity in self._granularities().values())
 
-    def _given_by(self, index: int, kind: Kind) -> frozenset[str]:
-        """The losses that a teacher gives on one kind of images."""
+    def _granularities_of(self, index: int, kind: Kind) -> frozenset[str]:
+        """Return the granularities at which a teacher gives a loss on one kind of images."""
         count = len(self.teachers)
         return frozenset(
-            level for level, each in self._levels().items() if each.is_on(kind) and each.is_given_by(index, count)
+            name
+            for name, granularity in self._granularities().items()
+            if granularity.is_on(kind) and granularity.is_from(index, count)
         )
 
     def predictors(self, nets: nn.ModuleDict) -> Predictors:
@@ -203,7 +218,7 @@ class MGD(Method):
 
 @dataclasses.dataclass(frozen=True)
 class Granularity:
-    """One granularity: its weight, on which images, from which teachers."""
+    """The weight of one granularity's loss, the images that it is taken on, and its teachers."""
 
     weight: float
     on: On
@@ -212,34 +227,22 @@ class Granularity:
     def is_on(self, kind: Kind) -> bool:
         return self.weight > 0 and self.on in ("both", kind)
 
-    def is_given_by(self, index: int, count: int) -> bool:
+    def is_from(self, index: int, count: int) -> bool:
+        """Return whether teacher `index` of `count` gives this loss."""
         return self.whose == "all" or index == (0 if self.whose == "first" else count - 1)
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageOutput:
-    """What a network makes of images: features at its own resolution, logits at the images'."""
-
-    features: torch.Tensor
-    logits: torch.Tensor
-
-    @classmethod
-    def of(cls, net: nn.Module, images: torch.Tensor) -> ImageOutput:
-        seen = forward(net, images)
-        return cls(seen.features, resize_bilinear(seen.logits, (images.shape[2], images.shape[3])))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TeacherOutput:
-    """What one teacher says of a lesson, as far as it was asked."""
+    """One teacher's output on the inputs, and its pseudo-label; None where no loss needs them."""
 
-    look: ImageOutput | None = None
+    output: NetworkOutput | None = None
     label: torch.Tensor | None = None  # B x H x W
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DistillationInputs:
-    """Images of one kind, as the student sees them."""
+    """Images of one kind, as the student gets them."""
 
     kind: Kind
     images: torch.Tensor
@@ -268,5 +271,5 @@ class DistillationInputs:
         )
 
 
-def _joined(first: Losses, second: Losses) -> Losses:
+def _merge(first: Losses, second: Losses) -> Losses:
     return Losses(terms={**first.terms, **second.terms}, shares={**first.shares, **second.shares})

@@ -1,4 +1,4 @@
-"""Self-training in two stages with pseudo-labels that stay as they are (after Lee 2013)."""
+"""Self-training in two stages with fixed pseudo-labels (after Lee 2013)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from methods.losses import pixel_ce, pseudo_label_accuracy, supervised_ce
 
 
 class PseudoLabel(Method):
-    """L = CE(f(x_l), y) + w · CE(f(x_u), ŷ_u), ŷ_u = argmax g(u) of an experiment g that was trained before.
+    """L = CE(f(x_l), y) + w · CE(f(x_u), ŷ_u) with ŷ_u = argmax g(u), g the network of an earlier experiment.
 
-    g predicts every unlabelled image u once, whole and at its own size; the mask is then cut as its image is. x_u is
-    the weak view of u, or with `strong` its strong view. Lee takes ŷ from f itself, and w rises as f learns; here
-    ŷ does not change and w is constant.
+    g predicts every unlabelled image u once, whole and at its original size; the mask is then cropped with its image.
+    x_u is the weak view of u or, with `strong`, its strong view. Lee takes ŷ from f itself and raises w during the
+    training; here ŷ and w are constant.
     """
 
     name = "pseudo_label"
     version = 1
 
-    pseudo: Experiment | None = param(default=None, help="the experiment g whose official network predicts the masks")
+    pseudo: Experiment | None = param(default=None, help="experiment g whose official network predicts the masks")
     weight: float = param(default=1.0, low=0, help="weight w of the pseudo-labels")
-    strong: bool = param(default=False, help="learn the pseudo-labels on strong views")
+    strong: bool = param(default=False, help="train on strong views of the unlabelled images")
 
     def views(self) -> Views:
         if not self.weight:

@@ -1,4 +1,4 @@
-"""Supervised: the labelled images alone. Every table's first row."""
+"""Supervised training on the labelled images alone: the first row of every table."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Losses as pure functions of tensors. B images, C classes, H x W pixels; 255 marks pixels that do not count.
+"""Losses as pure functions of tensors: B images, C classes, H x W pixels, IGNORE (255) for pixels that do not count.
 
-Means are over the pixels of the *global* batch: with several ranks, sums and counts are added up over all.
+Means are over the pixels of the *global* batch: with several ranks, sums and counts are added over all ranks.
 """
 
 from methods.losses.consistency import probability_distance

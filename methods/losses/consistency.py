@@ -16,9 +16,10 @@ def probability_distance(
     *,
     over_classes: Literal["sum", "mean"],
 ) -> torch.Tensor:
-    """The squared distance of softmax(logits) from probabilities (B x C x H x W), over the pixels in `valid`.
+    """Return the squared distance of softmax(logits) from probabilities (B x C x H x W), over the pixels in `valid`.
 
-    Mean over pixels; over the classes the sum (``"sum"``, French et al.) or the mean (``"mean"``, CPS's Mean Teacher).
+    It is the mean over pixels, and over classes the sum ("sum": French et al.) or the mean ("mean": Mean Teacher of
+    the CPS authors).
     """
     distance = (logits.softmax(dim=1) - target_probabilities).square()
     per_pixel = distance.sum(dim=1) if over_classes == "sum" else distance.mean(dim=1)

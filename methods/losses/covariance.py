@@ -1,5 +1,4 @@
-"""Implicit semantic augmentation (ISDA, Wang et al., NeurIPS 2019): how the features of each class scatter, and what
-that scatter adds to logits."""
+"""Implicit semantic augmentation (ISDA, Wang et al., NeurIPS 2019): class covariances, and the term of the logits."""
 
 from __future__ import annotations
 
@@ -12,14 +11,16 @@ from assay.collectives import sum_over_ranks
 from assay.data.source import IGNORE
 
 Part = tuple[torch.Tensor, torch.Tensor]  # N x A features, N labels or slots
-AT_ONCE = 2**20  # numbers that one temporary holds: all pixels' features at once would be many times as large
+MAX_TEMPORARY = 2**20  # numbers in one temporary tensor: all pixels' features at once would be many times as large
 
 
 class ClassCovariance(nn.Module):
-    """The mean and the covariance of each class's features over all that were ever seen, on all ranks.
+    """The mean and the covariance of each class's features over all updates on all ranks.
 
-    mean: C x A. covariance, biased: C x A variances, or C x A x A with `full`. count: C, features seen. All features
-    weigh the same, so the order and the sizes of the updates make no difference.
+    mean: C x A
+    covariance, biased: C x A variances, or C x A x A with `full`
+    count: C, number of features
+    All features have equal weight, so the order and the sizes of the updates make no difference.
     """
 
     mean: torch.Tensor
@@ -36,66 +37,69 @@ class ClassCovariance(nn.Module):
         self.register_buffer("count", torch.zeros(num_classes, dtype=torch.int64))
 
     def update(self, features: torch.Tensor, labels: torch.Tensor) -> None:
-        """Take in N x A features of N labels; those labelled IGNORE do not count."""
+        """Add N x A features of N labels; those labelled IGNORE do not count."""
         self.update_in_parts(lambda: [(features, labels)])
 
     @torch.no_grad()
     def update_in_parts(self, parts: Callable[[], Iterable[Part]]) -> None:
-        """Take in all parts as one: N x A features with N labels each. They are asked for twice, and never held all."""
-        # Never below single precision, whatever the features come in.
-        given = next(iter(parts()))[0]
-        self.to(torch.promote_types(torch.float32, torch.promote_types(self.mean.dtype, given.dtype)))
-        with torch.autocast(given.device.type, enabled=False):
-            counts, sums = self._counts_and_sums(self._slotted(parts()))
+        """Add all parts as one update: N x A features with N labels each.
+
+        `parts` is called twice, and only one part is in memory at a time.
+        """
+        # At least single precision, in whatever precision the features are.
+        features = next(iter(parts()))[0]
+        self.to(torch.promote_types(torch.float32, torch.promote_types(self.mean.dtype, features.dtype)))
+        with torch.autocast(features.device.type, enabled=False):
+            counts, sums = self._counts_and_sums(self._with_slots(parts()))
             counts = sum_over_ranks(counts)
             mean = sum_over_ranks(sums) / counts.clamp(min=1).unsqueeze(1)
-            scatter = (self._outer_products if self.full else self._squares)(self._slotted(parts()), mean)
+            scatter = (self._outer_products if self.full else self._squares)(self._with_slots(parts()), mean)
             self._merge(counts, mean, sum_over_ranks(scatter))
 
-    def _slotted(self, parts: Iterable[Part]) -> Iterator[Part]:
-        """The parts with a slot for each pixel: its class, or behind the last class where it is ignored."""
+    def _with_slots(self, parts: Iterable[Part]) -> Iterator[Part]:
+        """Yield the parts with a slot for each pixel: its class, or one past the last class if it is ignored."""
         for features, labels in parts:
             yield features, torch.where(labels == IGNORE, len(self.mean), labels.long())
 
     def _counts_and_sums(self, parts: Iterable[Part]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pixels by class (C), and the sums of each class's features (C x A)."""
+        """Return the number of pixels of each class (C), and the sum of its features (C x A)."""
         counts = torch.cat([torch.zeros_like(self.count), self.count.new_zeros(1)])
         sums = self._per_slot()
         for features, slots in parts:
             counts.index_add_(0, slots, torch.ones_like(slots))
-            for rows, of in self._pieces(features, slots):
-                sums.index_add_(0, of, rows)
+            for rows, row_slots in self._chunks(features, slots):
+                sums.index_add_(0, row_slots, rows)
         return counts[:-1], sums[:-1]
 
     def _squares(self, parts: Iterable[Part], mean: torch.Tensor) -> torch.Tensor:
-        """C x A: the sum of squares around the means; differences of sums of squares would lose digits."""
+        """Return the sum of squares around the means (C x A); differences of sums of squares would lose digits."""
         squares = self._per_slot()
         centres = torch.cat([mean, torch.zeros_like(mean[:1])])
         for features, slots in parts:
-            for rows, of in self._pieces(features, slots):
-                squares.index_add_(0, of, (rows - centres[of]).square_())
+            for rows, row_slots in self._chunks(features, slots):
+                squares.index_add_(0, row_slots, (rows - centres[row_slots]).square_())
         return squares[:-1]
 
     def _outer_products(self, parts: Iterable[Part], mean: torch.Tensor) -> torch.Tensor:
-        """C x A x A: the sum of x xᵀ over each class's centred features x."""
+        """Return the sum of x xᵀ over each class's centred features x (C x A x A)."""
         products = torch.zeros_like(self.covariance)
         for features, slots in parts:
-            # Sorted by class, each class is one stretch, and the host learns all lengths at once.
+            # Sorted by slot, the pixels of a class are contiguous; one transfer gives the host all lengths.
             lengths = slots.bincount(minlength=len(mean) + 1).tolist()
             for index, members in enumerate(slots.argsort(stable=True).split(lengths)[:-1]):
-                for some in members.split(self._rows_at_once()):
-                    centred = features[some].to(mean.dtype).sub_(mean[index])
+                for rows in members.split(self._rows_per_chunk()):
+                    centred = features[rows].to(mean.dtype).sub_(mean[index])
                     products[index].addmm_(centred.T, centred)
         return products
 
     def _merge(self, counts: torch.Tensor, mean: torch.Tensor, scatter: torch.Tensor) -> None:
-        """Means and variances of two sets of features together, in place, by the rule of ISDA's code and of MKD's."""
+        """Add the statistics of a second set of features in place, by the rule of ISDA's and MKD's code."""
         self.count += counts
-        # Quotients of whole numbers would be in single precision.
-        new, both = (each.to(mean.dtype).clamp(min=1).unsqueeze(1) for each in (counts, self.count))
+        # In the means' precision: quotients of whole numbers would be in single precision.
+        new, both = (number.to(mean.dtype).clamp(min=1).unsqueeze(1) for number in (counts, self.count))
         share = counts.unsqueeze(1) / both  # q = n / (n + N), C x 1
         shift = mean - self.mean
-        between = share * (1 - share) * shift  # C x A; times shift: what the distance of the means adds
+        between = share * (1 - share) * shift  # C x A; times shift: the part from the distance of the means
         old = 1 - share
         per_pixel = share / new  # q / n
         if self.full:
@@ -107,16 +111,16 @@ class ClassCovariance(nn.Module):
         self.mean.addcmul_(share, shift)
 
     def _per_slot(self) -> torch.Tensor:
-        """A row of zeros for each class, and one for what is ignored."""
+        """Return a row of zeros for each class, and one for ignored pixels."""
         return self.mean.new_zeros(len(self.mean) + 1, self.mean.shape[1])
 
-    def _pieces(self, features: torch.Tensor, slots: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        some = self._rows_at_once()
-        for rows, of in zip(features.split(some), slots.split(some), strict=True):
-            yield rows.to(self.mean.dtype), of
+    def _chunks(self, features: torch.Tensor, slots: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        size = self._rows_per_chunk()
+        for rows, row_slots in zip(features.split(size), slots.split(size), strict=True):
+            yield rows.to(self.mean.dtype), row_slots
 
-    def _rows_at_once(self) -> int:
-        return max(1, AT_ONCE // self.mean.shape[1])
+    def _rows_per_chunk(self) -> int:
+        return max(1, MAX_TEMPORARY // self.mean.shape[1])
 
 
 def augmented_logits(
@@ -128,26 +132,29 @@ def augmented_logits(
     *,
     train_weight: bool = True,
 ) -> torch.Tensor:
-    """MKD's Eq. 4: logits (B x C x H x W) plus strength/2 · vᵀ Σ_y v, v = w_j - w_y, for class j at a pixel of class y.
+    """Return MKD's Eq. 4: logits z_j + strength/2 · vᵀ Σ_y v with v = w_j - w_y, at a pixel of class y.
 
-    labels: B x H x W; nothing is added where they are IGNORE. weight: C x A, the classifier's. covariance: C x A
-    (diagonals) or C x A x A. What is added has a gradient to the weight, as the equation and ISDA have it; without
-    `train_weight` it is a constant, as in MKD's code.
+    logits: B x C x H x W
+    labels: B x H x W; nothing is added at IGNORE
+    weight: C x A, of the classifier
+    covariance: C x A (diagonals) or C x A x A
+    train_weight: the added term has a gradient to the weight, as in the equation and in ISDA; without it the term is a
+        constant, as in MKD's code
     """
     weight = weight if train_weight else weight.detach()
     with torch.autocast(logits.device.type, enabled=False):
         dtype = torch.promote_types(weight.dtype, covariance.dtype)
-        # The term knows only two classes: a C x C table holds all there is.
+        # The term depends on y and j alone: a C x C table holds all its values.
         table = _terms(weight.to(dtype), covariance.detach().to(dtype)) * (strength / 2)
         table = torch.cat([table, torch.zeros_like(table[:1])]).to(logits.dtype)
         slots = torch.where(labels == IGNORE, logits.shape[1], labels.long())
         added = table[slots].movedim(-1, 1)
-    return logits + added
+    return logits + added  # Eq. 4
 
 
 def _terms(weight: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:
-    """vᵀ Σ_y v by (y, j)."""
-    apart = weight.unsqueeze(0) - weight.unsqueeze(1)  # (y, j): w_j - w_y
+    """Return vᵀ Σ_y v by (y, j): C x C."""
+    v = weight.unsqueeze(0) - weight.unsqueeze(1)  # (y, j): w_j - w_y
     if covariance.dim() == 3:
-        return (apart @ covariance * apart).sum(dim=2)
-    return (apart.square() @ covariance.unsqueeze(2)).squeeze(2)
+        return (v @ covariance * v).sum(dim=2)
+    return (v.square() @ covariance.unsqueeze(2)).squeeze(2)

@@ -11,17 +11,20 @@ from assay.recipe import OHEM
 
 
 def pixel_ce(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The mean cross entropy of logits (B x C x H x W) over the pixels of target (B x H x W) that are not ignored.
+    """Return the mean cross entropy of logits (B x C x H x W) over the pixels of target (B x H x W) without IGNORE.
 
-    A differentiable 0 when none is left.
+    Where no pixel is left, it is a differentiable 0.
     """
     total = functional.cross_entropy(logits, target, ignore_index=IGNORE, reduction="sum")
     return global_mean(total, (target != IGNORE).sum())
 
 
 def pixel_ce_ohem(logits: torch.Tensor, target: torch.Tensor, *, threshold: float, min_kept: int) -> torch.Tensor:
-    """`pixel_ce` over the hard pixels only: those whose true class has a probability of at most `threshold`, and
-    at least the `min_kept` hardest of the global batch."""
+    """Return `pixel_ce` over the hard pixels alone.
+
+    A pixel is hard if the probability of its true class is at most `threshold`; at least the `min_kept` hardest pixels
+    of the global batch count.
+    """
     valid = target != IGNORE
     with torch.no_grad():
         losses = functional.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none")
@@ -32,7 +35,7 @@ def pixel_ce_ohem(logits: torch.Tensor, target: torch.Tensor, *, threshold: floa
 
 
 def _kth_smallest(values: torch.Tensor, k: int) -> torch.Tensor:
-    """The k-th smallest over all ranks, or the largest finite one where there are fewer."""
+    """Return the k-th smallest value over all ranks, or the largest finite one where there are fewer."""
     smallest = values.topk(min(k, values.numel()), largest=False).values
     if world_size() > 1:
         smallest = gather(smallest).sort().values
@@ -41,7 +44,7 @@ def _kth_smallest(values: torch.Tensor, k: int) -> torch.Tensor:
 
 
 def supervised_ce(logits: torch.Tensor, label: torch.Tensor, ohem: OHEM | None) -> torch.Tensor:
-    """The supervised loss that the recipe asks for."""
+    """Return the supervised loss of the recipe: plain cross entropy, or OHEM."""
     if ohem is None:
         return pixel_ce(logits, label)
     return pixel_ce_ohem(logits, label, threshold=ohem.threshold, min_kept=ohem.min_kept)

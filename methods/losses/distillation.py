@@ -1,4 +1,4 @@
-"""What a student learns from a trained teacher's predictions."""
+"""Distillation losses between the logits of a student and of a trained teacher."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ def kd(
     temperature: float,
     valid: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """T² · KL(softmax(teacher / T) || softmax(student / T)), the mean over pixels (over those in `valid`, B x H x W).
+    """Return T² · KL(softmax(teacher / T) || softmax(student / T)), the mean over the pixels in `valid` (B x H x W).
 
-    T² keeps the size of the gradient the same for every temperature. The teacher gets no gradient.
+    T² keeps the gradient's size independent of the temperature. Without `valid` every pixel counts. The teacher gets
+    no gradient.
     """
     student = functional.log_softmax(student_logits / temperature, dim=1)
     teacher = functional.log_softmax(teacher_logits.detach() / temperature, dim=1)
@@ -34,7 +35,7 @@ def cwd(
     temperature: float,
     valid: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """T²/(B·C) · Σ KL(softmax(teacher / T) || softmax(student / T)), the softmax over the positions of each channel.
+    """Return T²/(B·C) · Σ KL(softmax(teacher / T) || softmax(student / T)), each softmax over a channel's positions.
 
     Positions outside `valid` (B x H x W) take no part in the softmax. The teacher gets no gradient.
     """
@@ -46,11 +47,14 @@ def cwd(
 
 
 def _over_positions(logits: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-    """B x C x P: the log-softmax over the P positions; 0 where a position takes no part, there and in a teacher."""
+    """Return the log-softmax over the P positions (B x C x P), and 0 at positions outside `valid`.
+
+    Student and teacher are both 0 there, so that such a position adds nothing to their divergence.
+    """
     logits = logits.flatten(2).to(torch.promote_types(torch.float32, logits.dtype))
     if valid is None:
         return functional.log_softmax(logits, dim=2)
     outside = ~valid.flatten(1).unsqueeze(1)
-    # The lowest number rather than -inf: an image without any valid position has finite gradients too.
+    # The lowest number rather than -inf: so an image without any valid position has finite gradients.
     lowered = logits.masked_fill(outside, torch.finfo(logits.dtype).min)
     return functional.log_softmax(lowered, dim=2).masked_fill(outside, 0.0)

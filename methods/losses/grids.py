@@ -1,4 +1,4 @@
-"""Maps of pixels on other grids, for losses that are not taken at the images' resolution."""
+"""Resizing of logits, labels and masks, for losses that are not taken at the images' resolution."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ Size = tuple[int, int]  # height and width
 
 
 def resize_bilinear(maps: torch.Tensor, size: Size) -> torch.Tensor:
-    """B x C x H x W at another size; the argument itself where it has that size."""
+    """Return maps (B x C x H x W) at another size, or the maps themselves if they have that size."""
     if maps.shape[-2:] == size:
         return maps
     return functional.interpolate(maps, size=size, mode="bilinear", align_corners=False)
 
 
 def resize_nearest(maps: torch.Tensor, size: Size) -> torch.Tensor:
-    """Labels or masks (B x H x W, of any type) at another size: the pixel at the middle of each cell."""
+    """Return labels or masks (B x H x W, of any type) at another size: the pixel at the middle of each cell."""
     if maps.shape[-2:] == size:
         return maps
     rows, columns = (

@@ -1,4 +1,4 @@
-"""Hard pseudo-labels, and how good they are."""
+"""Hard pseudo-labels, their confidence and their accuracy."""
 
 from __future__ import annotations
 
@@ -7,21 +7,17 @@ import torch
 from assay.data.source import IGNORE
 
 
-def pseudo_label(logits: torch.Tensor, *, threshold: float = 0.0) -> torch.Tensor:
-    """The most probable class of each pixel (B x H x W); IGNORE where its probability is below `threshold`."""
-    logits = logits.detach()
-    if threshold <= 0:
-        return logits.max(dim=1).indices  # what argmax gives; over a dimension that is not the last that is slower
-    probability, label = logits.softmax(dim=1).max(dim=1)
-    return torch.where(probability < threshold, IGNORE, label)
+def pseudo_label(logits: torch.Tensor) -> torch.Tensor:
+    """Return the most probable class of each pixel (B x H x W)."""
+    return logits.detach().max(dim=1).indices  # equals argmax, which is slower over a dimension other than the last
 
 
 def confidence_mask(logits: torch.Tensor, *, threshold: float) -> torch.Tensor:
-    """Where the highest probability reaches `threshold` (B x H x W, bool)."""
+    """Return a mask of the pixels whose highest probability reaches `threshold` (B x H x W, bool)."""
     return logits.detach().softmax(dim=1).amax(dim=1) >= threshold
 
 
 def pseudo_label_accuracy(pseudo: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """How many pixels of a pseudo-label are right, and how many can be judged."""
+    """Return the number of correct pixels in a pseudo-label, and the number that can be judged."""
     judged = (pseudo != IGNORE) & (truth != IGNORE)
     return ((pseudo == truth) & judged).sum(), judged.sum()

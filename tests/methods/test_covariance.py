@@ -111,7 +111,7 @@ def test_far_from_zero_single_precision_still_sees_the_spread(full: bool) -> Non
 @pytest.mark.parametrize("full", [False, True])
 def test_how_many_pixels_are_taken_at_once_makes_no_difference(full: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = seen([drawn(0, 50)], full=full)
-    monkeypatch.setattr(covariance, "AT_ONCE", 3 * WIDTH)
+    monkeypatch.setattr(covariance, "MAX_TEMPORARY", 3 * WIDTH)
     torch.testing.assert_close(list(seen([drawn(0, 50)], full=full).buffers()), list(whole.buffers()))
 
 

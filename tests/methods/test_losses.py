@@ -9,7 +9,16 @@ import torch
 from torch import nn
 
 from methods.ema import ema_update, make_teacher
-from methods.losses import cwd, kd, pixel_ce, pixel_ce_ohem, probability_distance, pseudo_label, pseudo_label_accuracy
+from methods.losses import (
+    confidence_mask,
+    cwd,
+    kd,
+    pixel_ce,
+    pixel_ce_ohem,
+    probability_distance,
+    pseudo_label,
+    pseudo_label_accuracy,
+)
 
 IGNORE = 255
 
@@ -76,15 +85,15 @@ def test_ohem_keeps_the_hard_pixels_and_at_least_so_many(threshold: float, min_k
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.4, 0.6, 1.0])
-def test_pseudo_label_is_the_best_class_where_it_is_sure(threshold: float) -> None:
+def test_pseudo_label_is_the_most_probable_class_and_the_mask_its_confidence(threshold: float) -> None:
     logits, _ = example(1)
-    found = pseudo_label(logits, threshold=threshold)
+    label, confident = pseudo_label(logits), confidence_mask(logits, threshold=threshold)
     probabilities = logits.detach().softmax(1)
     for b, h, w in torch.cartesian_prod(torch.arange(2), torch.arange(4), torch.arange(5)).tolist():
         pixel = probabilities[b, :, h, w]
-        expected = int(pixel.argmax()) if pixel.max() >= threshold else IGNORE
-        assert int(found[b, h, w]) == expected
-    assert not found.requires_grad
+        assert int(label[b, h, w]) == int(pixel.argmax())
+        assert bool(confident[b, h, w]) == bool(pixel.max() >= threshold)
+    assert not label.requires_grad and not confident.requires_grad
 
 
 def test_agreement_counts_right_pixels_among_those_that_can_be_judged() -> None:

@@ -263,7 +263,7 @@ def test_with_cutmix_pseudo_labels_are_of_the_unmixed_images_and_the_rest_of_the
     expected = {
         "pixel_unlabeled": pixel_ce(student, labels[0]) + pixel_ce(student, labels[1]),
         "image_unlabeled": image_semantic(student, deep),
-        "region_unlabeled": region_content(student, wide, size=2),
+        "region_unlabeled": region_content(student, wide, size=(2, 2)),
     }
     for name, value in expected.items():
         torch.testing.assert_close(found.terms[name].value, value)

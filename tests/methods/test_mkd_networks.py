@@ -12,7 +12,7 @@ from assay.places import Places
 from assay.resolve import resolve
 from assay.training.loading import on_device
 from assay.training.loop import Training
-from methods import forward as scene
+from methods import forward
 from methods.cps import CPS
 
 NAMES = ("student1", "student2", "teacher1", "teacher2")
@@ -172,7 +172,7 @@ def test_one_pass_gives_the_losses_gradients_and_statistics_of_two(
     found = []
     for once in (True, False):
         if not once:
-            monkeypatch.setattr(scene, "image_by_image", lambda net: False)
+            monkeypatch.setattr(forward, "is_batch_independent", lambda net: False)
         of = training(**double, **changes, method__threshold_teachers=0.2, method__threshold_students=0.2)
         terms = losses_of(of, 3).terms
         sum(each.weight * each.value for each in terms.values()).backward()
