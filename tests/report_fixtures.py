@@ -10,8 +10,9 @@ from drawn_search import Search, search, two_objectives
 from drawn_study import Study, draw_study
 
 from assay.analysis.filled_table import FilledTable, fill
+from assay.report.search.write import write_search_report
 from assay.report.write import write_report
-from assay.results.search_folder import write
+from assay.results.search_folder import write_search
 from assay.search.importance import importances
 
 
@@ -64,7 +65,8 @@ def weighed(searched: Search) -> pd.DataFrame:
 def search_folder(searched: Search, weighed: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the report of the search."""
     folder = tmp_path_factory.mktemp("search")
-    write(folder, searched.layout, searched.trials, weighed, "Momentum is not ranked by fANOVA.")
+    write_search(searched.layout, searched.trials, weighed, folder=folder)
+    write_search_report(searched.layout, searched.trials, weighed, "Momentum is not ranked by fANOVA.", folder=folder)
     return folder
 
 

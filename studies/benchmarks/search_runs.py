@@ -180,7 +180,7 @@ def _tried(row: Mapping[str, Any], paths: tuple[str, ...]) -> Tried:
         origin=row["origin"],
         state=row["state"],
         steps=int(row["pruned_at"] if row["state"] == "pruned" else row["steps"]),  # of a failed one too many
-        miou=100 * float(row["objective/miou"]) if complete else None,
+        miou=float(row["objective/miou"]) if complete else None,
         seconds=float(row["device_seconds"]),
         key=row["key"],
     )

@@ -14,7 +14,7 @@ def history(*lines: tuple[str, int, str, float]) -> Logged:
 
 def test_the_official_network_is_the_first_that_was_evaluated() -> None:
     logged = history(
-        ("k", 10, "val/student/miou", 0.5), ("k", 10, "val/ema/miou", 0.9), ("k", 10, "val/student/iou", 0.1)
+        ("k", 10, "val/student/miou", 50.0), ("k", 10, "val/ema/miou", 90.0), ("k", 10, "val/student/iou", 10.0)
     )
     assert validation_miou(logged, ["k"]) == (((10.0,), (50.0,)),)
 
@@ -27,7 +27,7 @@ def test_the_supervised_loss_of_two_networks_is_their_mean() -> None:
 
 
 def test_keys_come_in_the_order_asked_for_and_those_without_lines_are_left_out() -> None:
-    logged = history(("a", 10, "val/s/miou", 0.1), ("b", 10, "val/s/miou", 0.2))
+    logged = history(("a", 10, "val/s/miou", 10.0), ("b", 10, "val/s/miou", 20.0))
     assert [line[1] for line in validation_miou(logged, ["b", "none", "", "a"])] == [(20.0,), (10.0,)]
 
 

@@ -107,7 +107,7 @@ def test_every_kind_of_absent_value_is_absent() -> None:
 def test_a_table_counts_whole_networks_or_the_part_that_it_names() -> None:
     frame = frame_of([line("t", "r", "a", 0, miou=50.0)])
     counted = [
-        next(fill(frame, dataclasses.replace(layout("r"), counts=part)).cells()).counted
+        next(fill(frame, dataclasses.replace(layout("r"), count_flops_of=part)).cells()).counted
         for part in (None, "network", "encoder")
     ]
     whole, encoder = Counted(params=1.2e5, macs=2.4e7, crop="32x32"), Counted(params=9e4, macs=2e7, crop="32x32")
@@ -116,12 +116,12 @@ def test_a_table_counts_whole_networks_or_the_part_that_it_names() -> None:
 
 def test_a_result_from_before_encoders_were_counted_has_no_size_in_a_table_that_counts_them() -> None:
     frame = frame_of([line("t", "r", "a", 0, miou=50.0, encoder_params=None, encoder_macs=None)])
-    cell = next(fill(frame, dataclasses.replace(layout("r"), counts="encoder")).cells())
+    cell = next(fill(frame, dataclasses.replace(layout("r"), count_flops_of="encoder")).cells())
     assert cell.done == 1 and cell.counted is None
 
 
 def test_what_differs_is_said_once_for_all_seeds() -> None:
-    lines = [line("t", "r", "a", seed, miou=50.0, comparable=False, not_comparable="crop") for seed in (0, 1)]
+    lines = [line("t", "r", "a", seed, miou=50.0, comparable=False, differs="crop") for seed in (0, 1)]
     cell = one(*lines)
     assert (cell.comparable, cell.not_comparable) == (False, "crop")
 

@@ -35,7 +35,7 @@ def test_one_seed_has_no_verdict() -> None:
 
 
 def test_what_is_not_comparable_is_never_reproduced_and_says_what_differs() -> None:
-    found = verdict(cell(*DONE, comparable=False, not_comparable="drawn shapes"))
+    found = verdict(cell(*DONE, comparable=False, differs="drawn shapes"))
     assert str(found) == "not comparable: drawn shapes"
 
 

@@ -62,7 +62,7 @@ def test_a_row_has_its_sizes_beside_the_papers_and_dashes_where_there_are_none(s
 
 def test_a_row_whose_cells_have_different_networks_says_each_size_once() -> None:
     columns = tuple(ColumnLayout(label=each) for each in "abc")
-    layout = TableLayout(name="t", title="T", rows=(RowLayout(label="r"),), columns=columns, counts="network")
+    layout = TableLayout(name="t", title="T", rows=(RowLayout(label="r"),), columns=columns, count_flops_of="network")
     lines = [
         line("t", "r", column, 0, miou=50.0, params=size) for column, size in zip("abc", (5e6, 6e6, 5e6), strict=True)
     ]
@@ -131,7 +131,7 @@ def test_a_reason_that_holds_for_some_cells_names_them() -> None:
         columns=(ColumnLayout(label="a"), ColumnLayout(label="b")),
     )
     lines = [
-        line("t", row, column, 0, miou=50.0, comparable=column == "b", not_comparable="" if column == "b" else "crop")
+        line("t", row, column, 0, miou=50.0, comparable=column == "b", differs="" if column == "b" else "crop")
         for row in ("r", "x")
         for column in ("a", "b")
     ]
@@ -145,7 +145,7 @@ def test_notes_that_several_columns_share_stand_once(table: FilledTable) -> None
 def test_each_of_several_reasons_is_said_once_with_its_own_cells() -> None:
     rows, columns = (RowLayout(label="r"), RowLayout(label="x")), (ColumnLayout(label="a"),)
     lines = [
-        line("t", row, "a", 0, miou=50.0, comparable=False, not_comparable=differs)
+        line("t", row, "a", 0, miou=50.0, comparable=False, differs=differs)
         for row, differs in (("r", "drawn; base not stated"), ("x", "drawn"))
     ]
     said = notes(fill(frame_of(lines), TableLayout(name="t", title="T", rows=rows, columns=columns)))

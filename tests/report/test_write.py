@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from drawn_study import Study
 
-from assay.report.write import write_report
+from assay.report.write import write_report, write_texts
 from assay.results.panel import Panel
+from assay.store.store import StoreError
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -64,9 +65,15 @@ def test_a_file_is_replaced_and_never_overwritten(study: Study, tmp_path: Path) 
 
 def test_a_writer_that_fails_leaves_nothing_behind(study: Study, tmp_path: Path) -> None:
     (tmp_path / "report.html").mkdir()
-    with pytest.raises(OSError, match=r"report\.html"):
+    with pytest.raises(StoreError, match="Cannot write"):
         write(study, tmp_path)
     assert [path.name for path in tmp_path.rglob("*")] == ["report.html"]
+
+
+def test_tables_as_text_are_written_alone_while_a_study_runs(study: Study, tmp_path: Path) -> None:
+    write_texts(study.frame, study.layout, folder=tmp_path)
+    names = {f"{table.name}.{suffix}" for table in study.layout.tables for suffix in ("md", "tex", "csv")}
+    assert {path.name for path in tmp_path.rglob("*.*")} == names
 
 
 def test_a_study_that_has_not_begun_has_a_report(study: Study, tmp_path: Path) -> None:

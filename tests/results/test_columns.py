@@ -43,7 +43,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalStore, dict[str
     store = LocalStore(tmp_path_factory.mktemp("frame"))
     experiment = small(recipe__steps=4, seed=2)
     train(resolve(experiment, PLACES), store, places=PLACES, runtime=QUIET)
-    return store, cell(experiment, "done", paper_miou=45.77, not_comparable="trained on drawn shapes")
+    return store, cell(experiment, "done", paper_miou=45.77, differs="trained on drawn shapes")
 
 
 def test_columns_and_types_are_the_same_whatever_is_in_them(

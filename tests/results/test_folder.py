@@ -17,7 +17,7 @@ from planned_cell import cell
 from assay.experiment import Experiment
 from assay.places import Places
 from assay.resolve import resolve
-from assay.results.folder import StudyFiles
+from assay.results.folder import StudyFolder
 from assay.results.layout import ColumnLayout, Counted, RowLayout, StudyLayout, TableLayout
 from assay.store import records
 from assay.store.local import LocalStore
@@ -42,15 +42,15 @@ PLANS = """
 import json, sys
 sys.path[:0] = json.loads(sys.argv[4])
 from pathlib import Path
-from assay.results.folder import StudyFiles
+from assay.results.folder import StudyFolder
 from assay.results.layout import StudyLayout
 from assay.store.local import LocalStore
-folder, number, cell = Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
-files = StudyFiles(folder, LocalStore(folder / "store"), StudyLayout(name="s", title="S", profile="quick", tables=()))
+path, number, cell = Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
+folder = StudyFolder(path, LocalStore(path / "store"), StudyLayout(name="s", title="S", profile="quick", tables=()))
 print("ready", flush=True)
 sys.stdin.readline()
 for part in range(10):
-    files.plan([{**cell, "row": f"{number}-{part}"}])
+    folder.plan([{**cell, "row": f"{number}-{part}"}])
 """
 
 
@@ -59,74 +59,66 @@ def trained(store: LocalStore, experiment: Experiment) -> None:
 
 
 @pytest.fixture
-def files(store: LocalStore, tmp_path: Path) -> StudyFiles:
-    return StudyFiles(tmp_path / "s" / "quick", store, LAYOUT)
+def folder(store: LocalStore, tmp_path: Path) -> StudyFolder:
+    return StudyFolder(tmp_path / "s" / "quick", store, LAYOUT)
 
 
-def planned(files: StudyFiles) -> list[tuple[str, int]]:
-    frame = files.rebuild((), report=False)
+def planned(folder: StudyFolder) -> list[tuple[str, int]]:
+    frame = folder.rebuild(())
     return list(zip(frame["row"], frame["seed"], strict=True))
 
 
-def test_cells_planned_earlier_stay_when_fewer_are_chosen_later(files: StudyFiles) -> None:
-    files.plan([cell(small(seed=seed), row) for row in ("a", "b") for seed in (0, 1)])
-    files.plan([cell(small(seed=1), "b"), cell(small(seed=2), "b")])
-    assert sorted(planned(files)) == [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("b", 2)]
+def test_cells_planned_earlier_stay_when_fewer_are_chosen_later(folder: StudyFolder) -> None:
+    folder.plan([cell(small(seed=seed), row) for row in ("a", "b") for seed in (0, 1)])
+    folder.plan([cell(small(seed=1), "b"), cell(small(seed=2), "b")])
+    assert sorted(planned(folder)) == [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("b", 2)]
 
 
-def test_a_cell_that_is_planned_again_has_the_key_of_the_last_time(files: StudyFiles) -> None:
+def test_a_cell_that_is_planned_again_has_the_key_of_the_last_time(folder: StudyFolder) -> None:
     """A method's new version gives its experiments new keys."""
-    files.plan([cell(small(), key="0" * 16)])
-    files.plan([cell(small())])
-    assert list(files.rebuild((), report=False)["key"]) == [resolve(small(), PLACES).key]
+    folder.plan([cell(small(), key="0" * 16)])
+    folder.plan([cell(small())])
+    assert list(folder.rebuild(())["key"]) == [resolve(small(), PLACES).key]
 
 
-def test_a_list_that_was_edited_takes_the_place_of_all_seeds_though_no_value_changed(files: StudyFiles) -> None:
-    files.plan([cell(small(seed=seed)) for seed in (0, 1)])
+def test_a_list_that_was_edited_takes_the_place_of_all_seeds_though_no_value_changed(folder: StudyFolder) -> None:
+    folder.plan([cell(small(seed=seed)) for seed in (0, 1)])
     edited = [cell(small(seed=seed), key=str(seed) * 16, meaning="another list") for seed in (1, 2)]
-    files.plan(edited[:1])
-    files.plan(edited[1:])
-    frame = files.rebuild((), report=False)
+    folder.plan(edited[:1])
+    folder.plan(edited[1:])
+    frame = folder.rebuild(())
     assert list(zip(frame["seed"], frame["key"], strict=True)) == [(1, "1" * 16), (2, "2" * 16)]
 
 
-def test_cells_of_a_version_that_wrote_no_meaning_down_are_replaced(files: StudyFiles) -> None:
+def test_cells_of_a_version_that_wrote_no_meaning_down_are_replaced(folder: StudyFolder) -> None:
     old = [{name: value for name, value in cell(small(seed=seed)).items() if name != "meaning"} for seed in (0, 1)]
-    files.plan(old)
-    files.plan([cell(small(seed=1))])
-    assert planned(files) == [("a", 1)]
+    folder.plan(old)
+    folder.plan([cell(small(seed=1))])
+    assert planned(folder) == [("a", 1)]
 
 
-def test_while_a_study_runs_tables_are_written_as_text_and_nothing_is_drawn(files: StudyFiles) -> None:
-    files.plan([cell(small())])
-    files.rebuild((), report=False)
-    assert {path.name for path in files.folder.rglob("*.*") if path.suffix in (".md", ".svg", ".html")} == {
-        "mkd.table1.md"
-    }
+def test_a_cell_with_other_changes_takes_the_place_of_all_its_seeds(folder: StudyFolder) -> None:
+    folder.plan([cell(small(seed=seed), row) for row in ("a", "b") for seed in (0, 1)])
+    folder.plan([cell(small("cps", seed=1), "b")])
+    assert sorted(planned(folder)) == [("a", 0), ("a", 1), ("b", 1)]
 
 
-def test_a_cell_with_other_changes_takes_the_place_of_all_its_seeds(files: StudyFiles) -> None:
-    files.plan([cell(small(seed=seed), row) for row in ("a", "b") for seed in (0, 1)])
-    files.plan([cell(small("cps", seed=1), "b")])
-    assert sorted(planned(files)) == [("a", 0), ("a", 1), ("b", 1)]
-
-
-def test_a_cell_of_an_edited_profile_takes_the_place_of_all_its_seeds(files: StudyFiles) -> None:
+def test_a_cell_of_an_edited_profile_takes_the_place_of_all_its_seeds(folder: StudyFolder) -> None:
     """The row's own changes are what they were; the profile trains twice as long."""
-    files.plan([cell(small(seed=seed)) for seed in (0, 1)])
-    files.plan([cell(small(seed=1, recipe__steps=24))])
-    frame = files.rebuild((), report=False)
+    folder.plan([cell(small(seed=seed)) for seed in (0, 1)])
+    folder.plan([cell(small(seed=1, recipe__steps=24))])
+    frame = folder.rebuild(())
     assert list(zip(frame["seed"], frame["steps"], strict=True)) == [(1, 24)]
 
 
-def test_seeds_of_a_row_whose_teachers_have_the_cells_own_seed_stand_beside_each_other(files: StudyFiles) -> None:
+def test_seeds_of_a_row_whose_teachers_have_the_cells_own_seed_stand_beside_each_other(folder: StudyFolder) -> None:
     for seed in (0, 1, 2):
-        files.plan([cell(small("kd", method__teachers=(small(seed=seed),), seed=seed))])
-    assert planned(files) == [("a", 0), ("a", 1), ("a", 2)]
+        folder.plan([cell(small("kd", method__teachers=(small(seed=seed),), seed=seed))])
+    assert planned(folder) == [("a", 0), ("a", 1), ("a", 2)]
 
 
-def test_processes_that_plan_at_once_lose_no_cells(files: StudyFiles) -> None:
-    command = [sys.executable, "-c", PLANS, str(files.folder)]
+def test_processes_that_plan_at_once_lose_no_cells(folder: StudyFolder) -> None:
+    command = [sys.executable, "-c", PLANS, str(folder.path)]
     several = [
         subprocess.Popen(
             [*command, str(number), json.dumps(cell(small())), json.dumps(sys.path)],
@@ -143,76 +135,80 @@ def test_processes_that_plan_at_once_lose_no_cells(files: StudyFiles) -> None:
     for each in several:
         each.communicate(timeout=60)
         assert each.returncode == 0
-    rows = set(pd.read_parquet(files.folder / "cells.parquet")["row"])
+    rows = set(pd.read_parquet(folder.path / "cells.parquet")["row"])
     assert rows == {f"{number}-{part}" for number in range(3) for part in range(10)}
 
 
-def test_only_what_was_never_planned_is_quoted(files: StudyFiles) -> None:
-    files.plan([cell(small())])
+def test_only_what_was_never_planned_is_quoted(folder: StudyFolder) -> None:
+    folder.plan([cell(small())])
     quoted = [{"table": "mkd.table1", "row": row, "column": "1/8(183)", "paper_miou": 60.0} for row in ("a", "b")]
-    frame = files.rebuild(quoted, report=False)
+    frame = folder.rebuild(quoted)
     assert list(zip(frame["row"], frame["status"], strict=True)) == [("a", "waiting"), ("b", "quoted")]
 
 
-def test_everything_reads_with_pandas_alone(files: StudyFiles, store: LocalStore) -> None:
+def test_everything_reads_with_pandas_alone(folder: StudyFolder, store: LocalStore) -> None:
     first, second = small(recipe__steps=4), small(recipe__steps=4, seed=1)
     trained(store, first)
-    files.plan([cell(first), cell(second)])
-    frame = files.rebuild(())
-    read = pd.read_parquet(files.folder / "results.parquet")
+    folder.plan([cell(first), cell(second)])
+    frame = folder.rebuild(())
+    read = pd.read_parquet(folder.path / "results.parquet")
     assert list(read.columns) == list(frame.columns) and list(read["status"]) == ["done", "waiting"]
     assert read.loc[0, "miou"] == frame.loc[0, "miou"]
-    history = pd.read_parquet(files.folder / "history.parquet")
+    history = pd.read_parquet(folder.path / "history.parquet")
     assert set(history["key"]) == {read.loc[0, "key"]} and list(history.columns) == ["key", "step", "name", "value"]
     assert np.isfinite(history["value"]).all()
     lines = records.read_metrics(store, read.loc[0, "key"])
     expected = {(line["step"], name): value for line in lines for name, value in line.items() if name != "step"}
-    expected = {place: value for place, value in expected.items() if isinstance(value, (int, float))}
+    expected = {
+        (step, name): 100 * value if name.endswith(("/miou", "/pixel_accuracy")) else value
+        for (step, name), value in expected.items()
+        if isinstance(value, (int, float))
+    }
     assert {(line.step, line.name): line.value for line in history.itertuples(index=False)} == expected
-    assert not list(files.folder.glob("**/.*.parquet.*")), "nothing half written is left"
+    assert not list(folder.path.glob("**/.*.parquet.*")), "nothing half written is left"
 
 
 def test_a_history_is_written_again_until_its_training_ended_and_after_it_was_trained_anew(
-    files: StudyFiles, store: LocalStore
+    folder: StudyFolder, store: LocalStore
 ) -> None:
     experiment = small(recipe__steps=4)
     key = resolve(experiment, PLACES).key
-    path = files.folder / "history.parquet" / f"{key}.parquet"
-    files.plan([cell(experiment)])
-    files.rebuild((), report=False)
+    path = folder.path / "history.parquet" / f"{key}.parquet"
+    folder.plan([cell(experiment)])
+    folder.rebuild(())
     assert not path.exists()
     trained(store, experiment)
-    files.rebuild((), report=False)
+    folder.rebuild(())
     first = path.stat().st_ino
-    files.rebuild((), report=False)
+    folder.rebuild(())
     assert path.stat().st_ino == first, "what will not change is left alone"
     result = records.read_json(store, key, records.RESULT)
     for name in store.names(key):
         store.delete(key, name)
-    files.rebuild((), report=False)
+    folder.rebuild(())
     assert not path.exists(), "it was forgotten"
     log = store.open_log(key, records.METRICS, b'{"step": 1, "loss": 0.25}\n')
     log.close()
     records.write_result(store, key, {**result, "finished": "2030-01-01T00:00:00Z"})
-    files.rebuild((), report=False)
+    folder.rebuild(())
     assert pd.read_parquet(path).to_dict("records") == [{"key": key, "step": 1, "name": "loss", "value": 0.25}]
     store.open_log(key, records.METRICS, b'{"step": 1, "loss": 0.5}\n').close()
     store.delete(key, records.RESULT)
     records.write_result(store, key, {**result, "finished": "2030-01-01T00:00:01Z"})
-    files.rebuild((), report=False)
+    folder.rebuild(())
     assert pd.read_parquet(path)["value"].tolist() == [0.5]
 
 
 def test_a_folder_that_is_a_file_is_told_in_a_sentence(store: LocalStore, tmp_path: Path) -> None:
     (tmp_path / "s").write_text("")
     with pytest.raises(StoreError, match="a file stands where a folder must be"):
-        StudyFiles(tmp_path / "s" / "quick", store, LAYOUT).plan([cell(small())])
+        StudyFolder(tmp_path / "s" / "quick", store, LAYOUT).plan([cell(small())])
 
 
 def test_a_layout_with_sizes_comes_back_and_one_of_an_older_version_has_none() -> None:
     (table,) = LAYOUT.tables
     row = RowLayout(label="a", counted=Counted(params=11.19e6, macs=17.2e9, crop="512x512"))
-    sized = dataclasses.replace(LAYOUT, tables=(dataclasses.replace(table, rows=(row,), counts="encoder"),))
+    sized = dataclasses.replace(LAYOUT, tables=(dataclasses.replace(table, rows=(row,), count_flops_of="encoder"),))
     assert StudyLayout.from_json(json.loads(json.dumps(sized.to_json()))) == sized
     old = LAYOUT.to_json()
     del old["tables"][0]["counts"]
@@ -221,6 +217,6 @@ def test_a_layout_with_sizes_comes_back_and_one_of_an_older_version_has_none() -
     assert StudyLayout.from_json(json.loads(json.dumps(old))) == LAYOUT
 
 
-def test_the_layout_lies_beside_the_cells(files: StudyFiles) -> None:
-    files.plan([cell(small())])
-    assert StudyLayout.from_json(json.loads((files.folder / "study.json").read_text())) == LAYOUT
+def test_the_layout_lies_beside_the_cells(folder: StudyFolder) -> None:
+    folder.plan([cell(small())])
+    assert StudyLayout.from_json(json.loads((folder.path / "study.json").read_text())) == LAYOUT

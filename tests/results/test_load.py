@@ -10,9 +10,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from drawn_search import LAYOUT, Search
 
 from assay import load
 from assay.errors import UserError
+from assay.results.parquet import parquet
+from assay.results.search_columns import trials_frame
+from assay.results.search_folder import write_search
 
 CELLS = [
     ("Supervised", "1/8", 0, 50.0),
@@ -61,6 +65,72 @@ def test_a_table_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
 def test_a_folder_without_results_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no results\.parquet below .*run a study"):
         load(tmp_path / "nowhere")
+
+
+def write_searches(folder: Path, searched: Search, traded: Search) -> None:
+    """Write two searches; the second one's file is of an older version, which wrote shares."""
+    first, second = folder / "first" / "quick", folder / "second" / "paper"
+    weights = pd.DataFrame({"objective": ["miou"], "evaluator": ["fANOVA"], "parameter": ["lr"], "importance": [0.5]})
+    write_search(searched.layout, searched.trials, weights, folder=first)
+    write_search(traded.layout, traded.trials, pd.DataFrame(), folder=second)
+    (second / "trials.parquet").write_bytes(parquet(trials_frame(traded.layout, traded.trials)))
+
+
+def test_the_trials_of_all_searches_are_one_frame_in_percent(tmp_path: Path, searched: Search, traded: Search) -> None:
+    write_searches(tmp_path, searched, traded)
+    trials = load(tmp_path).trials
+    assert list(trials.columns[:4]) == ["search", "profile", "tables", "trial"]
+    origins = trials.groupby(["search", "profile"]).size().to_dict()
+    assert origins == {("first", "quick"): len(searched.trials), ("second", "paper"): len(traded.trials)}
+    for name, drawn in (("first", searched), ("second", traded)):
+        rows = trials[trials["search"] == name]
+        assert rows["miou"].tolist() == (100 * drawn.trials["miou"]).tolist()
+        assert set(rows["tables"]) == {str(tmp_path / name / ("quick" if name == "first" else "paper"))}
+    assert trials.loc[trials["search"] == "first", "objective/device_seconds"].isna().all()
+
+
+def test_importances_have_the_name_of_their_search(tmp_path: Path, searched: Search, traded: Search) -> None:
+    write_searches(tmp_path, searched, traded)
+    weights = load(tmp_path).importances
+    assert weights[["search", "profile", "parameter"]].to_numpy().tolist() == [["first", "quick", "lr"]]
+
+
+def test_a_folder_of_one_search_loads_and_its_studies_are_empty(
+    tmp_path: Path, searched: Search, traded: Search
+) -> None:
+    write_searches(tmp_path, searched, traded)
+    results = load(tmp_path / "first" / "quick")
+    assert results.frame.empty and {"table", "row", "miou"} <= set(results.frame.columns)
+    assert set(results.trials["search"]) == {"first"} and set(results.trials["profile"]) == {"quick"}
+    assert results.history().empty
+    with pytest.raises(UserError, match="no table 'mkd.table1' in .*there is: none"):
+        results.pivot("mkd.table1")
+
+
+def test_a_later_study_of_a_journal_has_the_search_and_profile_of_the_first(
+    tmp_path: Path, searched: Search, traded: Search
+) -> None:
+    write_searches(tmp_path, searched, traded)
+    folder = tmp_path / "first" / "quick"
+    (folder / "optuna.journal").touch()
+    write_search(searched.layout, searched.trials, pd.DataFrame(), folder=folder / "0123abcd")
+    trials = load(tmp_path / "first").trials
+    assert trials.groupby(["search", "profile", "tables"]).size().to_dict() == {
+        ("first", "quick", str(folder)): 80,
+        ("first", "quick", str(folder / "0123abcd")): 80,
+    }
+
+
+def test_without_searches_trials_and_importances_are_empty(tmp_path: Path) -> None:
+    write(tmp_path)
+    results = load(tmp_path)
+    assert results.trials.empty and {"search", "profile", "trial", "miou"} <= set(results.trials.columns)
+    assert results.importances.empty and {"search", "parameter"} <= set(results.importances.columns)
+
+
+def test_a_search_before_its_first_trial_loads(tmp_path: Path) -> None:
+    write_search(LAYOUT, pd.DataFrame(), pd.DataFrame(), folder=tmp_path / "s" / "quick")
+    assert load(tmp_path).trials.empty
 
 
 def test_a_study_without_histories_has_an_empty_one(tmp_path: Path) -> None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 from tiny_study import STUDY
 
 from assay.errors import AssayError
-from assay.results.folder import StudyFiles
 from assay.run import launcher as crew
 from assay.run import listeners as news
 from assay.run import run_study
@@ -56,14 +54,14 @@ def test_tables_are_rebuilt_while_an_experiment_trains_and_nothing_is_drawn(
     monkeypatch.setattr(session, "REBUILD_EVERY", 0.0)
     monkeypatch.setattr(news, "_REBUILD_SHARE", math.inf)  # however long it takes
     seen: list[tuple[bool, set[str]]] = []
-    rebuild = StudyFiles.rebuild
+    rebuild = session.StudyRun.rebuild
 
-    def watched(self: StudyFiles, *arguments: Any, report: bool = True) -> pd.DataFrame:
-        frame = rebuild(self, *arguments, report=report)
+    def watched(self: session.StudyRun, *, report: bool = True) -> pd.DataFrame:
+        frame = rebuild(self, report=report)
         seen.append((report, set(frame["status"])))
         return frame
 
-    monkeypatch.setattr(StudyFiles, "rebuild", watched)
+    monkeypatch.setattr(session.StudyRun, "rebuild", watched)
     assert run_study(STUDY, ["--gangs", "0", "--out", str(tmp_path), "--rows", "Supervised", "--seeds", "0"]) == 0
     assert (False, {"running", "quoted"}) in seen[:-1]
     assert seen[-1] == (True, {"done", "quoted"}) and not any(report for report, _ in seen[:-1])

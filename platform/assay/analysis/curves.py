@@ -47,7 +47,7 @@ def validation_miou(logged: Logged, keys: Sequence[str]) -> tuple[Line, ...]:
         evaluated = own[names.startswith("val/") & names.endswith("/miou")]
         if len(evaluated):
             official = evaluated[evaluated["name"] == evaluated["name"].iloc[0]]
-            found.append(100 * official.groupby("step")["value"].last())
+            found.append(official.groupby("step")["value"].last())
     return _lines(found)
 
 

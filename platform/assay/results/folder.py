@@ -1,27 +1,22 @@
-"""The files of one study and profile: what was planned, the results, the histories and the report."""
+"""The tables of one study and profile: planned cells, results and histories."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import fcntl
-import io
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from assay.atomic import replace
-from assay.report.write import write_report, write_texts
 from assay.results.columns import results_frame
+from assay.results.history import HISTORY, encode_history, is_current, read_histories
 from assay.results.layout import StudyLayout
-from assay.results.panel import IGNORE, Panel
+from assay.results.panel import Panel, decode
 from assay.results.parquet import parquet
 from assay.store import records
 from assay.store.local import explain
@@ -29,145 +24,101 @@ from assay.store.store import DamagedDocument, Store
 
 CELLS = "cells.parquet"  # every cell that was ever planned here
 RESULTS = "results.parquet"
-HISTORY = "history.parquet"  # a folder with a file per key
 LAYOUT = "study.json"
 _CELL = ["table", "row", "column"]
-_FINISHED = b"finished"  # in a history's metadata: when the training ended whose history it is, and will remain
-_HISTORY_SCHEMA = pa.schema(
-    [("key", pa.string()), ("step", pa.int64()), ("name", pa.string()), ("value", pa.float64())]
-)
 
 
 @dataclasses.dataclass(frozen=True)
-class StudyFiles:
-    """The folder OUT/<study>/<profile>, all of which is made anew from the store."""
+class StudyFolder:
+    """The folder OUT/<study>/<profile>. `rebuild` makes everything in it from the planned cells and the store."""
 
-    folder: Path
+    path: Path
     store: Store
     layout: StudyLayout
 
     def plan(self, cells: Sequence[Mapping[str, Any]]) -> None:
         """Add cells to those ever planned here.
 
-        A cell that means something else than before (--set, an edited script or list, a method's new version) replaces
-        what it was, with all its seeds: a mean is never taken over different experiments. What was trained stays in
-        the store, and comes back the same way.
+        A cell replaces an earlier one of the same row and column, with all its seeds, where its meaning changed: by
+        `--set`, an edited script or list, or a method's new version. A mean is never taken over different
+        experiments. Finished trainings stay in the store, and return when the old meaning returns.
         """
-        new = pd.DataFrame(list(cells))
-        path = self.folder / CELLS
-        with self._alone():
+        planned = pd.DataFrame(list(cells))
+        path = self.path / CELLS
+        with self._locked():
             if path.exists():
-                old = pd.read_parquet(path)
-                now = old.set_index(_CELL).index.map(_meaning(new.drop_duplicates(_CELL)).to_dict())
-                old = old[pd.isna(now) | (now == _meaning(old).to_numpy())]
-                new = pd.concat([old, new]).drop_duplicates([*_CELL, "seed"], keep="last")
-            self._write(CELLS, parquet(new))
+                earlier = pd.read_parquet(path)
+                now = earlier.set_index(_CELL).index.map(_meanings(planned.drop_duplicates(_CELL)).to_dict())
+                kept = earlier[pd.isna(now) | (now == _meanings(earlier).to_numpy())]
+                planned = pd.concat([kept, planned]).drop_duplicates([*_CELL, "seed"], keep="last")
+            self._write(CELLS, parquet(planned))
             self._write(LAYOUT, (json.dumps(self.layout.to_json(), indent=2) + "\n").encode())
 
-    def rebuild(self, quoted: Iterable[Mapping[str, Any]], *, report: bool = True) -> pd.DataFrame:
-        """Write results, histories, tables as text and, where asked for, figures and page; returns the results."""
-        cells = pd.read_parquet(self.folder / CELLS)
+    def rebuild(self, quoted: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+        """Write results and histories from the store, and return the results.
+
+        quoted: cells with the paper's number; each is a row of the results unless it was ever planned here
+        """
+        cells = pd.read_parquet(self.path / CELLS)
         planned = set(zip(cells["table"], cells["row"], cells["column"], strict=True))
-        only_quoted = [each for each in quoted if (each["table"], each["row"], each["column"]) not in planned]
+        only_quoted = [cell for cell in quoted if (cell["table"], cell["row"], cell["column"]) not in planned]
         frame = results_frame(cells, only_quoted, self.store, study=self.layout.name, profile=self.layout.profile)
         self._write(RESULTS, parquet(frame))
-        known = frame.dropna(subset=["key"]).drop_duplicates("key")
-        for key, finished in zip(known["key"], known["finished"], strict=True):
+        trainings = frame.dropna(subset=["key"]).drop_duplicates("key")
+        for key, finished in zip(trainings["key"], trainings["finished"], strict=True):
             self._write_history(key, None if pd.isna(finished) else finished)
-        try:
-            if report:
-                write_report(frame, self.layout, history=self.history, panel=self.panel, folder=self.folder)
-            else:
-                write_texts(frame, self.layout, folder=self.folder)
-        except OSError as problem:
-            raise explain(problem, "write", self.folder) from problem
         return frame
 
     def history(self, keys: Sequence[str]) -> pd.DataFrame:
-        """What was logged under some keys."""
-        paths = [path for key in keys if (path := self._history_path(key)).exists()]
-        tables = [pq.read_table(path, schema=_HISTORY_SCHEMA) for path in paths]
-        return (pa.concat_tables(tables) if tables else _HISTORY_SCHEMA.empty_table()).to_pandas()
+        """Return the histories of some keys as one frame."""
+        paths = (self.path / HISTORY / f"{key}.parquet" for key in keys)
+        return read_histories(path for path in paths if path.exists()).to_pandas()
 
     def panel(self, key: str) -> Panel | None:
-        """The validation images that the key's training left, with their predictions."""
+        """Return the validation images and predictions that a key's training left; None where it left none."""
         data = self.store.read(key, records.PANEL)
         result = records.read_json(self.store, key, records.RESULT)
-        if data is None or result is None:
-            return None
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            count = sum(name.startswith("image") for name in arrays)
-            parts = {
-                kind: [arrays[f"{kind}{index}"] for index in range(count)] for kind in ("image", "truth", "prediction")
-            }
-        if not count:
-            return None
-        return Panel(
-            images=_stacked(parts["image"], fill=255),
-            truths=_stacked(parts["truth"], fill=IGNORE),
-            predictions=_stacked(parts["prediction"], fill=IGNORE),
-            palette=[tuple(colour) for colour in result["palette"]],
-            classes=result["classes"],
-        )
-
-    def _history_path(self, key: str) -> Path:
-        return self.folder / HISTORY / f"{key}.parquet"
+        return None if data is None or result is None else decode(data, result["palette"], result["classes"])
 
     def _write_history(self, key: str, finished: str | None) -> None:
-        """One key's lines as rows; those of a training that ended are not written again, unless it was trained anew."""
-        path = self._history_path(key)
-        if path.exists() and finished and (pq.read_schema(path).metadata or {}).get(_FINISHED) == finished.encode():
+        """Write one key's history, unless its file is complete already."""
+        path = self.path / HISTORY / f"{key}.parquet"
+        if is_current(path, finished):
             return
         try:
             lines = records.read_metrics(self.store, key)
         except DamagedDocument:  # costs this curve alone
             return
-        rows = [
-            (key, line["step"], name, float(value))
-            for line in lines
-            for name, value in line.items()
-            if name != "step" and isinstance(value, (int, float)) and math.isfinite(value)
-        ]
-        if not rows:
-            path.unlink(missing_ok=True)  # forgotten in the store
-            return
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        schema = _HISTORY_SCHEMA.with_metadata({_FINISHED: finished.encode()} if finished else {})
-        self._write(f"{HISTORY}/{key}.parquet", parquet(pa.table(columns, schema=schema)))
+        data = encode_history(key, lines, finished)
+        if data is None:
+            path.unlink(missing_ok=True)  # the store forgot the training
+        else:
+            self._write(f"{HISTORY}/{key}.parquet", data)
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep other processes from planning here: what one of them read, another would write over."""
-        lock = self.folder / ".cells.lock"
+    def _locked(self) -> Iterator[None]:
+        """Keep other processes from planning here: each would overwrite the cells that another one added."""
+        lock = self.path / ".cells.lock"
         try:
             lock.parent.mkdir(parents=True, exist_ok=True)
             file = lock.open("w")
         except OSError as problem:
             raise explain(problem, "write", lock) from problem
         with file:
-            with contextlib.suppress(OSError):  # where a file system knows no locks, the last one to write wins
+            with contextlib.suppress(OSError):  # on a file system without locks, the last writer wins
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def _write(self, name: str, data: bytes) -> None:
-        """Put a file in its place as a whole: somebody may be reading it."""
-        path = self.folder / name
+        path = self.path / name
         try:
             replace(path, data)
         except OSError as problem:
             raise explain(problem, "write", path) from problem
 
 
-def _meaning(cells: pd.DataFrame) -> pd.Series:
-    """By cell, what it trains whatever the seed, and with what changes."""
-    meant = cells["meaning"] if "meaning" in cells else pd.Series("", index=cells.index)  # of an older version
-    return pd.Series((meant + cells["overrides"]).to_numpy(), index=pd.MultiIndex.from_frame(cells[_CELL]))
-
-
-def _stacked(arrays: Sequence[np.ndarray], *, fill: int) -> np.ndarray:
-    """Arrays of several heights and widths as one, the smaller ones filled up."""
-    height, width = (max(each.shape[axis] for each in arrays) for axis in (0, 1))
-    whole = np.full((len(arrays), height, width, *arrays[0].shape[2:]), fill, dtype=np.uint8)
-    for index, each in enumerate(arrays):
-        whole[index, : each.shape[0], : each.shape[1]] = each
-    return whole
+def _meanings(cells: pd.DataFrame) -> pd.Series:
+    """Return by table, row and column what a cell trains apart from its seed, with its overrides."""
+    # Cells of older versions have no meaning.
+    trained = cells["meaning"] if "meaning" in cells else pd.Series("", index=cells.index)
+    return pd.Series((trained + cells["overrides"]).to_numpy(), index=pd.MultiIndex.from_frame(cells[_CELL]))

@@ -1,4 +1,4 @@
-"""How a study's tables are laid out, as plain values: what a report needs beside the results themselves."""
+"""The layout of a study's tables, as plain values: everything that a report needs beside the results."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
-_RENAMED = {"across": "plot_over_columns", "counts": "count_flops_of"}  # fields of stored layouts of older versions
+Part = Literal["encoder", "network"]  # of which parameters and multiply-adds are counted
 
-Part = Literal["encoder", "network"]  # what parameters and multiply-adds are counted of
+_STORED_NAMES = {"plot_over_columns": "across", "count_flops_of": "counts"}  # the names of these fields in study.json
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Counted:
-    """How large a network is."""
+    """The size of a network."""
 
     params: float
     macs: float  # multiply-adds for one image
@@ -26,32 +26,32 @@ class RowLayout:
 
     label: str
     notes: tuple[str, ...] = ()
-    counted: Counted | None = None  # what the paper prints of its network
+    counted: Counted | None = None  # the size of its network as the paper prints it
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ColumnLayout:
-    """One column of a table; `note` says what it was trained on in this profile."""
+    """One column of a table."""
 
     label: str
-    note: str = ""
-    quoted: bool = False  # this profile has no data for it, and only shows the paper's numbers
-    same_as: tuple[str, ...] = ()  # other columns that are the same trainings in this profile
+    note: str = ""  # its data in this profile
+    quoted: bool = False  # this profile has no data for it and shows the paper's numbers only
+    same_as: tuple[str, ...] = ()  # other columns with the same trainings in this profile
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TableLayout:
     """One table, in the paper's order of rows and columns."""
 
-    name: str  # begins with the paper's key and the table's: mkd.table1
+    name: str  # the paper's key and the table's: mkd.table1
     title: str
     caption: str = ""
     rows: tuple[RowLayout, ...]
     columns: tuple[ColumnLayout, ...]
     reference: str | None = None  # the row that the others are compared with
-    notes: tuple[str, ...] = ()  # what holds for all its cells in this profile
-    plot_over_columns: tuple[str, ...] = ()  # rows whose mIoU is drawn over the columns
-    count_flops_of: Part | None = None  # what its Params and FLOPs are of; it has none where None
+    notes: tuple[str, ...] = ()  # they hold for all its cells in this profile
+    plot_over_columns: tuple[str, ...] = ()  # rows that a figure draws over the columns
+    count_flops_of: Part | None = None  # the subject of its Params and FLOPs; None: it has neither
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,32 +61,34 @@ class StudyLayout:
     name: str
     title: str
     profile: str
-    profile_note: str = ""  # what this profile trains on, in a sentence
+    profile_note: str = ""  # its data, in a sentence
     tables: tuple[TableLayout, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON data."""
-        return dataclasses.asdict(self)
+        """Return the layout as plain JSON data."""
+        data = dataclasses.asdict(self)
+        tables = [{_STORED_NAMES.get(name, name): value for name, value in table.items()} for table in data["tables"]]
+        return {**data, "tables": tables}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> StudyLayout:
-        """The layout that `to_json` wrote."""
-        tables = tuple(
-            TableLayout(
-                **{
-                    **{_RENAMED.get(name, name): value for name, value in table.items()},
-                    "rows": tuple(_row(row) for row in table["rows"]),
-                    "columns": tuple(
-                        ColumnLayout(**{**column, "same_as": tuple(column.get("same_as", ()))})
-                        for column in table["columns"]
-                    ),
-                    "notes": tuple(table.get("notes", ())),  # layouts of older versions have neither
-                    "plot_over_columns": tuple(table.get("plot_over_columns", table.get("across", ()))),
-                }
-            )
-            for table in data["tables"]
-        )
-        return cls(**{**data, "tables": tables})
+        """Return the layout that `to_json` wrote, in this version or an older one."""
+        return cls(**{**data, "tables": tuple(_table(table) for table in data["tables"])})
+
+
+def _table(data: Mapping[str, Any]) -> TableLayout:
+    fields = {name: data[stored] for name, stored in _STORED_NAMES.items() if stored in data}
+    fields |= {name: value for name, value in data.items() if name not in _STORED_NAMES.values()}
+    return TableLayout(
+        **{
+            **fields,
+            "rows": tuple(_row(row) for row in data["rows"]),
+            "columns": tuple(_column(column) for column in data["columns"]),
+            # Layouts of older versions have neither.
+            "notes": tuple(data.get("notes", ())),
+            "plot_over_columns": tuple(fields.get("plot_over_columns", ())),
+        }
+    )
 
 
 def _row(data: Mapping[str, Any]) -> RowLayout:
@@ -94,3 +96,7 @@ def _row(data: Mapping[str, Any]) -> RowLayout:
     return RowLayout(
         **{**data, "notes": tuple(data["notes"]), "counted": None if counted is None else Counted(**counted)}
     )
+
+
+def _column(data: Mapping[str, Any]) -> ColumnLayout:
+    return ColumnLayout(**{**data, "same_as": tuple(data.get("same_as", ()))})

@@ -1,16 +1,23 @@
 """The columns of `trials.parquet` and `importances.parquet`.
 
-A trial has a row for each seed. Its own columns say the same in all of them: state, objectives, parameters and
+A trial has a row for each seed. Its own columns are equal in all of them: state, objectives, parameters and
 `intermediate`, which is JSON text: the mean over the seeds by step.
+
+Users read percent: in the files, `miou`, an objective that is a mIoU (`objective/miou`) and `intermediate` are in
+percent. Within the program, and in Optuna's journal, they are shares. Files of older versions have shares; their
+metadata name no unit. An importance is a share of the importance of all parameters, between 0 and 1.
 """
 
 from __future__ import annotations
+
+import json
+from collections.abc import Iterable
 
 import pandas as pd
 
 from assay.results.search_layout import ParameterLayout, SearchLayout
 
-_TRIALS = {
+TRIAL_COLUMNS = {
     "trial": "Int64",
     "seed": "Int64",
     "origin": "string",
@@ -26,7 +33,7 @@ _TRIALS = {
     "proposed": "datetime64[us, UTC]",
     "intermediate": "string",
 }
-_IMPORTANCES = {
+IMPORTANCE_COLUMNS = {
     "objective": "string",
     "evaluator": "string",
     "parameter": "string",
@@ -39,20 +46,45 @@ _IMPORTANCES = {
 
 
 def trials_frame(layout: SearchLayout, frame: pd.DataFrame) -> pd.DataFrame:
-    """Trials with every column that belongs to them, of its type; what else is known of them comes last."""
-    objectives = {each.column: "float64" for each in layout.objectives}
-    types = {**_TRIALS, **objectives, **{each.path: _type(each) for each in layout.parameters}}
+    """Return trials with every column of a search, each of its type; further columns come last."""
+    objectives = {objective.column: "float64" for objective in layout.objectives}
+    types = {**TRIAL_COLUMNS, **objectives, **{parameter.path: _type(parameter) for parameter in layout.parameters}}
     others = [name for name in frame.columns if name not in types]
-    made = frame.reindex(columns=[*types, *others]).astype(types)
-    for name in others:  # parameters of an earlier space: nothing that Parquet could not hold
-        if not pd.api.types.is_numeric_dtype(made[name]):
-            made[name] = made[name].astype("string")
-    return made
+    typed = frame.reindex(columns=[*types, *others]).astype(types)
+    for name in others:  # parameters of an earlier space may mix types, which Parquet cannot hold
+        if not pd.api.types.is_numeric_dtype(typed[name]):
+            typed[name] = typed[name].astype("string")
+    return typed
+
+
+def trials_in_percent(layout: SearchLayout, trials: pd.DataFrame) -> pd.DataFrame:
+    """Return trials with percent where the program has shares."""
+    objectives = [objective.column for objective in layout.objectives if objective.percent]
+    return _in_percent(trials, ["miou", *objectives], curves=layout.objectives[layout.watched].percent)
+
+
+def old_trials_in_percent(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials of a file that an older version wrote, with percent for shares.
+
+    In those versions mIoU was the only objective that is a share, and the only one with intermediate values.
+    """
+    return _in_percent(trials, [name for name in ("miou", "objective/miou") if name in trials], curves=True)
+
+
+def _in_percent(trials: pd.DataFrame, columns: Iterable[str], *, curves: bool) -> pd.DataFrame:
+    scaled = {name: 100 * trials[name] for name in columns}
+    if curves and "intermediate" in trials:
+        scaled["intermediate"] = trials["intermediate"].map(_curve_in_percent, na_action="ignore").astype("string")
+    return trials.assign(**scaled)
+
+
+def _curve_in_percent(text: str) -> str:
+    return json.dumps({step: 100 * mean for step, mean in json.loads(text).items()})
 
 
 def importances_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """Importances with their columns, which are there where nothing could be said, too."""
-    return frame.reindex(columns=list(_IMPORTANCES)).astype(_IMPORTANCES)
+    """Return importances with all their columns, which exist even without rows."""
+    return frame.reindex(columns=list(IMPORTANCE_COLUMNS)).astype(IMPORTANCE_COLUMNS)
 
 
 def _type(parameter: ParameterLayout) -> str:

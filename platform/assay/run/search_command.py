@@ -251,12 +251,14 @@ class SearchRun:
         return layout(self.configurations, self.objectives, rungs=self.rungs, places=said_places(self.asked))
 
     def _write(self, ledger: OptunaStudy) -> pd.DataFrame:
-        from assay.results.search_folder import write
+        from assay.report.search.write import write_search_report
+        from assay.results.search_folder import write_search
         from assay.search.importance import importances
 
-        found = self._trials(ledger)
+        found, layout, folder = self._trials(ledger), self._layout(), self.study.tables
         weighed, reason = importances(ledger.study, [each.name for each in self.objectives])
-        write(self.study.tables, self._layout(), found, weighed, reason)
+        write_search(layout, found, weighed, folder=folder)
+        write_search_report(layout, found, weighed, reason, folder=folder)
         return found
 
     def _finish_anyway(self, ledger: OptunaStudy) -> None:

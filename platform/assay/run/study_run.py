@@ -77,9 +77,9 @@ class StudyRun:
 
     def files(self) -> Any:
         """The tables on disk; pandas is imported only where they are written."""
-        from assay.results.folder import StudyFiles
+        from assay.results.folder import StudyFolder
 
-        return StudyFiles(self.folder, self.store, layout_of(self.study, self.profile))
+        return StudyFolder(self.folder, self.store, layout_of(self.study, self.profile))
 
     @property
     def launcher(self) -> Launcher:
@@ -127,7 +127,7 @@ class StudyRun:
                     "differs": cell.not_comparable,
                     "key": key,
                     "problem": problem,
-                    "seedless_key": seedless_key(plan.nodes[key].resolved) if key else "",
+                    "meaning": seedless_key(plan.nodes[key].resolved) if key else "",
                     "depends": depends,
                     "experiment": json.dumps(cell.experiment.to_json() | ({"data": None} if cell.blocked_by else {})),
                 }
@@ -177,7 +177,7 @@ class StudyRun:
             holder=lambda key: records.state(self.store, key).detail,
             say=say,
         )
-        rebuild = Throttled(lambda: self.files().rebuild(self.quoted(), report=False), every=REBUILD_EVERY, say=say)
+        rebuild = Throttled(lambda: self.rebuild(report=False), every=REBUILD_EVERY, say=say)
         return RunListener(self.store, display, rebuild)
 
     def _finish_anyway(self, keys: set[str]) -> None:
@@ -187,17 +187,28 @@ class StudyRun:
         except Exception as problem:
             say(f"note: the tables could not be rebuilt: {problem}")
 
+    def rebuild(self, *, report: bool = True) -> Any:
+        """Write results, histories and tables as text, with `report` also figures and the page; return the results."""
+        from assay.report.write import write_report, write_texts
+
+        files = self.files()
+        frame = files.rebuild(self.quoted())
+        if report:
+            write_report(frame, files.layout, history=files.history, panel=files.panel, folder=files.path)
+        else:
+            write_texts(frame, files.layout, folder=files.path)
+        return frame
+
     def finish(self, keys: set[str] | None = None) -> int:
         """Rebuild everything, print the tables; 1 where one of `keys` is not done, or, of no keys, any failed."""
         if not (self.folder / "cells.parquet").exists():
             raise UserError(f"nothing was planned in {self.folder} yet; run the study without --report-only first.")
-        files = self.files()
-        frame = files.rebuild(self.quoted())
+        frame = self.rebuild()
         from assay.analysis.filled_table import fill
         from assay.report.text_tables import terminal
 
         width = shutil.get_terminal_size((120, 40)).columns
-        for table in files.layout.tables:
+        for table in layout_of(self.study, self.profile).tables:
             filled = fill(frame, table).merged()
             if table.name in self.choice.tables if self.choice.tables else filled.is_planned:
                 say(terminal(filled, width=width, color=sys.stdout.isatty()))

@@ -17,6 +17,7 @@ from assay.nets.flops import multiply_adds, parameters
 from assay.nets.latency import conditions, latency
 from assay.nets.network import Network
 from assay.nets.spec import Net
+from assay.results.panel import encode
 from assay.store.store import Store
 from assay.training import environment
 from assay.training.evaluate import predict
@@ -127,24 +128,20 @@ def weights_of(training: Training) -> bytes:
 
 @torch.no_grad()
 def panel_of(training: Training) -> bytes:
-    """The first validation images with truth and the official network's prediction, as NumPy writes arrays."""
+    """Return the archive of the first validation images with truth and the official network's prediction."""
     source = training.resolved.experiment.data.source
     ids = training.resolved.images.val[:PANEL_IMAGES]
     training.nets.eval()
     official = next(iter(training.predictors().values()))
-    arrays: dict[str, np.ndarray] = {}
-    for index, image_id in enumerate(ids):
+    images, truths, predictions = [], [], []
+    for image_id in ids:
         image, truth = source.read(image_id, training.places)
         pixels = normalize(
             torch.tensor(image, device=training.device).permute(2, 0, 1).unsqueeze(0), dtype=training.dtype
         )
         with autocast(training.recipe.precision, training.device):
             prediction = predict(official, pixels, training.recipe.evaluation)
-        arrays |= {
-            f"image{index}": np.asarray(image),
-            f"truth{index}": np.asarray(truth, dtype=np.uint8),
-            f"prediction{index}": prediction[0].to("cpu", torch.uint8).numpy(),
-        }
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
+        images.append(np.asarray(image))
+        truths.append(np.asarray(truth, dtype=np.uint8))
+        predictions.append(prediction[0].to("cpu", torch.uint8).numpy())
+    return encode(images, truths, predictions)

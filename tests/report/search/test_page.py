@@ -14,7 +14,7 @@ from drawn_search import ERROR, LAYOUT, Search, search
 from page_parser import Page
 
 from assay.analysis.trials import best
-from assay.results.search_folder import write
+from assay.report.search.write import write_search_report
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def parsed(search_page: str) -> Page:
 
 
 def page_of(found: Search, folder: Path, reason: str = "") -> Page:
-    write(folder, found.layout, found.trials, pd.DataFrame(), reason)
+    write_search_report(found.layout, found.trials, pd.DataFrame(), reason, folder=folder)
     return Page((folder / "report.html").read_text(encoding="utf-8"))
 
 
