@@ -103,7 +103,7 @@ def test_a_folder_of_one_search_loads_and_its_studies_are_empty(
     assert results.frame.empty and {"table", "row", "miou"} <= set(results.frame.columns)
     assert set(results.trials["search"]) == {"first"} and set(results.trials["profile"]) == {"quick"}
     assert results.history().empty
-    with pytest.raises(UserError, match="no table 'mkd.table1' in .*there is: none"):
+    with pytest.raises(UserError, match=r"no table 'mkd\.table1' in .*there is: none"):
         results.pivot("mkd.table1")
 
 

@@ -60,14 +60,13 @@ def load(out: str | Path = "results") -> Results:
             f"there is no {RESULTS} below {folder.absolute()}, and no {TRIALS}; run a study or a search, or name"
             " another folder."
         )
-    weights = sorted(folder.glob(f"**/{IMPORTANCES}"))
+    trials = [_labelled(read_trials(path), path) for path in searches]
+    importances = [_labelled(pd.read_parquet(path), path) for path in sorted(folder.glob(f"**/{IMPORTANCES}"))]
     return Results(
         folder,
         frame=_stacked([pd.read_parquet(path) for path in studies], COLUMNS),
-        trials=_stacked([_labelled(read_trials(path), path) for path in searches], _LABELS | TRIAL_COLUMNS),
-        importances=_stacked(
-            [_labelled(pd.read_parquet(path), path) for path in weights], _LABELS | IMPORTANCE_COLUMNS
-        ),
+        trials=_stacked(trials, _LABELS | TRIAL_COLUMNS),
+        importances=_stacked(importances, _LABELS | IMPORTANCE_COLUMNS),
     )
 
 
