@@ -98,3 +98,8 @@ def _fault_tolerant(stream: TextIO | None) -> TextIO:
     file: Any = _LossyFile(raw.fileno(), "w", closefd=False)
     # No buffer between the two: it would write a line again if Ctrl-C came right after the line was written.
     return io.TextIOWrapper(file, encoding=stream.encoding, errors="replace", line_buffering=True)
+
+
+def print_line(text: str) -> None:
+    """Print a line for the user at once."""
+    print(text, flush=True)

@@ -82,6 +82,7 @@ def in_gangs(count: int, out: Path) -> float:
     """Seconds per experiment of a gang with one worker, from the second experiment's start to the last one's end."""
     from assay.cluster.gangs import GangRun, run_gangs
     from assay.cluster.placement import GangShape
+    from assay.execution.events import Listeners
     from assay.execution.plan import Node, Plan
     from assay.resolve import resolve
     from assay.signals import StopRequest
@@ -93,7 +94,7 @@ def in_gangs(count: int, out: Path) -> float:
     store = LocalStore(out / "store")
     run_gangs(
         GangRun(
-            plan=Plan(nodes=nodes, keys=list(nodes), problems=[""] * len(nodes)),
+            plan=Plan(nodes=nodes),
             store=store,
             out=out,
             places=Places(),
@@ -105,9 +106,8 @@ def in_gangs(count: int, out: Path) -> float:
             tasks=count + 1,
         ),
         stop=StopRequest(),
-        told=lambda key, news: None,
-        idle=lambda: None,
-        say=lambda text: None,
+        listener=Listeners(()),
+        print_line=lambda text: None,
     )
     # A result's file is written last: the time between two of them is one experiment with everything around it.
     ends = sorted((out / "store" / key / "result.json").stat().st_mtime for key in nodes)

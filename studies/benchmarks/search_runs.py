@@ -188,10 +188,11 @@ def _tried(row: Mapping[str, Any], paths: tuple[str, ...]) -> Tried:
 
 def base_and_rungs(search: Search, *flags: str) -> tuple[Experiment, tuple[int, ...]]:
     """What a search with these flags starts from, and the steps at which it decides."""
-    from assay.run.search_command import SearchRun
     from assay.run.search_flags import parser
+    from assay.run.search_options import SearchOptions
+    from assay.run.search_run import SearchRun
 
-    exploration = SearchRun.of(search, parser(search).parse_args(list(flags)))
+    exploration = SearchRun.make(search, SearchOptions.parse(parser(search).parse_args(list(flags))))
     return exploration.configurations.base(), exploration.rungs
 
 

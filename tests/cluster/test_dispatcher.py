@@ -8,6 +8,7 @@ import pytest
 
 from assay.cluster import dispatcher as module
 from assay.cluster.dispatcher import Dispatcher
+from assay.execution.events import StateChanged, StepDone
 from assay.execution.schedule import ATTEMPTS, Outcome, Task
 
 
@@ -23,7 +24,7 @@ def started(desk: Dispatcher, gang: str) -> int:
 
 
 def states(desk: Dispatcher) -> dict[str, str]:
-    return {key: news["state"] for key, news in desk.events() if "state" in news}
+    return {event.key: event.state for event in desk.events() if isinstance(event, StateChanged)}
 
 
 def test_all_ranks_of_a_group_get_the_same_answer_however_often_they_ask() -> None:
@@ -49,9 +50,9 @@ def test_an_experiment_that_kills_every_group_is_given_up_and_said_to_be() -> No
     for _ in range(ATTEMPTS):
         assert desk.assignment("gang", started(desk, "gang"), 0).key == "a"
     started(desk, "gang")
-    heard = {key: news for key, news in desk.events() if news.get("state") in ("failed", "blocked")}
-    assert heard["a"]["given_up"] and "its worker ended" in heard["a"]["error"]
-    assert heard["student"]["state"] == "blocked" and not heard["student"]["given_up"]
+    changes = {event.key: event for event in desk.events() if isinstance(event, StateChanged)}
+    assert changes["a"].given_up and "its worker ended" in changes["a"].error
+    assert changes["student"].state == "blocked" and not changes["student"].given_up
     assert desk.standing().remaining == 0
 
 
@@ -66,7 +67,7 @@ def test_an_experiment_that_goes_further_with_every_group_is_not_given_up() -> N
     desk = dispatcher(Task(key="a"))
     for number in range(3 * ATTEMPTS):
         assert desk.assignment("gang", started(desk, "gang"), 0).key == "a"
-        desk.told("gang", "a", {"step": 10 * (number + 1), "loss": 1.0})
+        desk.on_progress("gang", StepDone(key="a", step=10 * (number + 1), loss=1.0))
 
 
 def test_a_store_that_cannot_be_written_stops_all_gangs_and_returns_the_experiment() -> None:
@@ -107,8 +108,8 @@ def test_a_dispatcher_in_the_place_of_another_learns_what_is_trained_and_gives_i
     assert new.here("gang", generation, "a") is False
     assert states(new) == {"a": "running"}
     assert new.assignment("other", started(new, "other"), 0).key == "b"
-    new.told("gang", "a", {"step": 3, "loss": 1.0})
-    assert [news.get("step") for key, news in new.events() if key == "a"] == [3]
+    new.on_progress("gang", StepDone(key="a", step=3, loss=1.0))
+    assert [event.step for event in new.events() if isinstance(event, StepDone)] == [3]
     new.report("gang", Outcome(key="a", kind="done"))
     new.here("gang", generation, "a")  # a word that was on its way
     assert new.standing().remaining == 1

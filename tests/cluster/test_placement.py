@@ -12,8 +12,8 @@ from assay.cluster.placement import GangShape, cpus_here, fits_now, fitting, gan
 from assay.cluster.resources import NodeResources
 from assay.errors import UserError
 from assay.experiment import Runtime
-from assay.places import Places
 from assay.run.launcher import Launcher
+from assay.run.options import LaunchOptions
 
 
 def node(*, free: float | None = None, **total: float) -> NodeResources:
@@ -73,15 +73,16 @@ def test_as_many_gangs_as_have_room_beside_others_but_always_one() -> None:
 
 
 def launcher(tmp_path: Path, **fields: Any) -> Launcher:
-    nothing: dict[str, Any] = {"address": None, "gangs": None, "workers": None, "gpus_per_worker": None}
-    return Launcher(out=tmp_path, written_out=str(tmp_path), places=Places(), runtime=Runtime(), **(nothing | fields))
+    parallel = fields.pop("parallel_by_default", False)
+    options = LaunchOptions(out=str(tmp_path), **fields)
+    return Launcher(options=options, runtime=Runtime(), parallel_by_default=parallel)
 
 
 @pytest.mark.skipif(gangs_by_default() == 1, reason="a GPU or a cluster is here, where gangs are the default anyway")
 def test_long_trainings_have_a_core_each_and_all_others_stay_in_this_process(tmp_path: Path) -> None:
     cores = cpus_here()
     side_by_side = launcher(tmp_path, parallel_by_default=True)
-    assert side_by_side.where(1, ask=True).gangs == 0, "Ray would only start later"
-    assert side_by_side.where(3, ask=True).gangs == (min(cores, 3) if cores > 1 else 0)
-    assert launcher(tmp_path, parallel_by_default=True, gangs=0).where(3, ask=True).gangs == 0
-    assert launcher(tmp_path).where(3, ask=True).gangs == 0
+    assert side_by_side.place(1, check_room=True).gangs == 0, "Ray would only start later"
+    assert side_by_side.place(3, check_room=True).gangs == (min(cores, 3) if cores > 1 else 0)
+    assert launcher(tmp_path, parallel_by_default=True, gangs=0).place(3, check_room=True).gangs == 0
+    assert launcher(tmp_path).place(3, check_room=True).gangs == 0

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from helpers import QUIET, small
+from recorder import Recorder
 
 from assay.errors import AssayError
-from assay.execution import in_process as runner
+from assay.execution import in_process
+from assay.execution.events import StepDone
 from assay.execution.in_process import run_in_process
 from assay.execution.schedule import Schedule, Task
 from assay.execution.worker import Worker
@@ -27,13 +28,13 @@ HOT = {"recipe__optimizer__lr": 1e30, "recipe__steps": 40}  # its loss is soon n
 
 
 class Work:
-    """Some experiments with what stands inside them, and what was heard of them."""
+    """Some experiments with their inputs, and the events of their runs."""
 
     def __init__(self, store: LocalStore, places: Places, *experiments: Experiment) -> None:
         self.store, self.places = store, places
         self.experiments: dict[str, Experiment] = {}
         self.needs: dict[str, tuple[str, ...]] = {}
-        self.heard: list[tuple[str, Mapping[str, Any]]] = []
+        self.recorder = Recorder()
         self.keys = [self._add(each) for each in experiments]
 
     def _add(self, experiment: Experiment) -> str:
@@ -52,8 +53,7 @@ class Work:
             run="test",
             observer=Observer(),
         )
-        told = lambda key, news: self.heard.append((key, news))  # noqa: E731
-        run_in_process(schedule, self.experiments, worker, stop=stop, told=told, idle=lambda: None)
+        run_in_process(schedule, self.experiments, worker, stop=stop, listener=self.recorder)
         return schedule
 
     def states(self) -> list[str]:
@@ -75,7 +75,7 @@ def logged(store: LocalStore, key: str) -> list[dict[str, float]]:
 
 @pytest.fixture
 def quick_looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(runner, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(in_process, "POLL_HELD_EVERY", 0.02)
     return
 
 
@@ -87,7 +87,7 @@ def test_a_teacher_is_trained_once_before_its_students_and_nothing_is_trained_ag
     work = Work(store, places, *students)
     schedule = work.run()
     assert schedule.is_over and set(schedule.keys("done")) == set(work.experiments)
-    began = [key for key, news in work.heard if news == {"state": "running"}]
+    began = [key for key, state in work.recorder.states() if state == "running"]
     assert len(began) == 4, "teacher, two students and one of the first student"
     assert all(began.index(inner) < began.index(key) for key in began for inner in work.needs[key])
     assert all(len(records.attempts(store, key)) == 1 for key in work.experiments)
@@ -116,7 +116,7 @@ def test_a_stop_leaves_a_checkpoint_and_the_next_run_goes_on_from_there(
     work = Work(store, places, small(), small(seed=1))
 
     def reached() -> bool:
-        return any(news.get("step", 0) >= 7 for _, news in work.heard)
+        return any(isinstance(event, StepDone) and event.step >= 7 for event in work.recorder.events)
 
     schedule = work.run(stop=reached)
     assert [schedule.state(key) for key in work.keys] == ["waiting", "waiting"]
@@ -139,7 +139,7 @@ def test_what_another_process_holds_is_waited_for_and_its_end_counts(
     claim = acquire(store, other.keys[0])
 
     def go_away() -> None:
-        while not any(key == work.keys[1] and news.get("state") == "done" for key, news in work.heard):
+        while (work.keys[1], "done") not in work.recorder.states():
             time.sleep(0.01)
         time.sleep(0.1)
         claim.release()
@@ -149,7 +149,7 @@ def test_what_another_process_holds_is_waited_for_and_its_end_counts(
     schedule = work.run()
     thread.join()
     assert set(schedule.keys("done")) == set(work.experiments)
-    held = [news["state"] for key, news in work.heard if key == other.keys[0] and "state" in news]
+    held = [state for _, state in work.recorder.states(other.keys[0])]
     assert held == ["running", "held", "running", "done"]
     assert len(records.attempts(store, other.keys[0])) == 1
 
@@ -163,7 +163,7 @@ def test_what_another_process_ended_is_taken_over_as_it_ended(
     claim = acquire(store, key)
 
     def end() -> None:
-        while not work.heard or work.heard[-1][1].get("state") != "held":
+        while work.recorder.states()[-1:] != [(work.keys[0], "held")]:
             time.sleep(0.01)
         if failed:
             records.add_failure(store, key, {"error": "NotFinite: elsewhere"}, final=True)
@@ -217,7 +217,7 @@ def test_what_blocks_is_told_with_what_it_blocks(store: LocalStore, places: Plac
     hot = small(**HOT)
     work = Work(store, places, kd(hot))
     work.run()
-    assert {key: news["state"] for key, news in work.heard if "state" in news} == {
+    assert dict(work.recorder.states()) == {
         resolve(hot, places).key: "failed",
         work.keys[0]: "blocked",
     }

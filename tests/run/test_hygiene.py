@@ -33,7 +33,7 @@ def worker(folder: Path) -> Worker:
 
 def attempt(of: Worker, experiment: Experiment) -> Outcome:
     key = resolve(experiment, Places()).key
-    return of.attempt(key, experiment, stop=lambda: False, told=lambda news: None)
+    return of.attempt(key, experiment, stop=lambda: False, on_event=lambda event: None)
 
 
 def state_of_this_process() -> tuple[float, int, int]:
@@ -77,7 +77,7 @@ def test_an_error_without_a_name_ends_the_attempt_and_its_traceback_lies_in_the_
     def stumbles() -> bool:
         raise problem
 
-    outcome = of.attempt(key, experiment, stop=stumbles, told=lambda news: None)
+    outcome = of.attempt(key, experiment, stop=stumbles, on_event=lambda event: None)
     assert outcome.kind == kind and str(problem) in outcome.error
     store = LocalStore(tmp_path)
     assert b"Traceback" in store.read(key, "log.txt")
@@ -86,6 +86,6 @@ def test_an_error_without_a_name_ends_the_attempt_and_its_traceback_lies_in_the_
 
 
 def test_an_experiment_that_resolves_to_another_key_here_is_not_trained(tmp_path: Path) -> None:
-    outcome = worker(tmp_path).attempt("0" * 16, small(), stop=lambda: False, told=lambda news: None)
+    outcome = worker(tmp_path).attempt("0" * 16, small(), stop=lambda: False, on_event=lambda event: None)
     assert outcome.kind == "failed" and "other lists, weights or code" in outcome.error
     assert LocalStore(tmp_path).keys() in ([], ["0" * 16])

@@ -11,11 +11,9 @@ import pytest
 from tiny_study import STUDY
 
 from assay.errors import AssayError
-from assay.run import launcher as crew
-from assay.run import listeners as news
-from assay.run import run_study
-from assay.run import study_run as session
+from assay.run import launcher, listeners, run_loop, run_study
 from assay.run.listeners import Throttled
+from assay.run.study_run import StudyRun
 from assay.store.store import StoreError
 
 
@@ -28,40 +26,40 @@ def test_work_is_done_at_most_every_so_often_and_rarer_where_it_takes_long(monke
         done.append(clock[0])
         clock[0] += 10.0
 
-    now_and_then = Throttled(work, every=30.0, say=print)
+    throttled = Throttled(work, every=30.0, print_line=print)
     for second in range(400):
         clock[0] = max(clock[0], float(second))
-        now_and_then()
+        throttled.on_idle()
     assert done == [30.0, 240.0]  # ten seconds of work are five percent of the 200 that follow
 
 
 def test_work_that_fails_is_noted_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: 0.0)
-    said: list[str] = []
+    lines: list[str] = []
 
     def work() -> None:
         raise StoreError("no space is left")
 
-    now_and_then = Throttled(work, every=0.0, say=said.append)
-    now_and_then()
-    now_and_then()
-    assert said == ["note: the tables could not be rebuilt now: no space is left"] * 2
+    throttled = Throttled(work, every=0.0, print_line=lines.append)
+    throttled.on_idle()
+    throttled.on_idle()
+    assert lines == ["note: the tables could not be rebuilt now: no space is left"] * 2
 
 
 def test_tables_are_rebuilt_while_an_experiment_trains_and_nothing_is_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "REBUILD_EVERY", 0.0)
-    monkeypatch.setattr(news, "_REBUILD_SHARE", math.inf)  # however long it takes
+    monkeypatch.setattr(run_loop, "REBUILD_EVERY", 0.0)
+    monkeypatch.setattr(listeners, "_REBUILD_SHARE", math.inf)  # however long it takes
     seen: list[tuple[bool, set[str]]] = []
-    rebuild = session.StudyRun.rebuild
+    rebuild = StudyRun.rebuild
 
-    def watched(self: session.StudyRun, *, report: bool = True) -> pd.DataFrame:
-        frame = rebuild(self, report=report)
-        seen.append((report, set(frame["status"])))
+    def watched(self: StudyRun, *, with_page: bool = True) -> pd.DataFrame:
+        frame = rebuild(self, with_page=with_page)
+        seen.append((with_page, set(frame["status"])))
         return frame
 
-    monkeypatch.setattr(session.StudyRun, "rebuild", watched)
+    monkeypatch.setattr(StudyRun, "rebuild", watched)
     assert run_study(STUDY, ["--gangs", "0", "--out", str(tmp_path), "--rows", "Supervised", "--seeds", "0"]) == 0
     assert (False, {"running", "quoted"}) in seen[:-1]
     assert seen[-1] == (True, {"done", "quoted"}) and not any(report for report, _ in seen[:-1])
@@ -74,12 +72,12 @@ def test_a_run_that_breaks_leaves_its_tables_prints_them_and_then_tells_the_erro
     class Broken(AssayError):
         exit_code = 7
 
-    def run_here(*arguments: object, **named: object) -> None:
+    def break_off(*arguments: object, **named: object) -> None:
         if breaks:
             (tmp_path / "tiny" / "quick" / "results.parquet").mkdir()
         raise Broken("the gangs could not go on: so")
 
-    monkeypatch.setattr(crew, "run_here", run_here)
+    monkeypatch.setattr(launcher, "run_in_process", break_off)
     assert run_study(STUDY, ["--gangs", "0", "--out", str(tmp_path), "--rows", "CPS", "--seeds", "0"]) == 7
     said = capsys.readouterr()
     assert said.err == "error: the gangs could not go on: so\n"

@@ -14,7 +14,8 @@ from assay.execution.plan import make_plan
 from assay.places import Places
 from assay.presets import quick
 from assay.resolve import resolve
-from assay.run.plan_text import Placement, print_plan
+from assay.run.launcher import Placement
+from assay.run.plan_text import print_plan
 from assay.store import checkpoints, records
 from assay.store.local import LocalStore
 from assay.study import Nested, Profile, Row, Study, Table
@@ -34,13 +35,21 @@ def cells(of: Study) -> list[Cell]:
     return cells_of(of, of.profiles[0], Selection())
 
 
-def printed(of: Study, store: LocalStore, where: Placement = HERE) -> str:
-    said: list[str] = []
-    chosen = cells(of)
-    plan = make_plan(chosen, store, Places())
-    quoted = quoted_columns(of.profiles[0], of.tables)
-    print_plan(plan, chosen, of.profiles[0], store, where=where, quoted=quoted, probed={}, real=None, say=said.append)
-    return "\n".join(said)
+def printed(of: Study, store: LocalStore, placement: Placement = HERE) -> str:
+    lines: list[str] = []
+    plan = make_plan(cells(of), store, Places())
+    print_plan(
+        plan,
+        of.profiles[0],
+        store,
+        placement=placement,
+        quoted=quoted_columns(of.profiles[0], of.tables),
+        equal_rows=(),
+        probed={},
+        paper_profile=None,
+        print_line=lines.append,
+    )
+    return "\n".join(lines)
 
 
 def finish(store: LocalStore, experiment: object, *, seconds: float = 100.0) -> None:
@@ -189,9 +198,18 @@ def test_ten_thousand_cells_are_printed_in_seconds(tmp_path: Path, stored: int) 
         folder.mkdir()
         (folder / records.EXPERIMENT).write_bytes(document)
     of = study(*(Row(f"w{n}", {"method": "cps", "method.weight": 0.01 * n}) for n in range(1000)), seeds=(*range(10),))
-    chosen = cells(of)
-    plan = make_plan(chosen, store, Places())
+    plan = make_plan(cells(of), store, Places())
     began = time.process_time()
-    print_plan(plan, chosen, of.profiles[0], store, where=HERE, quoted=(), probed={}, real=None, say=lambda text: None)
+    print_plan(
+        plan,
+        of.profiles[0],
+        store,
+        placement=HERE,
+        quoted=(),
+        equal_rows=(),
+        probed={},
+        paper_profile=None,
+        print_line=lambda text: None,
+    )
     took = time.process_time() - began
     assert took < 3, f"{took:.1f} s"

@@ -25,10 +25,11 @@ from optuna.trial import TrialState
 
 from assay.cluster.connection import connect
 from assay.errors import UserError
+from assay.execution.costs import device_seconds
 from assay.run import run_search, run_study
-from assay.run.search_command import SearchRun
+from assay.run.search_options import SearchOptions
+from assay.run.search_run import SearchRun
 from assay.search import Choice, Float, Int, Pruning, Search, When
-from assay.search.costs import device_seconds
 from assay.store import records
 from assay.store.local import LocalStore
 from assay.study import Nested, Row
@@ -435,7 +436,7 @@ def test_a_parameter_that_nothing_reads_beside_the_rest_is_refused() -> None:
     )
     from assay.run.search_flags import parser
 
-    exploration = SearchRun.of(search, parser(search).parse_args([]))
+    exploration = SearchRun.make(search, SearchOptions.parse(parser(search).parse_args([])))
     with pytest.raises(UserError, match="every value gives the same experiment"):
         exploration.configurations.check()
 

@@ -13,11 +13,13 @@ import tiny_search
 from optuna.trial import FrozenTrial, TrialState
 
 from assay.execution.display import Display
+from assay.execution.events import StateChanged, TaskState
 from assay.execution.schedule import Task
 from assay.places import Places
 from assay.resolve import Resolver
-from assay.run.search_command import SearchRun
 from assay.run.search_flags import parser
+from assay.run.search_options import SearchOptions
+from assay.run.search_run import SearchRun
 from assay.search.controller import Budget, SearchController
 from assay.search.optuna_study import JOURNAL, OptunaStudy
 from assay.store import records
@@ -60,7 +62,9 @@ class Feeding:
         self, folder: Path, make: Callable[..., OptunaStudy] = OptunaStudy, *, flags: tuple[str, ...] = FLAGS
     ) -> None:
         self.folder, self._make = folder, make
-        self._exploration = SearchRun.of(tiny_search.SEARCH, parser(tiny_search.SEARCH).parse_args(list(flags)))
+        self._exploration = SearchRun.make(
+            tiny_search.SEARCH, SearchOptions.parse(parser(tiny_search.SEARCH).parse_args(list(flags)))
+        )
         self.answered: list[int] = []  # numbers of configurations
         self.widest = 0  # configurations in flight
         self.reopen()
@@ -87,7 +91,7 @@ class Feeding:
     def step(self) -> bool:
         """Take in what is to be trained, and answer one of it; whether anything was left to do."""
         self._waiting |= {task.key: task for task in self.conductor.more()}
-        self.widest = max(self.widest, self.conductor.unfinished())
+        self.widest = max(self.widest, len(self.conductor._flights))
         if not self._waiting:
             return False
         self._train(self._waiting.pop(max(self._waiting)))
@@ -105,7 +109,8 @@ class Feeding:
             result = {"miou": miou(trial.params, task.until), "device_seconds": 1.0}
             records.write_result(self.store, task.key, result)
         self.answered.append(trial.number)
-        self.conductor.told(task.key, {"state": "done" if task.until == RUNGS[-1] else "paused"})
+        state: TaskState = "done" if task.until == RUNGS[-1] else "paused"
+        self.conductor.on_event(StateChanged(key=task.key, state=state))
 
     def trials(self) -> list[FrozenTrial]:
         """What the journal has in the end."""

@@ -13,8 +13,9 @@ from assay.errors import UserError
 from assay.presets import Preset, camvid, quick, voc
 from assay.recipe import Recipe
 from assay.run import run_search
-from assay.run.search_command import SearchRun
 from assay.run.search_flags import parser
+from assay.run.search_options import SearchOptions
+from assay.run.search_run import SearchRun
 from assay.search import Choice, Float, Int, Pruning, Search
 from assay.search.space import Space
 from studies.baseline_search import SEARCH as BASELINES
@@ -25,7 +26,7 @@ RATE = Float(0.001, 0.1, log=True)
 
 def search_run(search: Search, *flags: str) -> SearchRun:
     """A run of a search with these flags."""
-    return SearchRun.of(search, parser(search).parse_args(list(flags)))
+    return SearchRun.make(search, SearchOptions.parse(parser(search).parse_args(list(flags))))
 
 
 def searching(space: Space, *flags: str, pruning: Pruning | None = None) -> Search:

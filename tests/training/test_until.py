@@ -26,7 +26,7 @@ def attempt(folder: Path, key: str, experiment: object, until: int | None) -> Ou
         run="t",
         observer=Observer(),
     )
-    return worker.attempt(key, experiment, stop=lambda: False, told=lambda news: None, until=until)
+    return worker.attempt(key, experiment, stop=lambda: False, on_event=lambda event: None, until=until)
 
 
 def test_pausing_moves_no_bit_and_leaves_the_evaluation_and_a_checkpoint(tmp_path: Path) -> None:

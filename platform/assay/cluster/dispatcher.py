@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from assay.execution.in_process import news_of
+from assay.execution.events import Evaluated, Event, StateChanged, StepDone
 from assay.execution.schedule import Outcome, Schedule, Task
 
 _GENERATIONS = 1_000_000  # more groups than one gang starts under one dispatcher
@@ -66,7 +66,7 @@ class Dispatcher:
         self._reported: set[str] = set()
         self._furthest: dict[str, int] = {}  # key → the last step that was heard of
         self._heard: dict[str, float] = {}  # gang → when
-        self._events: list[tuple[str, dict[str, Any]]] = []
+        self._events: list[Event] = []
         self._stopping = False
         self._halted = ""
         self._taken: dict[str, int] = {}  # gang → experiments that it took
@@ -107,7 +107,7 @@ class Dispatcher:
         self._heard[gang] = time.monotonic()
         if key and gang not in self._generation and key not in self._reported and self._schedule.adopt(key):
             self._generation[gang], self._working[gang] = generation, key
-            self._events.append((key, {"state": "running"}))
+            self._events.append(StateChanged(key=key, state="running"))
         return self._stopping
 
     def assignment(self, gang: str, generation: int, number: int) -> Assignment:
@@ -132,7 +132,7 @@ class Dispatcher:
             return Assignment("wait", incarnation=self._incarnation)
         self._working[gang] = task.key
         self._taken[gang] = self._taken.get(gang, 0) + 1
-        self._events.append((task.key, {"state": "running"}))
+        self._events.append(StateChanged(key=task.key, state="running"))
         return Assignment("train", task.key, self._experiments[task.key], task.until, self._incarnation)
 
     def report(self, gang: str, outcome: Outcome) -> None:
@@ -154,16 +154,16 @@ class Dispatcher:
         return key in self._working.values()
 
     def _take_in(self, outcome: Outcome) -> None:
-        self._events += [(change.key, news_of(change)) for change in self._schedule.report(outcome)]
+        self._events += self._schedule.report(outcome)
 
-    def told(self, gang: str, key: str, news: dict[str, Any]) -> None:
-        """How far a gang is with an experiment."""
-        self._furthest[key] = max(self._furthest.get(key, 0), news.get("step", 0))
-        if self._working.get(gang) == key:
-            self._events.append((key, news | {"time": time.time()}))
+    def on_progress(self, gang: str, event: StepDone | Evaluated) -> None:
+        """Take in how far a gang is with an experiment."""
+        self._furthest[event.key] = max(self._furthest.get(event.key, 0), event.step)
+        if self._working.get(gang) == event.key:
+            self._events.append(event)
 
-    def events(self) -> list[tuple[str, dict[str, Any]]]:
-        """What happened since the last question."""
+    def events(self) -> list[Event]:
+        """Return the events since the last call."""
         events, self._events = self._events, []
         return events
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from assay.cluster.gang import NAMESPACE, dispatcher_name
 from assay.errors import AssayError
+from assay.execution.events import Listener
 from assay.execution.in_process import NoMoreTasks, TaskSource
 from assay.execution.plan import Plan, refresh
 from assay.store.store import Store
@@ -108,16 +108,16 @@ class DispatcherHandle:
             experiments = {task.key: self._feed.experiment(task.key).to_json() for task in tasks}
             self.ask("add", tasks, experiments, self._feed.is_open)
 
-    def pass_on(self, told: Callable[[str, Mapping[str, Any]], None]) -> None:
-        """Tell what happened since the last time."""
-        for key, news in self.ask("events"):
-            told(key, news)
+    def pass_on(self, listener: Listener) -> None:
+        """Pass the events since the last call to a listener."""
+        for event in self.ask("events"):
+            listener.on_event(event)
 
-    def close(self, told: Callable[[str, Mapping[str, Any]], None]) -> None:
-        """Hear the last news, and end the dispatcher."""
+    def close(self, listener: Listener) -> None:
+        """Pass on the last events and end the dispatcher."""
         import ray
 
-        self.pass_on(told)
+        self.pass_on(listener)
         ray.kill(self._actor)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from assay.cluster.worker_checks import DriverFingerprint, check
 from assay.errors import LostClaim
+from assay.execution.events import Event, StepDone
 from assay.execution.schedule import Outcome
 from assay.execution.worker import Worker, restarts_worker
 from assay.experiment import Experiment, Runtime
@@ -27,7 +28,7 @@ from assay.store.local import LocalStore
 
 NAMESPACE = "assay"
 _POLL = (0.05, 0.1, 0.2, 0.5)  # seconds between two questions, rising to the last
-_TOLD_EVERY = 0.5  # seconds between two messages on progress
+_REPORT_EVERY = 0.5  # seconds between two messages on progress
 _DISPATCHER_GONE = 60.0  # seconds in which another dispatcher may appear
 _SUCCESSORS = 20  # names that are looked for
 _LONG = 3600.0  # seconds of one experiment after which the next one gets a new process
@@ -86,7 +87,7 @@ def work(config: Mapping[str, Any]) -> None:
                     key,
                     Experiment.from_json(experiment),
                     stop=watch.stop.is_set,
-                    told=line.telling(key, rank()),
+                    on_event=line.progress_reporter(key, rank()),
                     until=until,
                 )
             if rank() == 0 or outcome.kind in ("failed", "lost", "halted"):
@@ -114,7 +115,7 @@ class DispatcherClient:
         self._actor: Any = None
         self._number = 0  # of the dispatcher that is asked
         self.incarnation = ""
-        self._said = 0.0
+        self._reported = 0.0
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         """An answer; where the dispatcher died, its successor's."""
@@ -179,17 +180,19 @@ class DispatcherClient:
         """Tell what came of an attempt."""
         self._ask("report", self._orders.gang, outcome)
 
-    def telling(self, key: str, rank: int) -> Callable[[Mapping[str, Any]], None]:
-        """What passes progress on, now and then, without waiting for an answer."""
+    def progress_reporter(self, key: str, rank: int) -> Callable[[Event], None]:
+        """Return a callback that sends events of rank 0 to the dispatcher now and then, without waiting for it."""
 
-        def told(news: Mapping[str, Any]) -> None:
+        def report(event: Event) -> None:
             now = time.monotonic()
-            if rank != 0 or self._actor is None or ("miou" not in news and now - self._said < _TOLD_EVERY):
+            if rank != 0 or self._actor is None:
                 return
-            self._said = now
-            self._actor.told.remote(self._orders.gang, key, dict(news))
+            if isinstance(event, StepDone) and now - self._reported < _REPORT_EVERY:
+                return
+            self._reported = now
+            self._actor.on_progress.remote(self._orders.gang, event)
 
-        return told
+        return report
 
 
 class _Watch:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from assay.cluster.connection import connect, is_in_job
 from assay.cluster.dispatcher_handle import DispatcherHandle
@@ -27,7 +25,8 @@ from assay.cluster.worker_checks import (
     write_nonce,
 )
 from assay.errors import AssayError, UserError
-from assay.execution.in_process import LOOK_EVERY, NoMoreTasks, TaskSource, poll_held
+from assay.execution.events import Event, Listener, Listeners
+from assay.execution.in_process import POLL_HELD_EVERY, NoMoreTasks, TaskSource, poll_held
 from assay.execution.plan import Plan
 from assay.experiment import Runtime
 from assay.places import Places
@@ -58,7 +57,7 @@ class GangRun:
     address: str | None
     shape: GangShape
     written_out: str  # OUT as the user wrote it
-    feed: TaskSource = dataclasses.field(default_factory=NoMoreTasks)
+    source: TaskSource = dataclasses.field(default_factory=NoMoreTasks)
     tasks: int  # how many experiments there are to train, at the most
 
 
@@ -66,9 +65,8 @@ def run_gangs(
     run: GangRun,
     *,
     stop: StopRequest,
-    told: Callable[[str, Mapping[str, Any]], None],
-    idle: Callable[[], None],
-    say: Callable[[str], None],
+    listener: Listener,
+    print_line: Callable[[str], None],
 ) -> None:
     """Work a plan off with gangs; returns when nothing is left, or when all have stopped."""
     os.environ.update({name: value for name, value in _TRAIN.items() if name not in os.environ})
@@ -77,17 +75,17 @@ def run_gangs(
         nodes = connection.resources()
         require_absolute(run.written_out, multi_node=len(nodes) > 1, in_job=is_in_job())
         shape = fitting(run.shape, nodes, run.tasks, at_most=connection.at_most())
-        say(f"{count(shape.gangs, 'gang')} of {count(shape.workers, 'worker')} on {connection.describe()}")
+        print_line(f"{count(shape.gangs, 'gang')} of {count(shape.workers, 'worker')} on {connection.describe()}")
         if not fits_now(shape, nodes):
-            say(f"waiting for resources that others hold now, or for nodes to come. {connection.who_holds()}")
+            print_line(f"waiting for resources that others hold now, or for nodes to come. {connection.who_holds()}")
         # Several nodes need a folder that all see; what Ray Train keeps there is a few lines.
         above = run.out if len(nodes) > 1 else None
         with (
             _expected(run) as expected,
             tempfile.TemporaryDirectory(prefix=".gangs-", dir=above, ignore_cleanup_errors=True) as folder,
         ):
-            run.feed.begin(shape.gangs)
-            desk = DispatcherHandle(run.name, run.plan, run.store, run.feed)
+            run.source.begin(shape.gangs)
+            desk = DispatcherHandle(run.name, run.plan, run.store, run.source)
             gangs = [
                 GangThread(
                     _orders(run, f"{run.name}-{index}", desk, expected),
@@ -101,7 +99,7 @@ def run_gangs(
             for gang in gangs if not stop.is_set() else ():
                 gang.start()
             try:
-                _watch(run, desk, gangs, stop, told, functools.partial(_all_idle, idle, expected))
+                _watch(run, desk, gangs, stop, Listeners((listener, _NonceKeeper(expected))))
             except BaseException:
                 with contextlib.suppress(AssayError):
                     desk.ask("stop")  # what is being trained still leaves a checkpoint
@@ -109,7 +107,7 @@ def run_gangs(
             finally:
                 end(gangs)
             _check(desk, gangs, stop)
-            desk.close(told)
+            desk.close(listener)
 
 
 def _orders(run: GangRun, gang: str, desk: DispatcherHandle, expected: DriverFingerprint) -> GangConfig:
@@ -124,9 +122,18 @@ def _orders(run: GangRun, gang: str, desk: DispatcherHandle, expected: DriverFin
     )
 
 
-def _all_idle(idle: Callable[[], None], expected: DriverFingerprint) -> None:
-    idle()
-    keep_nonce(expected)
+@dataclasses.dataclass(frozen=True)
+class _NonceKeeper:
+    """A listener that keeps the nonce in OUT fresh, which workers look for."""
+
+    expected: DriverFingerprint
+
+    def on_event(self, event: Event) -> None:
+        """Do nothing."""
+
+    def on_idle(self) -> None:
+        """Write the nonce again if it is old."""
+        keep_nonce(self.expected)
 
 
 @contextlib.contextmanager
@@ -158,8 +165,7 @@ def _watch(
     desk: DispatcherHandle,
     gangs: list[GangThread],
     stop: StopRequest,
-    told: Callable[[str, Mapping[str, Any]], None],
-    idle: Callable[[], None],
+    listener: Listener,
 ) -> None:
     observer = Observer()
     asked, next_look = False, 0.0
@@ -168,11 +174,11 @@ def _watch(
         if stop.is_set() and not asked:
             desk.ask("stop")
             asked = True
-        desk.pass_on(told)
+        desk.pass_on(listener)
         if not stop.is_set():
             desk.feed()
         if time.monotonic() >= next_look:
-            next_look = time.monotonic() + LOOK_EVERY
+            next_look = time.monotonic() + POLL_HELD_EVERY
             with contextlib.suppress(StoreError):  # a network's file system may fail for a moment
                 outcomes, released = poll_held(desk.ask("held"), run.store, observer)
                 if outcomes or released:
@@ -183,7 +189,7 @@ def _watch(
         # A gang that still waits for its place ends only with the connection.
         if not standing.present and (stop.is_set() or standing.halted or not standing.remaining):
             break
-        idle()
+        listener.on_idle()
 
 
 def _check(desk: DispatcherHandle, gangs: list[GangThread], stop: StopRequest) -> None:

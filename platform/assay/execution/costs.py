@@ -1,4 +1,4 @@
-"""What a training costs, from what finished experiments of the same shape took, whichever study trained them."""
+"""The cost of trainings: what finished ones of the same kind took, and what one has taken so far."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from assay.store import records
 from assay.store.store import Store, StoreError
 from assay.values import Value, to_json
 
-Shape = tuple[str, ...]
+CostKind = tuple[str, ...]  # equal for experiments whose steps take equally long
 
 
 @dataclasses.dataclass(frozen=True)
-class Cost:
-    """Of one experiment; None where nothing is known."""
+class TrainingCost:
+    """The cost of one training; None where it is not known."""
 
     seconds_per_step: float | None = None
     bytes_kept: int | None = None
 
 
-def shape(experiment: Experiment) -> Shape:
-    """What decides how long a step takes and how much is kept; seeds and weights do not."""
+def cost_kind(experiment: Experiment) -> CostKind:
+    """Return what decides how long a step takes and how much is kept; seeds and loss weights do not."""
     recipe = experiment.recipe
     sizes = (recipe.augment.crop, recipe.labeled_batch, recipe.unlabeled_batch, recipe.precision)
     return experiment.method.name, _text(experiment.net), _sizes_text(sizes)
@@ -39,26 +39,26 @@ def _text(value: Value) -> str:
 _sizes_text = functools.lru_cache(maxsize=1024)(canonical)
 
 
-def costs_in(store: Store, wanted: Set[Shape]) -> dict[Shape, Cost]:
-    """By shape, the cost of a finished experiment of the store; shapes that nothing finished has are left out."""
+def costs_in(store: Store, wanted: Set[CostKind]) -> dict[CostKind, TrainingCost]:
+    """Return the cost of a finished experiment of each kind; a kind without a finished experiment is left out."""
     missing = set(wanted)
-    found: dict[Shape, Cost] = {}
+    costs: dict[CostKind, TrainingCost] = {}
     for key in store.keys() if missing else ():
         try:
-            kind = _shape_of_stored(store, key)
-            cost = _cost(store, key) if kind in missing else None
-        except (StoreError, KeyError, TypeError):  # damaged, or another version's: it tells nothing
+            kind = _stored_kind(store, key)
+            cost = _stored_cost(store, key) if kind in missing else None
+        except (StoreError, KeyError, TypeError):  # damaged, or another version's
             continue
         if kind is not None and cost is not None:
-            found[kind] = cost
+            costs[kind] = cost
             missing.discard(kind)
             if not missing:
                 break
-    return found
+    return costs
 
 
-def _shape_of_stored(store: Store, key: str) -> Shape | None:
-    """The shape as `shape` gives it, without making a value of each of thousands of experiments."""
+def _stored_kind(store: Store, key: str) -> CostKind | None:
+    """Return the kind as `cost_kind` gives it, without making a value of each of thousands of experiments."""
     document = records.read_json(store, key, records.EXPERIMENT)
     if document is None:
         return None
@@ -68,9 +68,18 @@ def _shape_of_stored(store: Store, key: str) -> Shape | None:
     return experiment["method"]["name"], canonical(experiment["net"]), canonical(sizes)
 
 
-def _cost(store: Store, key: str) -> Cost | None:
+def _stored_cost(store: Store, key: str) -> TrainingCost | None:
     result = records.read_json(store, key, records.RESULT)
     if result is None:
         return None
     kept = sum(len(store.read(key, name) or b"") for name in store.names(key))
-    return Cost(seconds_per_step=result["seconds"] / max(result["steps"], 1), bytes_kept=kept)
+    return TrainingCost(seconds_per_step=result["seconds"] / max(result["steps"], 1), bytes_kept=kept)
+
+
+def device_seconds(store: Store, key: str) -> float:
+    """Return the seconds of all devices of a training; of an unfinished one those that one device has logged."""
+    result = records.read_json(store, key, records.RESULT)
+    if result is not None:
+        return float(result["device_seconds"])
+    lines = records.read_metrics(store, key)
+    return float(lines[-1]["time/seconds"]) if lines else 0.0

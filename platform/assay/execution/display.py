@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: a live table on a terminal, plain lines every so often elsewhere."""
+"""The display of a run: a live table on a terminal, plain lines every so often elsewhere."""
 
 from __future__ import annotations
 
@@ -8,189 +8,237 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
+
+from assay.execution.events import Evaluated, Event, GangFailed, StateChanged, StepDone, WaitingFor
+from assay.wording import duration
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 SECONDS_BETWEEN_LINES = 15.0
 ENDS = ("done", "failed", "blocked")
-SHOWN = 3  # experiments of others that are named
+SHOWN = 3  # experiments of other processes that are named
 
 
 @dataclasses.dataclass
 class TrainingProgress:
-    """What is known of one experiment that is being trained."""
+    """The progress of one experiment that is being trained."""
 
     label: str
     steps: int
-    began: float = 0.0
-    first: int | None = None  # the step at which it was first heard of
+    began: float = 0.0  # when the first step was reported
+    first: int | None = None  # the step before the first one that was reported
     step: int = 0
     loss: float | None = None
     miou: float | None = None
 
     def rate(self, now: float) -> float:
-        """Steps a second in this session; 0 until there is something to measure."""
-        # The clock starts when the first step is heard of.
+        """Return steps per second in this session; 0 until there is something to measure."""
         made, took = self.step - (self.first or 0) - 1, now - self.began
         return made / took if self.first is not None and made > 0 and took > 0.5 else 0.0
 
+    def cells(self, now: float) -> dict[str, str]:
+        """Return the texts of the live table by column."""
+        rate = self.rate(now)
+        return {
+            "loss": "-" if self.loss is None else f"{self.loss:.4f}",
+            "miou": "-" if self.miou is None else f"{100 * self.miou:.2f}",
+            "rate": f"{rate:.1f}" if rate > 0 else "-",
+            "left": duration((self.steps - self.step) / rate) if rate > 0 else "-",
+        }
+
+    def text(self, now: float) -> str:
+        """Return the progress as a part of a plain line."""
+        loss = "" if self.loss is None else f" loss {self.loss:.3f}"
+        rate = f" {self.rate(now):.1f} steps/s" if self.rate(now) else ""
+        return f"{self.label} step {self.step}/{self.steps}{loss}{rate}"
+
 
 class Display:
-    """Counts what is done, and shows what is running."""
+    """A listener that counts what is done and shows what is running."""
 
     def __init__(
         self,
         labels: Mapping[str, tuple[str, int]],
         *,
         ended: Mapping[str, str],
-        say: Callable[[str], None],
+        print_line: Callable[[str], None],
         holder: Callable[[str], str] = lambda key: "",
     ) -> None:
-        """What is shown of experiments, by key with their labels and steps.
+        """Show experiments, given by key with their labels and steps.
 
-        ended: those that are done, failed or blocked before this run begins
-        holder: says who holds an experiment that another process trains
+        ended: the state of experiments that are done, failed or blocked before this run begins
+        holder: returns the process that holds an experiment
         """
-        self._labels, self._say, self._holder = dict(labels), say, holder
+        self._labels, self._print_line, self._holder = dict(labels), print_line, holder
         self._running: dict[str, TrainingProgress] = {}
         self._ended = dict(ended)
-        self._held: dict[str, str] = {}  # those that another process trains, and who
-        self._said = time.monotonic()
+        self._held: dict[str, str] = {}  # experiments that other processes train, with these processes
+        self._printed = time.monotonic()
         self._steps_made = 0
-        self._first_step: float | None = None  # when it was heard of
-        self._live: Any = None
+        self._first_step: float | None = None  # when it was reported
+        self._table: _LiveTable | None = None
+        self._reason = ""  # why no experiment runs, as the run reports it
 
     def __enter__(self) -> Self:
         if sys.stdout.isatty():
-            from rich.live import Live
-
-            self._live = Live(get_renderable=self._table, refresh_per_second=2, transient=True)
-            self._live.start()
+            self._table = _LiveTable(self._title)
+            self._table.progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
+        if self._table is not None:
+            self._table.progress.stop()
 
-    def expect(self, labels: Mapping[str, tuple[str, int]]) -> None:
-        """More experiments, with their labels and steps."""
+    def add(self, labels: Mapping[str, tuple[str, int]]) -> None:
+        """Show more experiments, given by key with their labels and steps."""
         self._labels |= labels
 
-    def no_longer(self, keys: Iterable[str]) -> None:
-        """Experiments that are left as they are."""
+    def remove(self, keys: Iterable[str]) -> None:
+        """Show experiments no longer that are not to be trained any further."""
         for key in keys:
             if key not in self._ended:
                 self._labels.pop(key, None)
-                self._running.pop(key, None)
+                self._stop_showing(key)
 
-    def told(self, key: str, news: Mapping[str, Any]) -> None:
-        """Something happened to an experiment."""
-        state = news.get("state")
-        if state is not None:
-            self._state_is(key, state, news.get("error", ""))
+    def on_event(self, event: Event) -> None:
+        """Take in an event."""
+        match event:
+            case StateChanged():
+                self._on_state(event)
+            case StepDone():
+                self._on_step(event)
+            case Evaluated():
+                if event.key in self._running:
+                    self._running[event.key].miou = event.miou
+                    self._show(event.key)
+            case WaitingFor():
+                self._reason = event.reason
+            case GangFailed():
+                self.note(event.text())
+
+    def on_idle(self) -> None:
+        """Print the progress if nothing was printed for long."""
+        if self._table is None and time.monotonic() - self._printed > SECONDS_BETWEEN_LINES:
+            self._printed = time.monotonic()
+            self._print_line(self._line())
+
+    def note(self, text: str) -> None:
+        """Print a line that stays."""
+        if self._table is not None:
+            self._table.progress.console.print(text, highlight=False, markup=False)
+        else:
+            self._print_line(text)
+
+    def _on_step(self, event: StepDone) -> None:
+        progress = self._running.get(event.key)
+        if progress is None:
             return
-        seen = self._running.get(key)
-        if seen is None:
-            return
-        if "loss" in news:
-            if seen.first is None:
-                seen.first, seen.began = news["step"] - 1, time.monotonic()
-                self._first_step = self._first_step or seen.began
-            else:
-                self._steps_made += news["step"] - seen.step
-            seen.step, seen.loss = news["step"], news["loss"]
-        seen.miou = news.get("miou", seen.miou)
-        self.idle()
+        if progress.first is None:  # the clock starts with the first step that is reported
+            progress.first, progress.began = event.step - 1, time.monotonic()
+            self._first_step = self._first_step or progress.began
+        else:
+            self._steps_made += event.step - progress.step
+        progress.step, progress.loss = event.step, event.loss
+        self._show(event.key)
 
-    def idle(self) -> None:
-        """Time passes: say how things stand if nothing was said for long."""
-        if self._live is None and time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
-            self._said = time.monotonic()
-            self._say(self._line())
-
-    def _state_is(self, key: str, state: str, error: str) -> None:
-        if key not in self._labels:  # it was left as it is meanwhile
+    def _on_state(self, event: StateChanged) -> None:
+        key, state = event.key, event.state
+        if key not in self._labels:  # removed meanwhile
             return
         label, steps = self._labels[key]
         self._held.pop(key, None)
-        seen = self._running.pop(key, None)
+        progress = self._stop_showing(key)
         if state == "running":
             self._running[key] = TrainingProgress(label=label, steps=steps)
+            self._show(key)
         elif state == "held":
             self._held[key] = self._holder(key)
         elif state in ENDS and self._ended.get(key) != state:
             self._ended[key] = state
-            score = f"  mIoU {100 * seen.miou:.2f}" if state == "done" and seen and seen.miou is not None else ""
-            self.note(f"{state:7} {self._count()}  {key}  {label}{score}{f'  {error}' if error else ''}")
+            miou = progress.miou if progress and state == "done" else None
+            score = "" if miou is None else f"  mIoU {100 * miou:.2f}"
+            error = f"  {event.error}" if event.error else ""
+            self.note(f"{state:7} {len(self._ended)}/{len(self._labels)}  {key}  {label}{score}{error}")
 
-    def note(self, text: str) -> None:
-        """A line that stays."""
-        if self._live is not None:
-            self._live.console.print(text, highlight=False, markup=False)
-        else:
-            self._say(text)
+    def _show(self, key: str) -> None:
+        if self._table is not None:
+            self._table.show(key, self._running[key])
+        self.on_idle()
 
-    def _count(self) -> str:
-        return f"{len(self._ended)}/{len(self._labels)}"
+    def _stop_showing(self, key: str) -> TrainingProgress | None:
+        if self._table is not None:
+            self._table.remove(key)
+        return self._running.pop(key, None)
+
+    def _title(self) -> str:
+        return "; ".join([self._counts(), *([] if self._running else self._waiting())])
+
+    def _line(self) -> str:
+        now = time.monotonic()
+        running = [progress.text(now) for progress in self._running.values()]
+        return "; ".join([self._counts(), *(running or self._waiting())])
 
     def _counts(self) -> str:
-        """Every experiment, in one state each."""
+        """Return the number of experiments in each state and the time left."""
         counts = collections.Counter(self._ended.values())
         waiting = len(self._labels) - len(self._ended) - len(self._running)
         ends = ", ".join(f"{counts[state]} {state}" for state in ENDS if counts[state] or state == "done")
         return f"{ends} of {len(self._labels)}, {len(self._running)} running, {waiting} waiting; {self._left()}"
 
     def _left(self) -> str:
-        """The time left at the rate so far; unknown before there is one."""
+        """Return the time left at the rate so far; unknown before there is a rate."""
         if not self._steps_made or self._first_step is None:
             return "time left unknown"
         gone = time.monotonic() - self._first_step
         open_steps = sum(steps for key, (_, steps) in self._labels.items() if key not in self._ended)
-        open_steps -= sum(seen.step for seen in self._running.values())
+        open_steps -= sum(progress.step for progress in self._running.values())
         return f"about {duration(open_steps * gone / self._steps_made)} left"
 
-    def _line(self) -> str:
-        now = time.monotonic()
-        parts = [
-            f"{seen.label} step {seen.step}/{seen.steps}"
-            + (f" loss {seen.loss:.3f}" if seen.loss is not None else "")
-            + (f" {seen.rate(now):.1f} steps/s" if seen.rate(now) else "")
-            for seen in self._running.values()
-        ]
-        return "; ".join([self._counts(), *parts, *([] if parts else self._waited_for())])
-
-    def _waited_for(self) -> list[str]:
-        """What others train, where nothing is trained here."""
-        held = list(self._held.items())  # at once: a terminal's table is drawn in another thread
-        said = [f"waiting for {key}" + (f", held by {who}" if who else "") for key, who in held[:SHOWN]]
-        return said + ([f"and for {len(held) - SHOWN} more"] if held[SHOWN:] else [])
-
-    def _table(self) -> Any:
-        from rich.table import Table
-
-        title = "; ".join([self._counts(), *([] if self._running else self._waited_for())])
-        table = Table(title=title, title_justify="left", expand=True)
-        for name in ("running", "step", "loss", "last mIoU", "steps/s", "left"):
-            table.add_column(name, justify="left" if name == "running" else "right")
-        now = time.monotonic()
-        for seen in list(self._running.values()):
-            rate = seen.rate(now)
-            table.add_row(
-                seen.label,
-                f"{seen.step}/{seen.steps}",
-                "-" if seen.loss is None else f"{seen.loss:.4f}",
-                "-" if seen.miou is None else f"{100 * seen.miou:.2f}",
-                f"{rate:.1f}" if rate > 0 else "-",
-                duration((seen.steps - seen.step) / rate) if rate > 0 else "-",
-            )
-        return table
+    def _waiting(self) -> list[str]:
+        """Return what the run waits for while it trains nothing itself."""
+        held = list(self._held.items())  # copied: a terminal's table is drawn in another thread
+        lines = [f"waiting for {key}" + (f", held by {process}" if process else "") for key, process in held[:SHOWN]]
+        lines += [f"and for {len(held) - SHOWN} more"] if held[SHOWN:] else []
+        return lines or ([self._reason] if self._reason else [])
 
 
-def duration(seconds: float) -> str:
-    """A time span for people."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+class _LiveTable:
+    """A row for each running experiment below a title, drawn by rich.progress."""
+
+    def __init__(self, title: Callable[[], str]) -> None:
+        from rich.console import Group
+        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.text import Text
+
+        class TitledProgress(Progress):
+            def get_renderables(self) -> Iterable[Group]:
+                yield Group(Text(title()), self.make_tasks_table(self.tasks))
+
+        self._rows: dict[str, TaskID] = {}
+        self.progress: Progress = TitledProgress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("loss {task.fields[loss]}"),
+            TextColumn("mIoU {task.fields[miou]}"),
+            TextColumn("{task.fields[rate]} steps/s"),
+            TextColumn("{task.fields[left]} left"),
+            refresh_per_second=2,
+            transient=True,
+        )
+
+    def show(self, key: str, progress: TrainingProgress) -> None:
+        """Add the row of an experiment, or update it."""
+        cells = progress.cells(time.monotonic())
+        if key not in self._rows:
+            self._rows[key] = self.progress.add_task(progress.label, total=progress.steps, start=True, **cells)  # type: ignore[arg-type]
+        self.progress.update(self._rows[key], completed=progress.step, **cells)  # type: ignore[arg-type]
+
+    def remove(self, key: str) -> None:
+        """Remove the row of an experiment."""
+        if key in self._rows:
+            self.progress.remove_task(self._rows.pop(key))

@@ -37,7 +37,30 @@ class Evaluated:
     miou: float  # a share
 
 
-Event = StateChanged | StepDone | Evaluated
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WaitingFor:
+    """The reason why a run trains nothing now; empty once it trains."""
+
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GangFailed:
+    """A failure of a whole group of workers, before or between its experiments."""
+
+    gang: str
+    cause: str
+    node: str = ""  # where it failed, if that is known
+    cure: str = ""
+
+    def text(self) -> str:
+        """Return the failure as one line for the user."""
+        where = f" on node {self.node}" if self.node else ""
+        cure = f" {self.cure}" if self.cure else ""
+        return f"{self.gang} failed{where}: {self.cause.rstrip('.')}.{cure}"
+
+
+Event = StateChanged | StepDone | Evaluated | WaitingFor | GangFailed
 
 
 class Listener(Protocol):

@@ -1,54 +1,54 @@
-"""The run in this process: one experiment after another, until nothing is left that could be trained."""
+"""A run in this process: one experiment after another, until none is left that could be trained."""
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from assay.errors import AssayError
-from assay.execution.schedule import Outcome, Schedule, StateChange, Task
+from assay.execution.events import Listener, StateChanged
+from assay.execution.schedule import Outcome, Schedule, Task
 from assay.execution.worker import Worker
 from assay.experiment import Experiment
 from assay.store import records
 from assay.store.claims import Observer
 from assay.store.store import Store
 
-LOOK_EVERY = 1.0  # seconds between two looks at what another process holds
+POLL_HELD_EVERY = 1.0  # seconds between two reads of the state of experiments that other processes hold
 
 
 class TaskSource(Protocol):
-    """Where more to train comes from while a run goes on: a search, which decides by what it hears."""
+    """A source of further tasks while a run goes on: a search, which decides by results."""
 
     def begin(self, gangs: int) -> None:
-        """So many experiments are trained at once."""
+        """Receive the number of experiments that are trained at the same time."""
 
     def more(self) -> list[Task]:
-        """What is to be trained now, beside what was handed out before."""
+        """Return the tasks to train beside those that were returned before."""
 
     def experiment(self, key: str) -> Experiment:
-        """The experiment behind a task."""
+        """Return the experiment of a task."""
 
     @property
     def is_open(self) -> bool:
-        """Whether more may come."""
+        """Whether more tasks may come."""
 
 
 class NoMoreTasks:
-    """The feed of a study, all of whose experiments are known before it begins."""
+    """The source of a study, all of whose experiments are known before the run."""
 
     is_open = False
 
     def begin(self, gangs: int) -> None:
-        """Nothing depends on it."""
+        """Do nothing."""
 
     def more(self) -> list[Task]:
-        """Nothing."""
+        """Return nothing."""
         return []
 
     def experiment(self, key: str) -> Experiment:
-        """There is none."""
+        """Raise: no task comes from here."""
         raise KeyError(key)
 
 
@@ -58,54 +58,51 @@ def run_in_process(
     worker: Worker,
     *,
     stop: Callable[[], bool],
-    told: Callable[[str, Mapping[str, Any]], None],
-    idle: Callable[[], None],
-    feed: TaskSource | None = None,
+    listener: Listener,
+    source: TaskSource | None = None,
 ) -> None:
-    """Work a schedule off, and what the feed adds to it.
-
-    told: hears of every step and of every change of state, by key
-    idle: called between experiments and while what other processes hold is waited for
-    """
-    feed = feed or NoMoreTasks()
-    known = dict(experiments)
-    feed.begin(1)
-
-    def take_in(outcome: Outcome) -> None:
-        if outcome.kind == "halted":
-            raise AssayError(outcome.error)
-        for change in schedule.report(outcome):
-            told(change.key, news_of(change))
-
+    """Train every task of a schedule and of its source."""
+    source = source or NoMoreTasks()
+    by_key = dict(experiments)
+    source.begin(1)
     while not stop():
-        added = feed.more()
-        known |= {task.key: feed.experiment(task.key) for task in added}
+        added = source.more()
+        by_key |= {task.key: source.experiment(task.key) for task in added}
         schedule.add(added)
         task = schedule.take()
-        if task is None:
-            if schedule.is_over and not feed.is_open:
-                return
-            outcomes, released = poll_held(schedule.keys("held"), worker.store, worker.observer)
-            for outcome in outcomes:
-                take_in(outcome)
-            for key in released:
-                schedule.released(key)
-            if not outcomes and not released:
-                time.sleep(LOOK_EVERY)
+        if task is not None:
+            listener.on_event(StateChanged(key=task.key, state="running"))
+            outcome = worker.attempt(
+                task.key, by_key[task.key], stop=stop, on_event=listener.on_event, until=task.until
+            )
+            _report(outcome, schedule, listener)
+        elif schedule.is_over and not source.is_open:
+            return
         else:
-            told(task.key, {"state": "running"})
-            hears = functools.partial(told, task.key)
-            take_in(worker.attempt(task.key, known[task.key], stop=stop, told=hears, until=task.until))
-        idle()
+            _wait_for_others(schedule, worker, listener)
+        listener.on_idle()
 
 
-def news_of(change: StateChange) -> dict[str, Any]:
-    """A change of state as those who watch a run hear of it."""
-    return {"state": change.state, "error": change.error, "given_up": change.given_up}
+def _report(outcome: Outcome, schedule: Schedule, listener: Listener) -> None:
+    if outcome.kind == "halted":
+        raise AssayError(outcome.error)
+    for change in schedule.report(outcome):
+        listener.on_event(change)
+
+
+def _wait_for_others(schedule: Schedule, worker: Worker, listener: Listener) -> None:
+    """Take in what became of the experiments that other processes hold; sleep where nothing did."""
+    outcomes, released = poll_held(schedule.keys("held"), worker.store, worker.observer)
+    for outcome in outcomes:
+        _report(outcome, schedule, listener)
+    for key in released:
+        schedule.released(key)
+    if not outcomes and not released:
+        time.sleep(POLL_HELD_EVERY)
 
 
 def poll_held(keys: Iterable[str], store: Store, observer: Observer) -> tuple[list[Outcome], list[str]]:
-    """What became of the experiments that other processes hold: finished or failed, and those that are free again."""
+    """Return the outcomes of experiments that other processes held, and the keys that are free again."""
     outcomes: list[Outcome] = []
     released: list[str] = []
     for key in keys:

@@ -1,4 +1,4 @@
-"""`--probe`: a few steps of every kind of experiment, in this process, to say how long a plan will take."""
+"""`--probe`: a few steps of every kind of experiment, in this process, to estimate how long a plan will take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from assay.errors import AssayError
-from assay.execution.costs import Shape, shape
+from assay.execution.costs import CostKind, cost_kind
 from assay.execution.plan import Node, Plan
 from assay.experiment import Runtime
 from assay.places import Places
@@ -16,8 +16,8 @@ from assay.store.store import Store
 WARM_UP, MEASURED = 2, 5  # steps
 
 
-class _Nothing:
-    """Keeps nothing."""
+class _NoRecord:
+    """A recorder that keeps nothing."""
 
     def write_line(self, line: Mapping[str, Any]) -> None: ...
 
@@ -27,17 +27,20 @@ class _Nothing:
 
 
 def probe(plan: Plan, places: Places, runtime: Runtime, *, store: Store) -> dict[str, float]:
-    """Seconds per step by key; what needs a network that is not trained yet is left out. Nothing is written."""
-    measured: dict[Shape, float | None] = {}
-    found: dict[str, float] = {}
+    """Measure seconds per step, by key, and write nothing.
+
+    An experiment that needs a network that is not trained yet is left out.
+    """
+    measured: dict[CostKind, float | None] = {}
+    by_key: dict[str, float] = {}
     for node in plan.to_run:
-        kind = shape(node.resolved.experiment)
+        kind = cost_kind(node.resolved.experiment)
         if kind not in measured:
             measured[kind] = _seconds_per_step(node, places, runtime, store)
         seconds = measured[kind]
         if seconds is not None:
-            found[node.key] = seconds
-    return found
+            by_key[node.key] = seconds
+    return by_key
 
 
 def _seconds_per_step(node: Node, places: Places, runtime: Runtime, store: Store) -> float | None:
@@ -45,7 +48,7 @@ def _seconds_per_step(node: Node, places: Places, runtime: Runtime, store: Store
     from assay.training.result import stored_weights
 
     if node.resolved.resolved_on:
-        return None  # its images are elsewhere
+        return None  # its images are on another machine
     try:
         training = Training(node.resolved, places=places, runtime=runtime, read_weights=stored_weights(store))
     except AssayError:
@@ -58,5 +61,5 @@ def _seconds_per_step(node: Node, places: Places, runtime: Runtime, store: Store
             began = time.monotonic()
         return training.step >= WARM_UP + MEASURED
 
-    training.run(_Nothing(), stop=enough)
+    training.run(_NoRecord(), stop=enough)
     return (time.monotonic() - began) / max(training.step - WARM_UP, 1)

@@ -1,4 +1,4 @@
-"""One attempt at one experiment, in this process: what a gang's worker and the run in process both do."""
+"""One attempt at one experiment in this process, for a gang's worker and for a run in process."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from assay.errors import AssayError, LostClaim, OutOfMemory, UserError
+from assay.execution.events import Evaluated, Event, StepDone
 from assay.execution.schedule import Outcome, OutcomeKind
 from assay.experiment import Experiment, Runtime
 from assay.places import Places
@@ -24,13 +25,13 @@ from assay.store.store import DamagedDocument, Log, Store, StoreError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Worker:
-    """What attempts of one process share."""
+    """The parts that all attempts of one process share."""
 
     store: Store
     resolver: Resolver
     places: Places
     runtime: Runtime
-    run: str  # which run of which program it works for
+    run: str  # the name of the run, which attempts record
     observer: Observer
     is_first_rank: bool = True
 
@@ -40,13 +41,13 @@ class Worker:
         experiment: Experiment,
         *,
         stop: Callable[[], bool],
-        told: Callable[[Mapping[str, Any]], None],
+        on_event: Callable[[Event], None],
         until: int | None = None,
     ) -> Outcome:
-        """Train an experiment to its end or to step `until`, or say why not."""
+        """Train an experiment to its end or to step `until`; the outcome holds the error otherwise."""
         with ExperimentLog(self.store, key if self.is_first_rank else None) as log:
             try:
-                kind, error = self._train(key, experiment, stop, told, log, until), ""
+                kind, error = self._train(key, experiment, stop, on_event, log, until), ""
             except (ClaimedElsewhere, LostClaim) as problem:
                 kind, error = "held", f"{type(problem).__name__}: {problem}"
             except DamagedDocument as problem:
@@ -61,7 +62,7 @@ class Worker:
                 log.write(traceback.format_exc())
                 kind, error = _kind_of(problem), f"{type(problem).__name__}: {problem}"
             finally:
-                _tidy()
+                _free_memory()
         return Outcome(key=key, kind=kind, error=error, step=(until or 0) if kind == "paused" else 0)
 
     def _train(
@@ -69,7 +70,7 @@ class Worker:
         key: str,
         experiment: Experiment,
         stop: Callable[[], bool],
-        told: Callable[[Mapping[str, Any]], None],
+        on_event: Callable[[Event], None],
         log: ExperimentLog,
         until: int | None,
     ) -> OutcomeKind:
@@ -83,7 +84,7 @@ class Worker:
             )
         options = SessionOptions(
             print_line=log.write,
-            progress=_event_progress(told),
+            progress=_event_progress(key, on_event),
             patience=0.0,
             observer=self.observer,
             run=self.run,
@@ -104,24 +105,24 @@ def _kind_of(problem: Exception) -> OutcomeKind:
     return "lost" if is_transient(problem) else "failed"
 
 
-def _event_progress(told: Callable[[Mapping[str, Any]], None]) -> Any:
-    """A progress that passes steps and evaluations on."""
+def _event_progress(key: str, on_event: Callable[[Event], None]) -> Any:
+    """Return a progress that turns steps and evaluations into events."""
     from assay.training.progress import Progress
 
-    class Telling(Progress):
+    class EventProgress(Progress):
         def step(self, step: int, loss: float) -> None:
-            told({"step": step, "loss": loss})
+            on_event(StepDone(key=key, step=step, loss=loss))
 
         def line(self, line: Mapping[str, Any]) -> None:
             miou = records.official_miou(line)
             if miou is not None:
-                told({"step": line["step"], "miou": miou})
+                on_event(Evaluated(key=key, step=line["step"], miou=miou))
 
-    return Telling()
+    return EventProgress()
 
 
-def _tidy() -> None:
-    """Leave the process as it was: what an experiment left lying must not reach the next one."""
+def _free_memory() -> None:
+    """Free what the last experiment left in memory, before the next one begins."""
     gc.collect()
     _freeze_imports()
     with contextlib.suppress(ImportError):
@@ -133,17 +134,17 @@ def _tidy() -> None:
 
 @functools.cache
 def _freeze_imports() -> None:
-    """Once, after the first experiment, which imports what trains: it stays for good, and is looked through no more."""
+    """Move imported objects out of garbage collection; runs once, after the first experiment."""
     gc.freeze()
 
 
 def restarts_worker(outcome: Outcome) -> bool:
-    """Whether the process should be replaced after this outcome: memory is gone, or a device may be broken."""
+    """Return whether the process must be replaced: its memory ran out, or its device may be broken."""
     return outcome.kind == "lost" or outcome.error.startswith(OutOfMemory.__name__)
 
 
 class ExperimentLog:
-    """The log of one key; it is opened with the first line, so that looking at a key leaves nothing there."""
+    """The log of one experiment, whose file is opened with the first line: reading an experiment leaves no file."""
 
     def __init__(self, store: Store, key: str | None) -> None:
         self._store, self._key = store, key
@@ -157,7 +158,7 @@ class ExperimentLog:
             self._log.close()
 
     def write(self, text: str) -> None:
-        """Add a line, or several."""
+        """Append one line or several."""
         if self._key is None:
             return
         with contextlib.suppress(StoreError):
@@ -170,7 +171,7 @@ class ExperimentLog:
 
 @contextlib.contextmanager
 def _capture_warnings(log: ExperimentLog) -> Iterator[None]:
-    """Warnings and log records of libraries go to the experiment's log."""
+    """Write warnings and log records of libraries to the experiment's log."""
 
     class ToLog(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

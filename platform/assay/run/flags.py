@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import math
 
-from assay.errors import UserError
 from assay.study.tables import Study
 
 OUT = "results"  # the folder of results where none is named
 
 
 def parser(study: Study) -> argparse.ArgumentParser:
-    """The flags."""
+    """Return the command line of a study."""
     profiles = "\n".join(f"  {each.name:8} {each.note}" for each in study.profiles)
     tables = "\n".join(f"  {each.name:24} {each.title}" for each in study.tables)
     top = argparse.ArgumentParser(
@@ -36,8 +34,8 @@ def parser(study: Study) -> argparse.ArgumentParser:
         metavar="PATH=VALUE",
         help="change every experiment, for example recipe.steps=100; its cells are then not comparable",
     )
-    add_where(top)
-    add_how(top)
+    add_location(top)
+    add_launch(top)
     instead = top.add_argument_group("instead of a run")
     instead.add_argument("--plan", action="store_true", help="print what would be trained, and stop")
     instead.add_argument(
@@ -54,8 +52,8 @@ def parser(study: Study) -> argparse.ArgumentParser:
     return top
 
 
-def add_where(top: argparse.ArgumentParser) -> None:
-    """Where things lie."""
+def add_location(top: argparse.ArgumentParser) -> None:
+    """Add the flags that say where files are."""
     where = top.add_argument_group("where")
     where.add_argument("--out", default=OUT, metavar="DIR", help=f"folder of results (default: {OUT})")
     own = "a cluster's node prefers its own"
@@ -66,14 +64,8 @@ def add_where(top: argparse.ArgumentParser) -> None:
     )
 
 
-def said_places(asked: argparse.Namespace) -> tuple[str, ...]:
-    """The flags of where results, data and lists lie that differ from their defaults, as they were written."""
-    said = {"--out": None if asked.out == OUT else asked.out, "--data-root": asked.data_root, "--splits": asked.splits}
-    return tuple(part for flag, value in said.items() if value for part in (flag, value))
-
-
-def add_how(top: argparse.ArgumentParser) -> None:
-    """Who trains."""
+def add_launch(top: argparse.ArgumentParser) -> None:
+    """Add the flags that say how trainings run."""
     how = top.add_argument_group("how")
     how.add_argument(
         "--gangs", type=int, metavar="G", help="groups of workers, each trains one experiment; 0: this process"
@@ -84,60 +76,3 @@ def add_how(top: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--gpus-per-worker", type=float, metavar="N", help="GPUs of each worker (default: 1 where there are any)"
     )
-
-
-def check(asked: argparse.Namespace) -> None:
-    """Refuse flags that mean nothing, or contradict each other."""
-    check_how(asked)
-    if asked.probe and not asked.plan:
-        raise UserError("--probe measures for --plan; give both.")
-
-
-def check_how(asked: argparse.Namespace) -> None:
-    """The same for the flags that studies and searches share."""
-    if asked.gangs is not None and asked.gangs < 0:
-        raise UserError(f"--gangs must be 0 or more, got {asked.gangs}.")
-    if asked.workers is not None and asked.workers < 1:
-        raise UserError(f"--workers must be 1 or more, got {asked.workers}.")
-    if asked.gpus_per_worker is not None:
-        _check_gpus(asked.gpus_per_worker)
-    if asked.gangs == 0 and not takes_jobs(asked.address):
-        _check_without_gangs(asked)
-    for seed in asked.seeds:
-        if seed < 0:
-            raise UserError(f"--seeds must be 0 or more, got {seed}.")
-
-
-def check_beside_report(asked: argparse.Namespace) -> None:
-    """Refuse what has no meaning beside --report-only."""
-    for name in ("plan", "retry_failed", "force_row"):
-        if asked.report_only and getattr(asked, name):
-            flag = f"--{name.replace('_', '-')}"
-            raise UserError(f"--report-only trains nothing, so {flag} has no meaning beside it; leave one of them out.")
-    for name in ("rows", "columns", "seeds", "overrides"):
-        if asked.report_only and getattr(asked, name):
-            flag = "--set" if name == "overrides" else f"--{name}"
-            raise UserError(
-                f"--report-only shows all that was ever planned, so {flag} has no meaning beside it; leave it out, or"
-                " choose with --tables what is printed."
-            )
-
-
-def _check_gpus(number: float) -> None:
-    if not math.isfinite(number) or number < 0 or (number > 1 and number != int(number)):
-        raise UserError(f"--gpus-per-worker must be 0, a share of one GPU or a whole number of them, got {number:g}.")
-
-
-def _check_without_gangs(asked: argparse.Namespace) -> None:
-    if asked.workers is not None and asked.workers > 1:
-        raise UserError("--workers above 1 needs gangs: --gangs 0 trains in this one process; use --gangs 1.")
-    for flag, value in (("--gpus-per-worker", asked.gpus_per_worker), ("--address", asked.address)):
-        if value is not None:
-            raise UserError(
-                f"{flag} {value} is for gangs: --gangs 0 trains in this one process; leave one of them out."
-            )
-
-
-def takes_jobs(address: str | None) -> bool:
-    """Whether scripts are submitted to this address, rather than run on it."""
-    return address is not None and address.startswith(("http://", "https://"))

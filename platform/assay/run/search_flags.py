@@ -1,11 +1,10 @@
-"""The flags that every search in studies/ has."""
+"""The flags of every search in studies/."""
 
 from __future__ import annotations
 
 import argparse
 
-from assay.errors import UserError
-from assay.run.flags import add_how, add_where, check_how
+from assay.run.flags import add_launch, add_location
 from assay.search.objectives import OBJECTIVES
 from assay.search.pruning import PRUNERS
 from assay.search.search import SAMPLERS, Search
@@ -13,7 +12,7 @@ from assay.search.space import Unstated, parameters
 
 
 def parser(search: Search) -> argparse.ArgumentParser:
-    """The flags."""
+    """Return the command line of a search."""
     profiles = "\n".join(f"  {each.name:8} {each.note}" for each in search.profiles)
     top = argparse.ArgumentParser(
         description=f"{search.title}.\n\nprofiles (the first is the default):\n{profiles}\n\nspace:\n{_space(search)}",
@@ -39,8 +38,8 @@ def parser(search: Search) -> argparse.ArgumentParser:
     what.add_argument(
         "--set", action="append", default=[], dest="overrides", metavar="PATH=VALUE", help="change every experiment"
     )
-    add_where(top)
-    add_how(top)
+    add_location(top)
+    add_launch(top)
     instead = top.add_argument_group("instead of a run")
     instead.add_argument("--plan", action="store_true", help="print what was found and what may follow, and stop")
     instead.add_argument("--report-only", action="store_true", help="rebuild tables and report from what is there")
@@ -58,18 +57,3 @@ def _space(search: Search) -> str:
         + ("" if isinstance(each.domain.paper, Unstated) else f"  (paper: {each.domain.paper})")
         for each in of
     )
-
-
-def check(asked: argparse.Namespace) -> None:
-    """Refuse flags that mean nothing, or contradict each other."""
-    check_how(asked)
-    for name in ("configurations", "hours", "device_hours", "grid_points"):
-        value = getattr(asked, name)
-        if value is not None and not value > 0:
-            raise UserError(f"--{name.replace('_', '-')} must be above 0, got {value:g}.")
-    if asked.grid_points is not None and asked.grid_points < 2:
-        raise UserError(f"--grid-points must be 2 or more, got {asked.grid_points}.")
-    if asked.plan and asked.retry_failed:
-        raise UserError("--plan trains nothing, so --retry-failed has no meaning beside it.")
-    if asked.report_only and (asked.plan or asked.retry_failed):
-        raise UserError("--report-only trains nothing, so --plan and --retry-failed have no meaning beside it.")

@@ -1,78 +1,86 @@
-"""What a script in studies/ does with its command line."""
+"""The command line of a study's script."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 from assay.errors import UserError
 from assay.execution.plan import Plan, make_plan, with_state, workers_begun
 from assay.experiment import Experiment
 from assay.resolve import Resolved
-from assay.run.flags import check, check_beside_report, parser, takes_jobs
+from assay.run.flags import parser
 from assay.run.forget import check_rows, keys_of_rows
-from assay.run.listeners import say
+from assay.run.options import StudyOptions
 from assay.run.plan_text import print_plan
 from assay.run.study_run import StudyRun
-from assay.run.submission import check_places, submit_this
+from assay.run.submission import check_reachable, submit_this
 from assay.study.cells import Cell, cells_of, chosen_rows, chosen_tables, quoted_columns
+from assay.study.equal_rows import rows_made_equal
 from assay.study.tables import Study
-from assay.terminal import exit_code
+from assay.terminal import exit_code, print_line
 
 
 def run_study(study: Study, arguments: Sequence[str] | None = None) -> int:
-    """Run a study: 0 when every chosen cell is done, 1 when some failed, 2 for a user's mistake, 130/143 stopped."""
-    return exit_code(lambda: _run(study, parser(study).parse_args(arguments)))
+    """Run a study and return its exit code.
+
+    0: every chosen cell is done; 1: some failed; 2: a user's mistake; 130 or 143: stopped.
+    """
+    return exit_code(lambda: _run(study, StudyOptions.parse(parser(study).parse_args(arguments))))
 
 
-def _run(study: Study, asked: argparse.Namespace) -> int:
-    check(asked)
-    check_places(asked)
-    study_run = StudyRun.of(study, asked)
-    rows = chosen_rows(study, study_run.profile, study_run.choice)
-    check_rows(asked.force_row, (row.label for _, row in rows))
-    check_beside_report(asked)
-    if takes_jobs(asked.address):
-        return submit_this(asked.address)
-    if asked.report_only:
-        return study_run.finish()
-    cells = cells_of(study, study_run.profile, study_run.choice)
-    plan = _planned(study_run, cells)
-    missing = _missing(cells, plan)
-    found = study_run.launcher.resolved_elsewhere(missing, say=say)
-    if found:
-        plan = _planned(study_run, cells, found)
-    where = study_run.launcher.where(
-        len(plan.to_run), ask=asked.plan or bool(asked.force_row), begun=workers_begun(plan, study_run.store)
+def _run(study: Study, options: StudyOptions) -> int:
+    check_reachable(options.launch)
+    run = StudyRun.make(study, options)
+    rows = chosen_rows(study, run.profile, options.selection)
+    check_rows(options.force_row, (row.label for _, row in rows))
+    options.check_beside_report()
+    if options.launch.submits_job and options.launch.address:
+        return submit_this(options.launch.address)
+    if options.report_only:
+        return run.report()
+    cells = cells_of(study, run.profile, options.selection)
+    plan = _plan(run, cells)
+    remote = run.launcher.resolve_on_cluster(_unresolved(plan), print_line=print_line)
+    if remote:
+        plan = _plan(run, cells, remote)
+    placement = run.launcher.place(
+        len(plan.to_run),
+        check_room=options.plan or bool(options.force_row),
+        begun=workers_begun(plan, run.store),
     )
-    costs = study_run.probe(plan) if asked.probe else {}
-    real = next((each.name for each in study.profiles if not each.not_comparable), None)
-    quoted = quoted_columns(study_run.profile, chosen_tables(study, study_run.profile, study_run.choice))
     print_plan(
-        plan, cells, study_run.profile, study_run.store, where=where, quoted=quoted, probed=costs, real=real, say=say
+        plan,
+        run.profile,
+        run.store,
+        placement=placement,
+        quoted=quoted_columns(run.profile, chosen_tables(study, run.profile, options.selection)),
+        equal_rows=rows_made_equal(study, run.profile, options.selection, cells),
+        probed=run.probe(plan) if options.probe else {},
+        paper_profile=next((profile.name for profile in study.profiles if not profile.not_comparable), None),
+        print_line=print_line,
     )
-    if asked.plan:
+    if options.plan:
         return 0
-    if _missing(cells, plan) and not plan.nodes:
+    if _unresolved(plan) and not plan.nodes:
         raise UserError(
             f"{next(iter(plan.unresolved))} A run needs what its cells name, on this machine or on a cluster's nodes:"
             " send it to those as a job, with --address http://HEAD:8265, or start it on one of them."
         )
-    study_run.write_plan(cells, plan)
-    if asked.retry_failed or asked.force_row:  # now that nothing can refuse any more
-        study_run.try_again(plan, cells)
-        plan = make_plan(cells, study_run.store, study_run.places, found=found)
-    return study_run.train(plan, where)
+    run.write_plan(plan)
+    if options.retry_failed or options.force_row:  # only now, when no check can refuse the run any more
+        run.forget_results(plan)
+        plan = make_plan(cells, run.store, run.places, resolved=remote)
+    return run.train(plan, placement)
 
 
-def _missing(cells: Sequence[Cell], plan: Plan) -> list[Experiment]:
-    """What could not be resolved, and might be elsewhere."""
-    return [cell.experiment for cell, key in zip(cells, plan.keys, strict=True) if key is None and not cell.blocked_by]
+def _unresolved(plan: Plan) -> list[Experiment]:
+    """Return the experiments that this machine cannot resolve, and another one might."""
+    return [planned.cell.experiment for planned in plan.cells if planned.node is None and not planned.cell.blocked_by]
 
 
-def _planned(study_run: StudyRun, cells: Sequence[Cell], found: Sequence[Resolved] = ()) -> Plan:
-    """The plan as it is once what is to be trained again may be, and what is to be forgotten has been."""
-    plan = make_plan(cells, study_run.store, study_run.places, found=found)
-    failed = plan.in_state("failed") if study_run.asked.retry_failed else []
+def _plan(run: StudyRun, cells: Sequence[Cell], remote: Sequence[Resolved] = ()) -> Plan:
+    """Return the plan as it is once failed experiments may be retried and forced rows are forgotten."""
+    plan = make_plan(cells, run.store, run.places, resolved=remote)
+    failed = plan.in_state("failed") if run.options.retry_failed else []
     plan = with_state(plan, "interrupted", [node.key for node in failed if not node.state.is_damaged])
-    return with_state(plan, "absent", keys_of_rows(study_run.asked.force_row, cells, plan))
+    return with_state(plan, "absent", keys_of_rows(run.options.force_row, plan))

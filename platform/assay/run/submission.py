@@ -1,8 +1,7 @@
-"""Where a script's run happens: here, on a cluster that is joined, or as a job that is submitted."""
+"""The place of a script's run: this machine, a cluster that the script joins, or a cluster that runs it as a job."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -11,42 +10,41 @@ from pathlib import Path
 from assay.cluster.connection import cluster_address, is_in_job
 from assay.cluster.worker_checks import require_absolute
 from assay.errors import UserError
-from assay.run.flags import takes_jobs
-from assay.run.listeners import say
+from assay.run.options import LaunchOptions
+from assay.terminal import print_line
 
 
 def submit_this(address: str) -> int:
-    """Submit the script that runs as a job, follow it, and return its exit code."""
+    """Submit the running script as a job, follow the job, and return its exit code."""
     from assay.cluster.jobs import submit
 
-    return submit(address, _without_address(sys.argv), root=_root(), say=say)
+    return submit(address, _without_address(sys.argv), root=_root(), say=print_line)
 
 
-def check_places(asked: argparse.Namespace) -> None:
-    """Refuse before anything is planned what can be neither written to nor joined."""
+def check_reachable(options: LaunchOptions) -> None:
+    """Raise a UserError where OUT cannot be written or the address cannot be joined from here."""
     in_job = is_in_job()
-    submits = takes_jobs(asked.address)
-    if submits and in_job:
+    if options.submits_job and in_job:
         raise UserError(
-            f"--address {asked.address}: this is a job of a cluster already, and submits no other one; leave --address"
-            " out, and it runs on that cluster."
+            f"--address {options.address}: this script runs as a job of a cluster already and cannot submit another"
+            " job; leave --address out, and it runs on that cluster."
         )
-    require_absolute(asked.out, multi_node=False, in_job=in_job or submits)
-    if asked.address and not submits:
-        cluster_address(asked.address, os.environ)
+    require_absolute(options.out, multi_node=False, in_job=in_job or options.submits_job)
+    if options.address and not options.submits_job:
+        cluster_address(options.address, os.environ)
 
 
 def _without_address(argv: Sequence[str]) -> list[str]:
     kept: list[str] = []
     skip = False
-    for each in argv:
-        if skip or each == "--address":
-            skip = each == "--address" and not skip
-        elif not each.startswith("--address="):
-            kept.append(each)
+    for word in argv:
+        if skip or word == "--address":
+            skip = word == "--address" and not skip
+        elif not word.startswith("--address="):
+            kept.append(word)
     return kept
 
 
 def _root() -> Path:
-    """The folder that holds the script's own."""
+    """Return the folder that holds the script's own folder."""
     return Path(sys.argv[0]).resolve().parent.parent

@@ -5,19 +5,19 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from optuna.trial import FrozenTrial, TrialState
 
 from assay.errors import UserError
+from assay.execution.costs import device_seconds
 from assay.execution.display import Display
+from assay.execution.events import Event, StateChanged
 from assay.execution.plan import Plan, add_experiment
 from assay.execution.schedule import Task
 from assay.experiment import Experiment
 from assay.resolve import Resolved
 from assay.search.configurations import Configurations
-from assay.search.costs import device_seconds
 from assay.search.objectives import Objective
 from assay.search.optuna_study import OptunaStudy
 from assay.search.proposals import Proposals
@@ -64,7 +64,7 @@ class SearchController:
         budget: Budget,
         display: Display,
     ) -> None:
-        self.plan = Plan(nodes={}, keys=[], problems=[])
+        self.plan = Plan(nodes={})
         self._configurations, self._ledger, self._store, self._resolve = configurations, ledger, store, resolve
         self._objectives, self._rungs, self._scheduler, self._budget = objectives, rungs, scheduler, budget
         self._display = display
@@ -105,16 +105,20 @@ class SearchController:
                 moved = True
         return list(tasks.values())
 
-    def told(self, key: str, news: Mapping[str, Any]) -> None:
-        """Something happened to an experiment; the first time, a worker has come, and this run's hours begin."""
+    def on_event(self, event: Event) -> None:
+        """Take in an event. With the first state of a training this run's hours begin: a worker has come."""
+        if not isinstance(event, StateChanged):
+            return
         if self._budget.hours is not None and self._ends == math.inf:
             self._ends = time.monotonic() + 3600 * self._budget.hours
-        state = news.get("state")
         for flight in self._flights:
-            if key in flight.waits_for and state in ("paused", "done"):
-                flight.waits_for.discard(key)
-            elif key in flight.keys and state in ("failed", "blocked"):
-                flight.error = f"{key}: {news.get('error', '')}"
+            if event.key in flight.waits_for and event.state in ("paused", "done"):
+                flight.waits_for.discard(event.key)
+            elif event.key in flight.keys and event.state in ("failed", "blocked"):
+                flight.error = f"{event.key}: {event.error}"
+
+    def on_idle(self) -> None:
+        """Do nothing."""
 
     # --- one configuration -----------------------------------------------------------------------------------
 
@@ -154,7 +158,7 @@ class SearchController:
         self._flights.remove(flight)
         unwanted = set(flight.keys) - {key for each in self._flights for key in each.keys}
         self.plan.paused |= unwanted
-        self._display.no_longer(unwanted)
+        self._display.remove(unwanted)
 
     def _hand_out(self, flight: ActiveTrial, tasks: dict[str, Task]) -> None:
         """Have a configuration trained to its rung, as far as it is not."""
@@ -248,7 +252,7 @@ class SearchController:
                 labels[key] = (node.display_name, node.resolved.experiment.recipe.steps)
                 self.plan.paused.add(key)  # until somebody wants it
             keys.append(resolved.key)
-        self._display.expect(labels)
+        self._display.add(labels)
         return tuple(keys)
 
     # --- going on where an earlier run ended -----------------------------------------------------------------
@@ -280,7 +284,3 @@ class SearchController:
         flight = ActiveTrial(number=trial.number, keys=keys, rung=rung)
         self._flights.append(flight)
         self._hand_out(flight, self._left_over)
-
-    def unfinished(self) -> int:
-        """How many configurations were begun and are neither finished nor given up."""
-        return len(self._flights)

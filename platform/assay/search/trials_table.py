@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from assay.execution.costs import device_seconds
 from assay.overrides import parse_text
 from assay.results.search_layout import ObjectiveLayout, ParameterLayout, SearchLayout
 from assay.search.configurations import Configurations
-from assay.search.costs import device_seconds
 from assay.search.objectives import Objective
 from assay.search.optuna_study import OptunaStudy
 from assay.search.search import Search

@@ -1,4 +1,4 @@
-"""Whether a change of the method from the command line reaches the methods of all chosen rows."""
+"""Checks of `--set` against the chosen rows: does it reach their methods, and does it make rows equal."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from assay.values import fields, suggestion
 
 
 def check_reach(overrides: Sequence[Override], rows: Sequence[tuple[Table, Row]]) -> None:
-    """Refuse `--set method.x=…` where rows have methods without x; names those methods, and the rows that have it."""
+    """Raise a UserError for `--set method.x=…` where methods of the chosen rows have no field x."""
     replaced = next((each.value for each in reversed(overrides) if each.path == "method"), None)
     methods = {row.label: str(replaced or _method(table, row)) for table, row in rows}
     known = {name: [field.name for field in fields(method_class(name))] for name in dict.fromkeys(methods.values())}
-    for each in overrides:
-        first, _, below = each.path.partition(".")
+    for override in overrides:
+        first, _, below = override.path.partition(".")
         name = below.partition(".")[0]
         if first != "method" or not name:
             continue
         having = [label for label, method in methods.items() if name in known[method]]
         without = [label for label in methods if label not in having]
         if not having:
-            fields_of_all = dict.fromkeys(field for names in known.values() for field in names)
+            all_fields = dict.fromkeys(field for names in known.values() for field in names)
             raise UserError(
-                f"{each.origin}: none of the chosen rows' methods ({', '.join(known)}) has a field"
-                f" {name!r}{suggestion(name, fields_of_all)}."
+                f"{override.origin}: none of the chosen rows' methods ({', '.join(known)}) has a field"
+                f" {name!r}{suggestion(name, all_fields)}."
             )
         if without:
             lacking = ", ".join(f"{label!r} ({methods[label]})" for label in without)
             raise UserError(
-                f"{each.origin}: the methods of the rows {lacking} have no field {name!r}; choose rows whose methods"
-                f" have it: --rows {shlex.join(having)}."
+                f"{override.origin}: the methods of the rows {lacking} have no field {name!r}; choose rows whose"
+                f" methods have it: --rows {shlex.join(having)}."
             )
 
 
 def _method(table: Table, row: Row) -> str:
-    """The short name of a row's method."""
+    """Return the short name of a row's method."""
     method = {"method": "supervised", **table.changes, **row.changes}["method"]
     return str(getattr(method, "name", method))
