@@ -230,5 +230,5 @@ def test_show_status_splits_and_doctor_answer(tmp_path: Path, capsys: pytest.Cap
     assert "60" in capsys.readouterr().out
     assert run(["doctor", "--data-root", str(tmp_path), "--weights", str(tmp_path)]) == 0
     said = capsys.readouterr().out
-    assert "ok       data shapes" in said
-    assert "missing  data voc" in said and "missing  weights resnet50" in said and str(tmp_path) in said
+    assert "ok       shapes" in said
+    assert "missing  voc" in said and "resnet50.tv_in1k" in said and str(tmp_path) in said

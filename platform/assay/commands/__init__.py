@@ -16,7 +16,7 @@ COMMANDS = {
     "status": "list the experiments of a store and how far they are",
     "why": "say why an experiment will run again",
     "splits": "list the published lists that are here, and what a split resolves to",
-    "doctor": "list every missing data set, list and weights file with its place",
+    "doctor": "show what this machine has, what is missing, and what each study in ./studies still needs",
 }
 
 

@@ -1,82 +1,177 @@
-"""`assay doctor`: everything that is missing here, each with its place."""
+"""`assay doctor`: what this machine has, what is missing and belongs where, and what each study still needs."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
-from collections.abc import Callable
-from functools import partial
+import os
+import platform
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.commands.common import add_places, places_of
 from assay.errors import UserError
 from assay.places import Places
+from assay.wording import count
 
 if TYPE_CHECKING:
     from assay.data.source import Source
     from assay.nets.spec import Encoder
 
-PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "safetensors", "rich")
+PACKAGES = (
+    *("torch", "torchvision", "numpy", "pillow", "timm", "safetensors", "rich", "ray", "pandas", "pyarrow", "scipy"),
+    *("matplotlib", "optuna", "cmaes", "scikit-learn"),
+)
+STUDIES = Path("studies")  # in the working folder, as in a checkout
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """The flags of the command."""
+    """Add the command's flags."""
     add_places(command)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check packages, data sets, lists and weights; 0 even where something is missing, since nothing need be here."""
-    from assay.data.lists import PUBLISHED
-    from assay.nets.spec import Encoder
-    from assay.nets.weights import PRETRAINED
-    from assay.overrides import apply, overrides_of
-    from assay.presets import PRESETS
-
+    """Print everything; return 0 even where something is missing, since no study needs all of it."""
     places = places_of(arguments)
-    for package in PACKAGES:
-        _report(package, partial(importlib.metadata.version, package))
-    for name, preset in PRESETS.items():
-        if name != "folder":
-            _report(f"data {name}", partial(_pools, preset()[0].source, places))
-    for folder, names in PUBLISHED.items():
-        _report(f"lists {folder}", partial(_lists, places.splits / folder, names))
-    for arch, stem, stem_width in PRETRAINED:
-        kind = {"stem": "deep", "stem_width": stem_width} if stem == "deep" else {}
-        spec = apply(Encoder(arch=arch, weights="imagenet"), overrides_of(kind, "the table of weights"))
-        title = f"weights {arch}" + (f" (deep stem {stem_width})" if stem == "deep" else "")
-        _report(title, partial(_weights, spec, places))
+    _print_machine()
+    _print_packages()
+    _print_data(places)
+    _print_lists(places)
+    _print_weights(places)
+    _print_studies(places)
     return 0
 
 
-def _report(name: str, look: Callable[[], str]) -> None:
+def _print(title: str, text: str) -> None:
+    print(f"{title:10} {text}", flush=True)
+
+
+def _print_ok(text: str) -> None:
+    _print("  ok", text)
+
+
+def _print_missing(text: str) -> None:
+    _print("  missing", text)
+
+
+def _print_machine() -> None:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    gpus = sum(bool(re.fullmatch(r"nvidia\d+", path.name)) for path in Path("/dev").glob("nvidia*"))
+    parts = [f"{platform.system()} {platform.machine()}", count(cores, "core"), f"{memory:.0f} GiB of memory"]
+    _print("machine", ", ".join([*parts, count(gpus, "NVIDIA GPU") if gpus else "no NVIDIA GPU"]))
+
+
+def _print_packages() -> None:
+    versions = {package: _version(package) for package in PACKAGES}
+    installed = [f"{package} {version}" for package, version in versions.items() if version]
+    _print("packages", ", ".join([f"Python {platform.python_version()}", *installed]))
+    missing = [package for package, version in versions.items() if not version]
+    if missing:
+        _print_missing(f"{', '.join(missing)}; install them with pip install -e .")
+
+
+def _version(package: str) -> str | None:
+    """Return the version of a package without importing it: torch and ray take seconds."""
     try:
-        print(f"ok       {name}: {look()}")
-    except (UserError, importlib.metadata.PackageNotFoundError) as error:
-        print(f"missing  {name}: {error}")
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _print_data(places: Places) -> None:
+    from assay.presets import PRESETS
+
+    _print("data", _place(places.data, "--data-root", "ASSAY_DATA"))
+    for name, preset in PRESETS.items():
+        if name == "folder":
+            continue  # any folder of images: only the user knows which
+        try:
+            _print_ok(f"{name}: {_pools(preset()[0].source, places)}")
+        except UserError as error:
+            _print_missing(f"{name}: {error}")
 
 
 def _pools(source: Source, places: Places) -> str:
+    """Return the number of images of each pool; raise DataMissing where images are missing."""
     from assay.data.source import DataMissing
 
-    found = ", ".join(f"{pool} {len(source.ids(pool, places))}" for pool in source.pools())
+    counts = ", ".join(f"{pool} {len(source.ids(pool, places))}" for pool in source.pools())
     notes = [note for pool in source.pools() for note in source.notes(pool, places)]
     if notes:
         raise DataMissing(" ".join(notes))
-    return found
+    return counts
 
 
-def _lists(folder: Path, names: tuple[str, ...]) -> str:
-    missing = [name for name in names if not (folder / name).is_file()]
+def _print_lists(places: Places) -> None:
+    from assay.data.lists import PUBLISHED
+
+    _print("lists", _place(places.splits, "--splits", "ASSAY_SPLITS"))
+    missing_folders = []
+    for folder, names in PUBLISHED.items():
+        missing = [name for name in names if not (places.splits / folder / name).is_file()]
+        if not missing:
+            _print_ok(f"{folder}: {count(len(names), 'list')}")
+        elif len(missing) == len(names):
+            missing_folders.append(f"{folder} ({len(names)})")
+        else:
+            _print_missing(f"{folder}: {len(missing)} of {len(names)} lists: {', '.join(missing)}")
+    if missing_folders:
+        _print_missing(f"all lists of {', '.join(missing_folders)}")
+
+
+def _print_weights(places: Places) -> None:
+    from assay.nets.weights import WeightsMissing, find_weights
+
+    _print("weights", _place(places.weights, "--weights", "ASSAY_WEIGHTS"))
+    missing: list[str] = []
+    for name, encoder in _pretrained_encoders().items():
+        try:
+            _print_ok(f"{name}: {find_weights(encoder, places)}")
+        except WeightsMissing:
+            missing.append(name)
     if missing:
-        raise UserError(
-            f"{len(missing)} of {len(names)} are not in {folder}: {', '.join(missing)}; name the folder of all lists"
-            " with --splits or ASSAY_SPLITS."
+        _print_missing(
+            f"{', '.join(missing)}; put NAME.safetensors (or .pth) into that folder, where neither Hugging Face's nor"
+            " torch's cache has it"
         )
-    return f"{len(names)} in {folder}"
 
 
-def _weights(spec: Encoder, places: Places) -> str:
-    from assay.nets.weights import find_weights
+def _pretrained_encoders() -> dict[str, Encoder]:
+    """Return an encoder for each published weights file, by timm's name of the file."""
+    from assay.nets.spec import Encoder
+    from assay.nets.weights import PRETRAINED
+    from assay.overrides import apply, overrides_of
 
-    return str(find_weights(spec, places))
+    encoders: dict[str, Encoder] = {}
+    for (arch, stem, stem_width), name in PRETRAINED.items():
+        changes = {"stem": "deep", "stem_width": stem_width} if stem == "deep" else {}
+        encoder = apply(Encoder(arch=arch, weights="imagenet"), overrides_of(changes, "the table of weights"))
+        encoders.setdefault(name, encoder)
+    return encoders
+
+
+def _print_studies(places: Places) -> None:
+    from assay.commands.study_needs import MissingInputs, needs_of, read_studies
+
+    if not STUDIES.is_dir():
+        _print("studies", f"none: there is no folder {STUDIES} here; run this command in a checkout")
+        return
+    _print("studies", f"in {STUDIES.absolute()}, by profile")
+    missing = MissingInputs(places)
+    for script, study in read_studies(STUDIES):
+        if isinstance(study, Exception):
+            print(f"  {script.name} cannot be read ({type(study).__name__}: {study})")
+            continue
+        profiles: dict[str, list[str]] = {}
+        for needs in needs_of(study, missing):
+            profiles.setdefault(needs.describe(), []).append(needs.profile)
+        for text, names in profiles.items():
+            print(f"  {study.name}, {', '.join(names)}: {text}", flush=True)
+
+
+def _place(folder: Path, flag: str, variable: str) -> str:
+    """Return a folder, and how to name another one where it is not there."""
+    absent = f", which is not there; put it there, or name another folder with {flag} or {variable}"
+    return f"in {folder}{'' if folder.is_dir() else absent}"

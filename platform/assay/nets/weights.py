@@ -90,24 +90,31 @@ def _candidates(name: str, places: Places) -> list[Path]:
 
 
 def _in_torch_hub(name: str) -> Path | None:
-    """The file that torch.hub once downloaded for timm. Asked last: it takes timm to know the file's name."""
-    if "torch" not in sys.modules and not _torch_hub_has_files():
+    """Return the file that torch.hub once downloaded for timm.
+
+    This place comes last, and only where it holds any file: its file's name is known to timm alone, whose import
+    takes seconds.
+    """
+    folder = _torch_hub_folder()
+    if not any(folder.glob("*")):
         return None
     import timm.models
-    import torch.hub
 
     published = timm.models.get_pretrained_cfg(name)
     if published is None or not published.url:
         return None
-    path = Path(torch.hub.get_dir()) / "checkpoints" / published.url.rpartition("/")[2]
+    path = folder / published.url.rpartition("/")[2]
     return path if path.is_file() else None
 
 
-def _torch_hub_has_files() -> bool:
-    """Return whether torch.hub has downloaded anything; import neither torch nor timm, which takes seconds."""
+def _torch_hub_folder() -> Path:
+    """Return the folder of torch.hub's downloads; work it out as torch does where torch is not imported yet."""
+    if "torch" in sys.modules:
+        import torch.hub
+
+        return Path(torch.hub.get_dir()) / "checkpoints"
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    home = Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser()
-    return any((home / "hub" / "checkpoints").glob("*"))
+    return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub" / "checkpoints"
 
 
 def file_hash(path: Path) -> str:
