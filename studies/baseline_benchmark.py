@@ -1,4 +1,4 @@
-"""The baselines of the MKD paper's tables 1 and 2: what labels alone reach, and what four methods add.
+"""Baselines of the MKD paper's tables 1 and 2: labelled images alone, and four semi-supervised methods.
 
 python studies/baseline_benchmark.py                      drawn shapes, a few minutes on two cores
 python studies/baseline_benchmark.py --profile paper      PASCAL VOC, as the paper trains
@@ -11,23 +11,21 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # a checkout works without being installed
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # runs from a checkout without installation
 
 from assay.terminal import interrupt_in_one_line  # noqa: E402
 
-interrupt_in_one_line()  # from here on, imports included
+interrupt_in_one_line()  # Ctrl-C also ends the imports below in one line
 
 from assay.presets import camvid, quick, voc  # noqa: E402
 from assay.run import run_study  # noqa: E402
 from assay.study import Profile, Row, Study, Table, by_column  # noqa: E402
-from studies.recipes.shared import (  # noqa: E402
+from studies.recipes import mkd  # noqa: E402
+from studies.recipes.baselines import CPS, CPS_CUTMIX, CUTMIX_SEG, MEAN_TEACHER, PUBLISHED, SUPERVISED  # noqa: E402
+from studies.recipes.columns import (  # noqa: E402
     CAMVID_NOTE,
-    CPS_CUTMIX,
     FEW_LABELS,
     MANY_LABELS_BY_ENCODER,
-    MKD_NOTE,
-    MKD_PAPER,
-    PUBLISHED,
     SHAPES_NOTE,
     drawn,
     few_labels,
@@ -39,10 +37,10 @@ TABLE1 = Table(
     title="PASCAL VOC, few labels",
     columns=FEW_LABELS,
     rows=(
-        Row("Supervised", {"method": "supervised"}, paper="SupOnly-R101"),
-        Row("Mean Teacher", {"method": "mean_teacher"}, paper="MT-R101 [31]", not_comparable=PUBLISHED),
-        Row("CutMix-Seg", {"method": "cutmix_seg"}, paper="CutMix-Seg-R101 [42]", not_comparable=PUBLISHED),
-        Row("CPS", {"method": "cps"}, notes=("the paper quotes CPS with CutMix only",)),
+        Row("Supervised", SUPERVISED, paper="SupOnly-R101"),
+        Row("Mean Teacher", MEAN_TEACHER, paper="MT-R101 [31]", not_comparable=PUBLISHED),
+        Row("CutMix-Seg", CUTMIX_SEG, paper="CutMix-Seg-R101 [42]", not_comparable=PUBLISHED),
+        Row("CPS", CPS, notes=("the paper quotes CPS with CutMix only",)),
         Row("CPS + CutMix", CPS_CUTMIX, paper="CPS-R101 [5]", not_comparable=PUBLISHED),
     ),
     reference="Supervised",
@@ -52,10 +50,10 @@ TABLE2 = Table(
     title="PASCAL VOC with augmented labels",
     columns=MANY_LABELS_BY_ENCODER,
     rows=(
-        Row("Supervised", {"method": "supervised"}, paper="SupOnly"),
-        Row("Mean Teacher", {"method": "mean_teacher"}, paper="MT [31]", not_comparable=PUBLISHED),
-        Row("CutMix-Seg", {"method": "cutmix_seg"}, paper="CutMix-Seg [42]", not_comparable=PUBLISHED),
-        Row("CPS", {"method": "cps"}, paper="CPS [5]", not_comparable=PUBLISHED),
+        Row("Supervised", SUPERVISED, paper="SupOnly"),
+        Row("Mean Teacher", MEAN_TEACHER, paper="MT [31]", not_comparable=PUBLISHED),
+        Row("CutMix-Seg", CUTMIX_SEG, paper="CutMix-Seg [42]", not_comparable=PUBLISHED),
+        Row("CPS", CPS, paper="CPS [5]", not_comparable=PUBLISHED),
         Row("CPS + CutMix", CPS_CUTMIX, paper="CPS w/ CutMix [5]", not_comparable=PUBLISHED),
     ),
     reference="Supervised",
@@ -90,9 +88,9 @@ STUDY = Study(
         ),
         Profile(
             name="paper",
-            note=MKD_NOTE,
+            note=mkd.PAPER_NOTE,
             start=voc,
-            changes=MKD_PAPER,
+            changes=mkd.PAPER,
             runtime={"loader_workers": 4},
             columns=by_column(TABLE1, few_labels) | by_column(TABLE2, many_labels),
         ),

@@ -1,8 +1,8 @@
-"""The weights and boxes of two baselines: CPS with CutMix, and Mean Teacher.
+"""A search of the weights and boxes of two baselines: CPS with CutMix, and Mean Teacher.
 
 python studies/baseline_search.py                          drawn shapes, minutes on two cores
 python studies/baseline_search.py --sampler grid --pruner none --configurations 100
-python studies/baseline_search.py --help                   the space, with the published values
+python studies/baseline_search.py --help                   the search space, with the published values
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # a checkout works without being installed
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # runs from a checkout without installation
 
 from assay.terminal import interrupt_in_one_line  # noqa: E402
 
-interrupt_in_one_line()  # from here on, imports included
+interrupt_in_one_line()  # Ctrl-C also ends the imports below in one line
 
 from assay.run import run_search  # noqa: E402
 from assay.search import Choice, Float, Int, ProfileSettings, Search, When  # noqa: E402

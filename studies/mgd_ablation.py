@@ -1,12 +1,12 @@
 """The ablations of Multi-Granularity Distillation (Qin et al., ECCV 2022): tables 4, 5a, 5b and 6 of the paper.
 
 python studies/mgd_ablation.py                                     table 5a on drawn shapes, minutes on two cores
-python studies/mgd_ablation.py --tables mgd.table4 --columns VOC Cityscapes    another table, in two drawn worlds
-python studies/mgd_ablation.py --profile quick-tied                teachers with the student's own seed
+python studies/mgd_ablation.py --tables mgd.table4 --columns VOC Cityscapes    another table, on two drawn data sets
+python studies/mgd_ablation.py --profile quick-tied                teachers with the student's seed
 python studies/mgd_ablation.py --profile paper --plan              PASCAL VOC, as the paper prints it
-python studies/mgd_ablation.py --profile code                      and with the losses of the authors' code, no more
+python studies/mgd_ablation.py --profile code                      the same with the losses of the authors' code
 
-All tables hang on two teachers and their twins, which are trained once.
+All tables share two teachers and their twins, which are trained once.
 """
 
 from __future__ import annotations
@@ -16,48 +16,50 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # a checkout works without being installed
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # runs from a checkout without installation
 
 from assay.terminal import interrupt_in_one_line  # noqa: E402
 
-interrupt_in_one_line()  # from here on, imports included
+interrupt_in_one_line()  # Ctrl-C also ends the imports below in one line
 
 from assay.presets import quick, voc  # noqa: E402
 from assay.run import run_study  # noqa: E402
 from assay.study import Changes, Profile, Row, Study, Table  # noqa: E402
-from studies.recipes.mgd_networks import (  # noqa: E402
+from studies.recipes.columns import SHAPES_NOTE  # noqa: E402
+from studies.recipes.mgd import (  # noqa: E402
     AS_IN_CODE,
     AS_PRINTED,
     DEEP,
+    FIXED,
     FROM_SCRATCH_NOTE,
     PAPER,
     PAPER_NOTE,
     RESNET18,
     RESNET18_CODE,
     SMALL,
+    TIED,
     WIDE,
     Networks,
     on_voc,
-    taught,
+    student_changes,
 )
-from studies.recipes.shared import SHAPES_NOTE  # noqa: E402
 
 MGD: Changes = {"method": "mgd"}
-ALONE: Changes = {"method.weight_image": 0.0, "method.weight_region": 0.0}  # L_P and nothing else
+PIXEL_ALONE: Changes = {"method.weight_image": 0.0, "method.weight_region": 0.0}  # L_P without L_I and L_R
 EIGHTH = "1/8(1323)"
 
 TABLE4 = Table(
     name="mgd.table4",
-    title="One teacher, twins, and two that complement each other",
+    title="One teacher, twins, and two complementary teachers",
     columns=("VOC", "Cityscapes"),
     changes=MGD,
     rows=tuple(
         Row(" + ".join(which), paper=" + ".join(which), notes=notes)
         for which, notes in (
-            ((DEEP,), ("a lone teacher gives all three losses; the paper does not say",)),
-            ((WIDE,), ("a lone teacher gives all three losses; the paper does not say",)),
-            ((DEEP, DEEP), ("twins are two seeds; L_I is the first one's, L_R the second one's",)),
-            ((WIDE, WIDE), ("twins are two seeds; L_I is the first one's, L_R the second one's",)),
+            ((DEEP,), ("a lone teacher gives all three losses; not stated in the paper",)),
+            ((WIDE,), ("a lone teacher gives all three losses; not stated in the paper",)),
+            ((DEEP, DEEP), ("twins are two seeds; L_I is from the first, L_R from the second",)),
+            ((WIDE, WIDE), ("twins are two seeds; L_I is from the first, L_R from the second",)),
             ((DEEP, WIDE), ()),
         )
     ),
@@ -65,12 +67,12 @@ TABLE4 = Table(
 )
 TABLE5A = Table(
     name="mgd.table5a",
-    title="Distillation at three levels",
+    title="Distillation at three granularities",
     columns=("VOC", "City"),
     changes=MGD,
     rows=(
         Row("Sup", {"method": "supervised"}, paper="Sup"),
-        Row("Sup + P", ALONE, paper="Sup + P"),
+        Row("Sup + P", PIXEL_ALONE, paper="Sup + P"),
         Row("Sup + P + I(TD)", {"method.weight_region": 0.0}, paper="Sup + P + I(TD)"),
         Row("Sup + P + R(TW)", {"method.weight_image": 0.0}, paper="Sup + P + R(TW)"),
         Row("Sup + P + I(TD) + R(TW)", paper="Sup + P + I(TD) + R(TW)"),
@@ -78,7 +80,7 @@ TABLE5A = Table(
             "Sup + P + I(TD,TW) + R(TD,TW)",
             {"method.image_teacher": "all", "method.region_teacher": "all"},
             paper="Sup + P + I(TD,TW) + R(TD,TW)",
-            notes=("the losses of both teachers are added, as Eq. 2 does; the paper does not say",),
+            notes=("the losses of both teachers are added, as in Eq. 2; not stated in the paper",),
         ),
     ),
     reference="Sup",
@@ -91,7 +93,7 @@ TABLE5B = Table(
     rows=(
         Row(
             "labelled distillation only",
-            {**ALONE, "method.pixel_on": "labeled"},
+            {**PIXEL_ALONE, "method.pixel_on": "labeled"},
             paper="labelled distillation only",
         ),
         Row("labelled + unlabelled distillation", paper="labelled + unlabelled distillation"),
@@ -110,9 +112,9 @@ TABLES = (TABLE4, TABLE5A, TABLE5B, TABLE6)
 
 
 def rows(networks: Networks, *, seed: int | None) -> dict[str, Changes]:
-    """The network of every row, and its teachers; those of table 4 stand in its labels."""
+    """Return every row's network and teachers; the labels of table 4 name its teachers."""
     return {
-        f"{table.name}/{row.label}": taught(
+        f"{table.name}/{row.label}": student_changes(
             {**table.changes, **row.changes},
             networks,
             seed=seed,
@@ -125,13 +127,11 @@ def rows(networks: Networks, *, seed: int | None) -> dict[str, Changes]:
 
 ON_VOC = ("VOC", "mIoU")
 ON_CITYSCAPES = ("Cityscapes", "City")
-WORLDS = {  # 1/8 of the labels, as all these tables have; Cityscapes is another drawn world
+WORLDS = {  # all these tables have 1/8 of the labels; Cityscapes is a second drawn data set
     column: {"data.split.labeled": "1/8", "data.source.world": world}
     for world, columns in enumerate((ON_VOC, ON_CITYSCAPES))
     for column in columns
 }
-FIXED = "teachers of seed 0 serve every seed"
-TIED = "every seed has teachers of its own"
 
 QUICK = Profile(
     name="quick",

@@ -12,41 +12,40 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # a checkout works without being installed
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # runs from a checkout without installation
 
 from assay.terminal import interrupt_in_one_line  # noqa: E402
 
-interrupt_in_one_line()  # from here on, imports included
+interrupt_in_one_line()  # Ctrl-C also ends the imports below in one line
 
 from assay.presets import camvid, quick, voc  # noqa: E402
 from assay.run import run_study  # noqa: E402
 from assay.study import Changes, Profile, Row, Study, Table, by_column  # noqa: E402
-from studies.recipes.shared import (  # noqa: E402
+from studies.recipes.columns import (  # noqa: E402
     CAMVID_NOTE,
     FEW_LABELS,
     LISTS_OF_U2PL,
     MANY_LABELS,
-    MKD_NOTE,
-    MKD_PAPER,
     SHAPES_NOTE,
     drawn,
     few_labels,
     few_labels_of_all,
     many_labels,
 )
-
-# What the paper's components are called here. Each row of table 4 says which of them it has.
-CO_TRAINING: Changes = {
-    "method": "mkd",
-    "method.teaching": "none",
-    "method.sda": None,
-    "method.threshold_teachers": 0.0,
-}
-MUTUAL_MT: Changes = {"method.teaching": "mutual"}
-PLAIN_MT: Changes = {"method.teaching": "plain"}
-SDA: Changes = {"method.sda": "sda"}
-KS: Changes = {"method.threshold_teachers": 0.95}
-FDA: Changes = {"method.fda": "fda"}
+from studies.recipes.mkd import (  # noqa: E402
+    ALL_IN_STUDENTS,
+    CO_TRAINING,
+    FDA,
+    FROM_SCRATCH,
+    KS,
+    MUTUAL_MT,
+    ON_SMALL_IMAGES,
+    PAPER,
+    PAPER_NOTE,
+    PLAIN_MT,
+    SDA,
+    not_comparable,
+)
 
 BY_CPS = "the paper's number is CPS's own published one"
 TABLE4 = Table(
@@ -64,7 +63,7 @@ TABLE4 = Table(
     ),
     reference="Co-training",
 )
-# A row of ours: section 4.3 tells of it in words, and prints no number.
+# Our addition: section 4.3 describes plain mean teachers in words, without numbers.
 TABLE4_PLAIN = Table(
     name="mkd.table4.plain",
     title="Plain mean teachers",
@@ -72,16 +71,20 @@ TABLE4_PLAIN = Table(
     changes=CO_TRAINING,
     rows=(
         Row("Co-training"),
-        Row("+ plain MT", PLAIN_MT, notes=("each student's own teacher; the paper: no gain, and unstable",)),
+        Row(
+            "+ plain MT",
+            PLAIN_MT,
+            notes=("each student learns from its own teacher; the paper found no gain and instability",),
+        ),
         Row("+ Mutual MT", MUTUAL_MT),
     ),
     reference="Co-training",
 )
 
-# The base of table 5 is not stated: table 4's last row.
+# The paper does not state the base of table 5: here table 4's last row.
 FULL: Changes = {**MUTUAL_MT, **SDA, **KS}
 ON_STUDENTS: Changes = {"method.threshold_students": 0.95}
-BASE_NOT_STATED = "what else the paper's row has is not stated: here table 4's last row"
+BASE_NOT_STATED = "the other parts of the paper's row are not stated: here those of table 4's last row"
 TABLE5 = Table(
     name="mkd.table5",
     title="Knowledge selection on either loss",
@@ -99,8 +102,8 @@ TABLE5 = Table(
     ),
     reference="KS on L_st",
     not_comparable={"Full(1464)": "pool not stated: the labelled images serve as unlabelled ones"},
-    caption="What else these rows have is not stated: here table 4's last row. Pool not stated: the 1464 images; at"
-    " Full(1464), which leaves none of them, the labelled images serve as unlabelled ones.",
+    caption="The other parts of these rows are not stated: here those of table 4's last row. Pool not stated: the 1464"
+    " images; at Full(1464), which leaves none of them, the labelled images serve as unlabelled ones.",
 )
 PSPNET: Changes = {"method.second_head": "pspnet", "method.second_head.dropout": 0.0}
 TABLE6 = Table(
@@ -121,36 +124,11 @@ TABLE6 = Table(
 TABLES = (TABLE4, TABLE4_PLAIN, TABLE5, TABLE6)
 ON_ANY_DATA = {name: changes for table in TABLES for name, changes in by_column(table, drawn).items()}
 
-# The paper gives no α and β. The authors' 1.5 and 1.0 are for networks that start from ImageNet weights; from random
-# ones, cross supervision of 2.5 in all breaks a training on shapes (studies/LOG.md), and at 1.5 the rows with teachers
-# and strong views stand 3.9 points below co-training, with selection 8.3; at 0.6 still 2.4 and 2.9, and strong views
-# without teachers 1.6. Here α + β is 0.6 in every row, in the code's proportion, or all β where there are no teachers.
-FROM_SCRATCH: Changes = {"method.weight_teachers": 0.36, "method.weight_students": 0.24}
-ALL_IN_STUDENTS: Changes = {"method.weight_students": 0.6}
-# Half the features' resolution would be a grid of 4 x 4 on a drawn image, whose objects are smaller than its cells.
-ON_SMALL_IMAGES: Changes = {**FROM_SCRATCH, "method.resolution": "image"}
 SMALL_SECOND_BRANCH: Changes = {"method.second_head.channels": 16}
-IN_CODE: Changes = {"method.weight_teachers": 1.5, "method.weight_students": 1.0, "method.resolution": "half"}
 
 
-def not_comparable(data: str, changes: Changes) -> str:
-    """Why cells on such data, with such changes of the method, are not the paper's."""
-    ours, code = ({**IN_CODE, **changes}, IN_CODE)
-    said = [f"trained on {data}"]
-    weights = ("method.weight_teachers", "method.weight_students")
-    if any(ours[path] != code[path] for path in weights):
-        alpha, beta = (ours[path] for path in weights)
-        said.append(
-            f"MKD's α {alpha} and β {beta} for random weights (their sum in β where there are no teachers,"
-            f" code: {', '.join(str(code[p]) for p in weights)})"
-        )
-    if ours["method.resolution"] == "image":
-        said.append("MKD's loss at the images' resolution (code: half the features')")
-    return "; ".join(said)
-
-
-def weighed(changes: Changes) -> dict[str, Changes]:
-    """What a profile changes in every row; those without teachers have the same weight in all."""
+def with_equal_weight(changes: Changes) -> dict[str, Changes]:
+    """Return a profile's changes of every row; rows without teachers get the whole of α + β as β."""
     return {
         row.label: {**changes, **(ALL_IN_STUDENTS if teaching == "none" else {})}
         for table in TABLES
@@ -169,7 +147,7 @@ STUDY = Study(
             note=SHAPES_NOTE,
             start=quick,
             columns=ON_ANY_DATA,
-            rows=weighed(ON_SMALL_IMAGES) | {"HN": {**ON_SMALL_IMAGES, **SMALL_SECOND_BRANCH}},
+            rows=with_equal_weight(ON_SMALL_IMAGES) | {"HN": {**ON_SMALL_IMAGES, **SMALL_SECOND_BRANCH}},
             seeds=(0,),
             parallel_by_default=True,
             tables=(TABLE4.name,),
@@ -181,15 +159,15 @@ STUDY = Study(
             note=CAMVID_NOTE,
             start=camvid,
             columns=ON_ANY_DATA,
-            rows=weighed(FROM_SCRATCH),
+            rows=with_equal_weight(FROM_SCRATCH),
             tables=(TABLE4.name,),
             not_comparable=not_comparable("CamVid", FROM_SCRATCH),
         ),
         Profile(
             name="paper",
-            note=MKD_NOTE,
+            note=PAPER_NOTE,
             start=voc,
-            changes=MKD_PAPER,
+            changes=PAPER,
             runtime={"loader_workers": 4},
             columns=by_column(TABLE4, many_labels)
             | by_column(TABLE4_PLAIN, many_labels)

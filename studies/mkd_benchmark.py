@@ -2,10 +2,10 @@
 
     python studies/mkd_benchmark.py                              table 1 on drawn shapes, minutes on two cores
     python studies/mkd_benchmark.py --profile paper --workers 4  PASCAL VOC, as the paper trains
-    python studies/mkd_benchmark.py --profile paper --plan       what is trained, quoted, and missing
+    python studies/mkd_benchmark.py --profile paper --plan       what would be trained, quoted, and blocked
 
-Rows whose methods this project has are trained, all with one recipe; the other rows are the paper's numbers alone.
-Columns whose data it does not have are planned, and blocked by what is missing.
+Rows of methods that this project has are trained, all with one recipe; the other rows quote the paper's numbers.
+Columns on data sets that it does not have are in the plan, blocked by the name of the missing data set.
 """
 
 from __future__ import annotations
@@ -14,49 +14,43 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # a checkout works without being installed
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # runs from a checkout without installation
 
 from assay.terminal import interrupt_in_one_line  # noqa: E402
 
-interrupt_in_one_line()  # from here on, imports included
+interrupt_in_one_line()  # Ctrl-C also ends the imports below in one line
 
 from assay.presets import camvid, quick, voc  # noqa: E402
 from assay.run import run_study  # noqa: E402
 from assay.study import Changes, Profile, Row, Study, Table, by_column  # noqa: E402
-from studies.mkd_ablation import FROM_SCRATCH, ON_SMALL_IMAGES, not_comparable  # noqa: E402
-from studies.recipes.shared import (  # noqa: E402
+from studies.recipes.baselines import CPS, CPS_CUTMIX, CUTMIX_SEG, MEAN_TEACHER, PUBLISHED, SUPERVISED  # noqa: E402
+from studies.recipes.columns import (  # noqa: E402
     CAMVID_NOTE,
-    CPS_CUTMIX,
     ENCODERS,
     FEW_LABELS,
     LISTS_OF_U2PL,
     MANY_LABELS_BY_ENCODER,
-    MKD_NOTE,
-    MKD_PAPER,
-    PUBLISHED,
     SHAPES_NOTE,
     drawn,
     few_labels,
     few_labels_of_all,
+    lists_of_u2pl,
     many_labels,
 )
+from studies.recipes.mkd import FROM_SCRATCH, ON_SMALL_IMAGES, PAPER, PAPER_NOTE, not_comparable  # noqa: E402
 
-SUPERVISED: Changes = {"method": "supervised"}
-MEAN_TEACHER: Changes = {"method": "mean_teacher"}
-CUTMIX_SEG: Changes = {"method": "cutmix_seg"}
-CPS: Changes = {"method": "cps"}
 OURS: Changes = {"method": "mkd"}  # table 4's last row
 WITHOUT_KS: Changes = {**OURS, "method.threshold_teachers": 0.0}
-PARTS_NOT_STATED = "which parts the paper's row has is not stated: those of the row marked *, but for selection"
+PARTS_NOT_STATED = "the parts of the paper's row are not stated: here those of the row marked *, without selection"
 
 
 def trained(printed: str, changes: Changes, *notes: str, not_comparable: str = "") -> Row:
-    """A row that this project can train, by its printed label; the citation is left out here."""
+    """Return a row that this project can train; its label is the printed one without the citation."""
     return Row(printed.partition(" [")[0], changes, paper=printed, notes=notes, not_comparable=not_comparable)
 
 
 def quoted(*labels: str) -> tuple[Row, ...]:
-    """Rows of methods that this project does not have."""
+    """Return rows of methods that this project does not have."""
     return tuple(Row(label, paper=label, quoted=True) for label in labels)
 
 
@@ -78,9 +72,9 @@ TABLE1 = Table(
         trained("Ours-R101", WITHOUT_KS, not_comparable=PARTS_NOT_STATED),
     ),
     reference="SupOnly-R101",
-    caption="Pool not stated at Full(1464), which leaves no image of the 1464: labelled ones serve as unlabelled ones.",
+    caption="Pool not stated at Full(1464), which leaves none of the 1464: labelled images serve as unlabelled ones.",
 )
-# U2PL's lists of labels; all of the 10582 images that are not in them are unlabelled.
+# Labelled by U2PL's lists; the rest of all 10582 images is unlabelled.
 TABLE1_ALL = Table(
     name="mkd.table1.dagger",
     title="PASCAL VOC, few labels, all 10582 images",
@@ -155,13 +149,6 @@ TABLE3 = Table(
 )
 TABLES = (TABLE1, TABLE1_ALL, TABLE2, TABLE2_U2PL, TABLE2_CITYSCAPES, TABLE3)
 
-
-def lists_of_u2pl(column: str) -> Changes:
-    """U2PL's own lists, data/splits/pascal of its authors' repository: they label the 1464 fine masks first."""
-    count = column.partition("(")[2].rstrip(")")
-    return {**many_labels(column), "data.split.labeled": f"u2pl/pascal/{count}/labeled.txt"}
-
-
 ON_ANY_DATA = by_column(TABLE1, drawn) | by_column(TABLE1_ALL, drawn) | by_column(TABLE2, drawn)
 OURS_LABELS = [row.label for table in TABLES for row in table.rows if row.label.startswith("Ours")]
 NOT_SUPPORTED = {
@@ -200,9 +187,9 @@ STUDY = Study(
         ),
         Profile(
             name="paper",
-            note=MKD_NOTE,
+            note=PAPER_NOTE,
             start=voc,
-            changes=MKD_PAPER,
+            changes=PAPER,
             rows={row.label: {"net.encoder.arch": "resnet50"} for row in TABLE1.rows if row.label.endswith("-R50")},
             runtime={"loader_workers": 4},
             columns=by_column(TABLE1, few_labels)

@@ -1,9 +1,11 @@
-"""What Mutual Knowledge Distillation's paper leaves open: T, α, β, λ and γ around the last row of its table 4.
+"""A search of T, α, β, λ and γ of Mutual Knowledge Distillation, around the last row of its table 4.
+
+The paper gives T alone; the other published values are the authors' code's.
 
 python studies/mkd_search.py                          drawn shapes, minutes on two cores
-python studies/mkd_search.py --configurations 40      more of them; what was tried already counts
-python studies/mkd_search.py --plan                   what was found so far
-python studies/mkd_search.py --help                   the space, with the paper's values
+python studies/mkd_search.py --configurations 40      40 in all, those of earlier runs included
+python studies/mkd_search.py --plan                   the results so far
+python studies/mkd_search.py --help                   the search space, with the published values
 """
 
 from __future__ import annotations
@@ -12,11 +14,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # a checkout works without being installed
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # runs from a checkout without installation
 
 from assay.terminal import interrupt_in_one_line  # noqa: E402
 
-interrupt_in_one_line()  # from here on, imports included
+interrupt_in_one_line()  # Ctrl-C also ends the imports below in one line
 
 from assay.run import run_search  # noqa: E402
 from assay.search import Choice, Float, ProfileSettings, Search, When  # noqa: E402

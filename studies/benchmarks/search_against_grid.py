@@ -28,8 +28,8 @@ from studies.benchmarks.search_runs import (
     searched,
     within,
 )
-from studies.mkd_ablation import CO_TRAINING, MUTUAL_MT, ON_SMALL_IMAGES
-from studies.recipes.shared import SHAPES_NOTE
+from studies.recipes.columns import SHAPES_NOTE
+from studies.recipes.mkd import CO_TRAINING, MUTUAL_MT, ON_SMALL_IMAGES
 
 WEIGHT = Float(0.1, 3.0, log=True)
 TEACHERS: Changes = {**CO_TRAINING, **MUTUAL_MT, **ON_SMALL_IMAGES}

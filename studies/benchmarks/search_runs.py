@@ -20,7 +20,7 @@ from assay.run import run_search, run_study
 from assay.search import Float, ProfileSettings, Search
 from assay.study import Profile, Row, Study, Table
 from studies.benchmarks.platform_benchmark import TRIVIAL
-from studies.recipes.shared import SHAPES_NOTE
+from studies.recipes.columns import SHAPES_NOTE
 
 COLUMN = "1/16"
 LR, DECAY = Float(0.005, 0.5, log=True), Float(1e-5, 1e-2, log=True)

@@ -14,6 +14,7 @@ from assay.run import run_study
 from assay.study.cells import Cell, Selection, cells_of, paper_number, profile_of
 from assay.study.tables import Study
 from studies import mkd_ablation, mkd_benchmark
+from studies.recipes import mkd
 
 # path | value | source: the paper (section), the authors' code where the paper is silent, ours where both are.
 PAPER = """
@@ -289,7 +290,7 @@ def test_profiles_say_what_they_change_in_the_method(study: Study) -> None:
     code = MKD()
     assert {
         f"method.{name}": getattr(code, name) for name in ("weight_teachers", "weight_students", "resolution")
-    } == mkd_ablation.IN_CODE
+    } == mkd.IN_CODE
     for profile in ("quick", "camvid"):
         of_mkd: list[Any] = [cell for cell in cells(study, profile) if cell.experiment.method.name == "mkd"]
         ours = next(cell for cell in of_mkd if cell.experiment.method.teaching == "mutual")

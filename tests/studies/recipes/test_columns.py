@@ -1,4 +1,4 @@
-"""What a column of PASCAL VOC's tables means."""
+"""The data and networks that columns of PASCAL VOC's tables stand for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from assay.experiment import Experiment
 from assay.study.cells import Selection, cells_of, profile_of
 from assay.study.tables import Study
 from studies import baseline_benchmark, mkd_ablation, mkd_benchmark
-from studies.recipes.shared import FEW_LABELS, MANY_LABELS, MANY_LABELS_BY_ENCODER, drawn, many_labels, share_of
+from studies.recipes.columns import FEW_LABELS, MANY_LABELS, MANY_LABELS_BY_ENCODER, drawn, many_labels, share_of
 
 
 def test_a_column_names_a_share_with_or_without_a_network_before_it() -> None:

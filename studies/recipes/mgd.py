@@ -1,30 +1,32 @@
-"""What MGD's studies are trained with: students, their two teachers, and what a profile adds to a row."""
+"""Multi-Granularity Distillation (Qin et al., ECCV 2022): students, their teachers, and the recipe of its studies."""
 
 from __future__ import annotations
 
 import dataclasses
 
 from assay.study import Changes, Nested
-from studies.recipes.shared import CPS_CUTMIX, share_of
+from studies.recipes.baselines import CPS_CUTMIX
+from studies.recipes.columns import share_of
 
 DEEP, WIDE = "T_D", "T_W"
-TWIN = 1000  # added to a teacher's seed for its twin; further than any seed of a study
+TWIN = 1000  # the seed of a teacher's twin is larger by this; larger than any seed of a study
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Networks:
-    """A student with its two teachers, and the weights λ1 and λ2 that they are trained with."""
+    """A student, its two teachers, and the weights λ1 and λ2 of its losses."""
 
     student: Changes
     deep: Changes
     wide: Changes
-    losses: Changes = dataclasses.field(default_factory=dict)  # MGD's fields; a row that switches one off keeps it off
+    losses: Changes = dataclasses.field(default_factory=dict)  # MGD's fields; a row's own value wins
 
 
 def teachers(which: tuple[str, ...], networks: Networks, seed: int | None) -> tuple[Nested, ...]:
-    """CPS with CutMix (facts 2.1) of these networks; one that is named again is a twin.
+    """Return the teachers of a student: CPS with CutMix (as in the authors' code) with these networks.
 
-    seed: of all teachers; the student's own if None
+    which: DEEP and WIDE in any number; a repeated one is a twin, with another seed
+    seed: the seed of all teachers; None: the student's seed
     """
     nets = {DEEP: networks.deep, WIDE: networks.wide}
     return tuple(
@@ -33,28 +35,31 @@ def teachers(which: tuple[str, ...], networks: Networks, seed: int | None) -> tu
     )
 
 
-def taught(
+def student_changes(
     row: Changes, networks: Networks, *, seed: int | None, which: tuple[str, ...] = (DEEP, WIDE)
 ) -> dict[str, object]:
-    """What a profile adds to a row whose changes are `row`: the student's network, and its teachers if it has any."""
+    """Return a profile's changes for a row: the student's network and, with a method that distils, its teachers.
+
+    row: the row's own changes
+    """
     method = row["method"]
-    found: dict[str, object] = dict(networks.student)
+    changes: dict[str, object] = dict(networks.student)
     if method in ("mgd", "kd", "cwd"):
-        found["method.teachers"] = teachers(which, networks, seed)
+        changes["method.teachers"] = teachers(which, networks, seed)
     if method == "mgd":
-        found |= {path: value for path, value in networks.losses.items() if path not in row}
-    return found
+        changes |= {path: value for path, value in networks.losses.items() if path not in row}
+    return changes
 
 
-# Drawn shapes: widths of the very small encoder, whose teachers then have 3.9 and 6.1 times the parameters of the one
-# student and 25.5 and 39.7 times those of the other, as the paper's have 3.8, 6.0 (ResNet-18), 23.6 and 36.9
-# (MobileNetV2). It has no depth to vary: T_D and T_W are two widths.
+# Drawn shapes: widths of the very small encoder. The teachers have 3.9 and 6.1 times the parameters of the larger
+# student, and 25.5 and 39.7 times those of the smaller one; the paper's have 3.8 and 6.0 times those of ResNet-18, and
+# 23.6 and 36.9 times those of MobileNetV2. The encoder's depth is fixed, so T_D and T_W are two widths.
 #
-# λ1 is what the authors' code has in terms of Eq. 4 as printed: its sum is over 21 classes and the 2 images of a GPU,
-# 0.002 · 42. λ2 = 100 is for networks that start from ImageNet weights: from random ones it lets the region loss start
-# three times as large as L_P on unlabelled images (0.0625 and 2.14 over the first 20 steps); 30 makes them equal.
+# λ1 is the authors' value in terms of Eq. 4 as printed: the code sums over 21 classes and the 2 images of a GPU, so
+# 0.002 · 42. λ2 = 100 is for networks that start from ImageNet weights. From random weights the region loss then starts
+# three times as large as L_P on unlabelled images (0.0625 and 2.14 over the first 20 steps); 30 makes the two equal.
 FROM_SCRATCH: Changes = {"method.weight_image": 0.084, "method.weight_region": 30.0}
-FROM_SCRATCH_NOTE = "MGD's λ2 = 30 was chosen by the size of its terms at the start, and not for the result"
+FROM_SCRATCH_NOTE = "MGD's λ2 = 30 was chosen by the initial size of the loss terms, not by results"
 SMALL = Networks(
     student={"net.encoder.width": 8},
     deep={"net.encoder.width": 16},
@@ -63,8 +68,8 @@ SMALL = Networks(
 )
 SMALLER = dataclasses.replace(SMALL, student={"net.encoder.width": 3})
 
-# PASCAL VOC: section 4.2, the authors' code where it is silent (facts 2.1 to 2.3).
-_DILATIONS = "net.encoder.multi_grid"  # times 2, so that the last stage has 2, 4, 8
+# PASCAL VOC: section 4.2, and the authors' code where the paper is silent.
+_DILATIONS = "net.encoder.multi_grid"  # times 2: the last stage then has 2, 4, 8
 RESNET18 = Networks(
     student={"net.encoder.arch": "resnet18", _DILATIONS: (1, 2)},
     deep={"net.encoder.arch": "resnet101", "net.encoder.stem_width": 64, _DILATIONS: (1, 2, 4)},
@@ -85,7 +90,8 @@ MOBILENETV2 = dataclasses.replace(
         "recipe.optimizer.lr": 0.0035,
     },
 )
-# Where the authors' code differs from the paper; methods/mgd.py says how. λ1 is divided by the 4 GPUs that it sums on.
+# Differences of the authors' code from the paper, described in methods/mgd.py. Its λ1 is divided by its 4 GPUs, each of
+# which sums over its own images.
 CODE: Changes = {
     "method.cutmix": "boxes",
     "method.image_reduction": "sum",
@@ -100,20 +106,22 @@ MOBILENETV2_CODE = dataclasses.replace(
 
 PAPER: Changes = {"recipe.optimizer.weight_decay": 5e-4, "net.head.separable": False}
 AS_PRINTED = "losses as printed"
+FIXED = "teachers of seed 0 serve every seed"
+TIED = "every seed has its own teachers"
 PAPER_NOTE = (
     "PASCAL VOC 2012 with ImageNet weights and the CPS authors' lists; ResNet-18's deep stem starts from random"
     f" weights, as in the authors' code, where the paper says ImageNet's; {AS_PRINTED}"
 )
 AS_IN_CODE = (
-    "losses as in the authors' code, and nothing else of it: weight decay is the paper's 5e-4 (the code's 1e-4 acts as"
+    "losses as in the authors' code, all else as in the paper: weight decay is 5e-4 (the code's 1e-4 acts as"
     " 4e-4 on its 4 GPUs), and MobileNetV2 has no dilations (the code's last blocks have 2, 4 and 8)"
 )
-# Epochs of max(labelled, unlabelled) / 8 steps: 32, 34, 40 and 60.
+# 32, 34, 40 and 60 epochs of max(labelled, unlabelled) / 8 steps.
 STEPS = {"1/16": 39_680, "1/8": 39_338, "1/4": 39_680, "1/2": 39_660}
 
 
 def on_voc(column: str) -> Changes:
-    """The CPS authors' lists of the 10582 images, and how long the authors' code trains on them."""
+    """Return the changes for the CPS authors' lists of the 10582 images, and the steps of MGD's code on them."""
     share = share_of(column)
     return {
         "data.split.labeled": f"cps/voc/train_aug_labeled_{share.replace('/', '-')}.txt",
