@@ -100,8 +100,8 @@ def refused(arguments: list[str], out: Path, capsys: pytest.CaptureFixture[str])
         (["--method", "cps", "--set", "data.split.unlabeled=trian"], "did you mean 'train'"),
         (["--method", "cps", "--set", "net.encoder.arch=resnet5"], "timm has no 'resnet5'"),
         (["--method", "cps", "--set", "net.encoder.weights=no.pth"], "net.encoder.weights=no.pth is no file"),
-        (["--method", "cps", "--data", "voc", "--data-root", "nowhere"], "looked for a folder JPEGImages in"),
-        (["--method", "cps", "--data", "camvid", "--data-root", "nowhere"], "looked for train/images"),
+        (["--method", "cps", "--data", "voc", "--data-root", "nowhere"], "no folder JPEGImages"),
+        (["--method", "cps", "--data", "camvid", "--data-root", "nowhere"], "no folder train/images"),
         (["--method", "cps", "--data", "folder"], "data.source.path must name a folder"),
         (["--method", "cps", "--runtime", "device=gpu"], "device must be auto, cpu, cuda"),
         (["--method", "cps", "--runtime", "threads=0"], "threads must be in [1, inf), got 0"),
@@ -130,7 +130,7 @@ def lists(text: str) -> Callable[[Path], list[str]]:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lists("\n \r\n"), "is empty; it must hold one image a line"),
+        (lists("\n \r\n"), "is empty; it must hold one image per line"),
         (lists(""), "1 of 2 entries of"),
         (lists(""), "more than once"),
         (lambda mine: (mine / "masks" / "3.png").unlink(), "have no mask in"),

@@ -48,7 +48,7 @@ def slowly(image: torch.Tensor, draw: DistortDraw) -> torch.Tensor:
 def test_images_are_distorted_as_pixel_by_pixel_through_hsv() -> None:
     rng = np.random.default_rng(0)
     images, draws = pictures(24), [draw_distort(rng, Distort(hue=0.5)) for _ in range(24)]
-    assert {draw.contrast_last for draw in draws} == {draw.colours for draw in draws} == {False, True}
+    assert {draw.contrast_last for draw in draws} == {draw.changes_colours for draw in draws} == {False, True}
     expected = torch.stack([slowly(image, draw) for image, draw in zip(images, draws, strict=True)])
     assert (apply_distort(images, draws).double() - expected).abs().max() <= 0.5 + 1e-2
 

@@ -30,8 +30,8 @@ def blocks(height: int, width: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def whole(height: int, width: int, **changes: object) -> Geometry:
     content = {"top": 0, "left": 0, "height": height, "width": width} | {
-        "shown_height": height,
-        "shown_width": width,
+        "resized_height": height,
+        "resized_width": width,
         "flip": False,
     }
     return Geometry(**(content | changes))
@@ -55,8 +55,8 @@ def test_the_rectangle_lies_inside_and_fits_the_crop(size, crop, scales, fit, se
     geometry = draw_geometry(np.random.default_rng(seed), *size, augment)
     assert 0 <= geometry.top <= geometry.top + geometry.height <= size[0] and geometry.height >= 1
     assert 0 <= geometry.left <= geometry.left + geometry.width <= size[1] and geometry.width >= 1
-    assert 1 <= geometry.shown_height <= crop[0]
-    assert 1 <= geometry.shown_width <= crop[1]
+    assert 1 <= geometry.resized_height <= crop[0]
+    assert 1 <= geometry.resized_width <= crop[1]
 
 
 @given(scale=st.floats(0.1, 4), crop=st.integers(1, 300), size=st.integers(1, 400), seed=st.integers(0, 1000))
@@ -64,9 +64,9 @@ def test_the_rectangle_lies_inside_and_fits_the_crop(size, crop, scales, fit, se
 def test_the_applied_scale_is_the_drawn_one_but_for_rounding(scale, crop, size, seed):
     augment = Augment(crop=(crop, crop), scales=(scale, scale))
     geometry = draw_geometry(np.random.default_rng(seed), size, size, augment)
-    if geometry.shown_height < crop:
+    if geometry.resized_height < crop:
         assert geometry.height == size
-        assert geometry.shown_height == max(1, round(size * scale))
+        assert geometry.resized_height == max(1, round(size * scale))
     else:
         assert abs(geometry.height - crop / scale) <= 0.5 or geometry.height in (1, size)
 
@@ -93,7 +93,7 @@ def test_the_labels_stay_with_their_pixels(seed: int):
 def test_image_and_labels_are_not_shifted_by_part_of_a_pixel(scale: float, flip: bool):
     ramp = np.arange(240, dtype=np.uint8)[None].repeat(240, 0)
     shown = round(200 * scale)
-    geometry = whole(200, 200, top=20, left=20, shown_height=shown, shown_width=shown, flip=flip)
+    geometry = whole(200, 200, top=20, left=20, resized_height=shown, resized_width=shown, flip=flip)
     for mask in (ramp, ramp.T):
         image = np.stack([mask] * 3, axis=2)
         cropped, label, _ = apply_geometry(image, mask, geometry, (shown, shown))
@@ -105,7 +105,7 @@ def test_image_and_labels_are_not_shifted_by_part_of_a_pixel(scale: float, flip:
 def test_resizing_the_rectangle_equals_cropping_the_resized_image(factor: float):
     image, mask = noise(80, 120)
     shown = int(40 * factor)
-    geometry = whole(40, 40, top=20, left=30, shown_height=shown, shown_width=shown)
+    geometry = whole(40, 40, top=20, left=30, resized_height=shown, resized_width=shown)
     cropped, label, _ = apply_geometry(image, mask, geometry, (shown, shown))
     size = [int(80 * factor), int(120 * factor)]
     top, left = int(20 * factor), int(30 * factor)
@@ -158,14 +158,14 @@ def test_fitting_keeps_the_ratio():
     augment = Augment(crop=(50, 50), fit=50, scales=(1.0, 1.0))
     geometry = draw_geometry(np.random.default_rng(0), 100, 200, augment)
     assert (geometry.height, geometry.width) == (100, 200)
-    assert (geometry.shown_height, geometry.shown_width) == (25, 50)
+    assert (geometry.resized_height, geometry.resized_width) == (25, 50)
 
 
 def test_fitting_and_scaling_are_multiplied():
     augment = Augment(crop=(50, 50), fit=50, scales=(2.0, 2.0))
     geometry = draw_geometry(np.random.default_rng(0), 100, 200, augment)
     assert (geometry.height, geometry.width) == (100, 100)
-    assert (geometry.shown_height, geometry.shown_width) == (50, 50)
+    assert (geometry.resized_height, geometry.resized_width) == (50, 50)
 
 
 def test_a_tiny_scale_leaves_a_pixel():
@@ -177,14 +177,14 @@ def test_a_tiny_scale_leaves_a_pixel():
 
 
 def test_scales_of_a_range_are_drawn_evenly():
-    shown = [each.shown_height for each in draws(Augment(crop=(400, 400), scales=(0.5, 2.0)), 200, 200, 3000)]
+    shown = [each.resized_height for each in draws(Augment(crop=(400, 400), scales=(0.5, 2.0)), 200, 200, 3000)]
     counts, _ = np.histogram(shown, bins=4, range=(100, 400))
     assert np.abs(counts - 750).max() < 5 * np.sqrt(750)
 
 
 def test_scales_of_a_list_are_drawn_from_the_list():
     augment = Augment(crop=(400, 400), scales=(0.5, 1.0, 1.75), scale_draw="list")
-    shown = [each.shown_height for each in draws(augment, 200, 200, 900)]
+    shown = [each.resized_height for each in draws(augment, 200, 200, 900)]
     sizes, counts = np.unique(shown, return_counts=True)
     assert sizes.tolist() == [100, 200, 350]
     assert np.abs(counts - 300).max() < 5 * np.sqrt(300)

@@ -46,7 +46,7 @@ def test_every_form_of_a_list_gives_the_same_images(tmp_path, content):
 @pytest.mark.parametrize("content", [b"", b"\r\n \n"])
 def test_an_empty_list_is_refused(tmp_path, content):
     path = write(tmp_path / "list.txt", content)
-    with pytest.raises(UserError, match=r"list\.txt is empty; it must hold one image a line"):
+    with pytest.raises(UserError, match=r"list\.txt is empty; it must hold one image per line"):
         read_list(path)
 
 
@@ -67,7 +67,7 @@ def test_unknown_images_are_counted_and_the_first_are_named(tmp_path):
 
 def test_an_image_that_stands_twice_is_refused_also_under_two_names(tmp_path):
     entries = (IDS[0], IDS[1], f"JPEGImages/{IDS[0]}.jpg")
-    with pytest.raises(UserError, match=rf"list holds 1 images more than once, the first is '{IDS[0]}'"):
+    with pytest.raises(UserError, match=rf"list holds 1 image more than once, the first is '{IDS[0]}'"):
         match(entries, VOC(), frozenset(IDS), tmp_path / "list")
 
 

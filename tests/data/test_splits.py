@@ -141,7 +141,7 @@ def test_a_labelled_image_in_the_unlabelled_list_is_noticed_and_removed(places):
     found = made(places, labeled=labeled, unlabeled=unlabeled)
     assert found.unlabeled == ("image00004", "image00050")
     assert found.notes == (
-        "1 labelled image also stands in the unlabelled list few/unlabeled.txt (the first is image00009): removed.",
+        "1 labelled image is also in the unlabelled list few/unlabeled.txt (the first is image00009): removed.",
     )
 
 
@@ -150,7 +150,7 @@ def test_a_repeated_image_stays_if_asked_for_and_is_noted(places):
     unlabeled = write_list(places, "unlabeled.txt", 4, 9, 50)
     found = made(places, labeled=labeled, unlabeled=unlabeled, keep_repeated=True)
     assert found.unlabeled == ("image00004", "image00009", "image00050")
-    assert "2 labelled images also stand" in found.notes[0]
+    assert "2 labelled images are also in" in found.notes[0]
     assert "kept" in found.notes[0]
 
 
@@ -173,12 +173,12 @@ def test_what_is_noted_of_the_pools_that_a_split_uses_is_noted_of_the_split(plac
 @pytest.mark.parametrize("which", ["labeled", "unlabeled"])
 def test_training_on_validation_images_is_refused(places, which):
     name = write_list(places, "list.txt", 3, 90_001, 90_003)
-    with pytest.raises(UserError, match=r"2 (un)?labelled images are validation images too, .*'image90001'"):
+    with pytest.raises(UserError, match=r"2 (un)?labelled images are also validation images, .*'image90001'"):
         made(places, **{"labeled": "1/4", which: name})
 
 
 def test_drawing_labels_from_val_is_refused(places):
-    with pytest.raises(UserError, match="validation images too"):
+    with pytest.raises(UserError, match="also validation images"):
         made(places, labeled="all", labeled_pool="val")
 
 

@@ -1,4 +1,4 @@
-"""Published lists of images. They differ in folders, suffixes, columns and line ends; images are matched by id."""
+"""Published lists of images. They differ in folders, suffixes, columns and line ends, so images are matched by id."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from pathlib import Path
 from assay.data.source import Source
 from assay.errors import UserError
 from assay.places import Places
+from assay.wording import count
 
 _SHARES = ("1-16", "1-8", "1-4", "1-2")
-# The lists that papers train on, by folder below the folder of lists; they are other people's and not part of assay.
+# The lists that papers train on, by subfolder of the folder of lists. They belong to others and are not part of assay.
 PUBLISHED: dict[str, tuple[str, ...]] = {
     "cps/voc": (
         *("train.txt", "train_aug.txt", "val.txt"),
         *(f"train_aug_labeled_{share}.txt" for share in _SHARES),
-        *(f"pseudoseg_{which}_{share}.txt" for which in ("labeled", "unlabeled") for share in _SHARES),
+        *(f"pseudoseg_{part}_{share}.txt" for part in ("labeled", "unlabeled") for share in _SHARES),
     ),
     "cps/cityscapes": ("train.txt", "val.txt", *(f"train_aug_labeled_{share}.txt" for share in _SHARES)),
     "unimatch/pascal": (
@@ -30,48 +31,49 @@ PUBLISHED: dict[str, tuple[str, ...]] = {
 }
 
 
-def find_list(spec: str, places: Places) -> Path:
-    """The file that a list's name means: as given, or below the folder of lists."""
-    tried = (Path(spec).expanduser(), places.splits / spec)
-    for path in tried:
+def find_list(name: str, places: Places) -> Path:
+    """Return the file of a list: the path as given, or the path below the folder of lists."""
+    candidates = (Path(name).expanduser(), places.splits / name)
+    for path in candidates:
         if path.is_file():
             return path
     raise UserError(
-        f"the list {spec!r} is neither at {tried[0].absolute()} nor at {tried[1]}; name the folder of lists with"
-        " --splits or ASSAY_SPLITS."
+        f"the list {name!r} is neither at {candidates[0].absolute()} nor at {candidates[1]}; name the folder of lists"
+        " with --splits or ASSAY_SPLITS."
     )
 
 
 def read_list(path: Path) -> tuple[str, ...]:
-    """The entries, one a line; empty lines are left out."""
+    """Return the entries of a list, one per line, without empty lines."""
     try:
-        text = path.read_text(encoding="utf-8-sig")  # editors on Windows begin a file with a mark
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows write a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"the list {path} cannot be read as text ({error}).") from None
     entries = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not entries:
-        raise UserError(f"the list {path} is empty; it must hold one image a line.")
+        raise UserError(f"the list {path} is empty; it must hold one image per line.")
     return entries
 
 
 def match(
-    entries: tuple[str, ...], source: Source, known: Set[str], path: Path, *, incomplete: str = ""
+    entries: tuple[str, ...], source: Source, available: Set[str], path: Path, *, why_incomplete: str = ""
 ) -> tuple[str, ...]:
-    """The entries' image ids, sorted. Refuses what the data set does not have, and what stands twice.
+    """Return the entries' image ids, sorted. Raises a UserError for unknown and for repeated images.
 
-    incomplete: why some of the data set's images may not be known here, for the message.
+    available: the ids of the data set's images.
+    why_incomplete: the reason why `available` may lack some of the images, for the message.
     """
     ids = [source.image_id(entry) for entry in entries]
-    unknown = [each for each in ids if each not in known]
+    unknown = [image_id for image_id in ids if image_id not in available]
     if unknown:
-        reason = incomplete or "Is it another data set's list, or is the data incomplete?"
+        reason = why_incomplete or "Does the list belong to another data set, or is the data set incomplete?"
         raise UserError(
-            f"{len(unknown)} of {len(ids)} entries of {path} are not among the {len(known)} images of"
+            f"{len(unknown)} of {len(ids)} entries of {path} are not among the {len(available)} images of"
             f" {source.name}; the first: {', '.join(unknown[:3])}. {reason}"
         )
-    repeated = [each for each, times in Counter(ids).items() if times > 1]
+    repeated = [image_id for image_id, times in Counter(ids).items() if times > 1]
     if repeated:
         raise UserError(
-            f"{path} holds {len(repeated)} images more than once, the first is {repeated[0]!r}; each must stand once."
+            f"{path} holds {count(len(repeated), 'image')} more than once, the first is {repeated[0]!r}; list each image once."
         )
     return tuple(sorted(ids))

@@ -1,11 +1,10 @@
-"""The strong view's operators, exactly one of five for each image, and the weak views' distortion.
+"""The operators of strong views, exactly one of five for each image, and the distortion of weak views.
 
-Both work on batches and on any device.
-
-Images are B x 3 x H x W, uint8, in and out: it is what the weak views are, a quarter of the memory traffic, and what
-equalising and solarising are defined on. The other operators compute in single precision on the scale 0 to 255 and
-round once, at their end. Each of the five gives what torchvision's operators give with the same parameters one
-image at a time; no image's result depends on the others in the batch.
+Both work on batches and on any device. Images are B x 3 x H x W, uint8, before and after: the weak views have this
+type, it needs a quarter of the memory traffic, and equalising and solarising are defined on it. The other operators
+compute in single precision on the scale 0 to 255 and round once at their end. Each of the five operators gives the
+results of torchvision's operators with the same parameters on single images. No image's result depends on the other
+images of the batch.
 """
 
 from __future__ import annotations
@@ -16,21 +15,21 @@ from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as nn
+from torch.nn import functional
 from torchvision.transforms.v2 import functional as tv
 
 from assay.data.views import Distort, Strong
 
 OPERATORS = ("jitter", "blur", "grey", "equalize", "solarize")  # in the order of Strong's weights
-LUMINANCE = (0.2989, 0.587, 0.114)  # how much of R, G and B is grey, as torchvision has it
+LUMINANCE = (0.2989, 0.587, 0.114)  # weights of R, G and B in grey, torchvision's
 WHITE = 255.0
-CACHED = 2**18  # values that a processor works on at once: 1 MiB in single precision
-TINY = 1e-9  # below any difference of two channels, above 0
+CACHE_VALUES = 2**18  # values that a CPU processes at once: 1 MiB in single precision
+TINY = 1e-9  # above 0 and below any difference of two channels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StrongDraw:
-    """One image's operator, and the parameters that each operator would have."""
+    """The operator of one image, with the drawn parameters of all operators."""
 
     operator: str
     brightness: float = 1.0
@@ -42,38 +41,40 @@ class StrongDraw:
 
 
 def draw_strong(rng: np.random.Generator, strong: Strong) -> StrongDraw:
-    """An operator and its parameters; always seven numbers from `rng`."""
-    at_operator, at_kernel, at_sigma, *at_jitter = rng.random(7).tolist()
+    """Draw an operator and its parameters. Always takes seven numbers from `rng`."""
+    u_operator, u_kernel, u_sigma, *u_jitter = rng.random(7).tolist()
     spans = (strong.brightness, strong.contrast, strong.saturation, strong.hue)
-    brightness, contrast, saturation, hue = ((2 * at - 1) * span for at, span in zip(at_jitter, spans, strict=True))
+    brightness, contrast, saturation, hue = ((2 * u - 1) * span for u, span in zip(u_jitter, spans, strict=True))
     low, high = strong.blur_sigma
     return StrongDraw(
-        operator=_operator(at_operator, strong),
+        operator=_operator(u_operator, strong),
         brightness=1 + brightness,
         contrast=1 + contrast,
         saturation=1 + saturation,
         hue=hue,
-        kernel=strong.blur_kernels[int(at_kernel * len(strong.blur_kernels))],
-        sigma=low + at_sigma * (high - low),
+        kernel=strong.blur_kernels[int(u_kernel * len(strong.blur_kernels))],
+        sigma=low + u_sigma * (high - low),
     )
 
 
-def _operator(at: float, strong: Strong) -> str:
+def _operator(u: float, strong: Strong) -> str:
     ends = np.cumsum([getattr(strong, name) for name in OPERATORS])
-    return OPERATORS[int(np.searchsorted(ends, at * ends[-1], side="right"))]
+    return OPERATORS[int(np.searchsorted(ends, u * ends[-1], side="right"))]
 
 
 def apply_strong(images: torch.Tensor, draws: Sequence[StrongDraw]) -> torch.Tensor:
-    """Each image under its own draw."""
+    """Apply to each image its own draw."""
     kinds = [(draw.operator, draw.kernel if draw.operator == "blur" else 0) for draw in draws]
-    return _by_kind(
-        images, kinds, lambda batch, some: _APPLY[draws[some[0]].operator](batch, [draws[index] for index in some])
-    )
+
+    def apply(batch: torch.Tensor, indices: list[int]) -> torch.Tensor:
+        return _APPLY[draws[indices[0]].operator](batch, [draws[index] for index in indices])
+
+    return _apply_by_kind(images, kinds, apply)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DistortDraw:
-    """One image's distortion; what was not drawn to be done changes nothing."""
+    """The distortion of one image. The default of each field changes nothing."""
 
     brightness: float = 0.0
     contrast: float = 1.0
@@ -82,103 +83,107 @@ class DistortDraw:
     contrast_last: bool = False
 
     @property
-    def colours(self) -> bool:
-        """Whether more than brightness and contrast changes."""
+    def changes_colours(self) -> bool:
+        """True if the distortion changes saturation or hue."""
         return self.saturation != 1 or self.hue != 0
 
 
 def draw_distort(rng: np.random.Generator, distort: Distort) -> DistortDraw:
-    """What is done to an image and how strongly; always nine numbers from `rng`."""
-    chances, amounts, (order,) = np.split(rng.random(9), [4, 8])
+    """Draw the distortion of an image. Always takes nine numbers from `rng`."""
+    u_chances, u_amounts, (u_order,) = np.split(rng.random(9), [4, 8])
     spans = (distort.brightness, distort.contrast, distort.saturation, distort.hue)
     brightness, contrast, saturation, hue = (
-        float((2 * at - 1) * span) if chance < distort.chance else 0.0
-        for chance, at, span in zip(chances, amounts, spans, strict=True)
+        float((2 * u_amount - 1) * span) if u_chance < distort.chance else 0.0
+        for u_chance, u_amount, span in zip(u_chances, u_amounts, spans, strict=True)
     )
     return DistortDraw(
         brightness=brightness,
         contrast=1 + contrast,
         saturation=1 + saturation,
         hue=hue,
-        contrast_last=bool(order < 0.5),
+        contrast_last=bool(u_order < 0.5),
     )
 
 
 def apply_distort(images: torch.Tensor, draws: Sequence[DistortDraw]) -> torch.Tensor:
-    """Each image under its own draw; those whose colours stay as they are skip the costly part."""
-    kinds = [draw.colours for draw in draws]
-    return _by_kind(images, kinds, lambda batch, some: distort(batch, [draws[index] for index in some]))
+    """Apply to each image its own draw. Images without a change of saturation and hue skip that costly part."""
+    kinds = [draw.changes_colours for draw in draws]
+
+    def apply(batch: torch.Tensor, indices: list[int]) -> torch.Tensor:
+        return distort(batch, [draws[index] for index in indices])
+
+    return _apply_by_kind(images, kinds, apply)
 
 
 def distort(images: torch.Tensor, draws: Sequence[DistortDraw]) -> torch.Tensor:
-    """Brightness, contrast, saturation and hue, or contrast last."""
+    """Change brightness, contrast, saturation and hue in this order, or contrast last."""
     pixels = images.to(torch.float32).add_(_factors(images, [draw.brightness for draw in draws])).clamp_(0, WHITE)
     early = _factors(images, [1.0 if draw.contrast_last else draw.contrast for draw in draws])
     pixels = pixels.mul_(early).clamp_(0, WHITE)
-    if any(draw.colours for draw in draws):
-        pixels = _saturated(pixels, _factors(images, [draw.saturation for draw in draws]))
+    if any(draw.changes_colours for draw in draws):
+        pixels = _saturate(pixels, _factors(images, [draw.saturation for draw in draws]))
         pixels = _turn_hue(pixels, _factors(images, [draw.hue for draw in draws]))
     late = _factors(images, [draw.contrast if draw.contrast_last else 1.0 for draw in draws])
-    return _rounded(pixels.mul_(late))
+    return _round(pixels.mul_(late))
 
 
-def _by_kind(
-    images: torch.Tensor, kinds: Sequence[Hashable], change: Callable[[torch.Tensor, list[int]], torch.Tensor]
+def _apply_by_kind(
+    images: torch.Tensor, kinds: Sequence[Hashable], apply: Callable[[torch.Tensor, list[int]], torch.Tensor]
 ) -> torch.Tensor:
-    """The images changed, those of one kind together; `change` is told which ones it has."""
+    """Apply a function to the images of each kind together. It gets a batch and the indices of its images."""
     groups: dict[Hashable, list[int]] = {}
     for index, kind in enumerate(kinds):
         groups.setdefault(kind, []).append(index)
-    changed: dict[int, torch.Tensor] = {}
-    for members in groups.values():
-        for some in _portions(members, images):
-            where = torch.tensor(some, device=images.device)
-            changed.update(zip(some, change(images.index_select(0, where), some), strict=True))
-    return torch.stack([changed[index] for index in range(len(images))])
+    results: dict[int, torch.Tensor] = {}
+    for group in groups.values():
+        for indices in _portions(group, images):
+            batch = images.index_select(0, torch.tensor(indices, device=images.device))
+            results.update(zip(indices, apply(batch, indices), strict=True))
+    return torch.stack([results[index] for index in range(len(images))])
 
 
-def _portions(members: list[int], images: torch.Tensor) -> list[list[int]]:
-    # An accelerator wants few, large steps; a processor wants portions that stay in its cache.
-    on_processor = images.device.type == "cpu"
-    size = max(1, CACHED // images[0].numel()) if on_processor else len(members)
-    return [members[start : start + size] for start in range(0, len(members), size)]
+def _portions(indices: list[int], images: torch.Tensor) -> list[list[int]]:
+    # An accelerator is fastest with few large steps, a CPU with portions that fit its cache.
+    on_cpu = images.device.type == "cpu"
+    size = max(1, CACHE_VALUES // images[0].numel()) if on_cpu else len(indices)
+    return [indices[start : start + size] for start in range(0, len(indices), size)]
 
 
 def jitter(images: torch.Tensor, draws: Sequence[StrongDraw]) -> torch.Tensor:
-    """Brightness, contrast, saturation and hue, in this order."""
+    """Change brightness, contrast, saturation and hue, in this order."""
     pixels = images.to(torch.float32)
     pixels = pixels.mul_(_factors(images, [draw.brightness for draw in draws])).clamp_(0, WHITE)
     mean_grey = _luminance(pixels.mean(dim=(-2, -1), keepdim=True))
     pixels = _blend(pixels, mean_grey, _factors(images, [draw.contrast for draw in draws]))
     pixels = _blend(pixels, _luminance(pixels), _factors(images, [draw.saturation for draw in draws]))
-    return _rounded(_turn_hue(pixels, _factors(images, [draw.hue for draw in draws])))
+    return _round(_turn_hue(pixels, _factors(images, [draw.hue for draw in draws])))
 
 
 def blur(images: torch.Tensor, draws: Sequence[StrongDraw]) -> torch.Tensor:
-    """A Gaussian blur, the images mirrored at their borders; all draws must have the same kernel size."""
-    # A mirror shows no more than the image beside it, so a small image bounds the kernel.
+    """Blur with a Gaussian kernel and reflecting borders. All draws must have the same kernel size."""
+    # Reflection cannot pad by more than the image's size, so a small image limits the kernel.
     reach = min(draws[0].kernel // 2, min(images.shape[-2:]) - 1)
     if reach == 0:
         return images.clone()
     taps = torch.tensor([_gaussian(reach, draw.sigma) for draw in draws], device=images.device)
-    padded = nn.pad(images.to(torch.float32), (reach,) * 4, mode="reflect")
-    return _rounded(_filter(_filter(padded, taps, dim=-2), taps, dim=-1))
+    padded = functional.pad(images.to(torch.float32), (reach,) * 4, mode="reflect")
+    return _round(_filter(_filter(padded, taps, dim=-2), taps, dim=-1))
 
 
 def grey(images: torch.Tensor, draws: Sequence[StrongDraw]) -> torch.Tensor:
-    """The luminance in all three channels."""
-    return _rounded(_luminance(images.to(torch.float32))).expand_as(images)
+    """Set all three channels to the luminance."""
+    return _round(_luminance(images.to(torch.float32))).expand_as(images)
 
 
 def equalize(images: torch.Tensor, draws: Sequence[StrongDraw]) -> torch.Tensor:
-    """Every channel's histogram made flat."""
+    """Equalise every channel's histogram."""
     equalized: torch.Tensor = tv.equalize(images)
     return equalized
 
 
 def solarize(images: torch.Tensor, draws: Sequence[StrongDraw]) -> torch.Tensor:
-    """The bright half of the values (128 and above) inverted."""
-    # Of a value and its inverse the smaller one is below 128; and this is vectorised where a choice is not.
+    """Invert values of 128 and above."""
+    # The smaller of a value and its inverse is below 128. A minimum is vectorised, a conditional is not.
     return torch.minimum(images, images.bitwise_not())
 
 
@@ -195,9 +200,9 @@ def _factors(images: torch.Tensor, values: list[float]) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float32, device=images.device).view(-1, 1, 1, 1)
 
 
-def _rounded(pixels: torch.Tensor) -> torch.Tensor:
-    """The nearest of 256 steps; the argument is used up."""
-    # Through 16 bits, since processors have no fast way from floating point to 8 bits.
+def _round(pixels: torch.Tensor) -> torch.Tensor:
+    """Return the nearest of 256 steps. The argument is overwritten."""
+    # Through 16 bits, because CPUs convert floating point to 8 bits slowly.
     return pixels.add_(0.5).clamp_(0, WHITE).to(torch.int16).to(torch.uint8)
 
 
@@ -207,12 +212,12 @@ def _luminance(pixels: torch.Tensor) -> torch.Tensor:
 
 
 def _blend(pixels: torch.Tensor, towards: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """Both mixed, `factor` parts of the first; both arguments are used up."""
+    """Return factor · pixels + (1 - factor) · towards. Both arguments are overwritten."""
     return pixels.mul_(factor).add_(towards.mul_(1 - factor)).clamp_(0, WHITE)
 
 
-def _saturated(pixels: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """Saturation times `factor`, at most full, with hue and largest channel kept."""
+def _saturate(pixels: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Multiply the saturation by `factor`, up to full saturation. Hue and largest channel stay the same."""
     high = pixels.amax(dim=1, keepdim=True)
     span = high - pixels.amin(dim=1, keepdim=True)
     # A colour is fully saturated where its smallest channel is 0.
@@ -221,9 +226,9 @@ def _saturated(pixels: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
 
 
 def _turn_hue(pixels: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
-    """The hue turned, the largest and the smallest channel of each pixel (value and saturation) kept.
+    """Turn the hue. Each pixel's largest and smallest channel stay the same, and so do value and saturation.
 
-    On the hue circle, six sixths long, each channel's place between smallest and largest is a trapezoid.
+    Measured in sixths of the hue circle, each channel's position between smallest and largest is a trapezoid.
     """
     low, high = pixels.amin(dim=1, keepdim=True), pixels.amax(dim=1, keepdim=True)
     span = high.sub_(low)
@@ -236,10 +241,10 @@ def _turn_hue(pixels: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
 
 
 def _hue_sixths(pixels: torch.Tensor, span: torch.Tensor) -> torch.Tensor:
-    """The hue in sixths of a circle, from -3 to 3 with red at 0; of a grey pixel any.
+    """Return the hue in sixths of a circle, from -3 to 3 with red at 0. The hue of a grey pixel is arbitrary.
 
-    With the channels stretched to smallest 0 and largest 1, green + blue + 1 - red is the distance from red along
-    the whole circle: no case has to be told from another, which is what makes the usual conversion slow.
+    With the channels scaled to smallest 0 and largest 1, the distance from red is green + blue + 1 - red on the whole
+    circle. The usual conversion is slow because it distinguishes cases; this one needs none.
     """
     red, green, blue = pixels.chunk(3, dim=1)
     low_and_red = pixels.amin(dim=1, keepdim=True).add_(red)
@@ -248,14 +253,14 @@ def _hue_sixths(pixels: torch.Tensor, span: torch.Tensor) -> torch.Tensor:
 
 
 def _gaussian(reach: int, sigma: float) -> list[float]:
-    """The centre and one side of a Gaussian whose values, both sides counted, add up to 1."""
+    """Return the centre and one side of a Gaussian. With both sides its values add up to 1."""
     side = [math.exp(-0.5 * (step / sigma) ** 2) for step in range(reach + 1)]
     total = 2 * sum(side) - side[0]
     return [tap / total for tap in side]
 
 
 def _filter(padded: torch.Tensor, taps: torch.Tensor, dim: int) -> torch.Tensor:
-    """Images filtered along one side by symmetric taps, B x (reach + 1), and that much smaller at both ends."""
+    """Filter images along one side with symmetric taps, B x (reach + 1). The result is `reach` shorter at both ends."""
     reach = taps.shape[1] - 1
     size = padded.shape[dim] - 2 * reach
     weights = taps.view(*taps.shape, 1, 1, 1).unbind(dim=1)

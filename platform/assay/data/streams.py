@@ -1,6 +1,6 @@
 """Endless sequences of images, as functions of a seed and a position.
 
-Position p of a stream falls into pass p // n over its n images, and every pass has an order of its own.
+Position p of a stream of n images lies in epoch p // n. Every epoch has an order of its own.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from assay.data.draws import order
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stream:
-    """An endless sequence of images, a new order for every pass. Equal for all methods of one seed."""
+    """An endless sequence of images with a new order for every epoch. It is the same for all methods with one seed."""
 
     name: str
     ids: tuple[str, ...]
     seed: int
 
     def image_id(self, position: int) -> str:
-        """The image at a position."""
-        passes, place = divmod(position, len(self.ids))
-        return self.ids[int(_order(len(self.ids), self.seed, self.name, passes)[place])]
+        """Return the id of the image at a position."""
+        epoch, index = divmod(position, len(self.ids))
+        return self.ids[int(_order(len(self.ids), self.seed, self.name, epoch)[index])]
 
 
 _ORDERS: dict[tuple[int, int, str, int], np.ndarray] = {}
 
 
-def _order(num_images: int, seed: int, name: str, passes: int) -> np.ndarray:
-    """The order of one pass; the last few are kept, since neighbours ask for the same."""
-    address = (num_images, seed, name, passes)
+def _order(num_images: int, seed: int, name: str, epoch: int) -> np.ndarray:
+    """Return the order of one epoch. The latest orders are cached, because neighbouring positions share theirs."""
+    address = (num_images, seed, name, epoch)
     if address not in _ORDERS:
         while len(_ORDERS) > 16:
             _ORDERS.pop(next(iter(_ORDERS)))
-        _ORDERS[address] = order(num_images, seed, "order", name, passes)
+        _ORDERS[address] = order(num_images, seed, "order", name, epoch)
     return _ORDERS[address]

@@ -1,7 +1,8 @@
-"""The views of an image that methods ask for, as values.
+"""The views of an image that methods train on, as values.
 
-Weak = scale, crop, flip, and colours distorted where asked. Strong = the same pixels, never distorted, under one
-photometric operator. The operators' code is in `photometric`, the geometry's in `geometry`, the boxes' in `boxes`.
+A weak view is scaled, cropped and flipped, and optionally its colours are distorted. A strong view is the same crop
+under one photometric operator, never distorted. The code of the operators is in `photometric`, of the geometry in
+`geometry`, of the boxes in `boxes`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from assay.values import Value, param
 
 
 class Strong(Value):
-    """Exactly one of five operators for each image, drawn with these weights (facts: MKD's proportions)."""
+    """Exactly one of five operators for each image, drawn with these weights (the proportions of MKD's code)."""
 
     jitter: float = param(default=0.3, low=0, help="weight of colour jitter")
     blur: float = param(default=0.5, low=0, help="weight of Gaussian blur")
@@ -39,14 +40,14 @@ class Strong(Value):
 
 
 class Distort(Value):
-    """Brightness, contrast, saturation and hue of the weak views, each drawn and done or not (facts 1.3).
+    """Distortion of the weak views' brightness, contrast, saturation and hue, each with a chance (as in MKD's code).
 
-    Contrast comes second or last, by an even chance.
+    Contrast comes second or last, with equal chances.
     """
 
     name = "distort"
 
-    chance: float = param(default=0.5, low=0, high=1, help="of each of the four")
+    chance: float = param(default=0.5, low=0, high=1, help="chance of each of the four")
     brightness: float = param(default=32.0, low=0, high=255, help="added to the 256 steps, drawn from ± this")
     contrast: float = param(default=0.5, low=0, high=1, help="factor of the 256 steps drawn from 1 ± this")
     saturation: float = param(default=0.5, low=0, high=1, help="factor drawn from 1 ± this")
@@ -56,17 +57,17 @@ class Distort(Value):
 
 
 class Augment(Value):
-    """Geometry shared by all views of an image, the weak views' colours, and the strong operators."""
+    """The geometry that all views of an image share, the distortion of weak views, and the strong operators."""
 
     crop: tuple[int, int] = param(default=(512, 512), help="height and width of a training crop")
     fit: int | None = param(
-        default=None, low=1, help="first fit the image into a square of this side, keeping its ratio"
+        default=None, low=1, help="first fit the image into a square of this side, keeping its aspect ratio"
     )
     scales: tuple[float, ...] = param(default=(0.5, 2.0), help="scale factors: two ends of a range, or a list")
     scale_draw: Literal["range", "list"] = param(default="range", help="draw evenly from the range, or from the list")
     flip: float = param(default=0.5, low=0, high=1, help="chance of a left-right flip")
     distort: Distort | None = param(
-        default=None, neutral=None, help="distort the colours of the weak views, labelled ones too; none: do not"
+        default=None, neutral=None, help="distort the colours of weak views, including labelled ones; none: do not"
     )
     strong: Strong = param(factory=Strong)
 
@@ -80,8 +81,11 @@ class Augment(Value):
 
 
 class Boxes(Value):
-    """CutMix rectangles (facts 5.1): each of N boxes covers a share p/N of the image, p drawn from `area`,
-    with a log-uniform aspect, and lies fully inside."""
+    """CutMix rectangles, as in French et al.'s code.
+
+    Each of N boxes covers a share p/N of the image, with p drawn from `area` and a log-uniform aspect ratio. It lies
+    fully inside the image.
+    """
 
     name = "boxes"
 
@@ -99,13 +103,13 @@ class Boxes(Value):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Views:
-    """The streams of images a method asks for."""
+    """The streams of images that a method trains on."""
 
     labeled_strong: bool = False  # also a strong view of the labelled images
     unlabeled: int = 0  # independent streams of unlabelled images
     strong: int = 0  # strong views of each unlabelled image
     boxes: Boxes | None = None  # CutMix boxes, one set per unlabelled image
-    # Fields that hold an experiment whose masks of the unlabelled images are wanted (``pseudo``, ``stages.0``); it
-    # says with `products` what its masks are, and others than those named "masks" are asked for as ``pseudo:other``.
+    # Fields of the method whose experiment predicts masks of the unlabelled images (``pseudo``, ``stages.0``). That
+    # experiment's `Method.mask_predictors` names its masks; for others than "masks" write ``pseudo:other``.
     stored: tuple[str, ...] = ()
-    labeled_stored: bool = False  # also its masks of the labelled images
+    labeled_stored: bool = False  # also masks of the labelled images

@@ -85,7 +85,7 @@ def touch(root: Path, pool: str, count: int) -> Places:
 def test_half_a_pool_is_noted_with_its_place_both_counts_and_the_data_sets_home(tmp_path):
     (note,) = CamVid().notes("train", touch(tmp_path, "train", 200))
     place = tmp_path / "camvid" / "train" / "images"
-    assert note.startswith(f"CamVid train: looked for the official 367 images in {place}, found 200;")
+    assert note.startswith(f"CamVid train: expected the official 367 images in {place}, found 200;")
     assert "Cambridge" in note
 
 
@@ -100,4 +100,4 @@ def test_doctor_calls_half_a_pool_missing(tmp_path, capsys):
     touch(tmp_path, "train", 200)
     assert run(["doctor", "--data-root", str(tmp_path)]) == 0
     (line,) = [each for each in capsys.readouterr().out.splitlines() if "data camvid" in each]
-    assert line.startswith("missing  data camvid: CamVid train: looked for the official 367 images in")
+    assert line.startswith("missing  data camvid: CamVid train: expected the official 367 images in")

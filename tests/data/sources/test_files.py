@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from assay.data.source import IGNORE, DataBroken, DataMissing
-from assay.data.sources.files import listed, paired, pool_of, read_image, read_mask, read_pair, stem_of
+from assay.data.sources.files import files_by_stem, image_mask_pairs, pool_of, read_image, read_mask, read_pair, stem_of
 
 RNG = np.random.default_rng(0)
 
@@ -59,7 +59,7 @@ def test_a_mask_holds_class_ids_whatever_its_palette(tmp_path, palette):
 
 def test_one_more_id_can_be_left_out(tmp_path):
     path = write_mask(tmp_path / "a.png", [[0, 10, 11, 255]])
-    np.testing.assert_array_equal(read_mask(path, num_classes=11, to_ignore=11), [[0, 10, IGNORE, IGNORE]])
+    np.testing.assert_array_equal(read_mask(path, num_classes=11, ignored_class=11), [[0, 10, IGNORE, IGNORE]])
 
 
 def test_a_class_out_of_range_is_named_with_its_file_and_the_rule(tmp_path):
@@ -129,23 +129,23 @@ def test_a_damaged_file_ends_in_an_image_or_in_a_message(tmp_path, suffix):
 def test_files_are_listed_by_stem_without_hidden_and_foreign_ones(tmp_path):
     for name in ("b.JPG", "a.png", ".c.png", "notes.txt"):
         (tmp_path / name).touch()
-    assert list(listed(tmp_path).items()) == [("a", tmp_path / "a.png"), ("b", tmp_path / "b.JPG")]
-    assert list(listed(tmp_path, (".png",))) == ["a"]
-    assert listed(tmp_path / "nowhere") == {}
+    assert list(files_by_stem(tmp_path).items()) == [("a", tmp_path / "a.png"), ("b", tmp_path / "b.JPG")]
+    assert list(files_by_stem(tmp_path, (".png",))) == ["a"]
+    assert files_by_stem(tmp_path / "nowhere") == {}
 
 
 def test_two_files_of_one_stem_are_refused(tmp_path):
     for name in ("a.jpg", "a.png"):
         (tmp_path / name).touch()
     with pytest.raises(DataBroken, match=r"holds both a\.jpg and a\.png"):
-        listed(tmp_path)
+        files_by_stem(tmp_path)
 
 
 def test_images_find_their_masks(tmp_path):
     for name in ("images/a.jpg", "images/b.png", "masks/a.png", "masks/b.png", "masks/more.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = paired(tmp_path / "images", tmp_path / "masks", what="mine", home="")
+    found = image_mask_pairs(tmp_path / "images", tmp_path / "masks", name="mine", home="")
     assert found == {
         "a": (tmp_path / "images/a.jpg", tmp_path / "masks/a.png"),
         "b": (tmp_path / "images/b.png", tmp_path / "masks/b.png"),
@@ -156,13 +156,15 @@ def test_images_without_masks_are_counted_and_the_first_is_named(tmp_path):
     for name in ("images/a.jpg", "images/b.jpg", "images/c.jpg", "masks/b.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    with pytest.raises(DataMissing, match=r"mine: 2 of 3 images in .* which holds 1; the first is a\.png\. Home\."):
-        paired(tmp_path / "images", tmp_path / "masks", what="mine", home="Home.")
+    with pytest.raises(
+        DataMissing, match=r"mine: 2 of 3 images in .* which holds 1 mask; the first missing mask is a\.png\. Home\."
+    ):
+        image_mask_pairs(tmp_path / "images", tmp_path / "masks", name="mine", home="Home.")
 
 
 def test_a_folder_without_images_is_missing(tmp_path):
     with pytest.raises(DataMissing, match=r"mine: no images in .*nowhere"):
-        paired(tmp_path / "nowhere", tmp_path / "masks", what="mine", home="")
+        image_mask_pairs(tmp_path / "nowhere", tmp_path / "masks", name="mine", home="")
 
 
 @pytest.mark.parametrize(

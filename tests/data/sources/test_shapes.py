@@ -35,7 +35,7 @@ def test_pools_hold_as_many_images_as_asked_for_and_share_none():
 
 def test_an_image_does_not_depend_on_what_was_drawn_before():
     first = Shapes().read("train-000007", NOWHERE)
-    shapes._drawn.cache_clear()
+    shapes._draw.cache_clear()
     for each in ("val-000001", "train-000008"):
         Shapes().read(each, NOWHERE)
     again = Shapes(num_train=8).read("train-000007", NOWHERE)
@@ -84,7 +84,7 @@ def test_the_mask_is_exact(monkeypatch):
     monkeypatch.setattr(shapes, "LIGHT", (1.0, 1.0))
     palette = np.array(Shapes().palette())
     for index in range(20):
-        image, mask = shapes._drawn.__wrapped__(0, 32, 0, "train", index)
+        image, mask = shapes._draw.__wrapped__(0, 32, 0, "train", index)
         np.testing.assert_array_equal(image, palette[mask])
 
 

@@ -104,7 +104,7 @@ def test_validation_on_augmented_masks_is_possible_and_gives_another_fingerprint
 def test_augmented_labels_are_never_silently_replaced_by_fine_ones(places, root):
     (root / AUG / f"{TRAIN[1]}.png").unlink()
     with pytest.raises(
-        DataMissing, match=rf"train: looked for 2 files in .*{AUG}, found 1;.*missing is {TRAIN[1]}.*masks=fine"
+        DataMissing, match=rf"train: expected 2 files in .*{AUG}, found 1;.*missing one is {TRAIN[1]}.*masks=fine"
     ):
         VOC().ids("train", places)
     with pytest.raises(DataBroken, match=f"{TRAIN[1]}.png is missing"):
@@ -114,7 +114,7 @@ def test_augmented_labels_are_never_silently_replaced_by_fine_ones(places, root)
 
 def test_fine_labels_are_never_silently_replaced_by_augmented_ones(places, root):
     (root / FINE / f"{TRAIN[1]}.png").unlink()
-    with pytest.raises(DataMissing, match=rf"train: looked for 2 files in .*{FINE}, found 1;.*is {TRAIN[1]}"):
+    with pytest.raises(DataMissing, match=rf"train: expected 2 files in .*{FINE}, found 1;.*is {TRAIN[1]}"):
         VOC(masks="fine").ids("train", places)
 
 
@@ -132,7 +132,7 @@ def test_missing_images_are_counted_and_the_first_is_named(places, root):
     with pytest.raises(DataMissing) as caught:
         VOC().ids("train_aug", places)
     assert str(caught.value).startswith(
-        f"VOC train_aug: looked for 5 files in {root / 'JPEGImages'}, found 3; the first that is missing is {TRAIN[0]}."
+        f"VOC train_aug: expected 5 files in {root / 'JPEGImages'}, found 3; the first missing one is {TRAIN[0]}."
     )
     assert "host.robots.ox.ac.uk/pascal/VOC" in str(caught.value)
 
@@ -147,7 +147,7 @@ def test_missing_images_are_counted_and_the_first_is_named(places, root):
 )
 def test_a_pool_of_another_size_than_vocs_is_noted(places, root, pool, where, official, found):
     (note,) = VOC().notes(pool, places)
-    said = f"VOC {pool}: looked for the official {official} images in {root / where}, found {found};"
+    said = f"VOC {pool}: expected the official {official} images in {root / where}, found {found};"
     assert note.startswith(said) and "host.robots.ox.ac.uk/pascal/VOC" in note
 
 

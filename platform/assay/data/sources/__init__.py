@@ -1,4 +1,4 @@
-"""The data sets. A new one is one file here and one name in `AnySource`."""
+"""The data sets. A new data set is one file here and one name in `AnySource`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ from assay.data.sources.voc import VOC
 
 AnySource = Shapes | VOC | CamVid | Folder
 
-SOURCES: dict[str, type[Source]] = {each.name: each for each in typing.get_args(AnySource)}
+SOURCES: dict[str, type[Source]] = {source.name: source for source in typing.get_args(AnySource)}
 
 __all__ = ["SOURCES", "VOC", "AnySource", "CamVid", "Folder", "Shapes"]

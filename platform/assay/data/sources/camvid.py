@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from assay.data.source import DataMissing, Source
-from assay.data.sources.files import paired, pool_of, read_pair, size_notes, stem_of
+from assay.data.sources.files import image_mask_pairs, pool_of, read_pair, size_notes, stem_of
 from assay.places import Places
 
 CLASSES = (
@@ -43,28 +43,28 @@ class CamVid(Source):
     def read(self, image_id: str, places: Places) -> tuple[np.ndarray, np.ndarray]:
         pool, _, stem = image_id.partition("/")
         image, mask = _pairs(_root(places), pool)[stem]
-        return read_pair(image, mask, num_classes=len(CLASSES), to_ignore=UNLABELLED)
+        return read_pair(image, mask, num_classes=len(CLASSES), ignored_class=UNLABELLED)
 
     def image_id(self, entry: str) -> str:
         return f"{pool_of(entry)}/{stem_of(entry)}"
 
     def notes(self, pool: str, places: Places) -> tuple[str, ...]:
-        where, found = _root(places) / pool / "images", len(self.ids(pool, places))
-        return size_notes(f"CamVid {pool}", found=found, official=SIZES[pool], where=where, home=HOME)
+        place, size = _root(places) / pool / "images", len(self.ids(pool, places))
+        return size_notes(f"CamVid {pool}", size=size, official_size=SIZES[pool], place=place, home=HOME)
 
 
 def _root(places: Places) -> Path:
-    tried = (places.data / "camvid", places.data / "CamVid", places.data)
-    for root in tried:
+    candidates = (places.data / "camvid", places.data / "CamVid", places.data)
+    for root in candidates:
         if (root / "train" / "images").is_dir():
             return root
     raise DataMissing(
-        f"CamVid: looked for train/images ({SIZES['train']} images) in {', '.join(map(str, tried))} and found none;"
-        f" name the folder with --data-root or ASSAY_DATA. {HOME}"
+        f"CamVid: no folder train/images ({SIZES['train']} images) in {', '.join(map(str, candidates))};"
+        f" name the folder above it with --data-root or ASSAY_DATA. {HOME}"
     )
 
 
 @functools.lru_cache(maxsize=8)
 def _pairs(root: Path, pool: str) -> dict[str, tuple[Path, Path]]:
-    what = f"CamVid {pool} ({SIZES[pool]} images)"
-    return paired(root / pool / "images", root / pool / "masks", what=what, home=HOME)
+    name = f"CamVid {pool} ({SIZES[pool]} images)"
+    return image_mask_pairs(root / pool / "images", root / pool / "masks", name=name, home=HOME)

@@ -1,4 +1,4 @@
-"""Reading an image and its mask, and saying what is wrong with them."""
+"""Readers of images and masks, with messages for every kind of bad file."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import numpy as np
 from PIL import Image
 
 from assay.data.source import IGNORE, DataBroken, DataMissing
+from assay.wording import count
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-# Kinds of pixels that become 8-bit RGB without loss of range; 16 bits would be clipped to white.
+# PIL's modes that convert to 8-bit RGB without loss of range; 16 bits would be clipped to white.
 _IMAGE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
-# What PIL's readers raise for damaged files, beside its own UnidentifiedImageError (an OSError).
-_DAMAGE = (
+# The exceptions that PIL's readers raise for damaged files; PIL's own UnidentifiedImageError is an OSError.
+_READ_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
 _FIRST_IMAGE = re.compile(rf".+?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})(?=\s|$)", re.IGNORECASE)
@@ -24,38 +25,38 @@ _CITYSCAPES_TAIL = re.compile(r"_(leftImg8bit|gtFine(_\w+)?)$")
 
 
 def stem_of(entry: str) -> str:
-    """The image that a list's entry or a file's name means: no folders, no suffix, no second column.
+    """Return the image's name in a list's entry or a file's name, without folders, suffix and second column.
 
-    Names may hold spaces and points, so that only known suffixes end a name.
+    Names may hold spaces and points, so a name ends only before the suffix of an image format.
     """
-    first = entry.split("\t")[0].strip()
-    found = _FIRST_IMAGE.match(first)
-    name = Path(found[0] if found else first).name
+    column = entry.split("\t")[0].strip()
+    match = _FIRST_IMAGE.match(column)
+    name = Path(match[0] if match else column).name
     if name.lower().endswith(IMAGE_SUFFIXES):
         name = Path(name).stem
     return _CITYSCAPES_TAIL.sub("", name)
 
 
 def pool_of(entry: str) -> str:
-    """The pool whose folder an entry of a list names; train where it names none."""
-    named = [part for part in Path(entry.split("\t")[0].strip()).parent.parts if part in ("train", "val")]
-    return named[-1] if named else "train"
+    """Return the pool whose folder occurs in a list's entry; train if there is none."""
+    pools = [part for part in Path(entry.split("\t")[0].strip()).parent.parts if part in ("train", "val")]
+    return pools[-1] if pools else "train"
 
 
 def read_image(path: Path) -> np.ndarray:
-    """H x W x 3, uint8, RGB."""
-    return _opened(path, "RGB")
+    """Read an image as H x W x 3, uint8, RGB."""
+    return _read_array(path, "RGB")
 
 
-def read_mask(path: Path, *, num_classes: int, to_ignore: int | None = None) -> np.ndarray:
-    """H x W, uint8: class ids or IGNORE; `to_ignore` is one more id that the data set leaves out."""
-    mask = _opened(path, None)
+def read_mask(path: Path, *, num_classes: int, ignored_class: int | None = None) -> np.ndarray:
+    """Read a mask as H x W, uint8, of class ids and IGNORE. The id `ignored_class` becomes IGNORE."""
+    mask = _read_array(path, None)
     if mask.ndim != 2:
         raise DataBroken(
             f"{path} must hold one class id per pixel (a palette or grey image), got {mask.shape[-1]} channels."
         )
-    if to_ignore is not None:
-        mask = np.where(mask == to_ignore, np.uint8(IGNORE), mask)
+    if ignored_class is not None:
+        mask = np.where(mask == ignored_class, np.uint8(IGNORE), mask)
     wrong = (mask >= num_classes) & (mask != IGNORE)
     if wrong.any():
         raise DataBroken(
@@ -66,10 +67,10 @@ def read_mask(path: Path, *, num_classes: int, to_ignore: int | None = None) -> 
 
 
 def read_pair(
-    image: Path, mask: Path, *, num_classes: int, to_ignore: int | None = None
+    image: Path, mask: Path, *, num_classes: int, ignored_class: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """An image and its mask, of one size."""
-    pixels, labels = read_image(image), read_mask(mask, num_classes=num_classes, to_ignore=to_ignore)
+    """Read an image and its mask. Raises DataBroken if their sizes differ."""
+    pixels, labels = read_image(image), read_mask(mask, num_classes=num_classes, ignored_class=ignored_class)
     if pixels.shape[:2] != labels.shape:
         raise DataBroken(
             f"{mask} must have the size of its image {image.name}, {pixels.shape[1]} x {pixels.shape[0]}, got"
@@ -78,56 +79,60 @@ def read_pair(
     return pixels, labels
 
 
-def _opened(path: Path, mode: str | None) -> np.ndarray:
+def _read_array(path: Path, mode: str | None) -> np.ndarray:
     try:
         with Image.open(path) as image:
             if mode and image.mode not in _IMAGE_MODES:
                 raise DataBroken(f"{path} must hold 8 bits per channel, got an image of PIL's mode {image.mode}.")
-            # A palette mask's pixels are its class ids: converting would turn them into colours.
+            # The pixels of a palette mask are class ids; converting would turn them into colours.
             array = np.asarray(image.convert(mode) if mode else image)
     except FileNotFoundError:
-        raise DataBroken(f"{path} is missing; the data set's other files name it.") from None
-    except _DAMAGE as error:
-        raise DataBroken(f"{path} cannot be read as an image ({error}); copy it anew.") from None
+        raise DataBroken(f"{path} is missing; other files of the data set refer to it.") from None
+    except _READ_ERRORS as error:
+        raise DataBroken(f"{path} cannot be read as an image ({error}); copy it again.") from None
     if array.dtype != np.uint8:
         raise DataBroken(f"{path} must hold 8 bits per channel, got {array.dtype}.")
     return array
 
 
-def listed(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> dict[str, Path]:
-    """The image files of a folder by stem, sorted; empty where there is no folder."""
+def files_by_stem(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> dict[str, Path]:
+    """Return the image files of a folder by stem, sorted. A missing folder has none."""
     if not folder.is_dir():
         return {}
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in suffixes or path.name.startswith("."):
             continue
         stem = stem_of(path.name)
-        if stem in found:
-            raise DataBroken(f"{folder} holds both {found[stem].name} and {path.name}; one id must mean one file.")
-        found[stem] = path
-    return found
+        if stem in files:
+            raise DataBroken(f"{folder} holds both {files[stem].name} and {path.name}; one id must mean one file.")
+        files[stem] = path
+    return files
 
 
-def size_notes(what: str, *, found: int, official: int, where: Path, home: str) -> tuple[str, ...]:
-    """Nothing for a pool of its owner's size. Another size is no mistake, but its results are another data set's."""
-    if found == official:
+def size_notes(pool: str, *, size: int, official_size: int, place: Path, home: str) -> tuple[str, ...]:
+    """Return a note if a pool has not its official size. That is allowed, but its results are not comparable."""
+    if size == official_size:
         return ()
     return (
-        f"{what}: looked for the official {official} images in {where}, found {found}; results on them cannot be"
-        f" compared with published ones. {home}",
+        f"{pool}: expected the official {official_size} images in {place}, found {size}; results on these images"
+        f" cannot be compared with published results. {home}",
     )
 
 
-def paired(images: Path, masks: Path, *, what: str, home: str) -> dict[str, tuple[Path, Path]]:
-    """Image and mask by id; refuses a folder with none, and images without masks."""
-    pictures, labels = listed(images), listed(masks, (".png",))
-    if not pictures:
-        raise DataMissing(f"{what}: no images in {images} (looked for {', '.join(IMAGE_SUFFIXES)}). {home}")
-    without = [stem for stem in pictures if stem not in labels]
-    if without:
+def image_mask_pairs(images: Path, masks: Path, *, name: str, home: str) -> dict[str, tuple[Path, Path]]:
+    """Return the paths of image and mask by stem. Raises DataMissing for an empty folder and for a missing mask.
+
+    name: of the data set and the pool, for messages.
+    home: the origin of the data set, for messages.
+    """
+    image_files, mask_files = files_by_stem(images), files_by_stem(masks, (".png",))
+    if not image_files:
+        raise DataMissing(f"{name}: no images in {images} (looked for {', '.join(IMAGE_SUFFIXES)}). {home}")
+    without_mask = [stem for stem in image_files if stem not in mask_files]
+    if without_mask:
         raise DataMissing(
-            f"{what}: {len(without)} of {len(pictures)} images in {images} have no mask in {masks}, which holds"
-            f" {len(labels)}; the first is {without[0]}.png. {home}"
+            f"{name}: {len(without_mask)} of {len(image_files)} images in {images} have no mask in {masks}, which holds"
+            f" {count(len(mask_files), 'mask')}; the first missing mask is {without_mask[0]}.png. {home}"
         )
-    return {stem: (path, labels[stem]) for stem, path in pictures.items()}
+    return {stem: (path, mask_files[stem]) for stem, path in image_files.items()}

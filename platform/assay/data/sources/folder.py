@@ -1,4 +1,4 @@
-"""Anyone's images and masks in folders."""
+"""A user's own images and masks in folders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from assay.data.draws import digest
 from assay.data.source import DataMissing, Source
-from assay.data.sources.files import paired, pool_of, read_pair, stem_of
+from assay.data.sources.files import image_mask_pairs, pool_of, read_pair, stem_of
 from assay.errors import FieldError
 from assay.places import Places
 from assay.values import param
@@ -20,17 +20,17 @@ Pairs = dict[str, tuple[Path, Path]]
 
 
 class Folder(Source):
-    """`<path>/{train,val}/{images,masks}`, or `<path>/{images,masks}` of which a share is held out for validation.
+    """`<path>/{train,val}/{images,masks}`; or `<path>/{images,masks}`, with a share held out for validation.
 
-    A mask is a PNG with its image's stem; its pixels are class ids, 255 = ignore.
+    A mask is a PNG with its image's stem. Its pixels are class ids, 255 = ignore.
     """
 
     name = "folder"
-    path: str = param(default="", resolved=True, help="the folder; below the data root, or a path of its own")
-    num_labels: int = param(default=2, low=2, high=255, help="how many classes the masks hold")
-    class_names: tuple[str, ...] = param(default=(), help="their names; class 0, class 1, … if none are given")
+    path: str = param(default="", resolved=True, help="the folder; below the data root, or any other path")
+    num_labels: int = param(default=2, low=2, high=255, help="number of classes in the masks")
+    class_names: tuple[str, ...] = param(default=(), help="names of the classes; class 0, class 1, … if none are given")
     val_share: float = param(
-        default=0.2, above=0, below=1, resolved=True, help="held out where there is no train folder"
+        default=0.2, above=0, below=1, resolved=True, help="share held out for validation if there is no train folder"
     )
 
     def check(self) -> None:
@@ -62,11 +62,11 @@ class Folder(Source):
         return f"{pool_of(entry)}/{stem_of(entry)}"
 
     def fingerprint(self, places: Places) -> str | None:
-        """Other people's folders may share file names: sizes tell them apart."""
-        found = _pairs(self._root(places), self.val_share)
+        """Return a hash of the sizes of all files, which differ between folders with the same file names."""
+        pairs_by_pool = _pairs(self._root(places), self.val_share)
         lines = [
             f"{pool}/{stem} {image.stat().st_size} {mask.stat().st_size}"
-            for pool, pairs in sorted(found.items())
+            for pool, pairs in sorted(pairs_by_pool.items())
             for stem, (image, mask) in sorted(pairs.items())
         ]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
@@ -85,20 +85,20 @@ def _pairs(root: Path, val_share: float) -> dict[str, Pairs]:
     home = "The layout is images/NAME.jpg beside masks/NAME.png, in the folder itself or in train/ and val/."
     if (root / "train").is_dir():
         return {
-            pool: paired(root / pool / "images", root / pool / "masks", what=f"{root.name} {pool}", home=home)
+            pool: image_mask_pairs(root / pool / "images", root / pool / "masks", name=f"{root.name} {pool}", home=home)
             for pool in ("train", "val")
         }
-    everything = paired(root / "images", root / "masks", what=root.name, home=home)
-    if len(everything) < 2:
+    pairs = image_mask_pairs(root / "images", root / "masks", name=root.name, home=home)
+    if len(pairs) < 2:
         raise DataMissing(f"{root.name}: one image cannot be both trained on and held out for validation. {home}")
-    held_out = _held_out(tuple(everything), val_share)
+    held_out = _held_out(tuple(pairs), val_share)
     return {
-        "train": {stem: pair for stem, pair in everything.items() if stem not in held_out},
-        "val": {stem: pair for stem, pair in everything.items() if stem in held_out},
+        "train": {stem: pair for stem, pair in pairs.items() if stem not in held_out},
+        "val": {stem: pair for stem, pair in pairs.items() if stem in held_out},
     }
 
 
 def _held_out(stems: tuple[str, ...], share: float) -> frozenset[str]:
-    """The images for validation: by their names alone, so that adding a few images moves few others."""
+    """Return the images for validation. Names alone decide, so a few more images move few others between pools."""
     count = min(max(1, round(share * len(stems))), len(stems) - 1)
     return frozenset(sorted(stems, key=lambda stem: digest("held out", stem))[:count])

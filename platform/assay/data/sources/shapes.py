@@ -1,7 +1,7 @@
-"""Images drawn by the program: no file is needed, and any image is a function of (seed, index).
+"""Images drawn by the program: no file is needed, and every image is a function of (seed, index).
 
-Each class has a colour and a shape. Colours vary from object to object and overlap between classes, so that neither
-colour nor shape alone is enough; objects cover each other; the ground has a texture.
+Each class has a colour and a shape. Colours vary from object to object and overlap between classes, so neither colour
+nor shape alone is enough. Objects cover each other, and the ground has a texture.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from assay.data.source import Source
 from assay.places import Places
 from assay.values import param
 
-# How hard the task is. Tuned on Supervised alone, to start in the fifties of mIoU with 1/16 of the labels.
+# The difficulty of the task: tuned on Supervised alone, to give a mIoU of 50 to 60 with 1/16 of the labels.
 OBJECTS = (4, 7)  # per image, both ends included
 RADIUS = (0.12, 0.26)  # of an object, as a share of the image's side
 COLOUR_SPREAD = 34.0  # standard deviation of an object's colour around its class's, per channel
@@ -26,7 +26,7 @@ TEXTURE = 30.0  # amplitude of the waves on ground and objects
 LIGHT = (0.7, 1.2)  # factor on the whole image
 
 Colour = tuple[int, int, int]
-# Signed masks over coordinates (u, v) in [-1, 1] around an object's centre.
+# A mask over coordinates (u, v) in [-1, 1] around an object's centre.
 Form = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 _FORMS: dict[str, Form] = {
@@ -62,7 +62,7 @@ _WORLDS: tuple[dict[str, Colour], ...] = (
 
 
 class Shapes(Source):
-    """Drawn images of six classes. The two worlds share neither colours nor shapes."""
+    """Drawn images of six classes. The two worlds share no colours and no shapes."""
 
     name = "shapes"
     world: Literal[0, 1] = param(default=0)
@@ -89,12 +89,12 @@ class Shapes(Source):
 
     def read(self, image_id: str, places: Places) -> tuple[np.ndarray, np.ndarray]:
         pool, _, index = image_id.rpartition("-")
-        return _drawn(self.world, self.size, self.seed, pool, int(index))
+        return _draw(self.world, self.size, self.seed, pool, int(index))
 
 
 @functools.lru_cache(maxsize=2048)
-def _drawn(world: int, size: int, seed: int, pool: str, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """One image and its mask; read-only, since all readers share them."""
+def _draw(world: int, size: int, seed: int, pool: str, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw an image and its mask. Both are read-only, because the cache shares them between readers."""
     rng = generator(seed, "shapes", world, pool, index)
     names, colours = zip(*_WORLDS[world].items(), strict=True)
     rows, columns = np.mgrid[0:size, 0:size] / size
@@ -104,7 +104,7 @@ def _drawn(world: int, size: int, seed: int, pool: str, index: int) -> tuple[np.
     canvas += _waves(rng, rows, columns)
     for _ in range(rng.integers(OBJECTS[0], OBJECTS[1] + 1)):
         label = int(rng.integers(1, len(names)))
-        inside = _placed(rng, _FORMS[names[label]], rows, columns)
+        inside = _object_mask(rng, _FORMS[names[label]], rows, columns)
         mask[inside] = label
         canvas[inside] = (rng.normal(colours[label], COLOUR_SPREAD) + _waves(rng, rows, columns))[inside]
     canvas = canvas * rng.uniform(*LIGHT) + rng.normal(0, PIXEL_NOISE, canvas.shape)
@@ -114,8 +114,8 @@ def _drawn(world: int, size: int, seed: int, pool: str, index: int) -> tuple[np.
     return image, mask
 
 
-def _placed(rng: np.random.Generator, form: Form, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Where a form lies: anywhere, of any size allowed, turned a little."""
+def _object_mask(rng: np.random.Generator, form: Form, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return the mask of one object: a form at any position, of any allowed size, slightly turned."""
     radius, top, left = rng.uniform(*RADIUS), rng.uniform(0, 1), rng.uniform(0, 1)
     turn = rng.uniform(-0.5, 0.5)
     v, u = (rows - top) / radius, (columns - left) / radius
@@ -123,6 +123,6 @@ def _placed(rng: np.random.Generator, form: Form, rows: np.ndarray, columns: np.
 
 
 def _waves(rng: np.random.Generator, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """A grey texture: one wave of any direction."""
+    """Return a grey texture: one wave in any direction."""
     along, across, phase = rng.uniform(-40, 40), rng.uniform(-40, 40), rng.uniform(0, 2 * np.pi)
     return (TEXTURE * rng.uniform(0, 1) * np.sin(along * rows + across * columns + phase))[..., None]

@@ -10,7 +10,7 @@ import numpy as np
 
 from assay.data.lists import read_list
 from assay.data.source import DataMissing, Source
-from assay.data.sources.files import listed, read_pair, size_notes, stem_of
+from assay.data.sources.files import files_by_stem, read_pair, size_notes, stem_of
 from assay.places import Places
 from assay.values import param
 
@@ -46,8 +46,8 @@ class VOC(Source):
 
     def ids(self, pool: str, places: Places) -> tuple[str, ...]:
         root = _root(places)
-        ids = _listed_ids(root, pool) if _names(root, pool) != root / AUG else _augmented_ids(root, pool)
-        return _checked(root, ids, pool, self.masks)
+        ids = _augmented_ids(root, pool) if _pool_place(root, pool) == root / AUG else _listed_ids(root, pool)
+        return _require_files(root, ids, pool, self.masks)
 
     def read(self, image_id: str, places: Places) -> tuple[np.ndarray, np.ndarray]:
         root = _root(places)
@@ -61,16 +61,16 @@ class VOC(Source):
         return stem_of(entry)
 
     def fingerprint(self, places: Places) -> str | None:
-        """Validation on other masks than VOC's own gives other numbers."""
-        replaced = len(_val_of_aug(_root(places)))
+        """Return the number of augmented validation masks: VOC's own masks would give other numbers."""
+        replaced = len(_val_with_augmented_mask_only(_root(places)))
         return f"{replaced} validation masks of {AUG}" if replaced else None
 
     def notes(self, pool: str, places: Places) -> tuple[str, ...]:
-        where, found = _names(_root(places), pool), len(self.ids(pool, places))
-        return size_notes(f"VOC {pool}", found=found, official=SIZES[pool], where=where, home=HOME)
+        place, size = _pool_place(_root(places), pool), len(self.ids(pool, places))
+        return size_notes(f"VOC {pool}", size=size, official_size=SIZES[pool], place=place, home=HOME)
 
     def describe_labeled(self, labeled: tuple[str, ...], places: Places) -> dict[str, Any]:
-        """How many labelled images have one of the 1464 fine masks: lists differ in this more than in anything."""
+        """Return how many labelled images have one of the 1464 fine masks, in which lists differ most."""
         root = _root(places)
         if not (root / _LISTS / "train.txt").is_file():
             return {}
@@ -78,7 +78,7 @@ class VOC(Source):
 
 
 def _colour(index: int) -> tuple[int, int, int]:
-    """VOC's palette: the bits of the index, three by three, from the colours' highest bits down."""
+    """Return a colour of VOC's palette: groups of three bits of the index fill the channels from the highest bit."""
     colour = [0, 0, 0]
     for level in range(8):
         for channel in range(3):
@@ -87,18 +87,18 @@ def _colour(index: int) -> tuple[int, int, int]:
 
 
 def _root(places: Places) -> Path:
-    tried = (places.data / "VOCdevkit" / "VOC2012", places.data / "VOC2012", places.data / "voc", places.data)
-    for root in tried:
+    candidates = (places.data / "VOCdevkit" / "VOC2012", places.data / "VOC2012", places.data / "voc", places.data)
+    for root in candidates:
         if (root / "JPEGImages").is_dir():
             return root
     raise DataMissing(
-        f"VOC: looked for a folder JPEGImages in {', '.join(map(str, tried))} and found none (17125 images expected);"
+        f"VOC: no folder JPEGImages (17125 images) in {', '.join(map(str, candidates))};"
         f" name the folder above it with --data-root or ASSAY_DATA. {HOME}"
     )
 
 
-def _names(root: Path, pool: str) -> Path:
-    """What says which images a pool has: its list; for train_aug, which VOC's owner does not list, else its masks."""
+def _pool_place(root: Path, pool: str) -> Path:
+    """Return the list that defines a pool. VOC has no list of train_aug: without one, its folder of masks counts."""
     path = root / _LISTS / f"{pool}.txt"
     return path if pool != "train_aug" or path.is_file() else root / AUG
 
@@ -125,35 +125,38 @@ def _members(root: Path, pool: str) -> frozenset[str]:
 
 
 def _files(root: Path, folder: str) -> dict[str, Path]:
-    return listed(root / folder, (".jpg",) if folder == "JPEGImages" else (".png",))
+    return files_by_stem(root / folder, (".jpg",) if folder == "JPEGImages" else (".png",))
 
 
 @functools.lru_cache(maxsize=8)
-def _val_of_aug(root: Path) -> frozenset[str]:
-    """Validation images whose mask stands among the augmented ones only."""
+def _val_with_augmented_mask_only(root: Path) -> frozenset[str]:
+    """Return the validation images that have an augmented mask and no fine one."""
     return frozenset((_members(root, "val") - set(_files(root, FINE))) & set(_files(root, AUG)))
 
 
 def _mask_folder(root: Path, masks: str, image_id: str) -> str:
-    """Decided by the lists rather than by what lies here, so that one value means the same labels everywhere."""
+    """Return the folder of an image's mask.
+
+    For training images the lists decide and not the files, so that one value means the same labels on every machine.
+    """
     if image_id in _members(root, "val"):
-        return AUG if image_id in _val_of_aug(root) else FINE
+        return AUG if image_id in _val_with_augmented_mask_only(root) else FINE
     return FINE if masks == "fine" and image_id in _members(root, "train") else AUG
 
 
 @functools.lru_cache(maxsize=16)
-def _checked(root: Path, ids: tuple[str, ...], pool: str, masks: str) -> tuple[str, ...]:
-    """All ids, once it is known that each has an image and the mask that will be read."""
-    wanted: dict[str, list[str]] = {"JPEGImages": list(ids), FINE: [], AUG: []}
+def _require_files(root: Path, ids: tuple[str, ...], pool: str, masks: str) -> tuple[str, ...]:
+    """Return the ids if each has an image and the mask that will be read. Raises DataMissing otherwise."""
+    required: dict[str, list[str]] = {"JPEGImages": list(ids), FINE: [], AUG: []}
     for image_id in ids:
-        wanted[_mask_folder(root, masks, image_id)].append(image_id)
-    for folder, names in wanted.items():
-        there = _files(root, folder)
-        missing = [each for each in names if each not in there]
+        required[_mask_folder(root, masks, image_id)].append(image_id)
+    for folder, stems in required.items():
+        files = _files(root, folder)
+        missing = [stem for stem in stems if stem not in files]
         if missing:
             cure = f" data.source.masks=fine reads {FINE}." if (pool, folder) == ("train", AUG) else ""
             raise DataMissing(
-                f"VOC {pool}: looked for {len(names)} files in {root / folder}, found {len(names) - len(missing)};"
-                f" the first that is missing is {missing[0]}.{cure} {HOME}"
+                f"VOC {pool}: expected {len(stems)} files in {root / folder}, found {len(stems) - len(missing)};"
+                f" the first missing one is {missing[0]}.{cure} {HOME}"
             )
     return ids
