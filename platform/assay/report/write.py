@@ -12,7 +12,7 @@ from assay.analysis.run_summary import summarize
 from assay.atomic import replace
 from assay.report.csv_table import csv
 from assay.report.figures import figures
-from assay.report.html import Section, page
+from assay.report.page import Section, study_page
 from assay.report.text_tables import WRITERS
 from assay.results.layout import StudyLayout
 from assay.results.panel import Panel
@@ -28,7 +28,7 @@ def write_report(
     """Write report.html, each table as text and each figure; return their paths, the page's first."""
     tables = [fill(frame, table) for table in layout.tables]
     sections = [_section(table.merged(), history, panel) for table in tables]
-    files = {"report.html": page(layout, sections, summarize(frame, layout))}
+    files = {"report.html": study_page(layout, sections, summarize(frame, layout))}
     for table, section in zip(tables, sections, strict=True):
         files |= _texts(table)
         files |= {f"figures/{figure.name}.svg": figure.svg for figure in section.figures}

@@ -1,135 +1,156 @@
-"""The later sections of a search's page: importances, all trials, what has no result, how to look further."""
+"""The values for the later sections of a search's page: importances, all trials, failures, keys."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
 from assay.analysis.run_summary import duration
-from assay.analysis.trials import Trial
+from assay.analysis.trials import State, Trial
 from assay.report.formatting import NONE
-from assay.report.markup import Markup, element, join, scrolling
 from assay.report.search.figures import ranked
 from assay.report.search.formatting import axis_label, setting_text, space_text, trial_value_text
-from assay.results.search_layout import SearchLayout
-
-JOURNAL = "optuna.journal"
-
+from assay.results.search_layout import ObjectiveLayout, SearchLayout
 
 # --- importances ---------------------------------------------------------------------------------------------
 
 
-def weighing(layout: SearchLayout, importances: pd.DataFrame, reason: str) -> Markup | None:
-    """The importances as numbers, and what they do not say; or why there are none."""
-    limits = element("p", reason, class_="note") if reason else None
-    tables = [_weights(layout, index, importances) for index in range(len(layout.objectives))]
-    shown = [each for each in tables if each is not None]
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImportanceRow:
+    """A parameter with its importance by each evaluator, and the range in which that holds."""
+
+    parameter: str
+    cells: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImportanceTable:
+    """The importances for one objective."""
+
+    objective: str
+    heads: tuple[str, ...]
+    rows: tuple[ImportanceRow, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Importances:
+    """The importances for each objective, with what limits them; without tables, why there are none."""
+
+    trials: int  # completed, which the importances are computed from
+    best_share: str  # the share of trials that PED-ANOVA takes for the best, in percent; "" where it was not used
+    reason: str
+    tables: tuple[ImportanceTable, ...]
+
+
+def importance_tables(layout: SearchLayout, importances: pd.DataFrame, reason: str) -> Importances | None:
+    """Return the importances as numbers; None where there are none and no reason is known."""
+    tables = [_importance_table(layout, objective, importances) for objective in layout.objectives]
+    shown = tuple(table for table in tables if table is not None)
     if not shown:
-        return limits
-    return join(element("p", _caveat(importances), class_="caption"), limits, *shown)
-
-
-def _caveat(importances: pd.DataFrame) -> str:
-    counted = max(importances["trials"])
+        return Importances(trials=0, best_share="", reason=reason, tables=()) if reason else None
     share = importances["quantile"].max()
-    best = "" if pd.isna(share) else f" ({100 * share:.0f} % here)"
-    return (
-        f"Shares of what the parameters explain together, over {counted} completed trials. They hold for the ranges"
-        " below and for no wider ones: a range that is narrow around its best looks unimportant. Pruned and failed"
-        f" trials are left out, so what was given up early is hardly seen. PED-ANOVA asks what tells the best"
-        f" trials{best} from all of them; fANOVA what moves the value anywhere in the ranges."
+    return Importances(
+        trials=max(importances["trials"]),
+        best_share="" if pd.isna(share) else f"{100 * share:.0f}",
+        reason=reason,
+        tables=shown,
     )
 
 
-def _weights(layout: SearchLayout, index: int, importances: pd.DataFrame) -> Markup | None:
-    objective = layout.objectives[index]
-    shown = ranked(objective, importances)
-    if shown.empty:
+def _importance_table(
+    layout: SearchLayout, objective: ObjectiveLayout, importances: pd.DataFrame
+) -> ImportanceTable | None:
+    weights = ranked(objective, importances)
+    if weights.empty:
         return None
-    own = importances[importances["objective"] == objective.name].drop_duplicates("parameter")
-    ends = own.set_index("parameter")[["low", "high"]].astype(float).to_dict("index")
-    options = {each.path: space_text(each) for each in layout.parameters if each.kind == "choice"}
-    lines = []
-    for name, *weights in shown.itertuples(name=None):
-        low, high = ends[name].values()
+    of_objective = importances[importances["objective"] == objective.name].drop_duplicates("parameter")
+    ranges = of_objective.set_index("parameter")[["low", "high"]].astype(float).to_dict("index")
+    options = {parameter.path: space_text(parameter) for parameter in layout.parameters if parameter.kind == "choice"}
+    rows = []
+    for name, *values in weights.itertuples(name=None):
+        low, high = ranges[name].values()
         within = options.get(name, NONE) if math.isnan(low) else f"{setting_text(low)} to {setting_text(high)}"
-        numbers = (NONE if pd.isna(each) else f"{each:.2f}" for each in weights)
-        cells = (element("td", each) for each in (*numbers, within))
-        lines.append(element("tr", element("th", name, scope="row"), *cells))
-    heads = (objective.label, *map(str, shown.columns), "within")
-    return scrolling(_table(heads, lines, class_="costs"), f"Importances for {objective.label}")
-
-
-def _table(heads: Iterable[str], lines: Iterable[Markup], *, class_: str) -> Markup:
-    head = element("thead", element("tr", *(element("th", each, scope="col") for each in heads)))
-    return element("table", head, element("tbody", *lines), class_=class_)
+        numbers = (NONE if pd.isna(value) else f"{value:.2f}" for value in values)
+        rows.append(ImportanceRow(parameter=name, cells=(*numbers, within)))
+    heads = (objective.label, *map(str, weights.columns), "within")
+    return ImportanceTable(objective=objective.label, heads=heads, rows=tuple(rows))
 
 
 # --- trials --------------------------------------------------------------------------------------------------
 
 
-def trials_table(layout: SearchLayout, trials: Sequence[Trial], best: Sequence[Trial]) -> Markup | None:
-    """Every trial in the order of proposal: state, values, where it was pruned, parameters, cost."""
-    if not trials:
-        return None
-    paths = [each.path for each in layout.parameters]
-    heads = ("trial", "state", *map(axis_label, layout.objectives), "pruned at", *paths, "devices’ time")
-    lines = (element("tr", *_line(layout, trial, best, paths)) for trial in trials)
-    explained = "A value of a trial that was not completed is the last one that was measured, and is not its result."
-    return join(
-        element("p", explained, class_="caption"),
-        scrolling(_table(heads, lines, class_="costs trials"), "All trials"),
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrialRow:
+    """A trial with its state, values, parameters and cost."""
+
+    number: int
+    marks: str  # its origin, unless the sampler proposed it, and whether it is among the best
+    state: State
+    values: tuple[str, ...]
+    cells: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrialTable:
+    """Every trial in the order of proposal."""
+
+    heads: tuple[str, ...]
+    rows: tuple[TrialRow, ...]
+
+
+def trial_table(layout: SearchLayout, trials: Sequence[Trial], best: Sequence[Trial]) -> TrialTable:
+    """Return every trial with its state, values, the step at which it was pruned, parameters and cost."""
+    paths = [parameter.path for parameter in layout.parameters]
+    return TrialTable(
+        heads=("trial", "state", *map(axis_label, layout.objectives), "pruned at", *paths, "devices’ time"),
+        rows=tuple(_trial_row(layout, trial, best) for trial in trials),
     )
 
 
-def _line(layout: SearchLayout, trial: Trial, best: Sequence[Trial], paths: Sequence[str]) -> Iterable[Markup]:
-    marks = [trial.origin] if trial.origin != "sampler" else []
-    marks += ["best" if len(best) == 1 else "front"] if trial in best else []
-    yield element("th", str(trial.number), element("small", ", ".join(marks)) if marks else None, scope="row")
-    yield element("td", element("span", trial.state, class_=f"chip {trial.state}"))
-    quiet = None if trial.state == "complete" else "quiet"
-    for index in range(len(layout.objectives)):
-        yield element("td", trial_value_text(layout, trial, index), class_=quiet)
-    pruned = NONE if trial.pruned_at is None else f"{trial.pruned_at} of {trial.steps}"
-    yield from (element("td", each) for each in (pruned, *(setting_text(trial.settings.get(path)) for path in paths)))
-    yield element("td", duration(trial.device_seconds))
-
-
-def losses(trials: Sequence[Trial]) -> Markup | None:
-    """The trials that failed, and why."""
-    failed = [trial for trial in trials if trial.state == "failed"]
-    if not failed:
-        return None
-    said = (
-        element(
-            "li",
-            element("span", "failed", class_="chip failed"),
-            element("span", f" trial {trial.number}"),
-            element("pre", trial.error or "No reason was recorded."),
-        )
-        for trial in failed
+def _trial_row(layout: SearchLayout, trial: Trial, best: Sequence[Trial]) -> TrialRow:
+    origin = trial.origin if trial.origin != "sampler" else ""
+    place = ("best" if len(best) == 1 else "front") if trial in best else ""
+    pruned_at = NONE if trial.pruned_at is None else f"{trial.pruned_at} of {trial.steps}"
+    settings = (setting_text(trial.settings.get(parameter.path)) for parameter in layout.parameters)
+    return TrialRow(
+        number=trial.number,
+        marks=", ".join(filter(None, (origin, place))),
+        state=trial.state,
+        values=tuple(trial_value_text(layout, trial, index) for index in range(len(layout.objectives))),
+        cells=(pruned_at, *settings, duration(trial.device_seconds)),
     )
-    return element("ul", *said, class_="failures")
 
 
-# --- appendix ------------------------------------------------------------------------------------------------
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FailedTrial:
+    """A trial without a result, and its error."""
+
+    number: int
+    error: str
 
 
-def appendix(layout: SearchLayout, trials: Sequence[Trial]) -> Markup:
-    """How the search is opened elsewhere, and under which keys its trainings lie."""
-    command = f"optuna-dashboard OUT/{layout.name}/{layout.profile}/{JOURNAL}"
-    opened = (
-        f"Everything that was proposed and told stands in {JOURNAL}; OUT is the folder of all results."
-        " Optuna’s dashboard shows it, while the search runs, too:"
-    )
-    keys = (
-        join(
-            element("dt", f"trial {trial.number}"),
-            *(element("dd", f"seed {seed}: {key or NONE}") for seed, key in trial.keys),
-        )
+def failed_trials(trials: Sequence[Trial]) -> tuple[FailedTrial, ...]:
+    """Return the trials that failed."""
+    return tuple(
+        FailedTrial(number=trial.number, error=trial.error or "No reason was recorded.")
         for trial in trials
+        if trial.state == "failed"
     )
-    listed = element("details", element("summary", "Keys of all trainings"), element("dl", *keys), class_="keys")
-    return join(element("p", opened), element("pre", command), listed if trials else None)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrialKeys:
+    """A trial with the key of each seed's training."""
+
+    number: int
+    keys: tuple[tuple[int, str], ...]
+
+
+def trial_keys(trials: Sequence[Trial]) -> tuple[TrialKeys, ...]:
+    """Return the keys of all trainings, by trial and seed."""
+    return tuple(
+        TrialKeys(number=trial.number, keys=tuple((seed, key or NONE) for seed, key in trial.keys)) for trial in trials
+    )

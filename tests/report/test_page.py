@@ -11,8 +11,8 @@ from page_parser import Page
 
 from assay.analysis.filled_table import fill
 from assay.analysis.run_summary import summarize
-from assay.report.html import Section
-from assay.report.html import page as make
+from assay.report.page import Section
+from assay.report.page import study_page as make
 
 
 @pytest.fixture(scope="module")
