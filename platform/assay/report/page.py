@@ -162,7 +162,7 @@ def study_page(layout: StudyLayout, sections: Sequence[Section], summary: RunSum
         profile=layout.profile,
         profile_note=layout.profile_note,
         warning=_WARNINGS[summary.comparable],
-        states=StateBar(states=summary.states, noun="trainings"),
+        states=StateBar(states=tuple(summary.states.items()), noun="trainings"),
         sections=tuple(_table_section(section) for section in sections if section.table.is_planned),
         sizes=size_table(summary.sizes),
         failures=failure_items(summary.failures),
@@ -252,9 +252,8 @@ def _differences_caption(family: int) -> str:
     text = "Points of mIoU, equal seeds against equal seeds"
     if not family:
         return f"{text}."
-    return (
-        f"{text}, with a {INTERVAL}; p by flipping signs, and by Holm’s method for the {family} comparisons of a column."
-    )
+    corrected = f"by Holm’s method for the {family} comparisons of a column"
+    return f"{text}, with a {INTERVAL}; p by flipping signs, and {corrected}."
 
 
 def _difference(comparison: Comparison | None) -> DifferenceCell | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.resources
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -33,7 +33,7 @@ _TEMPLATES = Environment(
 class StateBar:
     """Trainings or trials by state, for the bar at the top of a page."""
 
-    states: Mapping[str, int]
+    states: tuple[tuple[str, int], ...]
     noun: str
     device_time: str = ""
 

@@ -152,10 +152,10 @@ def _setup(layout: SearchLayout) -> str:
 
 
 def _states(trials: Sequence[Trial]) -> StateBar:
-    counts = {state: sum(trial.state == state for trial in trials) for state in STATES}
+    counts = ((state, sum(trial.state == state for trial in trials)) for state in STATES)
     times = [trial.device_seconds for trial in trials if trial.device_seconds is not None]
     return StateBar(
-        states={state: count for state, count in counts.items() if count},
+        states=tuple((state, count) for state, count in counts if count),
         noun="trials",
         device_time=duration(sum(times)) if times else "",
     )
