@@ -46,5 +46,9 @@ def _without_address(argv: Sequence[str]) -> list[str]:
 
 
 def _root() -> Path:
-    """Return the folder that holds the script's own folder."""
-    return Path(sys.argv[0]).resolve().parent.parent
+    """Return the checkout of the script, which may be several folders deep in one of the folders that are sent."""
+    from assay.cluster.jobs import FOLDERS
+
+    script = Path(sys.argv[0]).resolve()
+    sent = next((folder for folder in script.parents if folder.name in FOLDERS), script.parent)
+    return sent.parent
