@@ -1,6 +1,6 @@
-"""What a handful of seeds can say: means with intervals, differences paired by seed, and how small a gap they see.
+"""Statistics of a handful of seeds: means with intervals, differences paired by seed, the smallest detectable gap.
 
-Every function is pure. Values are finite; a training without one is left out by the caller, never filled in.
+Every function is pure. Values are finite; the caller leaves out trainings without one and never fills them in.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from assay.data import draws
 
 LEVEL = 0.95  # of every interval, and of the test that `detectable` plans
 POWER = 0.8
-MOST_ENUMERATED = 16  # differences whose 2^n sign flips are all enumerated
-DRAWN_FLIPS = 20_000  # sign flips drawn where there are more differences than that
-# Of the values' size: numbers equal on paper differ by some 1e-16 of it, and no measured mIoU is as fine as this.
+MOST_ENUMERATED = 16  # the most differences whose 2^n sign flips are all enumerated
+DRAWN_FLIPS = 20_000  # sign flips that are drawn for more differences than these
+# Relative to the values: numbers that are equal on paper differ by some 1e-16 of their size, and mIoU is coarser.
 ROUNDING = 1e-12
 
 Seed = TypeVar("Seed", bound=Hashable)
@@ -34,29 +34,29 @@ class Summary:
 
     n: int
     mean: float | None  # None without seeds
-    sd: float | None  # None below two seeds, as the interval
+    sd: float | None  # None below two seeds, like the interval
     low: float | None
     high: float | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Paired:
-    """The differences other - reference of equal seeds, and two tests of their mean being zero."""
+    """The differences other - reference of equal seeds, and two tests of the hypothesis that their mean is zero."""
 
     n: int
     mean: float
-    sd: float | None  # of the differences; None for one seed, as the interval
+    sd: float | None  # of the differences; None for one seed, like the interval
     low: float | None
     high: float | None
     level: float  # of the interval
     p: float  # two-sided sign-flip test
-    exact: bool  # p is over all 2^n sign flips; otherwise over `DRAWN_FLIPS` drawn ones
-    smallest_p: float  # the smallest p that so many seeds can reach, however large the gap
+    exact: bool  # p is over all 2^n sign flips, otherwise over `DRAWN_FLIPS` drawn ones
+    smallest_p: float  # the smallest p that this number of seeds can reach, however large the gap
     t_p: float | None  # two-sided paired t test; None where it has no value
 
 
 def summary(values: Iterable[float], *, level: float = LEVEL) -> Summary:
-    """Mean, spread and t interval of a cell."""
+    """Return mean, spread and t interval of a cell."""
     sample = _finite(values)
     if not sample.size:
         return Summary(n=0, mean=None, sd=None, low=None, high=None)
@@ -66,7 +66,7 @@ def summary(values: Iterable[float], *, level: float = LEVEL) -> Summary:
 
 
 def paired(reference: Mapping[Seed, float], other: Mapping[Seed, float], *, level: float = LEVEL) -> Paired | None:
-    """How `other` differs from `reference` on the seeds that both have; None where there is none."""
+    """Return the differences of `other` from `reference` on their common seeds; None where there is no such seed."""
     common = [seed for seed in reference if seed in other]
     if not common:
         return None
@@ -90,7 +90,7 @@ def paired(reference: Mapping[Seed, float], other: Mapping[Seed, float], *, leve
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down correction of a family of tests; None is no test: it stays None and does not count."""
+    """Correct a family of tests by Holm's step-down method; None is no test: it stays None and does not count."""
     tests = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     corrected: list[float | None] = [None] * len(p_values)
     largest = 0.0
@@ -101,9 +101,9 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def detectable(sd: float, n: int, *, level: float = LEVEL, power: float = POWER) -> float | None:
-    """The smallest true gap that `n` seeds find with this power in a two-sided paired t test.
+    """Return the smallest true gap that a two-sided paired t test of `n` seeds finds with this power.
 
-    `sd` is that of the differences. None below two seeds, whose spread no test can know.
+    `sd` is the deviation of the differences. None below two seeds, which show no spread.
     """
     return None if n < 2 else _noncentrality(n, level, power) * sd / math.sqrt(n)
 
@@ -116,7 +116,7 @@ def _finite(values: Iterable[float]) -> Floats:
 
 
 def _rounding(values: Floats) -> float:
-    """What counts as equal among values of this size."""
+    """Return the gap below which values of this size count as equal."""
     return ROUNDING * float(np.abs(values).max())
 
 
@@ -125,14 +125,14 @@ def _mean(values: Floats) -> float:
 
 
 def _deviation(values: Floats, rounding: float) -> float | None:
-    """The sample standard deviation, 0 where the values differ by rounding only."""
+    """Return the sample standard deviation; 0 where the values differ by rounding only."""
     if values.size < 2:
         return None
     return 0.0 if float(np.ptp(values)) <= rounding else float(statistics.stdev(values.tolist()))
 
 
 def _interval(mean: float, sd: float | None, n: int, level: float) -> tuple[float | None, float | None]:
-    """The t interval of a mean, which is the mean itself where nothing varies."""
+    """Return the t interval of a mean; the mean itself where nothing varies."""
     from scipy import stats
 
     if sd is None:
@@ -142,30 +142,44 @@ def _interval(mean: float, sd: float | None, n: int, level: float) -> tuple[floa
 
 
 def _flip_p(differences: Floats, tolerance: float, *, exact: bool) -> float:
-    """The share of sign flips whose mean is as far from zero as the one found.
+    """Return the share of sign flips under which the mean is at least as far from zero as the observed mean.
 
-    Ties are the rule here (the unflipped differences are one of the flips), so sums equal up to rounding must count
-    as equal. Sizes alone, in order, are flipped: p then depends neither on the order of the seeds nor on which of the
-    two is called the reference, drawn flips included.
+    Sums that differ by rounding only must count as equal, because ties are the rule here: the observed signs are one
+    of the flips. The sorted sizes are flipped, without their signs, so that p depends neither on the order of the
+    seeds nor on the choice of the reference, even where flips are drawn.
     """
     sizes = np.sort(np.abs(differences))
     bar = abs(math.fsum(differences)) - tolerance
     if exact:
-        return float(np.mean(np.abs(_all_flips(sizes)) >= bar))
-    hits = int(np.count_nonzero(np.abs(_drawn_flips(sizes)) >= bar))
-    return (hits + 1) / (DRAWN_FLIPS + 1)  # the differences as found are one more flip: p is never zero
+        return _exact_p(tuple(sizes.tolist()), bar)
+    hits = int(np.count_nonzero(np.abs(_drawn_sums(sizes)) >= bar))
+    return (hits + 1) / (DRAWN_FLIPS + 1)  # the observed signs are one more flip: p is never zero
 
 
-def _all_flips(sizes: Floats) -> Floats:
-    """The sums under all 2^n choices of signs."""
-    sums = np.zeros(1)
-    for size in sizes:
-        sums = np.concatenate([sums + size, sums - size])
-    return sums
+@functools.cache  # a report is written again and again, and 16 differences take 0.2 s
+def _exact_p(sizes: tuple[float, ...], bar: float) -> float:
+    """Return the share of all 2^n choices of signs that reach the bar."""
+    from scipy import stats
+
+    def reaches(flipped: Floats, axis: int) -> Floats:
+        # SciPy's own tolerance is relative to the statistic, which may be zero: the statistic is the comparison.
+        return (np.abs(flipped.sum(axis)) >= bar).astype(np.float64)
+
+    if len(sizes) == 1:  # SciPy wants two; one size is as far from zero with either sign
+        return 1.0
+    test = stats.permutation_test(
+        (np.array(sizes),),
+        reaches,
+        permutation_type="samples",
+        alternative="greater",
+        vectorized=True,
+        n_resamples=2 ** len(sizes),
+    )
+    return float(test.pvalue)
 
 
-def _drawn_flips(sizes: Floats) -> Floats:
-    """The sums under drawn choices of signs, the same ones every time."""
+def _drawn_sums(sizes: Floats) -> Floats:
+    """Return the sums under drawn choices of signs: the same choices in every report, which SciPy cannot be given."""
     generator = draws.generator("report", "sign flips")
     sums = np.zeros(DRAWN_FLIPS)
     for size in sizes:
@@ -174,7 +188,7 @@ def _drawn_flips(sizes: Floats) -> Floats:
 
 
 def _t_p(differences: Floats, sd: float | None, rounding: float) -> float | None:
-    """The paired t test; without any spread t is infinite (p = 0), or 0/0 where there is no difference either."""
+    """Return p of the paired t test; without any spread t is infinite (p = 0), or 0/0 where the mean is zero (None)."""
     from scipy import stats
 
     if sd is None:
@@ -186,17 +200,17 @@ def _t_p(differences: Floats, sd: float | None, rounding: float) -> float | None
 
 @functools.cache
 def _noncentrality(n: int, level: float, power: float) -> float:
-    """The gap in standard errors at which the t test of `n` differences has this power."""
+    """Return the gap in standard errors at which the t test of `n` differences has this power."""
     from scipy import optimize, stats
 
     critical = float(stats.t.ppf((1 + level) / 2, n - 1))
 
     def excess(noncentrality: float) -> float:
-        found = stats.nct(n - 1, noncentrality)
-        far_tail = np.nan_to_num(found.cdf(-critical))  # SciPy has NaN in places where this is below 1e-6
-        return float(found.sf(critical) + far_tail) - power
+        distribution = stats.nct(n - 1, noncentrality)
+        far_tail = np.nan_to_num(distribution.cdf(-critical))  # SciPy has NaN in places where this is below 1e-6
+        return float(distribution.sf(critical) + far_tail) - power
 
-    if power <= 1 - level:  # the test is wrong that often without any gap
+    if power <= 1 - level:  # without any gap the test finds one as often
         return 0.0
     high = critical
     while excess(high) < 0:
