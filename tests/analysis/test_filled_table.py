@@ -11,7 +11,7 @@ import pytest
 from drawn_study import frame_of, line
 
 from assay.analysis.filled_table import FilledCell, FilledTable, fill
-from assay.report.formatting import words
+from assay.report.formatting import cell_text
 from assay.results.layout import ColumnLayout, Counted, RowLayout, TableLayout
 
 NAN = float("nan")
@@ -184,9 +184,9 @@ def test_columns_of_the_same_trainings_become_one_with_all_the_papers_numbers() 
     merged = fill(frame_of(lines), layout("r", "s", columns=tuple(papers), reference="s")).merged()
     assert [column.label for column in merged.layout.columns] == ["a = c", "b"]
     one, other = merged.rows[0]
-    assert (one.column, words(one).paper) == ("a = c", "68.20 / 71.10")
+    assert (one.column, cell_text(one).paper) == ("a = c", "68.20 / 71.10")
     assert not one.comparable and "several of the paper's" in one.not_comparable
-    assert other.comparable and words(other).paper == "60.00"
+    assert other.comparable and cell_text(other).paper == "60.00"
     assert [cell.comparison is not None for cell in merged.rows[0]] == [True, True]
     assert merged.merged() == merged
 

@@ -11,12 +11,12 @@ from assay.report.formatting import (
     count_heads,
     counts,
     difference,
-    notes,
     probability,
     progress,
     signed,
     smallest_gap,
 )
+from assay.report.notes import notes
 from assay.results.layout import ColumnLayout, RowLayout, TableLayout
 
 

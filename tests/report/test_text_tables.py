@@ -15,7 +15,7 @@ import pytest
 
 from assay.analysis.filled_table import FilledTable, fill
 from assay.report.csv_table import csv
-from assay.report.formatting import words
+from assay.report.formatting import cell_text
 from assay.report.text_tables import latex, markdown, terminal
 from assay.results.layout import ColumnLayout, RowLayout, TableLayout
 
@@ -85,7 +85,9 @@ def test_the_differences_paired_by_seed_stand_below_the_table_before_its_notes(
 ) -> None:
     said = re.sub(r"[\\${}]|--", "", write(table)).replace("\n", " ")
     pair = "Mean Teacher [31] at 1/16 (92): +4.24 [+4.09, +4.39], 3 seeds, p 0.250 (least 0.250), Holm 0.750"
-    places = [said.index(each) for each in ("Differences from Supervised, paired by seed", pair, "to be seen", "Ours:")]
+    places = [
+        said.index(each) for each in ("Differences from Supervised, paired by seed", pair, "to be detected", "Ours:")
+    ]
     assert places == sorted(places)
 
 
@@ -202,5 +204,5 @@ def test_csv_keeps_failed_seeds_apart_and_their_errors_in_one_line(table: Filled
 
 
 def test_an_incomplete_mean_says_over_how_many_seeds_it_is(table: FilledTable) -> None:
-    assert words(table.rows[2][1]).ours == "62.48 ± 2.29 (2 of 3)"
-    assert words(table.rows[2][0]).ours == "57.78 ± 0.97"
+    assert cell_text(table.rows[2][1]).ours == "62.48 ± 2.29 (2 of 3)"
+    assert cell_text(table.rows[2][0]).ours == "57.78 ± 0.97"

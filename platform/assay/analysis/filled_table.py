@@ -1,27 +1,29 @@
-"""From the table of results to one frozen value per cell of a paper's table.
+"""The cells of a paper's table with this study's results: a frozen value for each cell.
 
-Nothing is ever filled in: a mean is over the seeds that finished, and says how many of the planned ones these are.
+No number is ever made up: a mean is over the finished seeds and says how many of the planned ones these are.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import pandas as pd
 
 from assay.analysis.statistics import Paired, Summary, detectable, holm, paired, summary
-from assay.results.layout import ColumnLayout, Counted, Part, RowLayout, TableLayout
+from assay.results.layout import CHANGED_BY_SET, ColumnLayout, Counted, Part, RowLayout, TableLayout
 
 State = Literal["done", "failed", "blocked", "running", "waiting"]
 STATES: tuple[State, ...] = get_args(State)
 
+Record = Mapping[str, Any]  # a line of results.parquet, with None for absent values
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SeedRun:
-    """One training of a cell: a seed, and how it went."""
+    """One training of a cell: its seed, its state and its numbers."""
 
     seed: int
     state: State
@@ -29,91 +31,127 @@ class SeedRun:
     key: str = ""
     miou: float | None = None  # percent, of the last checkpoint
     best: float | None = None  # percent, of the best checkpoint
-    counted: Counted | None = None  # of its network, or of the part that the table counts
+    counted: Counted | None = None  # the size of its network, or of the part that the table counts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A cell against the reference row's in the same column: differences of equal seeds."""
+    """The differences of a cell from the reference row's in the same column, paired by seed."""
 
     reference: str
     paired: Paired
-    holm: float | None  # p corrected for all comparisons of the table in this column
-    family: int  # how many of these were tested; one seed tests nothing
-    detectable: float | None  # the smallest gap that so many seeds with this spread can see
+    holm: float | None  # p corrected for all comparisons of this column
+    family: int  # the number of these comparisons that were tested; one seed tests nothing
+    detectable: float | None  # the smallest gap that this number of seeds detects with this spread
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FilledCell:
-    """One cell of a table: what this study found, and what the paper printed."""
+    """One cell of a table: this study's results beside the paper's number."""
 
     row: str
     column: str
-    runs: tuple[SeedRun, ...]  # by seed; none where only the paper's number exists
+    runs: tuple[SeedRun, ...]  # in the order of seeds; none where only the paper's number exists
     paper: float | None
     comparable: bool
-    not_comparable: str  # from the paper's protocol, "" if nothing
+    not_comparable: str  # its deviations from the paper's protocol, separated by "; "
     last: Summary  # mIoU of the last checkpoints
     best: Summary  # mIoU of the best checkpoints
     comparison: Comparison | None = None
-    paper_counted: Counted | None = None  # what the paper prints of the row's network
-    papers_merged: tuple[float | None, ...] = ()  # the paper's numbers in columns that are one with this
+    paper_counted: Counted | None = None  # the size of the row's network as the paper prints it
+    papers_merged: tuple[float | None, ...] = ()  # the paper's numbers in further columns that were merged into this
 
     @property
     def planned(self) -> int:
-        """How many seeds there are to train."""
+        """The number of planned seeds."""
         return len(self.runs)
 
     def count(self, state: State) -> int:
-        """How many seeds are in a state."""
+        """Return the number of seeds in a state."""
         return sum(run.state == state for run in self.runs)
 
     @property
     def done(self) -> int:
-        """How many seeds are finished."""
+        """The number of finished seeds."""
         return self.count("done")
 
     @property
     def delta(self) -> float | None:
-        """Ours less the paper's."""
+        """Our mean less the paper's number."""
         return None if self.last.mean is None or self.paper is None else self.last.mean - self.paper
 
     @property
     def counted(self) -> Counted | None:
-        """How large the network is, or the part of it that the table counts, once a result says it."""
+        """The size of the network, or of the part that the table counts; None before the first result."""
         return next((run.counted for run in self.runs if run.counted is not None), None)
 
     def by_seed(self) -> dict[int, float]:
-        """The finished seeds' mIoU."""
+        """Return the finished seeds' mIoU."""
         return {run.seed: run.miou for run in self.runs if run.miou is not None}
+
+    def is_same_training_as(self, other: FilledCell) -> bool:
+        """Return whether both cells have the same key for each of their common seeds."""
+        keys = {run.seed: run.key for run in self.runs}
+        common = [(keys[run.seed], run.key) for run in other.runs if run.seed in keys]
+        return bool(common) and all(mine and mine == theirs for mine, theirs in common)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EqualRows:
+    """Rows of a table that are the same trainings in some columns."""
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    is_everywhere: bool  # in every column in which these rows were planned
+    changed: str  # the changes by --set of these cells, "" without any
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FilledTable:
-    """A table's layout with a value for each of its cells, row by row."""
+    """A table's layout with the value of each cell, row by row."""
 
     layout: TableLayout
     rows: tuple[tuple[FilledCell, ...], ...]
 
     def lines(self) -> Iterator[tuple[RowLayout, tuple[FilledCell, ...]]]:
-        """Each row's layout with its cells."""
+        """Return each row's layout with its cells."""
         return zip(self.layout.rows, self.rows, strict=True)
 
     def cells(self) -> Iterator[FilledCell]:
-        """All cells, row by row."""
+        """Return all cells, row by row."""
         return (cell for row in self.rows for cell in row)
 
     def column(self, index: int) -> tuple[FilledCell, ...]:
-        """The cells of a column, from the top down."""
+        """Return the cells of a column, from top to bottom."""
         return tuple(row[index] for row in self.rows)
 
     @property
     def is_planned(self) -> bool:
-        """Whether anything of it was ever to be trained here."""
+        """Whether any training of the table was ever planned here."""
         return any(cell.planned for cell in self.cells())
 
+    def equal_rows(self) -> tuple[EqualRows, ...]:
+        """Return the rows that are the same trainings, in order of their first column."""
+        columns: dict[tuple[str, ...], list[int]] = {}
+        for index in range(len(self.layout.columns)):
+            for rows in _rows_of_same_trainings(self.column(index)):
+                columns.setdefault(rows, []).append(index)
+        return tuple(self._equal_rows(rows, indices) for rows, indices in columns.items())
+
+    def _equal_rows(self, rows: tuple[str, ...], indices: Sequence[int]) -> EqualRows:
+        cells = [[cell for cell in self.column(n) if cell.row in rows] for n in range(len(self.layout.columns))]
+        planned = [n for n, column in enumerate(cells) if all(cell.planned for cell in column)]
+        reasons = (reason for n in indices for cell in cells[n] for reason in cell.not_comparable.split("; "))
+        changes = (reason.removeprefix(CHANGED_BY_SET) for reason in reasons if reason.startswith(CHANGED_BY_SET))
+        return EqualRows(
+            rows=rows,
+            columns=tuple(self.layout.columns[n].label for n in indices),
+            is_everywhere=set(planned) <= set(indices),
+            changed=next(changes, ""),
+        )
+
     def planned_columns(self) -> FilledTable:
-        """The table without the columns of which nothing was ever to be trained; as it is where that is all of them."""
+        """Return the table without the columns that were never planned; the whole table if that is all of them."""
         kept = [n for n in range(len(self.layout.columns)) if any(cell.planned for cell in self.column(n))]
         if not kept:
             return self
@@ -123,69 +161,78 @@ class FilledTable:
         )
 
     def merged(self) -> FilledTable:
-        """The table with columns that are the same trainings in one place, which is headed by all their labels."""
+        """Return the table with columns of the same trainings as one column, which is headed by all their labels."""
         groups: dict[object, list[int]] = {}
         for index in range(len(self.layout.columns)):
             groups.setdefault(self._trainings(index) or index, []).append(index)
         return FilledTable(
             layout=dataclasses.replace(
                 self.layout,
-                columns=tuple(_one_column([self.layout.columns[n] for n in each]) for each in groups.values()),
+                columns=tuple(_merged_column([self.layout.columns[n] for n in group]) for group in groups.values()),
             ),
-            rows=tuple(tuple(_one_cell([row[n] for n in each]) for each in groups.values()) for row in self.rows),
+            rows=tuple(tuple(_merged_cell([row[n] for n in group]) for group in groups.values()) for row in self.rows),
         )
 
     def _trainings(self, index: int) -> tuple[tuple[str, ...], ...] | None:
-        """What a column's cells were trained by; None where that is nothing, or where some of it has no key."""
+        """Return the keys of a column's cells; None where there are none, or where a training has no key."""
         keys = tuple(tuple(run.key for run in cell.runs) for cell in self.column(index))
         return keys if any(keys) and all(map(all, keys)) else None
 
 
-def _one_column(columns: list[ColumnLayout]) -> ColumnLayout:
-    labels = [each.label for each in columns]
-    same = tuple(each for each in columns[0].same_as if each not in labels)
+def _rows_of_same_trainings(cells: Iterable[FilledCell]) -> Iterator[tuple[str, ...]]:
+    groups: list[list[FilledCell]] = []
+    for cell in cells:
+        group = next((group for group in groups if group[0].is_same_training_as(cell)), None)
+        if group is None:
+            groups.append([cell])
+        else:
+            group.append(cell)
+    return (tuple(cell.row for cell in group) for group in groups if len(group) > 1)
+
+
+def _merged_column(columns: Sequence[ColumnLayout]) -> ColumnLayout:
+    labels = [column.label for column in columns]
+    same = tuple(label for label in columns[0].same_as if label not in labels)
     return dataclasses.replace(columns[0], label=" = ".join(labels), same_as=same)
 
 
-def _one_cell(cells: list[FilledCell]) -> FilledCell:
+def _merged_cell(cells: Sequence[FilledCell]) -> FilledCell:
     if len(cells) == 1:
         return cells[0]
-    differs = dict.fromkeys(each.not_comparable for each in cells if each.not_comparable)
+    deviations = dict.fromkeys(cell.not_comparable for cell in cells if cell.not_comparable)
     return dataclasses.replace(
         cells[0],
-        column=" = ".join(each.column for each in cells),
-        papers_merged=tuple(each.paper for each in cells[1:]),
+        column=" = ".join(cell.column for cell in cells),
+        papers_merged=tuple(cell.paper for cell in cells[1:]),
         comparable=False,
-        not_comparable="; ".join([*differs, "one training in the place of several of the paper's"]),
+        not_comparable="; ".join([*deviations, "one training in the place of several of the paper's"]),
     )
 
 
 def fill(frame: pd.DataFrame, layout: TableLayout) -> FilledTable:
-    """A table's cells, from the results of its study."""
-    groups = _groups(frame[frame["table"] == layout.name])
+    """Return a table's cells with the results of its study."""
+    lines = _by_cell(frame[frame["table"] == layout.name])
+    part = layout.count_flops_of or "network"
     columns = [
         _compared(
-            [
-                _cell(row, column.label, groups.get((row.label, column.label), []), layout.count_flops_of or "network")
-                for row in layout.rows
-            ],
-            layout,
+            [_cell(row, column.label, lines.get((row.label, column.label), []), part) for row in layout.rows],
+            layout.reference,
         )
         for column in layout.columns
     ]
     return FilledTable(layout=layout, rows=tuple(zip(*columns, strict=True)))
 
 
-def _groups(frame: pd.DataFrame) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """The lines of the frame by (row, column), absent values as None."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for line in records(frame):
-        found.setdefault((line["row"], line["column"]), []).append(line)
-    return found
+def _by_cell(frame: pd.DataFrame) -> dict[tuple[str, str], list[Record]]:
+    """Return the records of a frame by row and column."""
+    cells: dict[tuple[str, str], list[Record]] = {}
+    for record in records(frame):
+        cells.setdefault((record["row"], record["column"]), []).append(record)
+    return cells
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The lines of a frame as plain dictionaries; every kind of absent value (NaN, NA, NaT) is None."""
+    """Return the lines of a frame as plain dictionaries; every kind of absent value (NaN, NA, NaT) becomes None."""
     return [
         {str(name): None if _absent(value) else value for name, value in line.items()}
         for line in frame.to_dict("records")
@@ -196,29 +243,29 @@ def _absent(value: Any) -> bool:
     return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
 
 
-def _cell(row: RowLayout, column: str, lines: list[dict[str, Any]], part: Part) -> FilledCell:
+def _cell(row: RowLayout, column: str, lines: Sequence[Record], part: Part) -> FilledCell:
     runs = sorted((_run(line, part) for line in lines if line["status"] != "quoted"), key=lambda run: run.seed)
-    differs = dict.fromkeys(line["differs"] for line in lines if line["differs"])
+    deviations = dict.fromkeys(line["differs"] for line in lines if line["differs"])
     return FilledCell(
         row=row.label,
         column=column,
         runs=tuple(runs),
         paper=next((float(line["paper_miou"]) for line in lines if line["paper_miou"] is not None), None),
         comparable=all(bool(line["comparable"]) for line in lines),
-        not_comparable="; ".join(differs),
+        not_comparable="; ".join(deviations),
         last=summary([run.miou for run in runs if run.miou is not None]),
         best=summary([run.best for run in runs if run.best is not None]),
         paper_counted=row.counted,
     )
 
 
-def _run(line: Mapping[str, Any], part: Part) -> SeedRun:
+def _run(line: Record, part: Part) -> SeedRun:
     miou = _finite(line["miou"]) if line["status"] == "done" else None
-    lost = line["status"] == "done" and miou is None
+    is_lost = line["status"] == "done" and miou is None
     return SeedRun(
         seed=int(line["seed"]),
-        state="failed" if lost else line["status"],
-        error="It ended without a finite mIoU." if lost else line["error"] or "",
+        state="failed" if is_lost else line["status"],
+        error="It ended without a finite mIoU." if is_lost else line["error"] or "",
         key=line["key"] or "",
         miou=miou,
         best=None if miou is None else _finite(line["miou_best"]),
@@ -226,8 +273,8 @@ def _run(line: Mapping[str, Any], part: Part) -> SeedRun:
     )
 
 
-def _counted(line: Mapping[str, Any], part: Part) -> Counted | None:
-    """None for what has no result, and for results from before this part was counted."""
+def _counted(line: Record, part: Part) -> Counted | None:
+    """Return the size of a training's network; None without a result, or with one that did not count this part."""
     prefix = "encoder_" if part == "encoder" else ""
     params, macs = (_finite(line[f"{prefix}{name}"]) for name in ("params", "macs"))
     return None if params is None or macs is None else Counted(params=params, macs=macs, crop=line["crop"] or "")
@@ -237,13 +284,20 @@ def _finite(value: Any) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-def _compared(cells: list[FilledCell], layout: TableLayout) -> list[FilledCell]:
-    """A column's cells, each with its comparison to the reference row."""
-    labels = [cell.row for cell in cells]
-    if layout.reference not in labels:
+def _compared(cells: list[FilledCell], reference_row: str | None) -> list[FilledCell]:
+    """Return a column's cells, each with its comparison to the reference row's.
+
+    A cell of the same trainings has none, and does not count in Holm's family: it would be compared with itself.
+    """
+    reference = next((cell for cell in cells if cell.row == reference_row), None)
+    if reference is None:
         return cells
-    reference = cells[labels.index(layout.reference)]
-    pairs = [None if cell is reference else paired(reference.by_seed(), cell.by_seed()) for cell in cells]
+    pairs = [
+        None
+        if cell is reference or cell.is_same_training_as(reference)
+        else paired(reference.by_seed(), cell.by_seed())
+        for cell in cells
+    ]
     tested = [pair.p if pair is not None and pair.n > 1 else None for pair in pairs]
     family = sum(p is not None for p in tested)
     return [
@@ -253,5 +307,5 @@ def _compared(cells: list[FilledCell], layout: TableLayout) -> list[FilledCell]:
 
 
 def _comparison(reference: FilledCell, pair: Paired, corrected: float | None, family: int) -> Comparison:
-    gap = detectable(pair.sd, pair.n) if pair.sd else None  # equal differences say nothing about the next ones
+    gap = detectable(pair.sd, pair.n) if pair.sd else None  # equal differences say nothing about further seeds
     return Comparison(reference=reference.row, paired=pair, holm=corrected, family=family, detectable=gap)

@@ -16,21 +16,20 @@ from assay.report.formatting import (
     INTERVAL,
     NONE,
     CountText,
+    cell_text,
     comparisons,
     count_heads,
     counts,
     deviation,
     interval,
-    not_trained,
-    notes,
     number,
     points,
     probability,
     progress,
     signed,
     smallest_gap,
-    words,
 )
+from assay.report.notes import not_trained, notes
 from assay.report.rendering import FigureGroup, StateBar, figure_groups, render
 from assay.report.strips import Strip, strips
 from assay.report.svg import Figure
@@ -213,7 +212,7 @@ def _result_rows(table: FilledTable) -> tuple[ResultRow, ...]:
 
 
 def _result_cell(cell: FilledCell) -> ResultCell:
-    text = words(cell)
+    text = cell_text(cell)
     return ResultCell(
         ours=number(cell.last.mean) if cell.done else "",
         spread=points(cell.last.low, cell.last.high).strip(),

@@ -1,6 +1,6 @@
-"""A filled table as text: for the terminal, Markdown and LaTeX (booktabs); CSV is in a file of its own.
+"""A filled table as text: for the terminal, Markdown and LaTeX (booktabs). CSV has its own module.
 
-Every cell is `paper | ours ± interval | Δ | verdict`, and rows and columns stand as in the paper.
+Every cell is `paper | ours ± interval | Δ | verdict`; rows and columns have the paper's order.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import io
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -23,15 +24,16 @@ from assay.report.formatting import (
     NONE,
     PARTS,
     CellText,
+    cell_text,
     count_heads,
     counts,
     deviation,
     differences,
-    notes,
     smallest_gap,
-    words,
 )
+from assay.report.notes import most_important_notes, notes
 
+PRINTED_REMARKS = 3  # in the terminal, where the other forms have all
 _STYLES: dict[Kind, str] = {
     "reproduced": "green",
     "above": "cyan",
@@ -48,21 +50,23 @@ _STYLES: dict[Kind, str] = {
 # --- terminal ------------------------------------------------------------------------------------------------
 
 
-def terminal(table: FilledTable, *, width: int, color: bool = False) -> str:
-    """The table as printed text, in the widest of four forms that `width` signs can hold.
+def terminal(table: FilledTable, *, width: int, color: bool = False, remarks: Path | None = None) -> str:
+    """Return the table as printed text, in the widest of four forms that fits into `width` characters.
 
-    Columns of which nothing was ever to be trained are only named: the other forms have the paper's numbers.
+    Columns that were never planned are only named: the other forms have the paper's numbers.
+
+    remarks: the file with all remarks, where only the most important ones are to be printed
     """
     buffer = io.StringIO()
     console = Console(
         file=buffer, width=width, force_terminal=color, color_system="standard" if color else None, highlight=False
     )
     console.print(Text(_heading(table), style="bold"))
-    for each in _fitting(table.planned_columns(), console):
-        console.print(each)
+    for part in _fitting(table.planned_columns(), console):
+        console.print(part)
     for line in _compared(table):
         console.print(Text(line))
-    for line in notes(table):
+    for line in notes(table) if remarks is None else _few_notes(table, remarks):
         console.print(Text(line, style="dim"))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
@@ -76,124 +80,134 @@ def _remarks(table: FilledTable) -> list[str]:
 
 
 def _compared(table: FilledTable) -> list[str]:
-    """The differences between rows, and how small a gap can be seen."""
+    """Return the differences between rows, and the smallest detectable gap."""
     return [*differences(table), *filter(None, [smallest_gap(table)])]
 
 
-def _fitting(table: FilledTable, console: Console) -> list[Table]:
-    """The widest form that fits: all columns side by side, or one below the other, a cell in one line or in three.
+def _few_notes(table: FilledTable, remarks: Path) -> list[str]:
+    """Return the most important notes, and a line with the file that has all of them."""
+    few, hidden = most_important_notes(table, PRINTED_REMARKS), len(notes(table)) - PRINTED_REMARKS
+    return few if hidden <= 0 else [*few, f"{hidden} more {'remark' if hidden == 1 else 'remarks'} in {remarks}"]
 
-    Params and FLOPs stand beside the columns in the first form, and in a table of their own in the others.
+
+def _fitting(table: FilledTable, console: Console) -> list[Table]:
+    """Return the widest form that fits: all columns side by side or one below the other, a cell in one line or three.
+
+    Params and FLOPs are beside the columns in the first form, and in a table of their own in the others.
     """
-    every = range(len(table.layout.columns))
+    columns = range(len(table.layout.columns))
     sizes = [_counts_alone(table)] if count_heads(table) else []
     forms = (
         lambda: [_wide(table)],
-        lambda: [*sizes, _stacked(table, every)],
-        lambda: [*sizes, *(_one_column(table, index) for index in every)],
-        lambda: [*sizes, *(_stacked(table, [index]) for index in every)],
+        lambda: [*sizes, _stacked(table, columns)],
+        lambda: [*sizes, *(_one_column(table, index) for index in columns)],
+        lambda: [*sizes, *(_stacked(table, [index]) for index in columns)],
     )
-    return next((made for form in forms if max(map(_natural, made := form())) <= console.width), forms[-1]())
+    return next((parts for form in forms if max(map(_natural_width, parts := form())) <= console.width), forms[-1]())
 
 
-def _natural(made: Table) -> int:
-    """How wide a table is where nothing holds it in."""
+def _natural_width(printed: Table) -> int:
+    """Return the width of a table that nothing limits."""
     console = Console(width=10_000, file=io.StringIO())
-    return Measurement.get(console, console.options, made).maximum
+    return Measurement.get(console, console.options, printed).maximum
 
 
 def _wide(table: FilledTable) -> Table:
-    """A line per row, four columns per column."""
-    made = Table(show_edge=False, pad_edge=False)
-    made.add_column("")
-    _add_counts(made, table)
+    """Return a table with a line for each row and four columns for each column."""
+    printed = Table(show_edge=False, pad_edge=False)
+    printed.add_column("")
+    _add_counts(printed, table)
     for column in table.layout.columns:
         for part in PARTS:
             header = Text(f"{column.label}\n{part}" if part == PARTS[0] else f"\n{part}")
-            made.add_column(header, justify="left" if part == "verdict" else "right", no_wrap=True)
+            printed.add_column(header, justify="left" if part == "verdict" else "right", no_wrap=True)
     for row, cells in table.lines():
-        made.add_row(Text(row.label), *_count_parts(table, cells), *(part for cell in cells for part in _parts(cell)))
-    return made
+        printed.add_row(
+            Text(row.label), *_count_parts(table, cells), *(part for cell in cells for part in _parts(cell))
+        )
+    return printed
 
 
 def _counts_alone(table: FilledTable) -> Table:
-    """Params and FLOPs, a line per row."""
-    made = Table(show_edge=False, pad_edge=False)
-    made.add_column("")
-    _add_counts(made, table)
+    """Return a table of Params and FLOPs with a line for each row."""
+    printed = Table(show_edge=False, pad_edge=False)
+    printed.add_column("")
+    _add_counts(printed, table)
     for row, cells in table.lines():
-        made.add_row(Text(row.label), *_count_parts(table, cells))
-    return made
+        printed.add_row(Text(row.label), *_count_parts(table, cells))
+    return printed
 
 
-def _add_counts(made: Table, table: FilledTable) -> None:
+def _add_counts(printed: Table, table: FilledTable) -> None:
     for head in count_heads(table):
         for part in COUNT_PARTS:
-            made.add_column(Text(f"{head if part == COUNT_PARTS[0] else ''}\n{part}"), justify="right", no_wrap=True)
+            printed.add_column(Text(f"{head if part == COUNT_PARTS[0] else ''}\n{part}"), justify="right", no_wrap=True)
 
 
 def _count_parts(table: FilledTable, cells: tuple[FilledCell, ...]) -> Iterator[str]:
-    return (part for each in counts(table, cells) for part in each.parts())
+    return (part for count in counts(table, cells) for part in count.parts())
 
 
 def _parts(cell: FilledCell) -> list[Text]:
-    said = words(cell)
-    return [Text(said.paper), Text(said.ours, style="bold"), Text(said.delta), _verdict(said)]
+    text = cell_text(cell)
+    return [Text(text.paper), Text(text.ours, style="bold"), Text(text.delta), _verdict(text)]
 
 
-def _verdict(said: CellText) -> Text:
-    return Text(said.verdict.text, style=_STYLES.get(said.verdict.kind, ""))
+def _verdict(text: CellText) -> Text:
+    return Text(text.verdict.text, style=_STYLES.get(text.verdict.kind, ""))
 
 
 def _stacked(table: FilledTable, columns: Sequence[int]) -> Table:
-    """Three lines per row: ours, the paper's with the difference, the verdict."""
-    made = Table(show_edge=False, pad_edge=False, show_lines=True)
-    made.add_column("", overflow="fold")
+    """Return a table with three lines for each row: ours, the paper's with the difference, the verdict."""
+    printed = Table(show_edge=False, pad_edge=False, show_lines=True)
+    printed.add_column("", overflow="fold")
     for index in columns:
-        made.add_column(Text(table.layout.columns[index].label), no_wrap=True)
+        printed.add_column(Text(table.layout.columns[index].label), no_wrap=True)
     for row, cells in table.lines():
-        made.add_row(Text(row.label), *(_stack(words(cells[index])) for index in columns))
-    return made
+        printed.add_row(Text(row.label), *(_stack(cell_text(cells[index])) for index in columns))
+    return printed
 
 
-def _stack(said: CellText) -> Text:
-    delta = "" if said.delta == NONE else f"  Δ {said.delta}"
-    return Text("\n").join([Text(said.ours, style="bold"), Text(f"paper {said.paper}{delta}"), _verdict(said)])
+def _stack(text: CellText) -> Text:
+    delta = "" if text.delta == NONE else f"  Δ {text.delta}"
+    return Text("\n").join([Text(text.ours, style="bold"), Text(f"paper {text.paper}{delta}"), _verdict(text)])
 
 
 def _one_column(table: FilledTable, index: int) -> Table:
-    """One column of the table, a line per row."""
-    made = Table(title=Text(table.layout.columns[index].label), title_justify="left", show_edge=False, pad_edge=False)
-    made.add_column("")
+    """Return a table of one column with a line for each row."""
+    printed = Table(
+        title=Text(table.layout.columns[index].label), title_justify="left", show_edge=False, pad_edge=False
+    )
+    printed.add_column("")
     for part in PARTS:
-        made.add_column(part, justify="left" if part == "verdict" else "right", no_wrap=True)
+        printed.add_column(part, justify="left" if part == "verdict" else "right", no_wrap=True)
     for row, cells in table.lines():
-        made.add_row(Text(row.label), *_parts(cells[index]))
-    return made
+        printed.add_row(Text(row.label), *_parts(cells[index]))
+    return printed
 
 
 # --- Markdown and LaTeX --------------------------------------------------------------------------------------
 
 
 def markdown(table: FilledTable) -> str:
-    """The table as GitHub's Markdown, with its notes and the differences paired by seed."""
+    """Return the table as GitHub's Markdown, with its notes and the differences paired by seed."""
     sizes = [f"{head} {part}" for head in count_heads(table) for part in COUNT_PARTS]
     heads = ["", *sizes, *(f"{column.label} {part}" for column in table.layout.columns for part in PARTS)]
     lines = [f"### {_markdown(_heading(table))}", ""]
     lines += [_markdown(table.layout.caption), ""] if table.layout.caption else []
     rule = ["---", *["---:"] * len(sizes), *("---:", "---:", "---:", "---") * len(table.layout.columns)]
     lines += [_pipes(heads), _pipes(rule, raw=True)]
-    lines += [_pipes([row.label, *_flat(table, cells, spread=True)]) for row, cells in table.lines()]
-    lines += ["", *(f"- {_markdown(each)}" for each in _remarks(table))]
+    lines += [_pipes([row.label, *_fields(table, cells, spread=True)]) for row, cells in table.lines()]
+    lines += ["", *(f"- {_markdown(remark)}" for remark in _remarks(table))]
     return "\n".join(lines) + "\n"
 
 
-def _flat(table: FilledTable, cells: tuple[FilledCell, ...], *, spread: bool = False) -> Iterator[str]:
-    """A row's fields; with the standard deviation over the seeds where `spread` is asked for."""
+def _fields(table: FilledTable, cells: tuple[FilledCell, ...], *, spread: bool = False) -> Iterator[str]:
+    """Yield a row's fields, with `spread` also the standard deviation over the seeds."""
     yield from _count_parts(table, cells)
     for cell in cells:
-        paper, own, *others = words(cell).parts()
-        yield from (paper, ", ".join(filter(None, (own, deviation(cell) if spread else ""))), *others)
+        paper, ours, *others = cell_text(cell).parts()
+        yield from (paper, ", ".join(filter(None, (ours, deviation(cell) if spread else ""))), *others)
 
 
 def _pipes(parts: list[str], *, raw: bool = False) -> str:
@@ -205,14 +219,14 @@ def _markdown(text: str) -> str:
 
 
 def latex(table: FilledTable) -> str:
-    """The table as LaTeX; needs booktabs, and adjustbox to hold it to the line's width."""
+    """Return the table as LaTeX, which needs the packages booktabs and, for the width of the line, adjustbox."""
     groups: list[tuple[str, tuple[str, ...]]] = [(head, COUNT_PARTS) for head in count_heads(table)]
     groups += [(column.label, PARTS) for column in table.layout.columns]
     heads = " & ".join(rf"\multicolumn{{{len(parts)}}}{{c}}{{{_latex(head)}}}" for head, parts in groups)
-    under = [part for _, parts in groups for part in parts]
+    parts_row = [part for _, parts in groups for part in parts]
     ends = list(itertools.accumulate((len(parts) for _, parts in groups), initial=1))
     rules = "".join(rf"\cmidrule(lr){{{first + 1}-{last}}}" for first, last in itertools.pairwise(ends))
-    body = [_ampersands([row.label, *_flat(table, cells)]) for row, cells in table.lines()]
+    body = [_ampersands([row.label, *_fields(table, cells)]) for row, cells in table.lines()]
     caption = ". ".join(filter(None, (table.layout.title.rstrip("."), table.layout.caption)))
     return "\n".join(
         [
@@ -222,17 +236,17 @@ def latex(table: FilledTable) -> str:
             rf"\caption{{{_latex(caption)}}}",
             rf"\label{{tab:{re.sub(r'[^A-Za-z0-9.-]', '-', table.layout.name)}}}",
             r"\begin{adjustbox}{max width=\linewidth}",
-            rf"\begin{{tabular}}{{l{''.join('l' if part == 'verdict' else 'r' for part in under)}}}",
+            rf"\begin{{tabular}}{{l{''.join('l' if part == 'verdict' else 'r' for part in parts_row)}}}",
             r"\toprule",
             rf" & {heads} \\",
             rules,
-            _ampersands(["", *under]),
+            _ampersands(["", *parts_row]),
             r"\midrule",
             *body,
             r"\bottomrule",
             r"\end{tabular}",
             r"\end{adjustbox}",
-            *(rf"\par\smallskip\footnotesize {_latex(each)}" for each in _remarks(table)),
+            *(rf"\par\smallskip\footnotesize {_latex(remark)}" for remark in _remarks(table)),
             r"\end{table}",
             "",
         ]
@@ -258,12 +272,12 @@ _LATEX = {
     "★": r"$\star$",
     "†": r"\dag{}",
     "‡": r"\ddag{}",
-    **{sign: rf"\{sign}" for sign in "&%$#_{}"},
+    **{character: rf"\{character}" for character in "&%$#_{}"},
 }
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(sign, sign) for sign in " ".join(text.split()))
+    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
 
 
 WRITERS: dict[str, Callable[[FilledTable], str]] = {"md": markdown, "tex": latex, "csv": csv}

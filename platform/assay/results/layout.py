@@ -8,6 +8,10 @@ from typing import Any, Literal
 
 Part = Literal["encoder", "network"]  # of which parameters and multiply-adds are counted
 
+# How texts begin that a study writes and the report reads.
+CHANGED_BY_SET = "changed by --set: "  # a cell's deviation from the paper's protocol
+SAME_TRAINING = "the same training as "  # a note of a row that the study itself makes equal to others
+
 _STORED_NAMES = {"plot_over_columns": "across", "count_flops_of": "counts"}  # the names of these fields in study.json
 
 

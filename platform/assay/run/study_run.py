@@ -165,7 +165,8 @@ class StudyRun:
         for table in layout_of(self.study, self.profile).tables:
             filled = fill(frame, table).merged()
             if table.name in chosen_tables if chosen_tables else filled.is_planned:
-                print_line(terminal(filled, width=width, color=sys.stdout.isatty()))
+                remarks = self.folder / "tables" / f"{table.name}.md"
+                print_line(terminal(filled, width=width, color=sys.stdout.isatty(), remarks=remarks))
         states = frame["status"].value_counts()
         counts = ", ".join(f"{count} {name}" for name, count in states.items())
         print_line(f"cells: {counts}; in {self.folder / 'results.parquet'}")

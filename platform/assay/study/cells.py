@@ -9,7 +9,15 @@ from typing import Any
 from assay.errors import UserError
 from assay.experiment import Experiment
 from assay.overrides import Override, apply, overrides_of
-from assay.results.layout import ColumnLayout, Counted, RowLayout, StudyLayout, TableLayout
+from assay.results.layout import (
+    CHANGED_BY_SET,
+    SAME_TRAINING,
+    ColumnLayout,
+    Counted,
+    RowLayout,
+    StudyLayout,
+    TableLayout,
+)
 from assay.study import paper
 from assay.study.override_checks import check_reach
 from assay.study.tables import NONE, Changes, Nested, PaperRow, Profile, Row, Study, Table
@@ -241,7 +249,7 @@ def _differs(table: Table, row: Row, column: str, profile: Profile, choice: Sele
         profile.not_comparable,
         table.not_comparable.get(column),
         row.not_comparable,
-        f"changed by --set: {changed}" if changed else "",
+        f"{CHANGED_BY_SET}{changed}" if changed else "",
     )
     return "; ".join(filter(None, reasons))
 
@@ -321,7 +329,7 @@ def _same_rows(table: Table, row: Row, profile: Profile) -> tuple[str, ...]:
 
     own = trained(row)
     same = [each.label for each in table.rows if each is not row and not each.quoted and trained(each) == own]
-    return (f"the same training as {', '.join(same)}",) if same else ()
+    return (f"{SAME_TRAINING}{', '.join(same)}",) if same else ()
 
 
 def _note(table: Table, column: str, profile: Profile) -> str:
