@@ -1,14 +1,14 @@
-"""What a person sees of a study that runs."""
+"""The display of a run."""
 
 from __future__ import annotations
 
+import io
 import time
 
 import pytest
 
 from assay.execution.display import Display
-from assay.execution.events import Evaluated, StateChanged, StepDone
-from assay.wording import duration
+from assay.execution.events import Evaluated, GangFailed, StateChanged, StepDone, WaitingFor
 
 LABELS = {"a": ("first", 100), "b": ("second", 100), "c": ("third", 100)}
 
@@ -76,5 +76,34 @@ def test_while_nothing_is_trained_here_lines_say_what_is_waited_for(monkeypatch:
     assert "waiting for" not in lines[-1] and "2 done of 3" in lines[-1]
 
 
-def test_time_spans_are_for_people() -> None:
-    assert [duration(each) for each in (12, 600, 7200)] == ["12 s", "10 min", "2.0 h"]
+def test_a_terminal_shows_a_row_for_each_running_experiment_below_the_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "140")
+    with Display(LABELS, ended={"a": "done"}, print_line=print) as display:
+        display.on_event(StateChanged(key="b", state="running"))
+        display.on_event(StepDone(key="b", step=7, loss=1.25))
+        display.on_event(Evaluated(key="b", step=7, miou=0.5))
+        assert display._table is not None
+        display._table.progress.refresh()
+        shown = screen.getvalue()
+        display.on_event(StateChanged(key="b", state="failed", error="NotFinite: [so]"))
+    assert "1 done of 3, 1 running, 1 waiting" in shown
+    assert all(part in shown for part in ("second", "step 7/100", "loss 1.2500", "mIoU 50.00"))
+    assert "failed  2/3  b  second  NotFinite: [so]" in screen.getvalue(), "lines that stay are printed above the table"
+
+
+def test_a_run_that_waits_says_why_and_a_gangs_failure_stays_on_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assay.execution.display.SECONDS_BETWEEN_LINES", 0.0)
+    lines: list[str] = []
+    display = Display(LABELS, ended={}, print_line=lines.append)
+    display.on_event(WaitingFor(reason="the workers of 2 gangs start"))
+    display.on_idle()
+    assert lines[-1].endswith("time left unknown; the workers of 2 gangs start")
+    display.on_event(GangFailed(gang="gang 0", cause="gloo", node="b", cure="Set GLOO_SOCKET_IFNAME."))
+    assert lines[-1] == "gang 0 failed on node b: gloo. Set GLOO_SOCKET_IFNAME."
+    display.on_event(WaitingFor(reason=""))
+    display.on_idle()
+    assert lines[-1].endswith("time left unknown")

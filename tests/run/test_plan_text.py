@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
+from execution.test_costs import finish
 from helpers import small
 
-from assay.execution.costs import costs_in, shape
 from assay.execution.plan import make_plan
 from assay.places import Places
 from assay.presets import quick
@@ -52,14 +52,6 @@ def printed(of: Study, store: LocalStore, placement: Placement = HERE) -> str:
     return "\n".join(lines)
 
 
-def finish(store: LocalStore, experiment: object, *, seconds: float = 100.0) -> None:
-    """Leave what a finished training leaves, as far as costs are concerned."""
-    resolved = resolve(experiment, Places())
-    records.write_experiment(store, resolved.key, resolved.document())
-    store.write(resolved.key, "weights.pt", bytes(2**20))
-    records.write_result(store, resolved.key, {"steps": 10, "seconds": seconds})
-
-
 def test_time_and_disk_come_from_what_any_study_trained_of_the_same_shape(store: LocalStore) -> None:
     of = study(Row("CPS", {"method": "cps"}), seeds=(0, 1))
     assert "time unknown" in printed(of, store)
@@ -69,35 +61,20 @@ def test_time_and_disk_come_from_what_any_study_trained_of_the_same_shape(store:
     finish(store, experiment.replace(seed=99))
     assert f"about {2 * experiment.recipe.steps * 10 / 3600:.1f} h" in printed(of, store)
     assert "2 MB to keep" in printed(of, store)
-    half = printed(of, store, Placement(gangs=2, workers=3, on="a cluster"))
+    half = printed(of, store, Placement(gangs=2, workers=3, machines="a cluster"))
     assert "runs in 2 gangs of 3 workers on a cluster" in half
     assert f"about {experiment.recipe.steps * 10 / 3600:.1f} h" in half
-
-
-def test_a_shape_is_read_from_the_store_as_it_is_made_of_the_experiment(store: LocalStore) -> None:
-    for method in ("supervised", "cps", "mean_teacher"):
-        finish(store, small(method))
-    wanted = {shape(small(method, seed=5)) for method in ("supervised", "cps")}
-    found = costs_in(store, wanted)
-    assert set(found) == wanted and {cost.seconds_per_step for cost in found.values()} == {10.0}
-
-
-def test_a_damaged_record_costs_nothing_but_itself(store: LocalStore) -> None:
-    finish(store, small("cps"))
-    store.write("0" * 16, records.EXPERIMENT, b"{")
-    store.write("1" * 16, records.EXPERIMENT, b"{}")
-    assert len(costs_in(store, {shape(small("cps"))})) == 1
 
 
 def test_the_plan_says_what_sharing_saves(store: LocalStore) -> None:
     both = {"method": "kd", "method.teachers": (Nested({"method": "supervised"}, seed=7), Nested(KD, seed=3))}
     rows = (Row("Supervised", {"method": "supervised"}), Row("KD", KD), Row("hot", {**KD, "method.temperature": 4.0}))
     # Of each seed 1, 2, 2 and 3: one of the last row's two teachers is the other one's teacher, too.
-    said = printed(study(*rows, Row("both", both), seeds=(0, 1)), store)
-    assert "10 trainings; each cell with inputs of its own would take 16 (1.6 x)" in said
+    text = printed(study(*rows, Row("both", both), seeds=(0, 1)), store)
+    assert "10 trainings; each cell with inputs of its own would take 16 (1.6 x)" in text
     # Two labels of one training are trained twice where nothing is shared.
-    said = printed(study(Row("Supervised", {"method": "supervised"}), Row("again", {"method": "supervised"})), store)
-    assert "1 training; each cell with inputs of its own would take 2" in said
+    text = printed(study(Row("Supervised", {"method": "supervised"}), Row("again", {"method": "supervised"})), store)
+    assert "1 training; each cell with inputs of its own would take 2" in text
     assert "of its own" not in printed(study(*rows[:1], seeds=(0, 1)), store), "nothing is shared"
 
 
@@ -106,9 +83,9 @@ def test_what_a_failed_teacher_blocks_is_counted_as_blocked_and_not_as_to_train(
     plan = make_plan(cells(of), store, Places())
     (teacher,) = (node.key for node in plan.nodes.values() if node.resolved.experiment.seed == 7)
     records.add_failure(store, teacher, {"error": "NotFinite: so"}, final=True)
-    said = printed(of, store)
-    assert "1 failed, 2 to train, 2 blocked" in said
-    blocked = [line.split("  ")[2:] for line in said.splitlines() if "blocked: needs" in line]
+    text = printed(of, store)
+    assert "1 failed, 2 to train, 2 blocked" in text
+    blocked = [line.split("  ")[2:] for line in text.splitlines() if "blocked: needs" in line]
     needs = f"blocked: needs {teacher} (supervised shapes {plan.nodes[teacher].resolved.experiment.data.split.labeled}"
     assert blocked == [[f"KD | 1/16(92) | seed {seed}", f"{needs} seed 7)"] for seed in (0, 1)]
     again = make_plan(cells(of), store, Places())
@@ -132,16 +109,16 @@ def test_only_some_of_what_is_blocked_is_listed(store: LocalStore) -> None:
     of = study(Row("KD", KD), seeds=(*range(20),))
     plan = make_plan(cells(of), store, Places())
     records.add_failure(store, next(iter(plan.nodes)), {"error": "NotFinite: so"}, final=True)
-    said = printed(of, store)
-    assert said.count("blocked: needs") == 12 and "and 8 more blocked" in said
+    text = printed(of, store)
+    assert said.count("blocked: needs") == 12 and "and 8 more blocked" in text
 
 
 def test_cells_of_which_none_could_be_resolved_are_said_to_be_none(store: LocalStore) -> None:
     nowhere = {"method": "supervised", "data.split.labeled": "nowhere.txt"}
-    said = printed(study(Row("Supervised", nowhere), seeds=(0, 1)), store).splitlines()
-    (line,) = (each for each in said if "resolved" in each)
+    text = printed(study(Row("Supervised", nowhere), seeds=(0, 1)), store).splitlines()
+    (line,) = (each for each in text if "resolved" in each)
     assert line.startswith("2 cells, none resolved here: ") and "nowhere.txt" in line
-    assert not any("0 experiments" in each for each in said)
+    assert not any("0 experiments" in each for each in text)
     several = printed(study(Row("a", nowhere), Row("b", {**nowhere, "data.split.labeled": "gone.txt"})), store)
     assert "2 cells, none resolved here:\n  1 cell unresolved here: " in several
 
@@ -165,8 +142,8 @@ def test_what_the_profile_only_quotes_is_named_and_what_is_blocked_has_a_line_fo
     )
     lacks = {more: "Cityscapes is not here", "mkd.table2/" + other: "COCO is not here"}
     profile = Profile(name="quick", note="drawn", start=quick, columns={few: {}}, blocked_by=lacks, seeds=(0, 1))
-    said = printed(Study(name="s", title="S", tables=tables, profiles=(profile,)), store).splitlines()
-    assert [line for line in said if "quoted" in line or "blocked" in line] == [
+    text = printed(Study(name="s", title="S", tables=tables, profiles=(profile,)), store).splitlines()
+    assert [line for line in text if "quoted" in line or "blocked" in line] == [
         "  2 cells blocked: Cityscapes is not here",
         "  2 cells blocked: COCO is not here",
         "  only quoted: mkd.table1 Full(1464): not trained in this profile",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from assay.places import Places
 from assay.results.columns import COLUMNS
 from assay.run import run_study
 from assay.run.flags import parser
+from assay.run.options import StudyOptions
 from assay.run.study_run import StudyRun
 from assay.store import records
 from assay.store.local import LocalStore
@@ -73,8 +75,8 @@ def test_a_run_in_which_everything_waits_for_data_ends_with_1_and_says_what_is_m
     quick = dataclasses.replace(STUDY.profiles[0], blocked_by={"1/8(183)": "COCO is not here"})
     study = dataclasses.replace(STUDY, profiles=(quick,))
     assert run_study(study, ["--gangs", "0", "--out", str(tmp_path), "--columns", "1/8(183)"]) == 1
-    said = capsys.readouterr().out
-    assert "8 cells, all blocked: COCO is not here" in said and "cells: 8 blocked" in said
+    output = capsys.readouterr().out
+    assert "8 cells, all blocked: COCO is not here" in output and "cells: 8 blocked" in output
 
 
 def test_results_have_a_row_for_every_cell_and_what_was_trained_is_shared(out: Path) -> None:
@@ -108,8 +110,8 @@ def test_a_report_prints_the_tables_that_were_planned_or_those_that_are_asked_fo
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cells = cells_of(BASELINES, BASELINES.profiles[0], Selection(rows=("CPS",), seeds=(0,)))
-    session = StudyRun.of(BASELINES, parser(BASELINES).parse_args(["--out", str(tmp_path)]))
-    session.write_plan(cells, make_plan(cells, session.store, Places()))
+    planned = StudyRun.make(BASELINES, StudyOptions.parse(parser(BASELINES).parse_args(["--out", str(tmp_path)])))
+    planned.write_plan(make_plan(cells, planned.store, Places()))
     asked = {
         "": ["mkd.table1"],
         "--tables mkd.table2": ["mkd.table2"],
@@ -126,8 +128,8 @@ def test_a_folder_that_cannot_be_written_is_the_users_matter(
 ) -> None:
     (tmp_path / "tiny").write_text("a file stands where a folder must be")
     assert run(tmp_path, "--rows", "Supervised") == 1
-    said = capsys.readouterr().err
-    assert "a file stands where a folder must be" in said and "Traceback" not in said
+    output = capsys.readouterr().err
+    assert "a file stands where a folder must be" in output and "Traceback" not in output
 
 
 def test_the_plan_of_a_forced_row_deletes_nothing(out: Path) -> None:
@@ -154,8 +156,8 @@ def test_the_plan_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_a_probe_tells_the_time_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, "--plan", "--probe", "--rows", "Supervised", "CPS") == 0
-    said = capsys.readouterr().out
-    assert "device time" in said and "unknown" not in said
+    output = capsys.readouterr().out
+    assert "device time" in output and "unknown" not in output
     assert list(tmp_path.iterdir()) == []
 
 
@@ -221,11 +223,11 @@ def test_a_damaged_result_is_a_failed_cell_until_it_is_mended_and_its_file_is_na
         assert f"{keys[0]}/result.json cannot be read as JSON" in frame.loc[keys[0], "error"]
     capsys.readouterr()
     assert command_line(["why", keys[0], "--out", str(tmp_path)]) == 0
-    said = capsys.readouterr().out
-    assert f"{keys[0]}/result.json" in said and "restore it from a copy, or delete it" in said
+    output = capsys.readouterr().out
+    assert f"{keys[0]}/result.json" in output and "restore it from a copy, or delete it" in output
     assert command_line(["status", "--out", str(tmp_path)]) == 0
-    said = capsys.readouterr().out
-    assert f"{keys[0]}  damaged" in said and f"{keys[1]}  done" in said
+    output = capsys.readouterr().out
+    assert f"{keys[0]}  damaged" in output and f"{keys[1]}  done" in output
     (tmp_path / "store" / keys[0] / "result.json").unlink()
     assert run(tmp_path, *flags) == 0
 
@@ -262,17 +264,30 @@ def test_two_runs_on_one_store_share_the_work(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_stops_with_a_checkpoint_and_starting_again_goes_on(tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPT), "--gangs", "0", "--out", str(tmp_path), "--rows", "CPS", "--seeds", "0"]
+    out = tmp_path / "results [new] of mine"
+    command = [sys.executable, str(SCRIPT), "--gangs", "0", "--out", str(out), "--rows", "CPS", "--seeds", "0"]
     command += ["--set", "recipe.steps=4000"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    while process.poll() is None and not list(tmp_path.glob("store/*/checkpoint-*")):
+    while process.poll() is None and not list(out.glob("store/*/checkpoint-*")):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 130 and "The same command continues" in said and "Traceback" not in said
-    assert set(frame_in(tmp_path).query("status != 'quoted'")["status"]) == {"waiting"}
-    (key,) = LocalStore(tmp_path / "store").keys()
-    assert records.state(LocalStore(tmp_path / "store"), key).name == "interrupted"
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "The same command continues" in output and "Traceback" not in output
+    assert set(frame_in(out).query("status != 'quoted'")["status"]) == {"waiting"}
+    (key,) = LocalStore(out / "store").keys()
+    assert records.state(LocalStore(out / "store"), key).name == "interrupted"
+    (pasted,) = (line.partition("continues: ")[2] for line in output.splitlines() if "continues: " in line)
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    plan = subprocess.run(
+        ["bash", "-c", f"{pasted} --plan"], capture_output=True, text=True, env={**os.environ, "PATH": path}
+    )
+    assert plan.returncode == 0 and "1 to continue" in plan.stdout, plan.stderr
+
+
+def test_rows_that_set_makes_equal_are_named_in_the_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = ("--rows", "KD", "KD, T = 4", "--set", "method.temperature=2")
+    assert run(tmp_path, *rows, "--plan") == 0
+    assert "--set method.temperature=2 makes the rows 'KD' and 'KD, T = 4'" in capsys.readouterr().out
 
 
 def test_help_imports_neither_torch_nor_ray_nor_pandas() -> None:

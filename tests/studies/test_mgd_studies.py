@@ -11,7 +11,9 @@ import torch
 
 from assay.nets.encoders import build_encoder
 from assay.nets.flops import multiply_adds, parameters
-from assay.study.cells import Cell, Selection, cells_of, layout_of, paper_number, profile_of
+from assay.study.cells import Cell, Selection, cells_of, profile_of
+from assay.study.layouts import layout_of
+from assay.study.paper import paper_number
 from assay.study.tables import Study
 from studies import mgd_ablation, mgd_benchmark
 

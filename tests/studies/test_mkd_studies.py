@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from assay.run import run_study
-from assay.study.cells import Cell, Selection, cells_of, paper_number, profile_of
+from assay.study.cells import Cell, Selection, cells_of, profile_of
+from assay.study.paper import paper_number
 from assay.study.tables import Study
 from studies import mkd_ablation, mkd_benchmark
 from studies.recipes import mkd

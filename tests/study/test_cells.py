@@ -8,7 +8,8 @@ from assay.errors import UserError
 from assay.overrides import Override
 from assay.presets import quick
 from assay.study import Nested, Profile, Row, Study, Table
-from assay.study.cells import Cell, Selection, cells_of, layout_of
+from assay.study.cells import Cell, Selection, cells_of
+from assay.study.layouts import layout_of
 
 FEW, MORE, ALL = "1/16(92)", "1/8(183)", "Full(1464)"
 OTHER = "R50 1/16(662)"
@@ -70,7 +71,7 @@ def test_the_command_line_makes_cells_incomparable_and_says_why_beside_what_the_
 def test_what_a_row_or_a_column_has_otherwise_than_the_papers_makes_its_cells_incomparable() -> None:
     of = study(
         Row("row", {"method": "cps"}, not_comparable="its base is not stated"),
-        table={"differs": {MORE: "pool not stated"}},
+        table={"not_comparable": {MORE: "pool not stated"}},
         not_comparable="drawn",
         columns={FEW: {}, MORE: {}},
     )

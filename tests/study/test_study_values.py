@@ -18,7 +18,9 @@ from assay.presets import quick
 from assay.results.layout import Counted
 from assay.store.local import LocalStore
 from assay.study import Nested, PaperRow, Profile, Row, Study, Table, grid, leave_one_out, one_at_a_time, paper
-from assay.study.cells import Selection, cells_of, layout_of, paper_number, profile_of
+from assay.study.cells import Selection, cells_of, profile_of
+from assay.study.layouts import layout_of
+from assay.study.paper import paper_number
 
 STUDIES = [
     module.STUDY

@@ -25,7 +25,9 @@ from assay.run.run_loop import RunLoop
 from assay.store import records
 from assay.store.local import LocalStore
 from assay.store.store import DamagedDocument
-from assay.study.cells import layout_of, paper_number, profile_of
+from assay.study.cells import profile_of
+from assay.study.layouts import layout_of
+from assay.study.paper import paper_number
 from assay.study.tables import Nested, Profile, Study
 from assay.terminal import print_line
 from assay.values import Value, to_json

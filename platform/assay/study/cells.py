@@ -1,4 +1,4 @@
-"""From a study to its cells: one experiment for each table, row, column and seed that was chosen."""
+"""The cells of a study: one experiment for each chosen table, row, column and seed."""
 
 from __future__ import annotations
 
@@ -9,24 +9,16 @@ from typing import Any
 from assay.errors import UserError
 from assay.experiment import Experiment
 from assay.overrides import Override, apply, overrides_of
-from assay.results.layout import (
-    CHANGED_BY_SET,
-    SAME_TRAINING,
-    ColumnLayout,
-    Counted,
-    RowLayout,
-    StudyLayout,
-    TableLayout,
-)
-from assay.study import paper
+from assay.results.layout import CHANGED_BY_SET
 from assay.study.override_checks import check_reach
-from assay.study.tables import NONE, Changes, Nested, PaperRow, Profile, Row, Study, Table
-from assay.values import suggestion, to_json
+from assay.study.paper import paper_number
+from assay.study.tables import NONE, Changes, Nested, Profile, Row, Study, Table
+from assay.values import suggestion
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One training's place in a table."""
+    """One training with its place in a table."""
 
     table: str
     row: str
@@ -34,14 +26,14 @@ class Cell:
     seed: int
     changes: Mapping[str, Any]  # against the profile's starting point
     experiment: Experiment
-    paper: float | None
-    not_comparable: str  # from the paper's protocol; comparable where empty
-    blocked_by: str = ""  # what is missing to train it at all; its experiment is then without the data that it needs
+    paper: float | None  # the number that the paper prints
+    not_comparable: str  # the reason why the number must not be compared with the paper's; empty if it may
+    blocked_by: str = ""  # what its training waits for; then the experiment lacks the data that it needs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which part of a study is run; empty means what the profile says."""
+    """A part of a study; empty means what the profile chooses."""
 
     tables: tuple[str, ...] = ()
     rows: tuple[str, ...] = ()
@@ -50,33 +42,80 @@ class Selection:
     overrides: tuple[Override, ...] = ()
 
 
+# --- choosing ------------------------------------------------------------------------------------------------
+
+
 def profile_of(study: Study, name: str | None) -> Profile:
-    """The profile of that name; the first one if none is named."""
-    known = {each.name: each for each in study.profiles}
-    if name is not None and name not in known:
-        raise UserError(f"--profile: {study.name} has no profile {name!r}{suggestion(name, known)}.")
-    return study.profiles[0] if name is None else known[name]
+    """Return the profile of that name; without a name, the first."""
+    profiles = {profile.name: profile for profile in study.profiles}
+    if name is not None and name not in profiles:
+        raise UserError(f"--profile: {study.name} has no profile {name!r}{suggestion(name, profiles)}.")
+    return study.profiles[0] if name is None else profiles[name]
 
 
-def chosen_rows(study: Study, profile: Profile, choice: Selection) -> list[tuple[Table, Row]]:
-    """The chosen rows with their tables; names that mean nothing are refused, and no method is imported for it."""
+def chosen_tables(study: Study, profile: Profile, selection: Selection) -> list[Table]:
+    """Return the selected tables, or else those that the profile runs."""
+    names = [table.name for table in study.tables]
+    _check_names("--tables", selection.tables, names)
+    chosen = selection.tables or profile.tables or tuple(names)
+    return [table for table in study.tables if table.name in chosen]
+
+
+def chosen_rows(study: Study, profile: Profile, selection: Selection) -> list[tuple[Table, Row]]:
+    """Return the chosen rows with their tables; raise a UserError for unknown names. No method is imported."""
     study.check()
-    tables = chosen_tables(study, profile, choice)
-    _check_names("--rows", choice.rows, [row.label for table in tables for row in table.rows])
-    _check_names("--columns", choice.columns, [column for table in tables for column in table.columns])
-    return [(table, row) for table in tables for row in table.rows if not choice.rows or row.label in choice.rows]
+    tables = chosen_tables(study, profile, selection)
+    _check_names("--rows", selection.rows, [row.label for table in tables for row in table.rows])
+    _check_names("--columns", selection.columns, [column for table in tables for column in table.columns])
+    return [(table, row) for table in tables for row in table.rows if not selection.rows or row.label in selection.rows]
 
 
-def cells_of(study: Study, profile: Profile, choice: Selection) -> list[Cell]:
-    """The chosen cells, table by table as the paper lays them out."""
-    if any(each.path == "seed" for each in choice.overrides):
+def quoted_columns(profile: Profile, tables: Sequence[Table]) -> list[str]:
+    """Return the tables that the profile only quotes, each with its columns where only some are quoted."""
+    quoted = []
+    for table in tables:
+        columns = [column for column in table.columns if not _has_cells(table, column, profile)]
+        if columns:
+            quoted.append(table.name + ("" if len(columns) == len(table.columns) else f" {', '.join(columns)}"))
+    return quoted
+
+
+def _columns_of(table: Table, profile: Profile, selection: Selection) -> list[str]:
+    """Return the selected columns, or else those that the profile runs; never a column that it only quotes."""
+    runnable = [column for column in table.columns if _has_cells(table, column, profile)]
+    for column in selection.columns:
+        if column in table.columns and column not in runnable:
+            raise UserError(f"--columns: the profile {profile.name} has no data for {column!r} of {table.name}.")
+    chosen = selection.columns or profile.shown
+    columns = [column for column in runnable if not chosen or column in chosen]
+    # A table that the user names, and that has none of the profile's own columns, runs with all its columns.
+    return columns or (runnable if selection.tables and not selection.columns else [])
+
+
+def _has_cells(table: Table, column: str, profile: Profile) -> bool:
+    """Return whether the profile trains a column, or would train it if its data were there."""
+    return profile.column(table.name, column) is not None or bool(profile.missing_data_of(table.name, column))
+
+
+def _check_names(flag: str, names: Sequence[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise UserError(f"{flag}: there is no {name!r} here{suggestion(name, dict.fromkeys(known))}.")
+
+
+# --- making --------------------------------------------------------------------------------------------------
+
+
+def cells_of(study: Study, profile: Profile, selection: Selection) -> list[Cell]:
+    """Return the chosen cells, table by table in the paper's order."""
+    if any(override.path == "seed" for override in selection.overrides):
         raise UserError("--set seed=…: every cell is trained with several seeds; choose them with --seeds.")
-    rows = chosen_rows(study, profile, choice)
-    check_reach(choice.overrides, rows)
+    rows = chosen_rows(study, profile, selection)
+    check_reach(selection.overrides, rows)
     start = _start(profile)
-    cells = [cell for table, row in rows for cell in _cells_of_row(table, row, profile, choice, start)]
+    cells = [cell for table, row in rows for cell in _cells_of_row(table, row, profile, selection, start)]
     if not cells:
-        names = ", ".join(table.name for table in chosen_tables(study, profile, choice))
+        names = ", ".join(table.name for table in chosen_tables(study, profile, selection))
         raise UserError(
             f"nothing of {names} is left to train: the profile {profile.name} only quotes these columns, or none of"
             " these tables has both the rows and the columns that were chosen; --help names profiles and tables."
@@ -84,32 +123,15 @@ def cells_of(study: Study, profile: Profile, choice: Selection) -> list[Cell]:
     return cells
 
 
-def quoted_columns(profile: Profile, tables: Sequence[Table]) -> list[str]:
-    """What the profile only quotes: each table with its columns, or alone where it is all of them."""
-    found = []
-    for table in tables:
-        columns = [column for column in table.columns if not _has_cells(table, column, profile)]
-        if columns:
-            found.append(table.name + ("" if len(columns) == len(table.columns) else f" {', '.join(columns)}"))
-    return found
-
-
-def chosen_tables(study: Study, profile: Profile, choice: Selection) -> list[Table]:
-    """The tables that were named, else those that the profile runs."""
-    names = [table.name for table in study.tables]
-    _check_names("--tables", choice.tables, names)
-    wanted = choice.tables or profile.tables or tuple(names)
-    return [table for table in study.tables if table.name in wanted]
-
-
-def _check_names(flag: str, asked: Sequence[str], known: Sequence[str]) -> None:
-    for name in asked:
-        if name not in known:
-            raise UserError(f"{flag}: there is no {name!r} here{suggestion(name, dict.fromkeys(known))}.")
+def cells_with(
+    table: Table, row: Row, column: str, profile: Profile, selection: Selection, more: Changes
+) -> list[Cell]:
+    """Return a row's cells in one column, one for each seed, with `more` changed as `--set` would change it."""
+    return list(_cells_of_seeds(table, row, column, profile, selection, _start(profile), more))
 
 
 def _start(profile: Profile) -> Experiment:
-    """The profile's data, network and recipe, under a method that every row replaces."""
+    """Return the profile's data, network and recipe, with a method that every row replaces."""
     from assay.catalogue import method_class
 
     data, net, recipe = profile.start()
@@ -118,90 +140,51 @@ def _start(profile: Profile) -> Experiment:
     return apply(start, overrides_of(profile.changes, f"profile {profile.name}"))
 
 
-def _cells_of_row(table: Table, row: Row, profile: Profile, choice: Selection, start: Experiment) -> Iterator[Cell]:
-    for column in _columns_of(table, profile, choice) if not row.quoted else ():
-        yield from _seeds(table, row, column, profile, choice, start)
+def _cells_of_row(table: Table, row: Row, profile: Profile, selection: Selection, start: Experiment) -> Iterator[Cell]:
+    for column in _columns_of(table, profile, selection) if not row.quoted else ():
+        yield from _cells_of_seeds(table, row, column, profile, selection, start)
 
 
-def cells_with(table: Table, row: Row, column: str, profile: Profile, choice: Selection, more: Changes) -> list[Cell]:
-    """The cells of a row in one column, one for each seed, with `more` changed as `--set` would change it."""
-    return list(_seeds(table, row, column, profile, choice, _start(profile), more))
-
-
-def _seeds(
-    table: Table, row: Row, column: str, profile: Profile, choice: Selection, start: Experiment, more: Changes = NONE
+def _cells_of_seeds(
+    table: Table,
+    row: Row,
+    column: str,
+    profile: Profile,
+    selection: Selection,
+    start: Experiment,
+    more: Changes = NONE,
 ) -> Iterator[Cell]:
-    """A cell for each seed; those of a row without other experiments inside differ in nothing else."""
-    stays = _what_stays(_changes(table, row, column, profile), {each.path: each.value for each in choice.overrides})
-    changes = _on_top(stays, more)
+    """Yield a cell for each seed. Without nested experiments the cells of a row differ in nothing but the seed."""
+    overrides = {override.path: override.value for override in selection.overrides}
+    remaining = _without_replaced(changes_of(table, row, column, profile), overrides)
+    changes = _without_replaced(remaining, more) | dict(more)
     origin = f"{table.name}, row {row.label!r}"
-    printed, lacks = paper_number(table, row, column), profile.missing_data_of(table.name, column)
-    differs = _differs(table, row, column, profile, choice)
-    made: Experiment | None = None
-    has_inside = any(_likes(tuple(changes.values())))
-    of_all = _of_all([*overrides_of(more, origin), *choice.overrides])
-    for seed in choice.seeds or profile.seeds:
-        if made is None or has_inside:
-            # Without the row's own parts, of which overrides may speak: made only where something starts from it.
-            base = _base(start.replace(seed=seed), table, column, profile, of_all) if has_inside else start
-            filled = {path: _filled(value, base, origin) for path, value in changes.items()}
-            made = apply(start, [*overrides_of(filled, origin), *choice.overrides])
+    has_nested = any(nested_in(tuple(changes.values())))
+    for_nested = _overrides_for_nested([*overrides_of(more, origin), *selection.overrides])
+    paper = paper_number(table, row, column)
+    not_comparable = _not_comparable(table, row, column, profile, selection)
+    blocked_by = profile.missing_data_of(table.name, column)
+    experiment: Experiment | None = None
+    for seed in selection.seeds or profile.seeds:
+        if experiment is None or has_nested:
+            base = _nested_base(start.replace(seed=seed), table, column, profile, for_nested) if has_nested else start
+            complete = {path: _with_experiments(value, base, origin) for path, value in changes.items()}
+            experiment = apply(start, [*overrides_of(complete, origin), *selection.overrides])
         yield Cell(
             table=table.name,
             row=row.label,
             column=column,
             seed=seed,
-            changes=changes | {each.path: each.value for each in choice.overrides},
-            experiment=made.replace(seed=seed),
-            paper=printed,
-            not_comparable=differs,
-            blocked_by=lacks,
+            changes=changes | overrides,
+            experiment=experiment.replace(seed=seed),
+            paper=paper,
+            not_comparable=not_comparable,
+            blocked_by=blocked_by,
         )
 
 
-def _base(start: Experiment, table: Table, column: str, profile: Profile, overrides: Sequence[Override]) -> Experiment:
-    """What the experiments inside a cell's start from: everything of the cell but its row and its method."""
-    around = {**table.changes, **(profile.column(table.name, column) or {})}
-    return apply(start, [*overrides_of(around, f"{table.name}, column {column!r}"), *overrides])
-
-
-def _of_all(overrides: Sequence[Override]) -> list[Override]:
-    """The overrides that reach the experiments inside a cell's, too."""
-    # Their methods are their own, their seeds a row's; and an experiment is never put inside itself.
-    own = ("method", "seed")
-    return [each for each in overrides if each.path.partition(".")[0] not in own and not any(_likes(each.value))]
-
-
-def _filled(value: Any, base: Experiment, origin: str) -> Any:
-    """A change with the experiments that it describes, nested ones too."""
-    if isinstance(value, (tuple, list)):
-        return tuple(_filled(each, base, origin) for each in value)
-    if not isinstance(value, Nested):
-        return value
-    seeded = base.replace(seed=(base.seed if value.seed is None else value.seed) + value.offset)
-    inner = {path: _filled(each, seeded, origin) for path, each in value.changes.items()}
-    return apply(seeded, overrides_of(inner, origin))
-
-
-def _columns_of(table: Table, profile: Profile, choice: Selection) -> list[str]:
-    """The columns that are run: those chosen, else those the profile shows; never one that it only quotes."""
-    runnable = [column for column in table.columns if _has_cells(table, column, profile)]
-    for column in choice.columns:
-        if column in table.columns and column not in runnable:
-            raise UserError(f"--columns: the profile {profile.name} has no data for {column!r} of {table.name}.")
-    wanted = choice.columns or profile.shown
-    found = [column for column in runnable if not wanted or column in wanted]
-    # A table that was asked for by name, and has none of the columns that the profile shows, is run as a whole.
-    return found or (runnable if choice.tables and not choice.columns else [])
-
-
-def _has_cells(table: Table, column: str, profile: Profile) -> bool:
-    """Whether a column is trained in this profile, or would be if its data were there."""
-    return profile.column(table.name, column) is not None or bool(profile.missing_data_of(table.name, column))
-
-
-def _changes(table: Table, row: Row, column: str, profile: Profile) -> dict[str, Any]:
-    """Everything that a cell changes; what stands later wins."""
+def changes_of(table: Table, row: Row, column: str, profile: Profile) -> dict[str, Any]:
+    """Return everything that a cell changes; the later source wins."""
     return {
         **table.changes,
         **(profile.column(table.name, column) or {}),
@@ -211,40 +194,15 @@ def _changes(table: Table, row: Row, column: str, profile: Profile) -> dict[str,
     }
 
 
-def _on_top(changes: Changes, more: Changes) -> dict[str, Any]:
-    """`more` over `changes`, of which those below a part that is replaced by another one mean nothing any more."""
-    return _what_stays(changes, more) | dict(more)
+def _without_replaced(changes: Changes, replacing: Changes) -> dict[str, Any]:
+    """Return the changes but for those below a part that is replaced, such as a weight of another method."""
+    replaced = tuple(f"{path}." for path, value in replacing.items() if path not in changes or changes[path] != value)
+    return {path: value for path, value in changes.items() if not path.startswith(replaced)}
 
 
-def _what_stays(changes: Changes, replaced: Changes) -> dict[str, Any]:
-    """Changes but for those below a part in whose place another one comes: a weight of another method."""
-    others = tuple(f"{path}." for path, value in replaced.items() if path not in changes or changes[path] != value)
-    return {path: value for path, value in changes.items() if not path.startswith(others)}
-
-
-def paper_number(table: Table, row: Row, column: str) -> float | None:
-    """The paper's number for a cell, where it printed one."""
-    there = _in_paper(row)
-    return None if there is None else paper.number(table.paper, there.label, column, there.factors)
-
-
-def paper_counted(table: Table, row: Row) -> Counted | None:
-    """The size that the paper printed of a row's network, in a table that shows sizes."""
-    there = _in_paper(row)
-    return (
-        None
-        if table.count_flops_of is None or there is None
-        else paper.counted(table.paper, there.label, there.factors)
-    )
-
-
-def _in_paper(row: Row) -> PaperRow | None:
-    return PaperRow(row.paper, NONE) if isinstance(row.paper, str) else row.paper
-
-
-def _differs(table: Table, row: Row, column: str, profile: Profile, choice: Selection) -> str:
-    """Why a cell is not comparable with the paper's, from the widest reason to the narrowest."""
-    changed = ", ".join(f"{each.path}={each.value}" for each in choice.overrides)
+def _not_comparable(table: Table, row: Row, column: str, profile: Profile, selection: Selection) -> str:
+    """Return why a cell must not be compared with the paper's, from the widest reason to the narrowest."""
+    changed = ", ".join(f"{override.path}={override.value}" for override in selection.overrides)
     reasons = (
         profile.not_comparable,
         table.not_comparable.get(column),
@@ -254,95 +212,43 @@ def _differs(table: Table, row: Row, column: str, profile: Profile, choice: Sele
     return "; ".join(filter(None, reasons))
 
 
-def layout_of(study: Study, profile: Profile) -> StudyLayout:
-    """How the report lays the study out, whatever part of it was run."""
-    return StudyLayout(
-        name=study.name,
-        title=study.title,
-        profile=profile.name,
-        profile_note=profile.note,
-        tables=tuple(_table_layout(table, profile) for table in study.tables),
-    )
+# --- nested experiments --------------------------------------------------------------------------------------
 
 
-def _table_layout(table: Table, profile: Profile) -> TableLayout:
-    content = paper.table(table.paper)
-    return TableLayout(
-        name=table.name,
-        title=table.title or table.name,
-        caption=table.caption or str(content.get("caption", "")),
-        rows=tuple(
-            RowLayout(
-                label=row.label,
-                notes=(*row.notes, *_same_rows(table, row, profile)),
-                counted=paper_counted(table, row),
-            )
-            for row in table.rows
-        ),
-        columns=tuple(
-            ColumnLayout(
-                label=column,
-                note=_note(table, column, profile),
-                quoted=profile.column(table.name, column) is None,
-                same_as=_same_columns(table, column, profile),
-            )
-            for column in table.columns
-        ),
-        reference=table.reference,
-        notes=_inner_seeds(table, profile),
-        plot_over_columns=table.plot_over_columns,
-        count_flops_of=table.count_flops_of,
-    )
-
-
-def _inner_seeds(table: Table, profile: Profile) -> tuple[str, ...]:
-    """Whether experiments inside others, such as teachers, are the same for all seeds: what an interval then holds."""
-    changes = (_changes(table, row, column, profile) for row in table.rows for column in table.columns)
-    likes = [like for each in changes for like in _likes(tuple(each.values()))]
-    if not likes:
-        return ()
-    fixed = ", ".join(
-        str(seed) for seed in sorted({like.seed + like.offset for like in likes if like.seed is not None})
-    )
-    tied = any(like.seed is None for like in likes)
-    said = [f"have seed {fixed} whatever the seed around them; intervals hold nothing of their spread"] if fixed else []
-    said += ["have the seed of what they are inside; a twin has another one"] if tied else []
-    return (f"Experiments inside others (teachers) {', or '.join(said)}.",)
-
-
-def _likes(value: Any) -> Iterator[Nested]:
-    """The experiments that a change describes; not those inside them."""
+def nested_in(value: Any) -> Iterator[Nested]:
+    """Yield the nested experiments of a change; not those inside them."""
     if isinstance(value, Nested):
         yield value
     elif isinstance(value, (tuple, list)):
         for each in value:
-            yield from _likes(each)
+            yield from nested_in(each)
 
 
-def _same_rows(table: Table, row: Row, profile: Profile) -> tuple[str, ...]:
-    """Which other rows are the same trainings in this profile."""
-    if row.quoted:
-        return ()
-
-    def trained(each: Row) -> list[dict[str, Any]]:
-        return [_changes(table, each, column, profile) for column in table.columns]
-
-    own = trained(row)
-    same = [each.label for each in table.rows if each is not row and not each.quoted and trained(each) == own]
-    return (f"{SAME_TRAINING}{', '.join(same)}",) if same else ()
+def _nested_base(
+    start: Experiment, table: Table, column: str, profile: Profile, overrides: Sequence[Override]
+) -> Experiment:
+    """Return what nested experiments start from: the cell without its row and its method."""
+    around = {**table.changes, **(profile.column(table.name, column) or {})}
+    return apply(start, [*overrides_of(around, f"{table.name}, column {column!r}"), *overrides])
 
 
-def _note(table: Table, column: str, profile: Profile) -> str:
-    """What a column was trained on here."""
-    changes = profile.column(table.name, column)
-    if changes is None:
-        lacking = profile.missing_data_of(table.name, column)
-        return f"blocked: {lacking}" if lacking else "quoted: not trained in this profile"
-    return ", ".join(f"{path.removeprefix('data.')} = {to_json(value)}" for path, value in changes.items())
+def _overrides_for_nested(overrides: Sequence[Override]) -> list[Override]:
+    """Return the overrides that reach nested experiments as well."""
+    # Method and seed are a nested experiment's own, and an experiment is never nested in itself.
+    own = ("method", "seed")
+    return [
+        override
+        for override in overrides
+        if override.path.partition(".")[0] not in own and not any(nested_in(override.value))
+    ]
 
 
-def _same_columns(table: Table, column: str, profile: Profile) -> tuple[str, ...]:
-    """The other columns that are trained on the same in this profile."""
-    changes = profile.column(table.name, column)
-    others = (each for each in table.columns if each != column)
-    return tuple(each for each in others if changes is not None and profile.column(table.name, each) == changes)
+def _with_experiments(value: Any, base: Experiment, origin: str) -> Any:
+    """Return a change with experiments in the place of their descriptions, at any depth."""
+    if isinstance(value, (tuple, list)):
+        return tuple(_with_experiments(each, base, origin) for each in value)
+    if not isinstance(value, Nested):
+        return value
+    seeded = base.replace(seed=(base.seed if value.seed is None else value.seed) + value.offset)
+    inner = {path: _with_experiments(each, seeded, origin) for path, each in value.changes.items()}
+    return apply(seeded, overrides_of(inner, origin))

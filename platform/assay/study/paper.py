@@ -10,51 +10,72 @@ from typing import Any
 
 from assay.errors import UserError
 from assay.results.layout import Counted
+from assay.study.tables import NONE, PaperRow, Row, Table
 from assay.values import suggestion
 
 
 @functools.cache
 def _papers() -> dict[str, Any]:
     text = importlib.resources.files("assay.study").joinpath("papers.json").read_text(encoding="utf-8")
-    found: dict[str, Any] = json.loads(text)
-    return found
+    papers: dict[str, Any] = json.loads(text)
+    return papers
 
 
 def table(name: str) -> dict[str, Any]:
-    """A table by paper and number: ``mkd.table1``."""
-    paper, _, number = name.partition(".")
+    """Return a table by paper and number: ``mkd.table1``."""
     tables = {
-        f"{each}.{key}": content for each in _papers() if each != "_meta" for key, content in _papers()[each].items()
+        f"{paper}.{number}": content
+        for paper in _papers()
+        if paper != "_meta"
+        for number, content in _papers()[paper].items()
     }
     if name not in tables:
         raise UserError(f"no paper has a table {name!r}{suggestion(name, tables)}.")
-    content: dict[str, Any] = tables[f"{paper}.{number}"]
+    content: dict[str, Any] = tables[name]
     return content
 
 
-def number(name: str, row: str, column: str, factors: Mapping[str, Any] | None = None) -> float | None:
-    """What the paper printed; None for a dash. A row or column that the table lacks is a mistake in the study.
+def paper_number(table: Table, row: Row, column: str) -> float | None:
+    """Return the number that the paper prints for a cell, or None where it prints none."""
+    printed = _printed_row(row)
+    return None if printed is None else number(table.paper, printed.label, column, printed.factors)
 
-    factors: the check marks that tell rows of one label apart
+
+def paper_size(table: Table, row: Row) -> Counted | None:
+    """Return the size of a row's network as the paper prints it, for tables that show sizes."""
+    printed = _printed_row(row)
+    if table.count_flops_of is None or printed is None:
+        return None
+    return counted(table.paper, printed.label, printed.factors)
+
+
+def _printed_row(row: Row) -> PaperRow | None:
+    return PaperRow(row.paper, NONE) if isinstance(row.paper, str) else row.paper
+
+
+def number(name: str, row: str, column: str, factors: Mapping[str, Any] | None = None) -> float | None:
+    """Return a printed number, or None for a dash; raise a UserError for a row or column that the table lacks.
+
+    factors: the check marks that distinguish rows of one label
     """
     rows = _rows(name, row, factors or {})
-    # Two data sets may have rows of one label, each with its own columns.
-    found = [each for each in rows if column in each["values"]]
-    if not found:
+    # Rows of two data sets may have one label, each with its own columns.
+    matches = [each for each in rows if column in each["values"]]
+    if not matches:
         columns = sorted({known for each in rows for known in each["values"]})
         raise UserError(f"the row {row!r} of {name} has no column {column!r}{suggestion(column, columns)}.")
-    if len(found) > 1:
-        marks = "; ".join(str(each.get("factors", {})) for each in found)
+    if len(matches) > 1:
+        marks = "; ".join(str(each.get("factors", {})) for each in matches)
         raise UserError(
-            f"{name} has {len(found)} rows {row!r} with a column {column!r}; say which by its marks, PaperRow({row!r},"
-            f" {{...}}): {marks}."
+            f"{name} has {len(matches)} rows {row!r} with a column {column!r}; choose one by its marks,"
+            f" PaperRow({row!r}, {{...}}): {marks}."
         )
-    value = found[0]["values"][column]
+    value = matches[0]["values"][column]
     return None if value is None else float(value)
 
 
 def counted(name: str, row: str, factors: Mapping[str, Any] | None = None) -> Counted | None:
-    """Params and FLOPs as the paper printed them beside a row, with the image that it counts on."""
+    """Return Params and FLOPs as the paper prints them beside a row, with the image that it counts on."""
     printed = next((each["cost"] for each in _rows(name, row, factors or {}) if "cost" in each), None)
     if printed is None:
         return None
@@ -63,15 +84,14 @@ def counted(name: str, row: str, factors: Mapping[str, Any] | None = None) -> Co
 
 
 def _rows(name: str, label: str, factors: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of that label and those marks."""
-    there = table(name)["rows"]
-    labelled = [each for each in there if each["label"] == label]
+    """Return the rows of that label and those marks."""
+    rows = table(name)["rows"]
+    labelled = [row for row in rows if row["label"] == label]
     if not labelled:
-        raise UserError(
-            f"{name} has no row {label!r}{suggestion(label, dict.fromkeys(each['label'] for each in there))}."
-        )
-    found = [each for each in labelled if dict(factors).items() <= each.get("factors", {}).items()]
-    if not found:
-        marks = "; ".join(str(each.get("factors", {})) for each in labelled)
-        raise UserError(f"no row {label!r} of {name} has the marks {dict(factors)}; there is: {marks}.")
-    return found
+        labels = dict.fromkeys(row["label"] for row in rows)
+        raise UserError(f"{name} has no row {label!r}{suggestion(label, labels)}.")
+    matches = [row for row in labelled if dict(factors).items() <= row.get("factors", {}).items()]
+    if not matches:
+        marks = "; ".join(str(row.get("factors", {})) for row in labelled)
+        raise UserError(f"no row {label!r} of {name} has the marks {dict(factors)}; its marks are: {marks}.")
+    return matches

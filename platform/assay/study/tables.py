@@ -1,4 +1,4 @@
-"""A study as values: tables of rows, columns and seeds, and profiles that say what they are trained on.
+"""A study as values: tables of rows, columns and seeds, and profiles with the data that they are trained on.
 
     TABLE = Table(
         name="mkd.table1",
@@ -8,7 +8,7 @@
     )
 
 A row is a label and its changes ``{path: value}``, the same map that ``--set`` and search spaces write. A profile
-replaces data, network and recipe and maps every column to its own data; rows stay what the paper says.
+replaces data, network and recipe, and it maps every column to data. Rows stay as in the paper.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ NONE: Changes = {}
 
 @dataclasses.dataclass(frozen=True)
 class Nested:
-    """In a row's changes, an experiment on the cell's own data, network and recipe: a teacher, an earlier stage.
+    """A nested experiment in a row's changes, such as a teacher, on the cell's own data, network and recipe.
 
-    Its seed is the cell's, or a fixed one for all: then one teacher serves all seeds. An offset on either makes a
-    twin: the same training with another seed.
+    Its seed is the cell's, or a fixed one: then one teacher serves all seeds. An offset makes a twin, which is the
+    same training with another seed.
     """
 
     changes: Changes
@@ -45,7 +45,7 @@ class Nested:
 
 @dataclasses.dataclass(frozen=True)
 class PaperRow:
-    """A row of the paper's table whose label stands there more than once, told apart by its check marks."""
+    """A row of the paper's table, by its label and check marks: several rows may have one label."""
 
     label: str
     factors: Changes  # as papers.json names them
@@ -57,16 +57,16 @@ class Row:
 
     label: str
     changes: Changes = dataclasses.field(default_factory=dict)
-    paper: str | PaperRow | None = None  # the paper's label, where its numbers are looked up; no number where none
+    paper: str | PaperRow | None = None  # the paper's label; without it the row has no numbers of the paper
     by_column: Mapping[str, Changes] = dataclasses.field(default_factory=dict)  # more changes, by column
     notes: tuple[str, ...] = ()
-    not_comparable: str = ""  # from the paper's row of that label: then its cells are not comparable with the paper's
-    quoted: bool = False  # only the paper's numbers are shown; nothing here trains it
+    not_comparable: str = ""  # the reason why its cells must not be compared with the paper's
+    quoted: bool = False  # shown with the paper's numbers alone; never trained
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
-    """Rows x columns. `name` begins with the paper's table, where the paper's numbers are looked up."""
+    """Rows and columns. Its name begins with the paper's table: ``mkd.table4.plain`` belongs to ``mkd.table4``."""
 
     name: str
     rows: tuple[Row, ...]
@@ -75,7 +75,7 @@ class Table:
     title: str = ""
     caption: str = ""
     changes: Changes = dataclasses.field(default_factory=dict)  # of all rows
-    not_comparable: Mapping[str, str] = dataclasses.field(default_factory=dict)  # by column, as a row's
+    not_comparable: Mapping[str, str] = dataclasses.field(default_factory=dict)  # reasons by column
     plot_over_columns: tuple[str, ...] = ()  # rows whose mIoU is drawn over the columns (shares of labels)
     count_flops_of: Part | None = None  # Params and FLOPs stand beside each row, counted of this part of its network
 
@@ -85,7 +85,7 @@ class Table:
         return ".".join(self.name.split(".")[:2])
 
     def check(self) -> None:
-        """Refuse names that mean nothing here, or two things: a cell is found by its row and column."""
+        """Raise a UserError for unknown or repeated names: row and column must identify a cell."""
         labels = [row.label for row in self.rows]
         _check_once(labels, f"the table {self.name} has two rows")
         _check_once(self.columns, f"the table {self.name} has two columns")
@@ -101,32 +101,32 @@ class Table:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Profile:
-    """What the tables are trained on. A column in neither `columns` nor `blocked_by` is quoted, and never run."""
+    """The data, network and recipe of all tables. A column in neither `columns` nor `blocked_by` is only quoted."""
 
     name: str
-    note: str  # in a sentence, for the head of the report
+    note: str  # a sentence at the head of the report
     start: Callable[[], tuple[Data, Net, Recipe]]
-    columns: Mapping[str, Changes]  # by "table/column" or by column: where the column's data are
+    columns: Mapping[str, Changes]  # by "table/column" or by column: its data
     changes: Changes = dataclasses.field(default_factory=dict)  # of everything in this profile
     rows: Mapping[str, Changes] = dataclasses.field(default_factory=dict)  # more changes, by "table/row" or by row
     blocked_by: Mapping[str, str] = dataclasses.field(default_factory=dict)  # what a column waits for
     seeds: tuple[int, ...] = (0, 1, 2)
     tables: tuple[str, ...] = ()  # run when none are chosen; all if empty
     shown: tuple[str, ...] = ()  # columns that are run when none are chosen; all if empty
-    not_comparable: str = ""  # from the papers' protocol, for all its cells
-    runtime: Changes = dataclasses.field(default_factory=dict)  # loader processes, checkpoints: what moves no number
-    parallel_by_default: bool = False  # trainings so long that a laptop is done sooner with one on each of its cores
+    not_comparable: str = ""  # the reason for all cells of this profile
+    runtime: Changes = dataclasses.field(default_factory=dict)  # loader processes, checkpoints: no key depends on them
+    parallel_by_default: bool = False  # for long trainings: one on each core of a laptop
 
     def column(self, table: str, column: str) -> Changes | None:
-        """The changes that a column of a table means here, or None where nothing here trains it."""
+        """Return the changes of a column, or None where this profile does not train it."""
         return self.columns.get(f"{table}/{column}", self.columns.get(column))
 
     def row(self, table: str, row: str) -> Changes:
-        """What a row changes in this profile beside what it changes in all: the network that its label names."""
+        """Return what a row changes in this profile alone, such as the network that its label names."""
         return self.rows.get(f"{table}/{row}", self.rows.get(row, NONE))
 
     def missing_data_of(self, table: str, column: str) -> str:
-        """What blocks the cells of a column, which would be trained if it were there; empty where nothing does."""
+        """Return what the cells of a column wait for; empty where they can be trained."""
         if self.column(table, column) is not None:
             return ""
         return self.blocked_by.get(f"{table}/{column}", self.blocked_by.get(column, ""))
@@ -142,7 +142,7 @@ class Study:
     profiles: tuple[Profile, ...]  # the first is the default
 
     def check(self) -> None:
-        """Refuse names that mean nothing, or two things."""
+        """Raise a UserError for unknown or repeated names."""
         tables = [table.name for table in self.tables]
         _check_once(tables, f"{self.name} has two tables")
         _check_once([each.name for each in self.profiles], f"{self.name} has two profiles")
@@ -174,12 +174,12 @@ def _check_known(names: Iterable[str], known: Iterable[str], what: str) -> None:
 
 
 def by_column(table: Table, data: Callable[[str], Changes]) -> dict[str, Changes]:
-    """A profile's columns: where the data of each column of a table are, by the column's name."""
+    """Return a profile's columns: the data of each column of a table, by ``table/column``."""
     return {f"{table.name}/{column}": data(column) for column in table.columns}
 
 
 def leave_one_out(parts: Mapping[str, Changes], *, base: Changes = NONE, full: str = "all") -> tuple[Row, ...]:
-    """A row with everything, and one for each part without it. `parts` hold what switches each part *off*."""
+    """Return a row with all parts and a row without each of them; `parts` holds what switches each part *off*."""
     without = [Row(f"without {name}", {**base, **changes}) for name, changes in parts.items()]
     return (Row(full, dict(base)), *without)
 
@@ -187,7 +187,7 @@ def leave_one_out(parts: Mapping[str, Changes], *, base: Changes = NONE, full: s
 def one_at_a_time(
     options: Mapping[str, Iterable[Any]], *, base: Changes = NONE, default: str = "default"
 ) -> tuple[Row, ...]:
-    """The base, and each value of each path with everything else at the base."""
+    """Return the base and, for each path, a row for each of its values."""
     rows = [
         Row(f"{path.rpartition('.')[2]} = {value}", {**base, path: value})
         for path, values in options.items()
@@ -197,7 +197,7 @@ def one_at_a_time(
 
 
 def grid(options: Mapping[str, Iterable[Any]], *, base: Changes = NONE) -> tuple[Row, ...]:
-    """Every combination of values."""
+    """Return a row for every combination of values."""
     paths = list(options)
     return tuple(
         Row(
