@@ -14,13 +14,13 @@ from assay.run import run_study
 
 def refused(capsys: pytest.CaptureFixture[str], *flags: str) -> str:
     assert run_study(STUDY, list(flags)) == 2
-    said = capsys.readouterr()
-    assert said.out == "" and said.err.startswith("error: ") and said.err.count("\n") == 1
-    return said.err
+    output = capsys.readouterr()
+    assert output.out == "" and output.err.startswith("error: ") and output.err.count("\n") == 1
+    return output.err
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         ("--workers 0", "--workers must be 1 or more, got 0"),
         ("--gangs -1", "--gangs must be 0 or more, got -1"),
@@ -39,8 +39,8 @@ def refused(capsys: pytest.CaptureFixture[str], *flags: str) -> str:
         ("--out results --address http://head:8265", "absolute path inside a job"),
     ],
 )
-def test_a_flag_that_means_nothing_is_refused(flags: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert said in refused(capsys, *flags.split())
+def test_a_flag_that_means_nothing_is_refused(flags: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert message in refused(capsys, *flags.split())
 
 
 @pytest.mark.parametrize("mode", ["--plan", "--report-only", "--gangs=0"])
@@ -66,23 +66,23 @@ def test_what_trains_or_plans_has_no_meaning_beside_a_report(flags: str, capsys:
 
 @pytest.mark.parametrize("flags", ["--rows CPS", "--columns 1/16(92)", "--seeds 1", "--set recipe.steps=5"])
 def test_a_report_is_of_all_that_was_planned(flags: str, capsys: pytest.CaptureFixture[str]) -> None:
-    said = refused(capsys, "--report-only", *flags.split())
-    assert f"all that was ever planned, so {flags.split()[0]} has no meaning" in said
+    message = refused(capsys, "--report-only", *flags.split())
+    assert f"every cell that was ever planned, so {flags.split()[0]} has no meaning" in message
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         ("--out results", "absolute path inside a job"),
         ("--out results --plan --gangs 0", "absolute path inside a job"),
-        ("--out /tmp/results --address http://head:8265", "this is a job of a cluster already"),
+        ("--out /tmp/results --address http://head:8265", "this script runs as a job of a cluster already"),
     ],
 )
 def test_inside_a_job_relative_folders_and_further_jobs_are_refused(
-    flags: str, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    flags: str, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
-    assert said in refused(capsys, *flags.split())
+    assert message in refused(capsys, *flags.split())
 
 
 def test_gangs_that_can_never_fit_are_refused_by_the_plan_too(
@@ -97,10 +97,10 @@ def test_gangs_that_can_never_fit_are_refused_by_the_plan_too(
 def test_names_are_checked_before_a_job_is_sent_and_no_torch_is_needed_for_it() -> None:
     code = (
         f"import sys; sys.path[:0] = {sys.path!r}\n"
-        "from studies.baseline_benchmark import STUDY\nfrom assay.run import main\n"
+        "from studies.baseline_benchmark import STUDY\nfrom assay.run import run_study\n"
         "base = ['--address', 'http://head:8265', '--out', '/tmp/out']\n"
-        "assert main(STUDY, [*base, '--rows', 'CSP']) == 2\n"
-        "assert main(STUDY, ['--report-only', '--out', '/tmp/nothing', '--rows', 'CSP']) == 2\n"
+        "assert run_study(STUDY, [*base, '--rows', 'CSP']) == 2\n"
+        "assert run_study(STUDY, ['--report-only', '--out', '/tmp/nothing', '--rows', 'CSP']) == 2\n"
         "assert not {'torch', 'ray', 'pandas'} & set(sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)

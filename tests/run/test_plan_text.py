@@ -110,7 +110,7 @@ def test_only_some_of_what_is_blocked_is_listed(store: LocalStore) -> None:
     plan = make_plan(cells(of), store, Places())
     records.add_failure(store, next(iter(plan.nodes)), {"error": "NotFinite: so"}, final=True)
     text = printed(of, store)
-    assert said.count("blocked: needs") == 12 and "and 8 more blocked" in text
+    assert text.count("blocked: needs") == 12 and "and 8 more blocked" in text
 
 
 def test_cells_of_which_none_could_be_resolved_are_said_to_be_none(store: LocalStore) -> None:
@@ -148,7 +148,7 @@ def test_what_the_profile_only_quotes_is_named_and_what_is_blocked_has_a_line_fo
         "  2 cells blocked: COCO is not here",
         "  only quoted: mkd.table1 Full(1464): not trained in this profile",
     ]
-    assert "2 to train" in "\n".join(said) and "quoted" not in printed(study(*rows[:1]), store)
+    assert "2 to train" in "\n".join(text) and "quoted" not in printed(study(*rows[:1]), store)
 
 
 def test_what_continues_with_another_number_of_workers_is_said_and_nothing_else(store: LocalStore) -> None:
