@@ -1,4 +1,4 @@
-"""Cells: the right statistics in the right places, and nothing filled in."""
+"""Cells: the right statistics in the right places, and no made-up numbers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def layout(*rows: str, columns: tuple[str, ...] = ("a",), reference: str | None 
 
 
 def table(values: Mapping[str, Mapping[int, float]], reference: str | None = None) -> FilledTable:
-    """A table of one column from each row's mIoU by seed."""
+    """Return a table of one column from each row's mIoU by seed."""
     lines = [
         line("t", row, "a", seed, miou=miou, miou_best=miou + 1)
         for row, by_seed in values.items()
@@ -38,7 +38,8 @@ def table(values: Mapping[str, Mapping[int, float]], reference: str | None = Non
     return fill(frame_of(lines), layout(*values, reference=reference))
 
 
-def one(*lines: dict) -> FilledCell:
+def cell_of(*lines: dict) -> FilledCell:
+    """Return the cell of some lines of results."""
     return next(fill(frame_of(list(lines)), layout("r")).cells())
 
 
@@ -55,11 +56,11 @@ def test_the_best_checkpoints_stand_beside_the_last() -> None:
 
 
 def test_delta_is_ours_less_the_papers() -> None:
-    assert one(line("t", "r", "a", 0, miou=60.0, paper_miou=61.5)).delta == -1.5
+    assert cell_of(line("t", "r", "a", 0, miou=60.0, paper_miou=61.5)).delta == -1.5
 
 
-def test_a_failed_seed_is_neither_filled_in_nor_forgotten() -> None:
-    cell = one(
+def test_a_failed_seed_has_no_number_and_counts_as_planned() -> None:
+    cell = cell_of(
         line("t", "r", "a", 0, miou=60.0),
         line("t", "r", "a", 1, status="failed", error="no memory", miou=NAN),
         line("t", "r", "a", 2, miou=64.0),
@@ -70,18 +71,18 @@ def test_a_failed_seed_is_neither_filled_in_nor_forgotten() -> None:
 
 @pytest.mark.parametrize("state", ["failed", "blocked", "running", "waiting"])
 def test_a_number_that_an_unfinished_seed_left_behind_does_not_count(state: str) -> None:
-    cell = one(line("t", "r", "a", 0, status=state, miou=70.0, miou_best=71.0))
+    cell = cell_of(line("t", "r", "a", 0, status=state, miou=70.0, miou_best=71.0))
     assert (cell.done, cell.count(state), cell.last.mean, cell.best.mean) == (0, 1, None, None)
 
 
 def test_a_finished_seed_without_a_number_counts_as_failed_and_says_why() -> None:
-    cell = one(line("t", "r", "a", 0, miou=NAN))
+    cell = cell_of(line("t", "r", "a", 0, miou=NAN))
     assert (cell.done, cell.count("failed")) == (0, 1)
     assert "finite" in cell.runs[0].error
 
 
 def test_a_quoted_cell_has_the_papers_number_and_no_seeds() -> None:
-    cell = one(line("t", "r", "a", None, paper_miou=57.6))
+    cell = cell_of(line("t", "r", "a", None, paper_miou=57.6))
     assert (cell.planned, cell.paper, cell.delta) == (0, 57.6, None)
 
 
@@ -92,7 +93,7 @@ def test_cells_stand_in_the_layouts_order_whatever_the_frames() -> None:
 
 
 def test_lines_of_other_tables_are_left_out() -> None:
-    assert one(line("t", "r", "a", 0, miou=50.0), line("other", "r", "a", 1, miou=90.0)).last.mean == 50.0
+    assert cell_of(line("t", "r", "a", 0, miou=50.0), line("other", "r", "a", 1, miou=90.0)).last.mean == 50.0
 
 
 def test_every_kind_of_absent_value_is_absent() -> None:
@@ -120,9 +121,9 @@ def test_a_result_from_before_encoders_were_counted_has_no_size_in_a_table_that_
     assert cell.done == 1 and cell.counted is None
 
 
-def test_what_differs_is_said_once_for_all_seeds() -> None:
+def test_a_deviation_of_all_seeds_stands_once() -> None:
     lines = [line("t", "r", "a", seed, miou=50.0, comparable=False, differs="crop") for seed in (0, 1)]
-    cell = one(*lines)
+    cell = cell_of(*lines)
     assert (cell.comparable, cell.not_comparable) == (False, "crop")
 
 
@@ -150,7 +151,7 @@ def test_holm_corrects_over_the_comparisons_of_a_column() -> None:
     assert (better.family, mixed.family) == (2, 2)
 
 
-def test_one_seed_is_no_test_and_does_not_weigh_on_the_others() -> None:
+def test_one_seed_is_no_test_and_leaves_the_correction_of_the_others_alone() -> None:
     rows = {"r": {0: 50.0, 1: 50.0, 2: 50.0}, "x": {0: 51.0, 1: 52.0, 2: 53.0}, "y": {0: 51.0}}
     filled = table(rows, reference="r")
     assert filled.rows[1][0].comparison.holm == 0.25
@@ -158,13 +159,13 @@ def test_one_seed_is_no_test_and_does_not_weigh_on_the_others() -> None:
     assert filled.rows[2][0].comparison.paired.mean == 1.0
 
 
-def test_the_reference_is_not_compared_with_itself_and_nothing_without_one() -> None:
+def test_the_reference_has_no_comparison_and_without_a_reference_no_row_has_one() -> None:
     values = {"r": {0: 50.0, 1: 51.0}, "x": {0: 52.0, 1: 52.5}}
     assert table(values, reference="r").rows[0][0].comparison is None
     assert all(cell.comparison is None for cell in table(values).cells())
 
 
-def test_columns_are_compared_each_with_its_own_reference() -> None:
+def test_each_column_is_compared_with_its_own_reference_cell() -> None:
     lines = [
         line("t", row, column, seed, miou=base + seed)
         for row, column, base in (("r", "a", 50), ("r", "b", 60), ("x", "a", 52), ("x", "b", 61))
@@ -183,10 +184,10 @@ def test_columns_of_the_same_trainings_become_one_with_all_the_papers_numbers() 
     ]
     merged = fill(frame_of(lines), layout("r", "s", columns=tuple(papers), reference="s")).merged()
     assert [column.label for column in merged.layout.columns] == ["a = c", "b"]
-    one, other = merged.rows[0]
-    assert (one.column, cell_text(one).paper) == ("a = c", "68.20 / 71.10")
-    assert not one.comparable and "several of the paper's" in one.not_comparable
-    assert other.comparable and cell_text(other).paper == "60.00"
+    first, second = merged.rows[0]
+    assert (first.column, cell_text(first).paper) == ("a = c", "68.20 / 71.10")
+    assert not first.comparable and "several of the paper's" in first.not_comparable
+    assert second.comparable and cell_text(second).paper == "60.00"
     assert [cell.comparison is not None for cell in merged.rows[0]] == [True, True]
     assert merged.merged() == merged
 
@@ -197,3 +198,68 @@ def test_columns_that_differ_in_one_row_or_were_never_trained_stay_apart() -> No
     lines += [line("t", "r", column, None, paper_miou=60.0) for column in ("c", "d")]
     table = fill(frame_of(lines), layout("r", "s", columns=("a", "b", "c", "d")))
     assert table.merged() == table
+
+
+# --- equal rows ----------------------------------------------------------------------------------------------
+
+SET = "drawn shapes; changed by --set: method.fda=none"
+
+
+def equal_table(
+    keys: Mapping[str, Mapping[str, tuple[str, ...]]], *, differs: str = SET, reference: str | None = "r"
+) -> FilledTable:
+    """Return a table from the keys of each row's seeds by column; a key's mIoU follows from its text."""
+    lines = [
+        line("t", row, column, seed, key=key, miou=50 + len(key) + seed * seed, comparable=False, differs=differs)
+        for row, columns in keys.items()
+        for column, seeds in columns.items()
+        for seed, key in enumerate(seeds)
+    ]
+    columns = tuple(dict.fromkeys(column for columns in keys.values() for column in columns))
+    return fill(frame_of(lines), layout(*keys, columns=columns, reference=reference))
+
+
+def test_a_row_of_the_references_trainings_is_not_compared_and_does_not_count_in_holms_family() -> None:
+    table = equal_table(
+        {"r": {"a": ("k0", "k1", "k2")}, "x": {"a": ("k0", "k1", "k2")}, "y": {"a": ("y-0", "y-1", "y-22")}}
+    )
+    (equal,) = table.equal_rows()
+    assert (equal.rows, equal.columns, equal.is_everywhere) == (("r", "x"), ("a",), True)
+    assert equal.changed == "method.fda=none"
+    assert table.rows[1][0].comparison is None
+    comparison = table.rows[2][0].comparison
+    assert comparison is not None and comparison.family == 1 and comparison.holm == comparison.paired.p
+
+
+def test_rows_that_are_equal_to_each_other_are_compared_with_another_reference() -> None:
+    same = {"a": ("k-0", "k-1")}
+    table = equal_table({"r": {"a": ("r", "r-1")}, "x": same, "y": same})
+    assert [equal.rows for equal in table.equal_rows()] == [("x", "y")]
+    assert [cells[0].comparison is not None for cells in table.rows] == [False, True, True]
+
+
+def test_rows_that_are_equal_in_one_column_are_compared_in_the_other() -> None:
+    table = equal_table({"r": {"a": ("k", "k1"), "b": ("r", "r1")}, "x": {"a": ("k", "k1"), "b": ("x", "x-1")}})
+    (equal,) = table.equal_rows()
+    assert (equal.columns, equal.is_everywhere) == (("a",), False)
+    assert [cell.comparison is not None for cell in table.rows[1]] == [False, True]
+
+
+def test_a_column_in_which_only_one_of_the_equal_rows_is_planned_does_not_set_them_apart() -> None:
+    table = equal_table({"r": {"a": ("k", "k1"), "b": ("r", "r1")}, "x": {"a": ("k", "k1")}})
+    assert [equal.is_everywhere for equal in table.equal_rows()] == [True]
+
+
+def test_equal_rows_may_have_different_numbers_of_seeds() -> None:
+    table = equal_table({"r": {"a": ("k", "k1", "k2")}, "x": {"a": ("k", "k1")}})
+    assert [equal.rows for equal in table.equal_rows()] == [("r", "x")]
+
+
+def test_rows_that_differ_in_one_seed_or_have_no_key_yet_are_not_equal() -> None:
+    keys = {"r": {"a": ("k", "k1")}, "x": {"a": ("k", "other")}, "y": {"a": ("", "")}, "z": {"a": ("", "")}}
+    assert equal_table(keys).equal_rows() == ()
+
+
+def test_rows_that_no_flag_made_equal_have_no_changes() -> None:
+    same = {"a": ("k", "k1")}
+    assert [equal.changed for equal in equal_table({"r": same, "x": same}, differs="drawn").equal_rows()] == [""]

@@ -16,7 +16,6 @@ from assay.report.formatting import (
     signed,
     smallest_gap,
 )
-from assay.report.notes import notes
 from assay.results.layout import ColumnLayout, RowLayout, TableLayout
 
 
@@ -70,26 +69,6 @@ def test_a_row_whose_cells_have_different_networks_says_each_size_once() -> None
     assert counts(table, table.rows[0])[0].ours == "5.00 M / 6.00 M"
 
 
-def test_the_notes_say_of_what_the_sizes_are_and_for_which_images(study: Study) -> None:
-    methods, networks = (notes(fill(study.frame, each)) for each in study.layout.tables)
-    (said,) = (each for each in networks if "Params" in each)
-    assert "of the encoder alone" in said
-    assert "trained here, on 32x32; the paper’s are on 512x512: not to be compared." in said
-    assert not any("Params" in each for each in methods)
-
-
-def test_sizes_for_equal_images_are_not_said_to_be_incomparable(study: Study) -> None:
-    frame = study.frame.assign(crop="512x512")
-    (said,) = (each for each in notes(fill(frame, study.layout.tables[1])) if "Params" in each)
-    assert said.endswith("trained here; both are for images of 512x512.")
-
-
-def test_the_notes_say_where_results_are_older_than_the_counting(study: Study) -> None:
-    frame = study.frame.assign(encoder_macs=float("nan"))
-    (said,) = (each for each in notes(fill(frame, study.layout.tables[1])) if "Params" in each)
-    assert "did not count them" in said and "trained here" not in said
-
-
 def test_progress_names_what_became_of_every_seed(table: FilledTable) -> None:
     assert progress(table.rows[0][0]) == "3 of 3 seeds"
     assert progress(table.rows[2][1]) == "2 of 3 seeds, 1 failed"
@@ -114,42 +93,3 @@ def test_the_smallest_gap_grows_with_the_spread() -> None:
 @pytest.mark.parametrize("values", [(51.0,), (51.0, 51.0, 51.0)])
 def test_without_spread_no_gap_is_promised(values: tuple[float, ...]) -> None:
     assert "not known" in smallest_gap(compared(*values))
-
-
-def test_a_reason_that_holds_for_all_cells_is_said_once(study: Study) -> None:
-    said = notes(fill(study.frame, study.layout.tables[0]))
-    assert [each for each in said if "Not comparable" in each] == [
-        "Not comparable with the paper (all cells): trained on drawn shapes, not on PASCAL VOC 2012"
-    ]
-
-
-def test_a_reason_that_holds_for_some_cells_names_them() -> None:
-    layout = TableLayout(
-        name="t",
-        title="T",
-        rows=(RowLayout(label="r"), RowLayout(label="x")),
-        columns=(ColumnLayout(label="a"), ColumnLayout(label="b")),
-    )
-    lines = [
-        line("t", row, column, 0, miou=50.0, comparable=column == "b", differs="" if column == "b" else "crop")
-        for row in ("r", "x")
-        for column in ("a", "b")
-    ]
-    assert "Not comparable with the paper (all of a): crop" in notes(fill(frame_of(lines), layout))
-
-
-def test_notes_that_several_columns_share_stand_once(table: FilledTable) -> None:
-    assert "1/16 (92), 1/8 (183): 62 of 992 drawn images labelled" in notes(table)
-
-
-def test_each_of_several_reasons_is_said_once_with_its_own_cells() -> None:
-    rows, columns = (RowLayout(label="r"), RowLayout(label="x")), (ColumnLayout(label="a"),)
-    lines = [
-        line("t", row, "a", 0, miou=50.0, comparable=False, differs=differs)
-        for row, differs in (("r", "drawn; base not stated"), ("x", "drawn"))
-    ]
-    said = notes(fill(frame_of(lines), TableLayout(name="t", title="T", rows=rows, columns=columns)))
-    assert [each for each in said if "Not comparable" in each] == [
-        "Not comparable with the paper (all cells): drawn",
-        "Not comparable with the paper (r at a): base not stated",
-    ]

@@ -8,6 +8,7 @@ import io
 import math
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ import pytest
 from assay.analysis.filled_table import FilledTable, fill
 from assay.report.csv_table import csv
 from assay.report.formatting import cell_text
+from assay.report.notes import most_important_notes, notes
 from assay.report.text_tables import latex, markdown, terminal
 from assay.results.layout import ColumnLayout, RowLayout, TableLayout
 
@@ -118,6 +120,21 @@ def test_no_difference_from_the_paper_is_printed_where_the_two_cannot_be_compare
     assert "Δ" not in "".join(line for line in terminal(methods, width=60).splitlines() if "paper " in line)
     raw = pd.read_csv(io.StringIO(csv(methods))).set_index(["row", "column"])
     assert raw.loc[("Supervised", "1/16 (92)"), "delta"] == pytest.approx(52.6 - 45.77)
+
+
+def test_the_terminal_prints_three_remarks_and_the_file_with_all_of_them(study: Study) -> None:
+    table = fill(study.frame, study.layout.tables[0])
+    every = notes(table)
+    printed = terminal(table, width=400, remarks=Path("out/tables/drawn.table1.md"))
+    assert [note for note in every if note in printed] == [
+        note for note in every if note in most_important_notes(table, 3)
+    ]
+    assert printed.splitlines()[-1] == f"{len(every) - 3} more remarks in out/tables/drawn.table1.md"
+    assert all(note in terminal(table, width=400) for note in every), "without a file, all are printed"
+
+
+def test_the_terminal_names_no_file_where_it_prints_all_remarks() -> None:
+    assert "more remark" not in terminal(labelled("r"), width=100, remarks=Path("t.md"))
 
 
 def test_brackets_in_labels_are_not_taken_for_styles() -> None:
