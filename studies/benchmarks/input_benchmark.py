@@ -1,15 +1,17 @@
-"""How fast images come in, and what share of a training step is neither forward nor backward.
+"""The speed of the input pipeline, and the share of a training step outside forward and backward.
 
-    python studies/input_benchmark.py            about two minutes on one core
+    python studies/benchmarks/input_benchmark.py            about two minutes on one core
 
-Prints, from one run: images per second and core of this project's input (read, crop, one weak and two strong views
-at 321) beside the field's usual PIL pipeline; and for ResNet-18 at 321 and the drawn shapes the share of a step that
-is not the loss's forward and backward.
+One run prints:
+- images per second and core of this project's input (read, crop, one weak and two strong views at 321), beside the
+  field's usual PIL pipeline;
+- the share of a step outside the loss's forward and backward, for ResNet-18 at 321 and for the drawn shapes.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -22,17 +24,20 @@ import torch
 from PIL import Image, ImageFilter
 from torchvision import transforms
 
-from assay.data.source import Source
-from assay.data.sources import Folder
-from assay.data.splits import split
-from assay.data.views import Views
-from assay.experiment import Experiment, Runtime
-from assay.overrides import apply, overrides_of
-from assay.places import Places
-from assay.presets import starting_point
-from assay.resolve import resolve
-from assay.training.loading import BatchPlan, batches, on_device
-from assay.training.loop import Training
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # runs from a checkout without installation
+
+from assay.data.source import Source  # noqa: E402
+from assay.data.sources import Folder  # noqa: E402
+from assay.data.splits import split  # noqa: E402
+from assay.data.views import Views  # noqa: E402
+from assay.experiment import Experiment, Runtime  # noqa: E402
+from assay.overrides import apply, overrides_of  # noqa: E402
+from assay.places import Places  # noqa: E402
+from assay.presets import starting_point  # noqa: E402
+from assay.resolve import resolve  # noqa: E402
+from assay.training.loading import BatchPlan, batches, on_device  # noqa: E402
+from assay.training.loop import Training  # noqa: E402
 
 CROP = 321
 NUM_IMAGES = 32
@@ -40,28 +45,30 @@ VOC_SIZE = (375, 500)  # height and width of most of VOC's images
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the numbers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=128, help="images per measurement (default: 128)")
-    parser.add_argument("--steps", type=int, default=4, help="steps of ResNet-18; shapes take 25 times as many")
-    arguments = parser.parse_args()
+    parser.add_argument(
+        "--steps", type=int, default=4, help="steps of ResNet-18 (default: 4); 25 times as many on shapes"
+    )
+    options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         places = Places(data=Path(folder))
         write_images(Path(folder) / "pictures")
-        ours = images_per_second(lambda: our_input(places, arguments.images))
-        usual = images_per_second(lambda: usual_input(Path(folder) / "pictures" / "images", arguments.images))
+        ours = images_per_second(lambda: load_ours(places, options.images))
+        usual = images_per_second(lambda: load_with_pil(Path(folder) / "pictures" / "images", options.images))
         print(f"input at {CROP}, one weak and two strong views, images per second and core")
         print(f"  this project  {ours:7.1f}")
         print(f"  PIL           {usual:7.1f}   ({ours / usual:.1f} times as fast)")
-        print("share of a step that is not forward and backward")
-        for name, experiment, steps in cases(arguments.steps):
+        print("share of a step outside forward and backward")
+        for name, experiment, steps in cases(options.steps):
             share, milliseconds = overhead(experiment, places, steps)
             print(f"  {name:34} {100 * share:5.1f} %   of {milliseconds:.1f} ms")
 
 
 def write_images(folder: Path) -> None:
-    """JPEGs of VOC's size with the smoothness of photographs, and masks."""
+    """Write JPEGs of VOC's size, as smooth as photographs, and masks."""
     rng = np.random.default_rng(0)
     for name in ("images", "masks"):
         (folder / name).mkdir(parents=True)
@@ -74,19 +81,19 @@ def write_images(folder: Path) -> None:
         blocks.resize(VOC_SIZE[::-1], Image.Resampling.NEAREST).save(folder / "masks" / f"{index}.png")
 
 
-def images_per_second(work: Callable[[], int]) -> float:
-    """The best of three runs after one to warm up: other load only ever slows a run down."""
-    work()
+def images_per_second(load: Callable[[], int]) -> float:
+    """Return the best rate of three runs after a warm-up: other load on the machine can only slow a run down."""
+    load()
     rates = []
     for _ in range(3):
         began = time.perf_counter()
-        done = work()
-        rates.append(done / (time.perf_counter() - began))
+        num_images = load()
+        rates.append(num_images / (time.perf_counter() - began))
     return max(rates)
 
 
 def pictures_experiment(changes: Mapping[str, object]) -> Experiment:
-    """A training on the written pictures at CROP."""
+    """Return a training on the written images at CROP."""
     paths = {
         "data.source.path": "pictures",
         "data.source.num_labels": 21,
@@ -98,12 +105,12 @@ def pictures_experiment(changes: Mapping[str, object]) -> Experiment:
     return apply(starting_point("supervised", "folder"), overrides_of(paths | dict(changes), "benchmark"))
 
 
-def our_input(places: Places, num_images: int) -> int:
-    """This project's loader and device part; of each unlabelled image a weak and two strong views."""
+def load_ours(places: Places, num_images: int) -> int:
+    """Run this project's loader and device part: a weak and two strong views of each unlabelled image."""
     experiment = pictures_experiment({})
     source: Source = experiment.data.source
     assert isinstance(source, Folder)
-    # The labelled stream is kept as small as may be and counted, though it has no strong views.
+    # The labelled stream has no strong views: it is as small as possible, and its images do not count.
     recipe = experiment.recipe.replace(labeled_batch=1, unlabeled_batch=8)
     views = Views(unlabeled=1, strong=2)
     images = split(source, experiment.data.split, places)
@@ -114,8 +121,8 @@ def our_input(places: Places, num_images: int) -> int:
     return 8 * steps
 
 
-def usual_input(folder: Path, num_images: int) -> int:
-    """What public code of the field does: PIL and torchvision's transforms, image by image, whole image resized."""
+def load_with_pil(folder: Path, num_images: int) -> int:
+    """Run the pipeline of the field's public code: PIL and torchvision, image by image, the whole image resized."""
     to_tensor = transforms.Compose(
         [transforms.ToTensor(), transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))]
     )
@@ -147,7 +154,7 @@ def usual_input(folder: Path, num_images: int) -> int:
 
 
 def cases(steps: int) -> list[tuple[str, Experiment, int]]:
-    """What is trained for the second part."""
+    """Return the trainings of the second part: a name, an experiment and its steps."""
     resnet: dict[str, Any] = {"recipe.labeled_batch": 2, "net.encoder.arch": "resnet18"}
     return [
         ("supervised, ResNet-18 at 321", pictures_experiment(resnet), steps),
@@ -156,7 +163,7 @@ def cases(steps: int) -> list[tuple[str, Experiment, int]]:
     ]
 
 
-class _Silent:
+class _NoRecorder:
     """A recorder that keeps nothing."""
 
     def write_line(self, line: object) -> None:
@@ -170,7 +177,7 @@ class _Silent:
 
 
 def overhead(experiment: Experiment, places: Places, steps: int) -> tuple[float, float]:
-    """The share of the loop's time outside forward and backward, and milliseconds per step."""
+    """Return the share of the loop's time outside forward and backward, and the milliseconds per step."""
     training = Training(
         resolve(experiment, places),
         places=places,
@@ -196,11 +203,11 @@ def overhead(experiment: Experiment, places: Places, steps: int) -> tuple[float,
         mock.patch.object(training.module, "forward", timed_forward),
         mock.patch.object(torch.Tensor, "backward", timed_backward),
     ):
-        training.run(_Silent(), stop=lambda: training.step >= 1)  # the first steps warm up
+        training.run(_NoRecorder(), stop=lambda: training.step >= 1)  # the first steps warm up
         inside[0] = 0.0
         first, began = training.step, time.perf_counter()
         training._stopping = False
-        training.run(_Silent(), stop=lambda: training.step >= first + steps)
+        training.run(_NoRecorder(), stop=lambda: training.step >= first + steps)
         whole = time.perf_counter() - began
     return 1 - inside[0] / whole, 1000 * whole / (training.step - first)
 

@@ -1,9 +1,10 @@
-"""What the platform costs beside the training: seconds per experiment, to a first step, and of a quick study.
+"""The overhead of the platform: seconds per experiment, seconds to the first step, and the share in a quick study.
 
-    python studies/platform_benchmark.py
+    python studies/benchmarks/platform_benchmark.py
 
-Trivial experiments (drawn 16 x 16 images, two steps) are run in five ways, side by side in one run. What the same
-experiments take in a plain loop of one process is subtracted, so that what is left is overhead.
+One run executes trivial experiments (drawn 16 x 16 images, two steps) in four ways: in a plain loop of one process, in
+a gang, with a TorchTrainer.fit() for each, and as function trials of Ray Tune. The overhead of a way is its time
+without that of the plain loop.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # a checkout works without being installed
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # runs from a checkout without installation
 
 from assay.experiment import Experiment, Runtime  # noqa: E402
 from assay.overrides import apply, overrides_of  # noqa: E402
@@ -40,37 +41,43 @@ TRIVIAL = {
     "net.encoder.width": 4,
 }
 RUNTIME = Runtime(progress="none", device="cpu")
-BASELINES = ROOT / "studies" / "baseline_benchmark.py"
+BASELINE_STUDY = ROOT / "studies" / "baseline_benchmark.py"
 LOGS_EVERY_STEP = f"""
 import dataclasses, sys
 sys.path[:0] = {[str(ROOT / "platform"), str(ROOT)]!r}
-from assay.run import main
+from assay.run import run_study
 from studies.baseline_benchmark import STUDY
 quick = dataclasses.replace(STUDY.profiles[0], runtime={{**STUDY.profiles[0].runtime, "log_every": 1}})
-sys.exit(main(dataclasses.replace(STUDY, profiles=(quick,))))
-"""  # the same study in all else
+sys.exit(run_study(dataclasses.replace(STUDY, profiles=(quick,))))
+"""  # the same study, with metrics of every step
 
 
-def trivial(number: int) -> Experiment:
-    """An experiment of two steps, another one for each number."""
+def trivial_experiment(number: int) -> Experiment:
+    """Return an experiment of two steps with this number as its seed."""
     return apply(starting_point("supervised", "shapes", seed=number), overrides_of(TRIVIAL, "benchmark"))
 
 
 def train_one(number: int, out: str) -> None:
-    """Train a trivial experiment into a store, the plain way."""
+    """Train a trivial experiment in this process, with its result in a store."""
     from assay.resolve import resolve
     from assay.store.local import LocalStore
     from assay.training.session import SessionOptions, train
 
     quiet = SessionOptions(print_line=lambda text: None)
-    train(resolve(trivial(number), Places()), LocalStore(Path(out)), places=Places(), runtime=RUNTIME, options=quiet)
+    train(
+        resolve(trivial_experiment(number), Places()),
+        LocalStore(Path(out)),
+        places=Places(),
+        runtime=RUNTIME,
+        options=quiet,
+    )
 
 
-# --- five ways ------------------------------------------------------------------------------------------------
+# --- four ways to run an experiment ---------------------------------------------------------------------------
 
 
 def plain_loop(count: int, out: Path) -> float:
-    """Seconds per experiment in a loop of this process, the first one (imports, caches) left out."""
+    """Return the seconds per experiment in a loop of this process, without the first one (imports, caches)."""
     train_one(10_000, str(out))
     began = time.perf_counter()
     for number in range(count):
@@ -79,7 +86,7 @@ def plain_loop(count: int, out: Path) -> float:
 
 
 def in_gangs(count: int, out: Path) -> float:
-    """Seconds per experiment of a gang with one worker, from the second experiment's start to the last one's end."""
+    """Return the seconds per experiment of a gang with one worker, from the first result to the last."""
     from assay.cluster.gangs import GangRun, run_gangs
     from assay.cluster.placement import GangShape
     from assay.execution.events import Listeners
@@ -89,8 +96,8 @@ def in_gangs(count: int, out: Path) -> float:
     from assay.store.local import LocalStore
     from assay.store.records import ExperimentState
 
-    resolved = [resolve(trivial(number), Places()) for number in range(count + 1)]
-    nodes = {each.key: Node(key=each.key, resolved=each, state=ExperimentState("absent")) for each in resolved}
+    resolved = [resolve(trivial_experiment(number), Places()) for number in range(count + 1)]
+    nodes = {entry.key: Node(key=entry.key, resolved=entry, state=ExperimentState("absent")) for entry in resolved}
     store = LocalStore(out / "store")
     run_gangs(
         GangRun(
@@ -109,24 +116,24 @@ def in_gangs(count: int, out: Path) -> float:
         listener=Listeners(()),
         print_line=lambda text: None,
     )
-    # A result's file is written last: the time between two of them is one experiment with everything around it.
+    # A result's file is written last, so the time between two files is that of one experiment with its overhead.
     ends = sorted((out / "store" / key / "result.json").stat().st_mtime for key in nodes)
     return (ends[-1] - ends[0]) / count
 
 
-def _train_as_told(config: dict[str, Any]) -> None:
+def _train_from_config(config: dict[str, Any]) -> None:
     train_one(config["number"], config["out"])
 
 
 def fit_each(count: int, out: Path) -> float:
-    """Seconds per experiment with a TorchTrainer.fit() for each."""
+    """Return the seconds per experiment with a TorchTrainer.fit() for each."""
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
     began = time.perf_counter()
     for number in range(count):
         TorchTrainer(
-            _train_as_told,
+            _train_from_config,
             train_loop_config={"number": number, "out": str(out)},
             scaling_config=ScalingConfig(num_workers=1),
             run_config=RunConfig(name=f"fit-{number}", storage_path=str(out / "ray")),
@@ -135,12 +142,12 @@ def fit_each(count: int, out: Path) -> float:
 
 
 def tune_each(count: int, out: Path) -> float:
-    """Seconds per experiment as plain function trials of Ray Tune, two at a time; per slot, not per wall second."""
+    """Return the worker-seconds per experiment as function trials of Ray Tune, two of which run at once."""
     from ray import tune
 
     began = time.perf_counter()
     tune.Tuner(
-        _train_as_told,
+        _train_from_config,
         param_space={"number": tune.grid_search(list(range(count))), "out": str(out)},
         tune_config=tune.TuneConfig(max_concurrent_trials=2),
         run_config=tune.RunConfig(name="tune", storage_path=str(out / "ray"), verbose=0),
@@ -148,44 +155,44 @@ def tune_each(count: int, out: Path) -> float:
     return 2 * (time.perf_counter() - began) / count
 
 
-# --- from command to first step, and a quick study ------------------------------------------------------------
+# --- the first step, a large plan and a quick study -----------------------------------------------------------
 
 
 def first_step(*flags: str) -> float:
-    """Seconds from the command to the first line of metrics, which comes when the first step is made."""
+    """Return the seconds from the command to the first line of metrics, which follows the first step."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.time()
-        chosen = ["--rows", "Supervised", "--seeds", "0", "--out", folder, *flags]
-        command = [sys.executable, "-c", LOGS_EVERY_STEP, *chosen]
+        options = ["--rows", "Supervised", "--seeds", "0", "--out", folder, *flags]
+        command = [sys.executable, "-c", LOGS_EVERY_STEP, *options]
         process = subprocess.Popen([*command, "--set", "recipe.steps=60"], stdout=subprocess.DEVNULL)
         while process.poll() is None and not any(
             path.stat().st_size for path in Path(folder).glob("store/*/metrics.jsonl")
         ):
             time.sleep(0.01)
-        took = time.time() - began
+        seconds = time.time() - began
         if process.wait():
-            raise SystemExit(f"a study with {' '.join(chosen)} ended with {process.returncode}")
-        return took
+            raise SystemExit(f"a study with {' '.join(options)} ended with {process.returncode}")
+        return seconds
 
 
 def plan_of_10000() -> float:
-    """Seconds of `--plan` for 10,000 cells, the start of Python and all imports included."""
+    """Return the seconds of `--plan` for 10,000 cells, with the start of Python and all imports."""
     seeds = [str(seed) for seed in range(1000)]
-    command = [sys.executable, str(BASELINES), "--plan", "--columns", "1/16(92)", "1/8(183)", "--seeds", *seeds]
+    command = [sys.executable, str(BASELINE_STUDY), "--plan", "--columns", "1/16(92)", "1/8(183)", "--seeds", *seeds]
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        said = subprocess.run([*command, "--out", folder], check=True, capture_output=True, text=True).stdout
-        assert "10000 cells are 10000 experiments" in said
+        plan = subprocess.run([*command, "--out", folder], check=True, capture_output=True, text=True).stdout
+        assert "10000 cells are 10000 experiments" in plan
         return time.perf_counter() - began
 
 
 def quick_study(steps: int) -> dict[str, float]:
-    """A study of three rows in one process: its wall time, and how much of that was training."""
+    """Run a study of three rows in one process; return its wall time and the training time in it."""
     import pandas as pd
 
     with tempfile.TemporaryDirectory() as folder:
         rows = ["Supervised", "CutMix-Seg", "CPS"]
-        command = [sys.executable, str(BASELINES), "--gangs", "0", "--rows", *rows, "--out", folder]
+        command = [sys.executable, str(BASELINE_STUDY), "--gangs", "0", "--rows", *rows, "--out", folder]
         began = time.perf_counter()
         subprocess.run([*command, "--set", f"recipe.steps={steps}"], check=True, stdout=subprocess.DEVNULL)
         wall = time.perf_counter() - began
@@ -198,68 +205,83 @@ def quick_study(steps: int) -> dict[str, float]:
 
 @contextmanager
 def quiet_ray() -> Iterator[None]:
-    """One Ray for what is compared with gangs."""
+    """Start one Ray for the ways that are compared with gangs."""
     from assay.cluster.connection import connect
 
     with connect("local", dashboard=True):
         yield
 
 
-def measured(what: str, run: Callable[[], float], raw: dict[str, Any]) -> float:
-    """A number, printed and kept."""
+def measure(name: str, run: Callable[[], float], numbers: dict[str, Any]) -> float:
+    """Return a measured number of seconds; print it and add it to the numbers."""
     value = run()
-    raw[what] = value
-    print(f"{what:58} {value:9.3f} s", flush=True)
+    numbers[name] = value
+    print(f"{name:58} {value:9.3f} s", flush=True)
     return value
 
 
 def main() -> int:
-    """Measure, print and write down."""
-    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--experiments", type=int, default=40, metavar="N", help="trivial experiments (default: 40)")
-    flags.add_argument("--fits", type=int, default=3, metavar="N", help="TorchTrainer.fit() runs (default: 3)")
-    flags.add_argument("--steps", type=int, default=800, metavar="N", help="steps of the quick study (default: 800)")
-    flags.add_argument("--out", metavar="FILE", help="where to write the numbers as JSON")
-    asked = flags.parse_args()
+    """Measure, print the numbers, and write them to a file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--experiments",
+        type=int,
+        default=40,
+        metavar="N",
+        help="trivial experiments in the loop and in the gang (default: 40)",
+    )
+    parser.add_argument(
+        "--fits", type=int, default=3, metavar="N", help="experiments with a TorchTrainer.fit() each (default: 3)"
+    )
+    parser.add_argument("--steps", type=int, default=800, metavar="N", help="steps of the quick study (default: 800)")
+    parser.add_argument("--out", metavar="FILE", help="write the numbers to this file as JSON")
+    options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    raw: dict[str, Any] = {"cores": os.cpu_count(), "load_before": os.getloadavg()[0]}
-    print(f"{raw['cores']} cores, load {raw['load_before']:.2f} before")
+    numbers: dict[str, Any] = {"cores": os.cpu_count(), "load_before": os.getloadavg()[0]}
+    print(f"{numbers['cores']} cores, load {numbers['load_before']:.2f} before")
     with tempfile.TemporaryDirectory(prefix="assay-bench-") as folder:
         out = Path(folder)
-        loop = measured("plain loop, per experiment", lambda: plain_loop(asked.experiments, out / "loop"), raw)
-        gang = measured("gang, per experiment", lambda: in_gangs(asked.experiments, out / "gang"), raw)
+        loop = measure("plain loop, per experiment", lambda: plain_loop(options.experiments, out / "loop"), numbers)
+        gang = measure("gang, per experiment", lambda: in_gangs(options.experiments, out / "gang"), numbers)
         with quiet_ray():
-            fit = measured("TorchTrainer.fit() each, per experiment", lambda: fit_each(asked.fits, out / "fit"), raw)
-            tune = measured("Tune function trial each, per slot", lambda: tune_each(12, out / "tune"), raw)
-    here = [measured("command to first step, in process", lambda: first_step("--gangs", "0"), raw) for _ in range(3)]
-    on_ray = [measured("command to first step, one gang", lambda: first_step("--gangs", "1"), raw) for _ in range(3)]
-    plan = measured("--plan of 10,000 cells", plan_of_10000, raw)
-    study = quick_study(asked.steps)
-    raw |= {"study": study, "in_process": here, "on_ray": on_ray}
-    outside = 1 - study["training"] / study["wall"]
-    print(f"quick study: {study['wall']:.1f} s, of which {100 * outside:.1f} % is not training")
-    print("\noverhead per experiment beside the plain loop (aim in brackets)")
+            fit = measure(
+                "TorchTrainer.fit() each, per experiment", lambda: fit_each(options.fits, out / "fit"), numbers
+            )
+            tune = measure("Tune function trial each, per slot", lambda: tune_each(12, out / "tune"), numbers)
+    in_process = [
+        measure("command to first step, in process", lambda: first_step("--gangs", "0"), numbers) for _ in range(3)
+    ]
+    on_ray = [measure("command to first step, one gang", lambda: first_step("--gangs", "1"), numbers) for _ in range(3)]
+    plan = measure("--plan of 10,000 cells", plan_of_10000, numbers)
+    study = quick_study(options.steps)
+    numbers |= {"study": study, "in_process": in_process, "on_ray": on_ray}
+    overhead = 1 - study["training"] / study["wall"]
+    print(f"quick study: {study['wall']:.1f} s, of which {100 * overhead:.1f} % is not training")
+    print("\noverhead per experiment, without the plain loop's time (aim in brackets)")
     print(f"  gang            {gang - loop:8.3f} s  (< 0.1 s: {_met(gang - loop < 0.1)})")
     print(f"  Tune function   {tune - loop:8.3f} s")
-    print(f"  fit() each      {fit - loop:8.3f} s, {_times(fit - loop, gang - loop)}")
-    print(f"first step in process {statistics.median(here):.1f} s (< 8: {_met(statistics.median(here) < 8)})", end="")
+    print(f"  fit() each      {fit - loop:8.3f} s, {_ratio(fit - loop, gang - loop)}")
+    print(
+        f"first step in process {statistics.median(in_process):.1f} s (< 8: {_met(statistics.median(in_process) < 8)})",
+        end="",
+    )
     print(f", on Ray {statistics.median(on_ray):.1f} s (< 30: {_met(statistics.median(on_ray) < 30)})")
     print(f"--plan of 10,000 cells {plan:.1f} s (< 5: {_met(plan < 5)})")
-    print(f"not training in a quick study {100 * outside:.1f} % (< 10: {_met(outside < 0.1)})")
-    if asked.out:
-        Path(asked.out).write_text(json.dumps(raw, indent=2) + "\n")
+    print(f"not training in a quick study {100 * overhead:.1f} % (< 10: {_met(overhead < 0.1)})")
+    if options.out:
+        Path(options.out).write_text(json.dumps(numbers, indent=2) + "\n")
     return 0
 
 
-def _times(much: float, little: float) -> str:
-    """How many times more; a loop and a gang may differ by less than two runs of either do."""
-    if little < 0.005:
-        return "and a gang's is too small to be told from none (at least 100 times less: met)"
-    return f"{much / little:.0f} times a gang's (at least 100: {_met(much >= 100 * little)})"
+def _ratio(fit: float, gang: float) -> str:
+    """Return the ratio of two overheads; that of a gang may be smaller than the difference between two runs."""
+    if gang < 0.005:
+        return "and a gang's is too small to measure (at least 100 times a gang's: met)"
+    return f"{fit / gang:.0f} times a gang's (at least 100: {_met(fit >= 100 * gang)})"
 
 
-def _met(yes: bool) -> str:
-    return "met" if yes else "not met"
+def _met(is_met: bool) -> str:
+    return "met" if is_met else "not met"
 
 
 if __name__ == "__main__":

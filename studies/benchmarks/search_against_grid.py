@@ -1,7 +1,8 @@
 """Part b of search_benchmark.py: spaces of two parameters, the full grid of each, and searches with a quarter of it.
 
-`weights` is what searches here are for: α and β of Mutual Knowledge Distillation. `rates`, learning rate and weight
-decay of Supervised, is where giving up early fails: with a falling rate, half a training does not rank as its end does.
+weights: α and β of Mutual Knowledge Distillation, a typical search of this project
+rates: learning rate and weight decay of Supervised, where pruning fails: with a falling learning rate, the ranking at
+    half a training is not the ranking at its end
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from studies.benchmarks.search_runs import (
     base_and_rungs,
     best,
     more_that_fit,
-    searched,
+    run_timed_search,
     within,
 )
 from studies.recipes.columns import SHAPES_NOTE
@@ -35,14 +36,14 @@ WEIGHT = Float(0.1, 3.0, log=True)
 TEACHERS: Changes = {**CO_TRAINING, **MUTUAL_MT, **ON_SMALL_IMAGES}
 STUDY = Study(
     name="search_benchmark_weights",
-    title="Mutual teachers, from which the benchmark's searches of their weights start",
+    title="Mutual teachers, the start of the benchmark's searches of their weights",
     tables=(
         Table(
             name="mkd.table4.search",
             columns=(COLUMN,),
             changes=TEACHERS,
             rows=(
-                # Where the space is worst: the preset's weights were found on these shapes, and would be a hint.
+                # The worst corner of the space: the preset's weights were tuned on these shapes and would be a hint.
                 Row("corner", {"method.weight_teachers": WEIGHT.high, "method.weight_students": WEIGHT.high}),
                 Row("preset"),
             ),
@@ -54,7 +55,7 @@ STUDY = Study(
             name="quick",
             note=SHAPES_NOTE,
             start=quick,
-            # Half as long as elsewhere: 36 trainings and five times nine are 20 minutes then, on two cores.
+            # Half the usual steps: 36 trainings and five times nine then take 20 minutes on two cores.
             changes={"recipe.steps": 400, "recipe.evaluation.every": 100},
             columns=IN_COLUMN,
         ),
@@ -82,28 +83,28 @@ SPACES: Mapping[str, Search] = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Contest:
-    """Searches in one space against its grid."""
+class Comparison:
+    """A comparison of searches in one space with the space's full grid."""
 
     space: str
     profile: str
     grid: int  # values of each parameter
     folder: Path
-    at_once: int  # trainings side by side
+    concurrent: int  # trainings side by side
 
     @property
     def search(self) -> Search:
-        """What is searched."""
+        """The search, by the name of its space."""
         return SPACES[self.space]
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Of every search in it."""
+        """The flags of every search."""
         return ("--profile", self.profile, "--pruner", "asha")
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """The steps at which a configuration is given up, and the last one."""
+        """The steps at which a configuration can be pruned, and the last step."""
         return base_and_rungs(self.search, *self.flags)[1]
 
     @property
@@ -112,55 +113,67 @@ class Contest:
         return self.grid**2 * self.rungs[-1] // 4
 
 
-def whole_grid(contest: Contest) -> dict[str, Any]:
-    """Train every point; where the start is none of them it was trained beside them."""
-    gangs = contest.at_once if contest.at_once > 1 else 0
-    points = ("--sampler", "grid", "--grid-points", str(contest.grid), "--configurations", str(contest.grid**2 + 1))
-    flags = ("--profile", contest.profile, "--pruner", "none", "--gangs", str(gangs))
-    found = searched(contest.search, contest.folder / f"{contest.space}-grid", *flags, *points)
-    return _numbers(found.tried) | {"wall": found.wall}
+def train_grid(comparison: Comparison) -> dict[str, Any]:
+    """Train every point of the grid, and the start where it is none of them."""
+    gangs = comparison.concurrent if comparison.concurrent > 1 else 0
+    points = (
+        "--sampler",
+        "grid",
+        "--grid-points",
+        str(comparison.grid),
+        "--configurations",
+        str(comparison.grid**2 + 1),
+    )
+    flags = ("--profile", comparison.profile, "--pruner", "none", "--gangs", str(gangs))
+    grid = run_timed_search(comparison.search, comparison.folder / f"{comparison.space}-grid", *flags, *points)
+    return _numbers(grid.tried) | {"wall": grid.wall}
 
 
-def searches(contest: Contest, start: str, seeds: Sequence[int]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """One search for each sampler seed, each in a process of its own: it proposes the same whatever runs beside it."""
+def run_searches(comparison: Comparison, start: str, seeds: Sequence[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each sampler seed with its search's numbers.
+
+    Every search runs in its own process, so that its proposals do not depend on the others.
+    """
     spawned = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(contest.at_once, len(seeds)), mp_context=spawned) as pool:
-        begun = [(seed, pool.submit(_one_search, contest, start, seed)) for seed in seeds]
-        for seed, search in begun:
-            yield seed, search.result()
+    with ProcessPoolExecutor(min(comparison.concurrent, len(seeds)), mp_context=spawned) as pool:
+        running = [(seed, pool.submit(_run_search, comparison, start, seed)) for seed in seeds]
+        for seed, future in running:
+            yield seed, future.result()
 
 
-def _one_search(contest: Contest, start: str, seed: int) -> dict[str, Any]:
-    """A search within the budget, its number of configurations raised until no other one fits."""
-    search = dataclasses.replace(contest.search, row=start)
+def _run_search(comparison: Comparison, start: str, seed: int) -> dict[str, Any]:
+    """Run a search in the budget: raise its number of configurations until no further one fits."""
+    search = dataclasses.replace(comparison.search, row=start)
     tried: tuple[Tried, ...] = ()
     wall, runs = 0.0, 0
-    while more := more_that_fit(contest.budget, tried, rungs=contest.rungs):
+    while more := more_that_fit(comparison.budget, tried, rungs=comparison.rungs):
         raised = ("--gangs", "0", "--sampler-seed", str(seed), "--configurations", str(len(tried) + more))
-        found = searched(search, contest.folder / f"{contest.space}-{start}{seed}", *contest.flags, *raised)
-        wall, runs = wall + found.wall, runs + 1
-        if len(found.tried) == len(tried):  # nothing new is left in the space
+        result = run_timed_search(
+            search, comparison.folder / f"{comparison.space}-{start}{seed}", *comparison.flags, *raised
+        )
+        wall, runs = wall + result.wall, runs + 1
+        if len(result.tried) == len(tried):  # the space has no new configuration left
             break
-        tried = found.tried
-    counted = within(contest.budget, tried)
+        tried = result.tried
+    in_budget = within(comparison.budget, tried)
     return {
-        "budget": contest.budget,
-        **_numbers(counted),
-        "best_of_sampler": best([each for each in counted if each.origin == "sampler"]),
+        "budget": comparison.budget,
+        **_numbers(in_budget),
+        "best_of_sampler": best([configuration for configuration in in_budget if configuration.origin == "sampler"]),
         "wall": wall,
         "runs": runs,
-        "left_out": len(tried) - len(counted),
+        "left_out": len(tried) - len(in_budget),
     }
 
 
 def _numbers(tried: Sequence[Tried]) -> dict[str, Any]:
-    states = [each.state for each in tried]
+    states = [configuration.state for configuration in tried]
     return {
         "best": best(tried),
-        "steps": sum(each.steps for each in tried),
+        "steps": sum(configuration.steps for configuration in tried),
         "configurations": len(tried),
         "complete": states.count("complete"),
         "failed": states.count("failed"),
-        "training": sum(each.seconds for each in tried),
-        "tried": [dataclasses.asdict(each) for each in tried],
+        "training": sum(configuration.seconds for configuration in tried),
+        "tried": [dataclasses.asdict(configuration) for configuration in tried],
     }

@@ -1,4 +1,4 @@
-"""The searches of search_benchmark.py as functions: run one, read what it wrote, count its steps and its overhead."""
+"""The searches of search_benchmark.py: run a search, read its results, count its steps and its overhead."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from studies.recipes.columns import SHAPES_NOTE
 COLUMN = "1/16"
 LR, DECAY = Float(0.005, 0.5, log=True), Float(1e-5, 1e-2, log=True)
 STARTS = {
-    # Where the space is worst: the preset's own values were tuned on these shapes, and would be a hint.
+    # The worst corner of the space: the preset's values were tuned on these shapes and would be a hint.
     "corner": {"recipe.optimizer.lr": LR.low, "recipe.optimizer.weight_decay": DECAY.low},
     "preset": {},
 }
 IN_COLUMN = {COLUMN: {"data.split.labeled": COLUMN}}
 STUDY = Study(
     name="search_benchmark_base",
-    title="Supervised, from which the benchmark's searches start",
+    title="Supervised, the start of the benchmark's searches",
     tables=(
         Table(
             name="mkd.table1.search",
@@ -57,45 +57,52 @@ SEARCH = Search(
 )
 
 
-# --- what is computed -----------------------------------------------------------------------------------------
+# --- budgets and overheads ------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tried:
-    """A configuration and what came of it."""
+    """A configuration and its outcome."""
 
     values: Mapping[str, float]
     origin: str
     state: str
-    steps: int  # that it was trained
+    steps: int  # of its training
     miou: float | None  # in percent, of a complete one
     seconds: float
     key: str
 
 
 def within(budget: int, tried: Sequence[Tried]) -> Sequence[Tried]:
-    """The first ones, as many as can be trained with so many steps."""
-    return tried[: bisect.bisect_right(list(itertools.accumulate(each.steps for each in tried)), budget)]
+    """Return the first configurations, as many as a budget of steps covers."""
+    return tried[
+        : bisect.bisect_right(list(itertools.accumulate(configuration.steps for configuration in tried)), budget)
+    ]
 
 
 def best(tried: Sequence[Tried]) -> float:
-    """The highest mIoU of those that were trained to the end; not a number where none was."""
-    return max((each.miou for each in tried if each.miou is not None), default=float("nan"))
+    """Return the highest mIoU of the complete configurations; NaN if there is none."""
+    mious = [configuration.miou for configuration in tried if configuration.miou is not None]
+    return max(mious, default=float("nan"))
 
 
 def more_that_fit(budget: int, tried: Sequence[Tried], *, rungs: Sequence[int]) -> int:
-    """How many more are proposed: as many as surely fit, then one by one while a pruned one would."""
-    left = budget - sum(each.steps for each in tried)
+    """Return how many configurations to add: as many as surely fit, then one at a time while a pruned one fits."""
+    left = budget - sum(configuration.steps for configuration in tried)
     return 0 if left < rungs[0] else max(1, left // rungs[-1])
 
 
 def overhead(began: float, ends: Sequence[tuple[float, float]], slots: int) -> float:
-    """Seconds of a slot per training that are not the training's own; of each its end and its seconds, in order."""
+    """Return the worker-seconds per training beyond the training itself.
+
+    ends: for each training, in order, the time of its end and its seconds
+    slots: trainings side by side
+    """
     return slots * (ends[-1][0] - began) / len(ends) - statistics.fmean(seconds for _, seconds in ends)
 
 
 def overheads(began: float, ends: Sequence[tuple[float, float]], slots: int) -> dict[str, float]:
-    """From the beginning, and in the second half alone, when all gangs have surely come."""
+    """Return the overhead from the beginning, and in the second half alone, when all gangs have surely started."""
     half = len(ends) // 2
     return {
         "overhead": overhead(began, ends, slots),
@@ -106,68 +113,68 @@ def overheads(began: float, ends: Sequence[tuple[float, float]], slots: int) -> 
 # --- one search -----------------------------------------------------------------------------------------------
 
 
-class Stamped(io.StringIO):
-    """What is printed, and when."""
+class TimedOutput(io.StringIO):
+    """Printed text with the time of each piece."""
 
     def __init__(self) -> None:
         super().__init__()
         self._pieces: list[tuple[float, str]] = []
 
     def write(self, text: str) -> int:
-        """Keep it with the time of day."""
+        """Keep the text with its time."""
         self._pieces.append((time.time(), text))
         return super().write(text)
 
-    def when(self, words: str) -> float | None:
-        """When these words were printed first."""
-        return next((at for at, text in self._pieces if words in text), None)
+    def time_of(self, words: str) -> float | None:
+        """Return the time at which these words were first printed, or None."""
+        return next((time for time, text in self._pieces if words in text), None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Found:
-    """A search that came to its end."""
+class SearchResult:
+    """The outcome and the times of a complete search."""
 
     tried: tuple[Tried, ...]
-    connected: float | None  # when Ray was there
-    proposed: tuple[float, ...]  # when each configuration was
-    ends: tuple[tuple[float, float], ...]  # of those trained to the end: when that was, and their seconds
+    connected: float | None  # the time at which Ray was up
+    proposed: tuple[float, ...]  # the time of each configuration's proposal
+    ends: tuple[tuple[float, float], ...]  # for each complete configuration, the time of its end and its seconds
     wall: float
 
 
-def searched(search: Search, out: Path, *flags: str) -> Found:
-    """Run a search, and read what it wrote."""
+def run_timed_search(search: Search, out: Path, *flags: str) -> SearchResult:
+    """Run a search and read its results."""
     import pandas as pd
 
-    printed, began = Stamped(), time.time()
+    printed, began = TimedOutput(), time.time()
     with contextlib.redirect_stdout(printed):
         code = run_search(search, ["--out", str(out), *flags])
     wall = time.time() - began
-    if code not in (0, 1):  # a learning rate may be too high for a training, which is a failed configuration
+    if code not in (0, 1):  # 1: some failed, where the learning rate was too high
         raise SystemExit(f"the search {' '.join(flags)} ended with {code}:\n{printed.getvalue()}")
     (file,) = out.glob(f"{search.name}/*/trials.parquet")
     rows: list[dict[str, Any]] = pd.read_parquet(file).to_dict("records")  # type: ignore[assignment]
     tried = tuple(_tried(row, tuple(search.space)) for row in rows)
     ends = sorted(
-        ((out / "store" / each.key / "result.json").stat().st_mtime, each.seconds)
-        for each in tried
-        if each.miou is not None
+        ((out / "store" / configuration.key / "result.json").stat().st_mtime, configuration.seconds)
+        for configuration in tried
+        if configuration.miou is not None
     )
-    return Found(
+    return SearchResult(
         tried=tried,
-        connected=printed.when(" on this machine"),
+        connected=printed.time_of(" on this machine"),
         proposed=tuple(row["proposed"].timestamp() for row in rows),
         ends=tuple(ends),
         wall=wall,
     )
 
 
-def studied(out: Path, count: int, *flags: str) -> tuple[float, tuple[tuple[float, float], ...]]:
-    """Train the start with so many seeds as a study does: when Ray was there, and the ends."""
-    printed = Stamped()
+def run_timed_study(out: Path, count: int, *flags: str) -> tuple[float, tuple[tuple[float, float], ...]]:
+    """Run a study of the start with `count` seeds; return the time at which Ray was up, and the trainings' ends."""
+    printed = TimedOutput()
     seeds = [str(seed) for seed in range(count)]
     with contextlib.redirect_stdout(printed):
         code = run_study(STUDY, ["--out", str(out), "--rows", "corner", "--seeds", *seeds, *flags])
-    connected = printed.when(" on this machine")
+    connected = printed.time_of(" on this machine")
     if code or connected is None:
         raise SystemExit(f"the study {' '.join(flags)} ended with {code}:\n{printed.getvalue()}")
     return connected, tuple(sorted(ends_in(out).values()))
@@ -179,7 +186,7 @@ def _tried(row: Mapping[str, Any], paths: tuple[str, ...]) -> Tried:
         values={path: float(row[path]) for path in paths},
         origin=row["origin"],
         state=row["state"],
-        steps=int(row["pruned_at"] if row["state"] == "pruned" else row["steps"]),  # of a failed one too many
+        steps=int(row["pruned_at"] if row["state"] == "pruned" else row["steps"]),  # too many for a failed one
         miou=float(row["objective/miou"]) if complete else None,
         seconds=float(row["device_seconds"]),
         key=row["key"],
@@ -187,7 +194,7 @@ def _tried(row: Mapping[str, Any], paths: tuple[str, ...]) -> Tried:
 
 
 def base_and_rungs(search: Search, *flags: str) -> tuple[Experiment, tuple[int, ...]]:
-    """What a search with these flags starts from, and the steps at which it decides."""
+    """Return the base of a search with these flags, and its rungs."""
     from assay.run.search_flags import parser
     from assay.run.search_options import SearchOptions
     from assay.run.search_run import SearchRun
@@ -197,7 +204,7 @@ def base_and_rungs(search: Search, *flags: str) -> tuple[Experiment, tuple[int, 
 
 
 def ends_in(out: Path) -> dict[str, tuple[float, float]]:
-    """By key, when each training in a store ended, and its seconds."""
+    """Return, by key, the time at which each training of a store ended, and its seconds."""
     return {
         path.parent.name: (path.stat().st_mtime, float(json.loads(path.read_text())["device_seconds"]))
         for path in out.glob("store/*/result.json")

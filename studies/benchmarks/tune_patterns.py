@@ -1,7 +1,8 @@
-"""Two usual ways to search with Ray Tune, as search_benchmark.py times them beside this project's own.
+"""Two usual ways to search with Ray Tune, which search_benchmark.py compares with this project's.
 
-A relay per trial, which hands a training to somebody else and passes its numbers on; and a TorchTrainer.fit() in every
-trial, Ray's own pattern. Trials of both must not ask for CPUs, which the trainings need.
+- A relay per trial: the trial leaves the training to another process and reports its numbers.
+- A TorchTrainer.fit() in every trial: Ray's own pattern.
+In both, trials must not request CPUs, which the trainings need.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from assay.experiment import Experiment
 from assay.overrides import apply, overrides_of
 from assay.search.space import Float, Space
 
-AT_ONCE = 2  # trials, each with one worker
-SLOT = {"node:__internal_head__": 0.001}  # of a trial: the head node has 1 of it, and nothing else asks for it
-# With Ray Train's own defaults every fit() ends some seconds later: the comparison is with what a user can have.
-TUNED = {
+MAX_CONCURRENT = 2  # trials, each with one worker
+TRIAL_RESOURCES = {"node:__internal_head__": 0.001}  # the head node has 1 of it, and nothing else requests it
+# With Ray Train's defaults every fit() ends some seconds later; the comparison is with the best settings.
+BEST_SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
@@ -38,11 +39,14 @@ TUNED = {
 
 @contextlib.contextmanager
 def ray_for_trials() -> Iterator[float]:
-    """A Ray with two CPUs, and when it was up. Without its dashboard a fit() in a trial leaves its group behind."""
+    """Start a Ray with two CPUs; yield the time at which it was up.
+
+    Without Ray's dashboard a fit() in a trial does not remove its placement group.
+    """
     with (
-        mock.patch.dict(os.environ, TUNED),
-        connect("local", cpus=AT_ONCE, dashboard=True),
-        contextlib.redirect_stdout(io.StringIO()),  # Tune prints its tables whatever it is asked
+        mock.patch.dict(os.environ, BEST_SETTINGS),
+        connect("local", cpus=MAX_CONCURRENT, dashboard=True),
+        contextlib.redirect_stdout(io.StringIO()),  # Tune prints its tables at any verbosity
     ):
         yield time.time()
 
@@ -51,48 +55,48 @@ def ray_for_trials() -> Iterator[float]:
 
 
 class Relay(tune.Trainable):  # type: ignore[misc]  # Ray is not checked
-    """A trial with nothing behind it: what is left is what Tune itself takes."""
+    """A trial without a training: its time is Tune's own."""
 
     def setup(self, config: Mapping[str, Any]) -> None:
-        """There is nothing to connect to."""
+        """Do nothing: there is no training to connect to."""
 
     def step(self) -> dict[str, Any]:
-        """A number at once."""
+        """Return a number without any work."""
         return {"miou": sum(self.config.values()), "ended": time.time(), "done": True}
 
     def reset_config(self, new_config: Mapping[str, Any]) -> bool:
-        """The actor serves the next trial too; its config is set already."""
+        """Return True: the actor can serve the next trial, whose config is already set."""
         return True
 
 
-def relays(count: int, space: Space, folder: Path) -> list[float]:
-    """When each of so many relays ended."""
+def run_relays(count: int, space: Space, folder: Path) -> list[float]:
+    """Return the times at which this number of relays ended."""
     results = tune.Tuner(
-        tune.with_resources(Relay, SLOT),
+        tune.with_resources(Relay, TRIAL_RESOURCES),
         param_space=_domains(space),
         tune_config=tune.TuneConfig(
             search_alg=OptunaSearch(seed=0),
             metric="miou",
             mode="max",
             num_samples=count,
-            max_concurrent_trials=AT_ONCE,
+            max_concurrent_trials=MAX_CONCURRENT,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
             name="relays",
             storage_path=str(folder),
             verbose=0,
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # there is nothing to keep
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # a relay has no state
         ),
     ).fit()
-    return sorted(each.metrics["ended"] for each in _without_errors(results))
+    return sorted(result.metrics["ended"] for result in _without_errors(results))
 
 
 # --- a fit() in every trial ---------------------------------------------------------------------------------------
 
 
 def _train_one(task: Mapping[str, Any]) -> None:
-    """What the worker of an inner fit() does: train the base with the trial's values into a store."""
+    """Train the base with the trial's values, in the worker of an inner fit(); write the result to a store."""
     from assay.experiment import Runtime
     from assay.places import Places
     from assay.resolve import resolve
@@ -112,7 +116,7 @@ def _train_one(task: Mapping[str, Any]) -> None:
 
 
 def _trial(values: Mapping[str, Any], *, base: Any, out: str) -> None:
-    """A trial: a worker group of its own, whose numbers reach Tune through a callback."""
+    """Run a trial: a separate worker group, whose numbers reach Tune through a callback."""
     TorchTrainer(
         _train_one,
         train_loop_config={"base": base, "values": dict(values), "out": out},
@@ -126,16 +130,16 @@ def _trial(values: Mapping[str, Any], *, base: Any, out: str) -> None:
 
 
 def fit_in_every_trial(base: Experiment, space: Space, points: Sequence[Mapping[str, Any]], out: Path) -> None:
-    """Train the base with each of these values, each in a trial with a TorchTrainer.fit() of its own."""
+    """Train the base with each of these values, each in a trial with its own TorchTrainer.fit()."""
     results = tune.Tuner(
-        tune.with_resources(tune.with_parameters(_trial, base=base.to_json(), out=str(out)), SLOT),
+        tune.with_resources(tune.with_parameters(_trial, base=base.to_json(), out=str(out)), TRIAL_RESOURCES),
         param_space=_domains(space),
         tune_config=tune.TuneConfig(
-            search_alg=OptunaSearch(points_to_evaluate=[dict(each) for each in points], seed=0),
+            search_alg=OptunaSearch(points_to_evaluate=[dict(point) for point in points], seed=0),
             metric="miou",
             mode="max",
             num_samples=len(points),
-            max_concurrent_trials=AT_ONCE,
+            max_concurrent_trials=MAX_CONCURRENT,
         ),
         run_config=tune.RunConfig(name="trials", storage_path=str(out / "ray"), verbose=0),
     ).fit()
@@ -143,9 +147,11 @@ def fit_in_every_trial(base: Experiment, space: Space, points: Sequence[Mapping[
 
 
 def _domains(space: Space) -> dict[str, Any]:
-    """The space in Tune's words; the benchmark's has nothing but numbers drawn in the logarithm."""
-    assert all(isinstance(each, Float) and each.log for each in space.values())
-    return {path: tune.loguniform(each.low, each.high) for path, each in space.items() if isinstance(each, Float)}
+    """Return the space in Tune's terms; the benchmark's space has logarithmic Floats alone."""
+    assert all(isinstance(domain, Float) and domain.log for domain in space.values())
+    return {
+        path: tune.loguniform(domain.low, domain.high) for path, domain in space.items() if isinstance(domain, Float)
+    }
 
 
 def _without_errors(results: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What the search's benchmark computes from its runs."""
+"""The numbers that the search's benchmark computes from its runs."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ def tried(steps: int, miou: float | None = None, origin: str = "sampler") -> Tri
     return Tried(values={}, origin=origin, state=state, steps=steps, miou=miou, seconds=1.0, key="")
 
 
-def test_a_budget_holds_the_first_configurations_whose_steps_it_covers_to_the_last_one() -> None:
-    found = [tried(800, 50.0), tried(200), tried(600), tried(200), tried(800, 60.0)]
-    assert within(1800, found) == found[:4]
-    assert within(1799, found) == found[:3]
-    assert within(799, found) == []
-    assert within(10_000, found) == found
+def test_a_budget_holds_the_first_configurations_whose_steps_it_covers_completely() -> None:
+    configurations = [tried(800, 50.0), tried(200), tried(600), tried(200), tried(800, 60.0)]
+    assert within(1800, configurations) == configurations[:4]
+    assert within(1799, configurations) == configurations[:3]
+    assert within(799, configurations) == []
+    assert within(10_000, configurations) == configurations
 
 
-def test_a_small_one_behind_a_large_one_that_does_not_fit_is_left_out_too() -> None:
+def test_a_small_configuration_after_a_large_one_that_does_not_fit_is_left_out() -> None:
     assert within(1000, [tried(600), tried(800, 50.0), tried(200)]) == [tried(600)]
 
 
-def test_the_best_is_the_highest_of_those_trained_to_the_end() -> None:
+def test_the_best_is_the_highest_of_the_complete_configurations() -> None:
     assert best([tried(800, 50.0), tried(200), tried(800, 52.0), tried(800, 51.0)]) == 52.0
     assert math.isnan(best([tried(200), tried(600)]))
 
@@ -37,33 +37,33 @@ def test_the_best_is_the_highest_of_those_trained_to_the_end() -> None:
 @pytest.mark.parametrize(
     ("used", "more"),
     [
-        ([], 9),  # 7200 steps hold nine that are trained to the end
+        ([], 9),  # 7200 steps hold nine complete ones
         ([200] * 20, 4),  # 3200 are left
-        ([800] * 8 + [200], 1),  # 600 are left: one that is pruned fits, one that is not does not
+        ([800] * 8 + [200], 1),  # 600 are left: a pruned one fits, a complete one does not
         ([800] * 8 + [200, 600], 0),
         ([800] * 8 + [800, 200], 0),
     ],
 )
-def test_as_many_are_added_as_surely_fit_then_one_by_one(used: list[int], more: int) -> None:
-    assert more_that_fit(7200, [tried(each) for each in used], rungs=RUNGS) == more
+def test_as_many_configurations_are_added_as_surely_fit_then_one_at_a_time(used: list[int], more: int) -> None:
+    assert more_that_fit(7200, [tried(steps) for steps in used], rungs=RUNGS) == more
 
 
-def test_a_search_raised_so_passes_its_budget_by_its_last_configuration_at_the_most() -> None:
-    found: list[Tried] = []
+def test_a_search_extended_this_way_exceeds_its_budget_by_at_most_its_last_configuration() -> None:
+    configurations: list[Tried] = []
     cycle = (200, 800, 200, 200, 600)
-    while more := more_that_fit(7200, found, rungs=RUNGS):
-        found += [tried(cycle[(len(found) + index) % 5]) for index in range(more)]
-    assert len(found) - len(within(7200, found)) <= 1
-    assert 7200 - sum(each.steps for each in within(7200, found)) < 800
+    while more := more_that_fit(7200, configurations, rungs=RUNGS):
+        configurations += [tried(cycle[(len(configurations) + index) % 5]) for index in range(more)]
+    assert len(configurations) - len(within(7200, configurations)) <= 1
+    assert 7200 - sum(configuration.steps for configuration in within(7200, configurations)) < 800
 
 
-def test_overhead_is_what_a_slot_takes_per_training_beyond_the_training() -> None:
-    # Two slots at work for 6 s are 12 s for four trainings of 2 s: 1 s each is not training.
+def test_overhead_is_the_worker_seconds_per_training_beyond_the_training() -> None:
+    # Two slots for 6 s are 12 s for four trainings of 2 s: 1 s of each is overhead.
     ends = [(13.0, 2.0), (13.0, 2.0), (16.0, 2.0), (16.0, 2.0)]
     assert overhead(10.0, ends, slots=2) == pytest.approx(1.0)
 
 
-def test_the_second_half_does_not_count_how_long_gangs_took_to_come() -> None:
+def test_the_second_half_does_not_count_the_start_of_gangs() -> None:
     ends = [(103.0, 2.0), (103.0, 2.0), (106.0, 2.0), (106.0, 2.0)]
     assert overheads(0.0, ends, slots=2) == pytest.approx({"overhead": 51.0, "overhead_in_second_half": 1.0})
 
@@ -76,6 +76,6 @@ def test_every_aim_has_a_verdict() -> None:
         {"part": "b", "what": "from the corner, median", "below_grid": -0.1},
         {"part": "c", "what": "fit() in every trial, 2 steps", "times_as_long": 4.9},
     ]
-    said = list(verdicts(rows))
-    assert [line.rpartition(": ")[2] for line in said if "met" in line] == ["not met)", "met)", "met)", "not met)"]
-    assert "a search adds 0.10 s to a study's; relays alone 0.40 s" in said[2]
+    lines = list(verdicts(rows))
+    assert [line.rpartition(": ")[2] for line in lines if "met" in line] == ["not met)", "met)", "met)", "not met)"]
+    assert "a search adds 0.10 s to a study's; relays alone 0.40 s" in lines[2]
