@@ -1,4 +1,4 @@
-"""Tables as text: every cell in its place, everything escaped, nothing wider than the terminal."""
+"""Tables as text: every cell in its place, every sign escaped, no line wider than the terminal."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def labelled(label: str) -> FilledTable:
 
 
 def pipes(text: str) -> list[list[str]]:
-    """The fields of a Markdown table's rows."""
+    """Return the fields of a Markdown table's rows."""
     return [[field.strip() for field in row.strip("|").split(" | ")] for row in text.splitlines() if row[:1] == "|"]
 
 
-def test_the_widest_form_has_a_line_per_row_as_the_paper(table: FilledTable) -> None:
-    found = [row for row in terminal(table, width=200).splitlines() if row.startswith("Mean Teacher [31] ")]
-    fields = [field.strip() for field in re.split("│", found[0])]
+def test_the_widest_form_has_a_line_for_each_row(table: FilledTable) -> None:
+    lines = [row for row in terminal(table, width=200).splitlines() if row.startswith("Mean Teacher [31] ")]
+    fields = [field.strip() for field in re.split("│", lines[0])]
     assert fields == [
         "Mean Teacher [31]",
         "48.70",
@@ -65,8 +65,8 @@ def test_the_terminal_is_never_too_narrow(table: FilledTable, width: int) -> Non
 
 
 def test_the_widest_form_has_params_and_flops_before_the_columns(sized: FilledTable) -> None:
-    found = next(row for row in terminal(sized, width=200).splitlines() if row.startswith("MobileNetV2"))
-    assert [field.strip() for field in found.split("│")][1:6] == ["1.81 M", "1.53 M", "1.52 G", "1.53 G", "70.00"]
+    row = next(row for row in terminal(sized, width=200).splitlines() if row.startswith("MobileNetV2"))
+    assert [field.strip() for field in row.split("│")][1:6] == ["1.81 M", "1.53 M", "1.52 G", "1.53 G", "70.00"]
 
 
 @pytest.mark.parametrize("width", [200, 90, 70, 50])
@@ -85,15 +85,14 @@ def test_colour_is_only_for_terminals_that_have_it(table: FilledTable) -> None:
 def test_the_differences_paired_by_seed_stand_below_the_table_before_its_notes(
     table: FilledTable, write: Callable[[FilledTable], str]
 ) -> None:
-    said = re.sub(r"[\\${}]|--", "", write(table)).replace("\n", " ")
+    text = re.sub(r"[\\${}]|--", "", write(table)).replace("\n", " ")
     pair = "Mean Teacher [31] at 1/16 (92): +4.24 [+4.09, +4.39], 3 seeds, p 0.250 (least 0.250), Holm 0.750"
-    places = [
-        said.index(each) for each in ("Differences from Supervised, paired by seed", pair, "to be detected", "Ours:")
-    ]
+    order = ("Differences from Supervised, paired by seed", pair, "to be detected", "Ours:")
+    places = [text.index(part) for part in order]
     assert places == sorted(places)
 
 
-def test_the_terminal_shows_no_column_of_which_nothing_was_planned_and_names_it(study: Study) -> None:
+def test_the_terminal_leaves_out_a_column_that_was_never_planned_and_names_it(study: Study) -> None:
     first, second = (column.label for column in study.layout.tables[0].columns)
     frame = study.frame.assign(status=study.frame["status"].where(study.frame["column"] != second, "quoted"))
     half = fill(frame, study.layout.tables[0])
@@ -106,7 +105,7 @@ def test_the_terminal_shows_no_column_of_which_nothing_was_planned_and_names_it(
     assert "54.92" in markdown(half), "the other forms have the paper's table as a whole"
 
 
-def test_a_column_that_the_profile_only_quotes_is_not_said_to_run(study: Study) -> None:
+def test_a_column_that_the_profile_only_quotes_is_not_offered_for_training(study: Study) -> None:
     layout = study.layout.tables[0]
     quoted = dataclasses.replace(layout.columns[1], quoted=True, note="quoted: its list is not published")
     frame = study.frame.assign(status=study.frame["status"].where(study.frame["column"] != quoted.label, "quoted"))
@@ -122,22 +121,23 @@ def test_no_difference_from_the_paper_is_printed_where_the_two_cannot_be_compare
     assert raw.loc[("Supervised", "1/16 (92)"), "delta"] == pytest.approx(52.6 - 45.77)
 
 
-def test_the_terminal_prints_three_remarks_and_the_file_with_all_of_them(study: Study) -> None:
-    table = fill(study.frame, study.layout.tables[0])
-    every = notes(table)
+@pytest.mark.parametrize(("more", "last"), [((), "1 more remark"), (("Of the table.", "Another."), "3 more remarks")])
+def test_the_terminal_prints_three_remarks_and_the_file_with_all_of_them(
+    study: Study, more: tuple[str, ...], last: str
+) -> None:
+    table = fill(study.frame, dataclasses.replace(study.layout.tables[0], notes=more))
     printed = terminal(table, width=400, remarks=Path("out/tables/drawn.table1.md"))
-    assert [note for note in every if note in printed] == [
-        note for note in every if note in most_important_notes(table, 3)
-    ]
-    assert printed.splitlines()[-1] == f"{len(every) - 3} more remarks in out/tables/drawn.table1.md"
-    assert all(note in terminal(table, width=400) for note in every), "without a file, all are printed"
+    few = most_important_notes(table, 3)
+    assert [note for note in notes(table) if note in printed] == [note for note in notes(table) if note in few]
+    assert printed.splitlines()[-1] == f"{last} in out/tables/drawn.table1.md"
+    assert all(note in terminal(table, width=400) for note in notes(table)), "without a file, all are printed"
 
 
 def test_the_terminal_names_no_file_where_it_prints_all_remarks() -> None:
     assert "more remark" not in terminal(labelled("r"), width=100, remarks=Path("t.md"))
 
 
-def test_brackets_in_labels_are_not_taken_for_styles() -> None:
+def test_brackets_in_labels_are_no_styles() -> None:
     assert "CPS [5] [bold]" in terminal(labelled("CPS [5] [bold]"), width=100)
 
 
@@ -154,26 +154,26 @@ def test_markdown_and_latex_have_two_columns_each_for_params_and_flops(sized: Fi
     assert head[1:5] == ["Params paper", "Params ours", "FLOPs paper", "FLOPs ours"]
     assert {len(row) for row in (head, rule, *rows)} == {1 + 2 * 2 + 4}
     assert rows[0][1:5] == ["11.19 M", "17.20 M", "17.20 G", "17.20 G"]
-    made = latex(sized)
-    assert r"\begin{tabular}{lrrrrrrrl}" in made
-    assert r" & \multicolumn{2}{c}{Params} & \multicolumn{2}{c}{FLOPs} & \multicolumn{4}{c}{1/8} \\" in made
-    assert r"\cmidrule(lr){2-3}\cmidrule(lr){4-5}\cmidrule(lr){6-9}" in made
-    body = made.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+    text = latex(sized)
+    assert r"\begin{tabular}{lrrrrrrrl}" in text
+    assert r" & \multicolumn{2}{c}{Params} & \multicolumn{2}{c}{FLOPs} & \multicolumn{4}{c}{1/8} \\" in text
+    assert r"\cmidrule(lr){2-3}\cmidrule(lr){4-5}\cmidrule(lr){6-9}" in text
+    body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
     assert {len(re.findall(r"(?<!\\)&", row)) for row in body} == {8}
 
 
-def test_markdown_escapes_what_it_would_read_as_its_own() -> None:
+def test_markdown_escapes_its_own_signs() -> None:
     row = pipes(markdown(labelled("a|b *c* <script> &amp; d_e [1]")))[2][0]
     assert row == r"a\|b \*c\* &lt;script> &amp;amp; d\_e \[1\]"
 
 
-def test_latex_escapes_everything_that_means_something_there() -> None:
-    found = latex(labelled(r"100% & <a_b> $5 #1 {x} ~ ^ \cmd"))
+def test_latex_escapes_its_own_signs() -> None:
+    text = latex(labelled(r"100% & <a_b> $5 #1 {x} ~ ^ \cmd"))
     escaped = (
         r"100\% \& \textless{}a\_b\textgreater{} \$5 \#1 \{x\} \textasciitilde{} \textasciicircum{} \textbackslash{}cmd"
     )
-    assert rf"\caption{{{escaped}}}" in found
-    assert f"\n{escaped} & -- & 50.00 & -- & no published number \\\\" in found
+    assert rf"\caption{{{escaped}}}" in text
+    assert f"\n{escaped} & -- & 50.00 & -- & no published number \\\\" in text
 
 
 def test_latex_rows_have_as_many_fields_as_the_table_has_columns(table: FilledTable) -> None:
@@ -184,10 +184,10 @@ def test_latex_rows_have_as_many_fields_as_the_table_has_columns(table: FilledTa
 
 
 def test_latex_opens_and_closes_the_same_environments(table: FilledTable) -> None:
-    found = re.findall(r"\\(begin|end)\{(\w+)\}", latex(table))
-    opened = [name for kind, name in found if kind == "begin"]
+    commands = re.findall(r"\\(begin|end)\{(\w+)\}", latex(table))
+    opened = [name for kind, name in commands if kind == "begin"]
     assert opened == ["table", "adjustbox", "tabular"]
-    assert [name for kind, name in found if kind == "end"] == opened[::-1]
+    assert [name for kind, name in commands if kind == "end"] == opened[::-1]
 
 
 def test_csv_comes_back_from_pandas(table: FilledTable) -> None:
@@ -201,25 +201,25 @@ def test_csv_comes_back_from_pandas(table: FilledTable) -> None:
         "difference": [cell.comparison.paired.mean if cell.comparison else None for cell in cells],
     }.items():
         assert read[column].tolist() == pytest.approx(
-            [math.nan if each is None else each for each in values], nan_ok=True
+            [math.nan if value is None else value for value in values], nan_ok=True
         )
 
 
 def test_csv_has_sizes_in_full_where_the_table_has_them(table: FilledTable, sized: FilledTable) -> None:
     read = pd.read_csv(io.StringIO(csv(sized))).set_index("row")
-    found = read.loc["ResNet-18", ["params", "macs", "crop", "paper_params", "paper_macs", "paper_crop"]]
-    assert found.tolist() == [1.72e7, 1.72e10, "32x32", 11.19e6, 17.2e9, "512x512"]
+    sizes = read.loc["ResNet-18", ["params", "macs", "crop", "paper_params", "paper_macs", "paper_crop"]]
+    assert sizes.tolist() == [1.72e7, 1.72e10, "32x32", 11.19e6, 17.2e9, "512x512"]
     assert np.isnan(read.loc["ResNet-101 (teacher)", "paper_params"])
     assert "params" not in pd.read_csv(io.StringIO(csv(table))).columns
 
 
-def test_csv_keeps_failed_seeds_apart_and_their_errors_in_one_line(table: FilledTable) -> None:
+def test_csv_counts_failed_seeds_and_has_their_errors_in_one_line(table: FilledTable) -> None:
     read = pd.read_csv(io.StringIO(csv(table))).set_index(["row", "column"])
-    found = read.loc[("CPS & <R50>_100%", "1/8 (183)")]
-    assert (found["planned"], found["done"], found["failed"], found["verdict"]) == (3, 2, 1, "failed")
-    assert found["errors"].startswith("seed 2: NotFinite") and "\n" not in found["errors"]
+    cell = read.loc[("CPS & <R50>_100%", "1/8 (183)")]
+    assert (cell["planned"], cell["done"], cell["failed"], cell["verdict"]) == (3, 2, 1, "failed")
+    assert cell["errors"].startswith("seed 2: NotFinite") and "\n" not in cell["errors"]
 
 
-def test_an_incomplete_mean_says_over_how_many_seeds_it_is(table: FilledTable) -> None:
+def test_an_incomplete_mean_has_the_number_of_its_seeds(table: FilledTable) -> None:
     assert cell_text(table.rows[2][1]).ours == "62.48 ± 2.29 (2 of 3)"
     assert cell_text(table.rows[2][0]).ours == "57.78 ± 0.97"
