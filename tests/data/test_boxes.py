@@ -1,3 +1,5 @@
+"""CutMix boxes: their shares, positions and painting."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -10,8 +12,8 @@ from assay.data.boxes import draw_boxes, paint
 from assay.data.views import Boxes
 
 
-def painted_plainly(boxes: np.ndarray, height: int, width: int, rule: str) -> tuple[np.ndarray, np.ndarray]:
-    """Pixel after pixel, box after box."""
+def paint_by_pixel(boxes: np.ndarray, height: int, width: int, rule: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return mask and owners, computed pixel by pixel and box by box."""
     mask = np.zeros((len(boxes), height, width), dtype=bool)
     owner = np.full((len(boxes), height, width), -1, dtype=np.int16)
     for image, y, x in np.ndindex(mask.shape):
@@ -22,13 +24,13 @@ def painted_plainly(boxes: np.ndarray, height: int, width: int, rule: str) -> tu
     return mask, owner
 
 
-def drawn(number: int, height: int, width: int, boxes: Boxes, seed: int = 0) -> np.ndarray:
+def draw_many(number: int, height: int, width: int, boxes: Boxes, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return np.stack([draw_boxes(rng, height, width, boxes) for _ in range(number)])
 
 
 def mean_share(boxes: Boxes, number: int, size: int = 128) -> float:
-    mask, _ = paint(torch.from_numpy(drawn(number, size, size, boxes)), size, size, boxes.rule)
+    mask, _ = paint(torch.from_numpy(draw_many(number, size, size, boxes)), size, size, boxes.rule)
     return mask.float().mean().item()
 
 
@@ -40,12 +42,12 @@ def mean_share(boxes: Boxes, number: int, size: int = 128) -> float:
     seed=st.integers(0, 2**32 - 1),
 )
 @settings(max_examples=40, deadline=None, derandomize=True)
-def test_painting_equals_pixel_after_pixel(rule, height, width, num_boxes, seed):
-    boxes = drawn(3, height, width, Boxes(num_boxes=num_boxes, area=(0.3, 1.0)), seed)
+def test_painting_equals_painting_by_pixel(rule, height, width, num_boxes, seed):
+    boxes = draw_many(3, height, width, Boxes(num_boxes=num_boxes, area=(0.3, 1.0)), seed)
     mask, owner = paint(torch.from_numpy(boxes), height, width, rule)
-    plain_mask, plain_owner = painted_plainly(boxes, height, width, rule)
-    assert np.array_equal(mask.numpy(), plain_mask)
-    assert np.array_equal(owner.numpy(), plain_owner)
+    expected_mask, expected_owner = paint_by_pixel(boxes, height, width, rule)
+    assert np.array_equal(mask.numpy(), expected_mask)
+    assert np.array_equal(owner.numpy(), expected_owner)
 
 
 @given(
@@ -66,15 +68,15 @@ def test_every_box_lies_inside_and_covers_a_pixel(height, width, num_boxes, area
 
 @pytest.mark.parametrize(("share", "num_boxes"), [(0.5, 1), (0.5, 3), (0.75, 32)])
 def test_each_box_covers_its_share_of_a_large_image(share: float, num_boxes: int):
-    size = 20000  # so large that rounding a side by half a pixel means nothing
-    boxes = drawn(20, size, size, Boxes(num_boxes=num_boxes, area=(share, share))).astype(np.float64)
+    size = 20000  # so large that rounding a side by half a pixel does not matter
+    boxes = draw_many(20, size, size, Boxes(num_boxes=num_boxes, area=(share, share))).astype(np.float64)
     shares = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]) / size**2
     np.testing.assert_allclose(shares, share / num_boxes, rtol=2e-3)
 
 
-def test_shares_are_drawn_evenly_from_their_range():
+def test_shares_are_uniform_in_their_range():
     size = 20000
-    boxes = drawn(3000, size, size, Boxes(area=(0.2, 0.6))).astype(np.float64)[:, 0]
+    boxes = draw_many(3000, size, size, Boxes(area=(0.2, 0.6))).astype(np.float64)[:, 0]
     shares = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) / size**2
     counts, _ = np.histogram(shares, bins=4, range=(0.2, 0.6))
     assert np.abs(counts - 750).max() < 5 * np.sqrt(750)
@@ -82,18 +84,18 @@ def test_shares_are_drawn_evenly_from_their_range():
 
 def test_height_shares_are_log_uniform():
     size = 20000
-    boxes = drawn(3000, size, size, Boxes(area=(0.25, 0.25))).astype(np.float64)[:, 0]
-    at = np.log((boxes[:, 2] - boxes[:, 0]) / size) / np.log(0.25)
-    counts, _ = np.histogram(at, bins=4, range=(0, 1))
+    boxes = draw_many(3000, size, size, Boxes(area=(0.25, 0.25))).astype(np.float64)[:, 0]
+    u = np.log((boxes[:, 2] - boxes[:, 0]) / size) / np.log(0.25)
+    counts, _ = np.histogram(u, bins=4, range=(0, 1))
     assert np.abs(counts - 750).max() < 5 * np.sqrt(750)
 
 
-def test_every_place_inside_is_equally_likely():
-    boxes = drawn(8000, 8, 8, Boxes(area=(0.25, 0.25)))[:, 0]
-    tall_four = boxes[boxes[:, 2] - boxes[:, 0] == 4]
-    counts = np.bincount(tall_four[:, 0], minlength=5)
-    expected = len(tall_four) / 5
-    assert len(counts) == 5 and len(tall_four) > 500
+def test_every_position_inside_is_equally_likely():
+    boxes = draw_many(8000, 8, 8, Boxes(area=(0.25, 0.25)))[:, 0]
+    four_high = boxes[boxes[:, 2] - boxes[:, 0] == 4]
+    counts = np.bincount(four_high[:, 0], minlength=5)
+    expected = len(four_high) / 5
+    assert len(counts) == 5 and len(four_high) > 500
     assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)
 
 
@@ -111,13 +113,13 @@ def test_the_papers_boxes_cover_the_known_share(boxes: Boxes, share: float):
     assert abs(mean_share(boxes, number=1000) - share) < 0.01
 
 
-def test_a_pixel_belongs_to_the_box_pasted_last():
+def test_the_owner_of_a_pixel_is_the_box_pasted_last():
     boxes = torch.tensor([[[0, 0, 4, 4], [1, 1, 3, 3], [2, 0, 3, 4]]])
     _, owner = paint(boxes, 4, 5, "union")
     assert owner[0].tolist() == [[0, 0, 0, 0, -1], [0, 1, 1, 0, -1], [2, 2, 2, 2, -1], [0, 0, 0, 0, -1]]
 
 
-def test_a_pixel_under_two_boxes_is_back_outside_where_they_toggle():
+def test_a_pixel_under_two_toggling_boxes_is_outside_the_mask():
     boxes = torch.tensor([[[0, 0, 2, 2], [1, 1, 3, 3]]])
     mask, owner = paint(boxes, 3, 3, "toggle")
     assert mask[0].int().tolist() == [[1, 1, 0], [1, 0, 1], [0, 1, 1]]
@@ -129,13 +131,13 @@ def test_types_are_those_of_box_maps():
     assert mask.dtype == torch.bool and owner.dtype == torch.int16
 
 
-def test_the_same_numbers_are_drawn_whatever_the_area_and_the_size():
-    ends = set()
+def test_area_and_size_do_not_change_how_many_numbers_are_drawn():
+    next_numbers = set()
     for area, size in (((0.1, 0.1), 10), ((0.2, 1.0), 999)):
         rng = np.random.default_rng(1)
         draw_boxes(rng, size, size, Boxes(num_boxes=5, area=area))
-        ends.add(rng.random())
-    assert len(ends) == 1
+        next_numbers.add(rng.random())
+    assert len(next_numbers) == 1
 
 
 def test_only_the_given_generator_is_used():

@@ -1,4 +1,4 @@
-"""The distortion of weak views against pixels taken one at a time, and where it reaches."""
+"""The distortion of weak views, against a reference by pixel, and the views that it changes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 import torch
 from helpers import small
 
+from assay.data.batch import Batch
 from assay.data.photometric import DistortDraw, apply_distort, draw_distort
 from assay.data.views import Distort, Views
 from assay.places import Places
@@ -18,8 +19,8 @@ from assay.training.loading import BatchPlan, on_device
 DISTORT = "recipe__augment__distort"
 
 
-def pictures(number: int) -> torch.Tensor:
-    """Noise, and some grey, black, white and fully saturated pixels."""
+def example_images(number: int) -> torch.Tensor:
+    """Return noise with some grey, black, white and fully saturated pixels."""
     images = torch.randint(0, 256, (number, 3, 7, 9), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     images[..., 0] = images[:, :1, :, 0]
     images[..., 1, 1], images[..., 1, 2] = 0, 255
@@ -27,29 +28,29 @@ def pictures(number: int) -> torch.Tensor:
     return images
 
 
-def slowly(image: torch.Tensor, draw: DistortDraw) -> torch.Tensor:
-    """One pixel after the other, through HSV."""
+def distort_by_pixel(image: torch.Tensor, draw: DistortDraw) -> torch.Tensor:
+    """Distort one pixel after the other through HSV."""
 
-    def contrasted(pixel: list[float]) -> list[float]:
+    def change_contrast(pixel: list[float]) -> list[float]:
         return [min(value * draw.contrast, 255.0) for value in pixel]
 
-    found = image.double()
+    result = image.double()
     for y in range(image.shape[1]):
         for x in range(image.shape[2]):
             pixel = [min(max(float(value) + draw.brightness, 0.0), 255.0) for value in image[:, y, x]]
-            pixel = pixel if draw.contrast_last else contrasted(pixel)
-            hue, saturation, value = colorsys.rgb_to_hsv(*(each / 255 for each in pixel))
+            pixel = pixel if draw.contrast_last else change_contrast(pixel)
+            hue, saturation, value = colorsys.rgb_to_hsv(*(channel / 255 for channel in pixel))
             hue, saturation = (hue + draw.hue) % 1, min(saturation * draw.saturation, 1)
-            pixel = [255 * each for each in colorsys.hsv_to_rgb(hue, saturation, value)]
-            found[:, y, x] = torch.tensor(contrasted(pixel) if draw.contrast_last else pixel)
-    return found
+            pixel = [255 * channel for channel in colorsys.hsv_to_rgb(hue, saturation, value)]
+            result[:, y, x] = torch.tensor(change_contrast(pixel) if draw.contrast_last else pixel)
+    return result
 
 
-def test_images_are_distorted_as_pixel_by_pixel_through_hsv() -> None:
+def test_distortion_equals_distortion_by_pixel_through_hsv() -> None:
     rng = np.random.default_rng(0)
-    images, draws = pictures(24), [draw_distort(rng, Distort(hue=0.5)) for _ in range(24)]
+    images, draws = example_images(24), [draw_distort(rng, Distort(hue=0.5)) for _ in range(24)]
     assert {draw.contrast_last for draw in draws} == {draw.changes_colours for draw in draws} == {False, True}
-    expected = torch.stack([slowly(image, draw) for image, draw in zip(images, draws, strict=True)])
+    expected = torch.stack([distort_by_pixel(image, draw) for image, draw in zip(images, draws, strict=True)])
     assert (apply_distort(images, draws).double() - expected).abs().max() <= 0.5 + 1e-2
 
 
@@ -57,22 +58,22 @@ def test_images_are_distorted_as_pixel_by_pixel_through_hsv() -> None:
     "changed", [{"brightness": -20.5}, {"contrast": 1.4}, {"saturation": 1.5}, {"saturation": 0.5}, {"hue": -0.1}]
 )
 @pytest.mark.parametrize("last", [False, True])
-def test_each_of_the_four_alone_is_that_of_the_plain_reference(changed: dict[str, float], last: bool) -> None:
-    (image,) = pictures(1)
+def test_each_of_the_four_changes_alone_equals_the_reference(changed: dict[str, float], last: bool) -> None:
+    (image,) = example_images(1)
     draw = DistortDraw(**changed, contrast_last=last)
-    found = apply_distort(image[None], [draw])[0]
-    assert (found.double() - slowly(image, draw)).abs().max() <= 0.5 + 1e-2
-    assert not torch.equal(found, image)
+    distorted = apply_distort(image[None], [draw])[0]
+    assert (distorted.double() - distort_by_pixel(image, draw)).abs().max() <= 0.5 + 1e-2
+    assert not torch.equal(distorted, image)
 
 
-def test_what_was_not_drawn_changes_nothing() -> None:
-    images = pictures(3)
-    drawn = [draw_distort(np.random.default_rng(seed), Distort(chance=0.0)) for seed in range(3)]
-    assert torch.equal(apply_distort(images, drawn), images)
+def test_a_chance_of_zero_changes_nothing() -> None:
+    images = example_images(3)
+    draws = [draw_distort(np.random.default_rng(seed), Distort(chance=0.0)) for seed in range(3)]
+    assert torch.equal(apply_distort(images, draws), images)
 
 
 def test_an_image_does_not_depend_on_the_others() -> None:
-    images, rng = pictures(12), np.random.default_rng(3)
+    images, rng = example_images(12), np.random.default_rng(3)
     draws = [draw_distort(rng, Distort()) for _ in range(12)]
     alone = torch.cat([apply_distort(images[i : i + 1], draws[i : i + 1]) for i in range(12)])
     assert torch.equal(apply_distort(images, draws), alone)
@@ -100,13 +101,12 @@ def plan(**changes: object) -> BatchPlan:
     )
 
 
-def test_weak_views_are_distorted_labelled_ones_too_and_nothing_else_is() -> None:
-    of = {name: plan(**changes) for name, changes in {"plain": {}, "distorted": {DISTORT: "distort"}}.items()}
-    batch = {
-        name: on_device(each.micro_batch(0, 0), each.views, each.recipe.augment, device=torch.device("cpu"))
-        for name, each in of.items()
-    }
-    plain, distorted = batch["plain"], batch["distorted"]
+def first_batch(of: BatchPlan) -> Batch:
+    return on_device(of.micro_batch(0, 0), of.views, of.recipe.augment, device=torch.device("cpu"))
+
+
+def test_labelled_and_unlabelled_weak_views_are_distorted_and_nothing_else() -> None:
+    plain, distorted = first_batch(plan()), first_batch(plan(**{DISTORT: "distort"}))
     assert not torch.equal(plain.labeled.weak, distorted.labeled.weak)
     assert not torch.equal(plain.unlabeled[0].weak, distorted.unlabeled[0].weak)
     assert torch.equal(plain.labeled.strong, distorted.labeled.strong)
@@ -114,13 +114,12 @@ def test_weak_views_are_distorted_labelled_ones_too_and_nothing_else_is() -> Non
     assert torch.equal(plain.labeled.label, distorted.labeled.label)
 
 
-def test_padding_keeps_the_colour_that_is_nothing_once_normalised() -> None:
-    of = plan(recipe__augment__scales=(0.5, 0.5), **{DISTORT: "distort"})
-    batch = on_device(of.micro_batch(0, 0), of.views, of.recipe.augment, device=torch.device("cpu"))
+def test_padding_keeps_the_mean_colour() -> None:
+    batch = first_batch(plan(recipe__augment__scales=(0.5, 0.5), **{DISTORT: "distort"}))
     assert batch.unlabeled[0].weak[:, :, 8:].abs().max() < 0.02
 
 
-def test_draws_belong_to_an_images_place_in_its_stream() -> None:
+def test_draws_depend_on_the_position_of_an_image_in_its_stream() -> None:
     raw = plan(**{DISTORT: "distort"}).micro_batch(4, 0)
     assert raw.labeled.distort != raw.unlabeled[0].distort
     assert len(set(raw.labeled.distort)) == 8

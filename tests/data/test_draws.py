@@ -1,3 +1,5 @@
+"""Random numbers as a function of their address."""
+
 from __future__ import annotations
 
 import os
@@ -21,7 +23,7 @@ def test_equal_addresses_give_equal_numbers():
     assert np.array_equal(first, generator(3, "crop", "labeled", 17).random(100))
 
 
-def test_what_was_drawn_before_does_not_matter():
+def test_earlier_draws_do_not_matter():
     alone = generator(0, "b").random(10)
     generator(0, "a").random(1000)
     order(50, 0, "c")
@@ -33,7 +35,7 @@ def test_another_process_draws_the_same_numbers():
     assert run_python(code).split() == [str(generator(1, "x").random()), *map(str, order(9, 2, "y"))]
 
 
-def test_the_numbers_of_an_address_are_these_for_ever():
+def test_the_numbers_of_an_address_never_change():
     assert digest(1, "crop").hex() == "9a5581abefd9b72be9d56103a7f7f264"
     assert generator(1, "crop").integers(0, 1000, 5).tolist() == [600, 698, 399, 644, 958]
 
@@ -43,7 +45,7 @@ def test_a_number_and_its_text_are_different_addresses():
     assert generator(1, "x").random() != generator("1", "x").random()
 
 
-def test_parts_do_not_run_into_each_other():
+def test_the_boundaries_of_the_parts_of_an_address_matter():
     addresses = [("ab", "c"), ("a", "bc"), ("abc",), (1, 23), (12, 3), (123,), ("1", 23), (1, "23"), ("c", "ab")]
     assert len({digest(*address) for address in addresses}) == len(addresses)
 
@@ -54,7 +56,7 @@ def test_neighbouring_addresses_are_independent():
     assert np.abs(correlations).max() < 5 / np.sqrt(2000)
 
 
-def test_first_numbers_over_addresses_are_even():
+def test_first_numbers_of_addresses_are_uniform():
     firsts = np.array([generator(0, "flip", position).random() for position in range(4000)])
     counts, _ = np.histogram(firsts, bins=10, range=(0, 1))
     assert np.abs(counts - 400).max() < 5 * np.sqrt(400)

@@ -1,3 +1,5 @@
+"""Scale, crop and flip: aligned labels, padding, and uniform draws."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -22,7 +24,7 @@ def noise(height: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndarra
 
 
 def blocks(height: int, width: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Large blocks of class colours: the image says what the mask must say."""
+    """Return large blocks of class colours, from which the mask can be read off the image."""
     coarse = np.random.default_rng(seed).integers(0, 4, (height // 20 + 1, width // 20 + 1))
     mask = coarse.repeat(20, 0).repeat(20, 1)[:height, :width].astype(np.uint8)
     return COLOURS[mask], mask
@@ -61,7 +63,7 @@ def test_the_rectangle_lies_inside_and_fits_the_crop(size, crop, scales, fit, se
 
 @given(scale=st.floats(0.1, 4), crop=st.integers(1, 300), size=st.integers(1, 400), seed=st.integers(0, 1000))
 @settings(max_examples=300, deadline=None, derandomize=True)
-def test_the_applied_scale_is_the_drawn_one_but_for_rounding(scale, crop, size, seed):
+def test_the_applied_scale_is_the_drawn_one_up_to_rounding(scale, crop, size, seed):
     augment = Augment(crop=(crop, crop), scales=(scale, scale))
     geometry = draw_geometry(np.random.default_rng(seed), size, size, augment)
     if geometry.resized_height < crop:
@@ -72,31 +74,31 @@ def test_the_applied_scale_is_the_drawn_one_but_for_rounding(scale, crop, size, 
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_the_labels_stay_with_their_pixels(seed: int):
+def test_labels_and_pixels_stay_aligned(seed: int):
     image, mask = blocks(150, 220, seed)
     augment = Augment(crop=(96, 112), scales=(0.4, 2.5))
     geometry = draw_geometry(np.random.default_rng(seed), 150, 220, augment)
     cropped, label, valid = apply_geometry(image, mask, geometry, augment.crop)
     distance = (cropped.unsqueeze(0).int() - torch.from_numpy(COLOURS).int().view(4, 3, 1, 1)).abs().sum(1)
-    seen = distance.argmin(dim=0)
+    nearest_class = distance.argmin(dim=0)
     near_border = torch.zeros_like(valid)
     for dy, dx in ((0, 1), (1, 0)):
         changes = label != label.roll((dy, dx), (0, 1))
         near_border |= changes | changes.roll((-dy, -dx), (0, 1))
     inner = valid & ~near_border
     assert inner.float().mean() > 0.2
-    assert torch.equal(seen[inner], label[inner].long())
+    assert torch.equal(nearest_class[inner], label[inner].long())
 
 
 @pytest.mark.parametrize("scale", [0.25, 0.3, 0.5, 0.7, 1.5, 2.0])
 @pytest.mark.parametrize("flip", [False, True])
 def test_image_and_labels_are_not_shifted_by_part_of_a_pixel(scale: float, flip: bool):
     ramp = np.arange(240, dtype=np.uint8)[None].repeat(240, 0)
-    shown = round(200 * scale)
-    geometry = whole(200, 200, top=20, left=20, resized_height=shown, resized_width=shown, flip=flip)
+    side = round(200 * scale)
+    geometry = whole(200, 200, top=20, left=20, resized_height=side, resized_width=side, flip=flip)
     for mask in (ramp, ramp.T):
         image = np.stack([mask] * 3, axis=2)
-        cropped, label, _ = apply_geometry(image, mask, geometry, (shown, shown))
+        cropped, label, _ = apply_geometry(image, mask, geometry, (side, side))
         shift = (cropped[0].double() - label.double()).mean().abs()  # in pixels of the source
         assert shift <= 0.51
 
@@ -104,21 +106,21 @@ def test_image_and_labels_are_not_shifted_by_part_of_a_pixel(scale: float, flip:
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_resizing_the_rectangle_equals_cropping_the_resized_image(factor: float):
     image, mask = noise(80, 120)
-    shown = int(40 * factor)
-    geometry = whole(40, 40, top=20, left=30, resized_height=shown, resized_width=shown)
-    cropped, label, _ = apply_geometry(image, mask, geometry, (shown, shown))
+    side = int(40 * factor)
+    geometry = whole(40, 40, top=20, left=30, resized_height=side, resized_width=side)
+    cropped, label, _ = apply_geometry(image, mask, geometry, (side, side))
     size = [int(80 * factor), int(120 * factor)]
     top, left = int(20 * factor), int(30 * factor)
-    image_there = tv.resize(torch.from_numpy(image).permute(2, 0, 1), size, antialias=True)
-    image_there = image_there[:, top : top + shown, left : left + shown]
-    inner = slice(1, -1)  # the outermost pixels look across the rectangle's border
-    difference = cropped[:, inner, inner].int() - image_there[:, inner, inner].int()
+    resized = tv.resize(torch.from_numpy(image).permute(2, 0, 1), size, antialias=True)
+    expected = resized[:, top : top + side, left : left + side]
+    inner = slice(1, -1)  # the outermost pixels depend on pixels across the rectangle's border
+    difference = cropped[:, inner, inner].int() - expected[:, inner, inner].int()
     assert difference.abs().max() <= 1
-    rows = ((np.arange(shown) + 0.5) / factor).astype(int)
+    rows = ((np.arange(side) + 0.5) / factor).astype(int)
     assert np.array_equal(label.numpy(), mask[20:60, 30:70][rows[:, None], rows])
 
 
-def test_nothing_changes_where_nothing_is_to_be_done():
+def test_a_scale_of_one_without_crop_and_flip_changes_nothing():
     image, mask = noise(30, 40)
     augment = Augment(crop=(30, 40), scales=(1.0, 1.0), flip=0)
     geometry = draw_geometry(np.random.default_rng(0), 30, 40, augment)
@@ -128,7 +130,7 @@ def test_nothing_changes_where_nothing_is_to_be_done():
     assert valid.all()
 
 
-def test_a_flip_mirrors_the_columns_of_all():
+def test_a_flip_mirrors_image_labels_and_valid_pixels():
     image, mask = noise(30, 40)
     straight = apply_geometry(image, mask, whole(30, 40), (30, 40))
     mirrored = apply_geometry(image, mask, whole(30, 40, flip=True), (30, 40))
@@ -137,7 +139,7 @@ def test_a_flip_mirrors_the_columns_of_all():
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_what_is_missing_is_padded_at_the_right_and_at_the_bottom(flip: bool):
+def test_small_images_are_padded_at_the_right_and_at_the_bottom(flip: bool):
     image, mask = noise(20, 30)
     cropped, label, valid = apply_geometry(image, mask, whole(20, 30, flip=flip), (25, 40))
     expected = torch.zeros(25, 40, dtype=torch.bool)
@@ -147,7 +149,7 @@ def test_what_is_missing_is_padded_at_the_right_and_at_the_bottom(flip: bool):
     assert normalize(cropped)[:, ~expected].abs().max() < 0.01
 
 
-def test_labels_to_be_ignored_are_no_padding():
+def test_ignored_labels_are_no_padding():
     image, mask = noise(10, 10)
     mask[:5] = IGNORE
     _, label, valid = apply_geometry(image, mask, whole(10, 10), (10, 10))
@@ -176,41 +178,41 @@ def test_a_tiny_scale_leaves_a_pixel():
     assert valid.sum() == 1
 
 
-def test_scales_of_a_range_are_drawn_evenly():
-    shown = [each.resized_height for each in draws(Augment(crop=(400, 400), scales=(0.5, 2.0)), 200, 200, 3000)]
-    counts, _ = np.histogram(shown, bins=4, range=(100, 400))
+def test_scales_of_a_range_are_uniform():
+    heights = [each.resized_height for each in draws(Augment(crop=(400, 400), scales=(0.5, 2.0)), 200, 200, 3000)]
+    counts, _ = np.histogram(heights, bins=4, range=(100, 400))
     assert np.abs(counts - 750).max() < 5 * np.sqrt(750)
 
 
 def test_scales_of_a_list_are_drawn_from_the_list():
     augment = Augment(crop=(400, 400), scales=(0.5, 1.0, 1.75), scale_draw="list")
-    shown = [each.resized_height for each in draws(augment, 200, 200, 900)]
-    sizes, counts = np.unique(shown, return_counts=True)
+    heights = [each.resized_height for each in draws(augment, 200, 200, 900)]
+    sizes, counts = np.unique(heights, return_counts=True)
     assert sizes.tolist() == [100, 200, 350]
     assert np.abs(counts - 300).max() < 5 * np.sqrt(300)
 
 
 def test_every_position_is_equally_likely():
     geometries = draws(Augment(crop=(10, 20), scales=(1.0, 1.0)), 14, 27, 4000)
-    for at, places in (("top", 5), ("left", 8)):
-        counts = np.bincount([getattr(each, at) for each in geometries])
-        assert len(counts) == places
-        assert np.abs(counts - 4000 / places).max() < 5 * np.sqrt(4000 / places)
+    for side, positions in (("top", 5), ("left", 8)):
+        counts = np.bincount([getattr(geometry, side) for geometry in geometries])
+        assert len(counts) == positions
+        assert np.abs(counts - 4000 / positions).max() < 5 * np.sqrt(4000 / positions)
 
 
 @pytest.mark.parametrize(("chance", "share"), [(0.0, 0.0), (0.25, 0.25), (1.0, 1.0)])
-def test_flips_come_with_their_chance(chance: float, share: float):
+def test_flips_are_as_frequent_as_their_chance(chance: float, share: float):
     flips = np.mean([each.flip for each in draws(Augment(flip=chance), 10, 10, 2000)])
     assert abs(flips - share) < 0.05
 
 
-def test_the_same_numbers_are_drawn_whatever_the_augmentation():
-    ends = set()
+def test_the_augmentation_does_not_change_how_many_numbers_are_drawn():
+    next_numbers = set()
     for augment in (Augment(), Augment(fit=10, flip=0, scales=(1.0, 2.0, 3.0), scale_draw="list")):
         rng = np.random.default_rng(1)
         draw_geometry(rng, 50, 60, augment)
-        ends.add(rng.random())
-    assert len(ends) == 1
+        next_numbers.add(rng.random())
+    assert len(next_numbers) == 1
 
 
 def test_only_the_given_generator_is_used():
@@ -224,7 +226,7 @@ def test_only_the_given_generator_is_used():
 
 
 @pytest.mark.filterwarnings("error")
-def test_read_only_and_mirrored_arrays_are_taken_and_left_alone():
+def test_read_only_and_mirrored_arrays_are_accepted_and_not_changed():
     image, mask = noise(20, 20)
     before = image.copy()
     image.setflags(write=False)
@@ -233,7 +235,7 @@ def test_read_only_and_mirrored_arrays_are_taken_and_left_alone():
     assert np.array_equal(image, before)
 
 
-def test_results_are_dense_and_bytes():
+def test_results_are_contiguous_and_of_the_documented_types():
     image, mask = noise(20, 20)
     results = apply_geometry(image, mask, whole(20, 20, flip=True), (24, 24))
     assert [each.dtype for each in results] == [torch.uint8, torch.uint8, torch.bool]

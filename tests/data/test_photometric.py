@@ -1,3 +1,5 @@
+"""The operators of strong views against torchvision's, and their draws."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -19,8 +21,8 @@ from assay.data.photometric import (
 from assay.data.views import Strong
 
 
-def pictures(number: int, height: int = 41, width: int = 53, seed: int = 0) -> torch.Tensor:
-    """Smooth, noisy, saturated, dark and grey regions in turn."""
+def example_images(number: int, height: int = 41, width: int = 53, seed: int = 0) -> torch.Tensor:
+    """Return images with smooth, noisy, saturated, dark and grey regions."""
     torch_rng = torch.Generator().manual_seed(seed)
     noise = torch.rand(number, 3, height, width, generator=torch_rng)
     smooth = torch.nn.functional.interpolate(noise[..., ::8, ::8], size=(height, width), mode="bilinear")
@@ -38,17 +40,17 @@ def draws_of(operator: str, number: int, seed: int = 0) -> list[StrongDraw]:
 
 
 def in_steps(images: torch.Tensor) -> torch.Tensor:
-    """Shares of brightness as the 256 steps."""
+    """Scale images from 0 to 1 to the 256 steps."""
     return images * 255
 
 
 def assert_near(actual: torch.Tensor, expected: torch.Tensor) -> None:
-    """Rounded to the nearest step, but for what single precision leaves open."""
+    """Raise an AssertionError unless `actual` is `expected` rounded to the nearest step, up to single precision."""
     assert actual.dtype == torch.uint8
     assert (actual.double() - expected.double()).abs().max() <= 0.5 + 1e-2
 
 
-def jitter_slowly(image: torch.Tensor, draw: StrongDraw) -> torch.Tensor:
+def jitter_by_torchvision(image: torch.Tensor, draw: StrongDraw) -> torch.Tensor:
     image = tv.adjust_brightness(image, draw.brightness)
     image = tv.adjust_contrast(image, draw.contrast)
     image = tv.adjust_saturation(image, draw.saturation)
@@ -56,8 +58,8 @@ def jitter_slowly(image: torch.Tensor, draw: StrongDraw) -> torch.Tensor:
 
 
 def test_jitter_equals_torchvisions_four_operators_one_after_the_other():
-    images, draws = pictures(24), draws_of("jitter", 24)
-    expected = torch.stack([jitter_slowly(i / 255, d) for i, d in zip(images, draws, strict=True)])
+    images, draws = example_images(24), draws_of("jitter", 24)
+    expected = torch.stack([jitter_by_torchvision(i / 255, d) for i, d in zip(images, draws, strict=True)])
     assert_near(jitter(images, draws), in_steps(expected))
 
 
@@ -78,20 +80,20 @@ def test_hue_turns_every_colour_as_torchvision_does(hue: float):
     ],
 )
 @pytest.mark.parametrize("factor", [0.0, 0.5, 1.3, 2.0])
-def test_each_part_of_jitter_equals_torchvisions(name, reference, factor):
-    images = pictures(2)
+def test_each_operator_of_jitter_equals_torchvisions(name, reference, factor):
+    images = example_images(2)
     actual = jitter(images, [StrongDraw(operator="jitter", **{name: factor})] * 2)
     assert_near(actual, in_steps(reference(images / 255, factor)))
 
 
 def test_jitter_without_change_changes_nothing():
-    images = pictures(3)
+    images = example_images(3)
     assert torch.equal(jitter(images, [StrongDraw(operator="jitter")] * 3), images)
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 5, 7, 21])
 def test_blur_equals_torchvisions(kernel: int):
-    images = pictures(4)
+    images = example_images(4)
     sigmas = (0.1, 0.7, 1.3, 2.0)
     draws = [StrongDraw(operator="blur", kernel=kernel, sigma=sigma) for sigma in sigmas]
     expected = [tv.gaussian_blur(i / 255, [kernel] * 2, [s, s]) for i, s in zip(images, sigmas, strict=True)]
@@ -99,21 +101,21 @@ def test_blur_equals_torchvisions(kernel: int):
 
 
 @pytest.mark.parametrize(("size", "kernel"), [((1, 9), 1), ((2, 9), 3), ((9, 3), 5)])
-def test_a_small_image_bounds_the_kernel(size: tuple[int, int], kernel: int):
-    images = pictures(1, 20, 20)[..., : size[0], : size[1]]
+def test_a_small_image_limits_the_kernel(size: tuple[int, int], kernel: int):
+    images = example_images(1, 20, 20)[..., : size[0], : size[1]]
     expected = tv.gaussian_blur(images / 255, [kernel] * 2, [1.0, 1.0])
     assert_near(blur(images, [StrongDraw(operator="blur", kernel=7, sigma=1.0)]), in_steps(expected))
 
 
 def test_grey_equals_torchvisions():
-    images = pictures(3)
+    images = example_images(3)
     result = grey(images, draws_of("grey", 3))
     assert_near(result, in_steps(tv.rgb_to_grayscale(images / 255, num_output_channels=3)))
     assert result.shape == images.shape
 
 
 def test_equalize_equals_torchvisions_one_by_one():
-    images = pictures(4)
+    images = example_images(4)
     images[0] = 77  # one colour
     assert torch.equal(equalize(images, draws_of("equalize", 4)), torch.stack([tv.equalize(i) for i in images]))
 
@@ -125,7 +127,7 @@ def test_solarize_equals_torchvisions_for_every_value():
 
 @pytest.mark.parametrize("size", [(16, 16), (41, 53), (300, 310)])
 def test_an_image_does_not_depend_on_the_others_nor_on_their_order(size: tuple[int, int]):
-    images = pictures(12, *size)
+    images = example_images(12, *size)
     rng = np.random.default_rng(3)
     draws = [draw_strong(rng, Strong(equalize=0.5, solarize=0.5)) for _ in range(12)]
     assert {draw.operator for draw in draws} == set(OPERATORS)
@@ -137,8 +139,8 @@ def test_an_image_does_not_depend_on_the_others_nor_on_their_order(size: tuple[i
 
 
 @pytest.mark.parametrize("operator", ["jitter", "blur"])
-def test_a_whole_batch_at_once_gives_what_single_images_give(operator: str):
-    images = pictures(6)
+def test_a_batch_gives_the_results_of_single_images(operator: str):
+    images = example_images(6)
     draws = [
         StrongDraw(operator=operator, hue=0.1 * i, contrast=0.5 + 0.2 * i, kernel=5, sigma=0.3 + 0.2 * i)
         for i in range(6)
@@ -149,7 +151,7 @@ def test_a_whole_batch_at_once_gives_what_single_images_give(operator: str):
 
 
 def test_each_image_gets_its_own_operator():
-    images = pictures(5)
+    images = example_images(5)
     draws = [StrongDraw(operator=name, kernel=3, hue=0.3) for name in OPERATORS]
     functions = (jitter, blur, grey, equalize, solarize)
     result = apply_strong(images, draws)
@@ -159,8 +161,8 @@ def test_each_image_gets_its_own_operator():
         assert not torch.equal(result[one], images[one])
 
 
-def test_the_weak_images_stay_as_they_are():
-    images = pictures(5)
+def test_the_weak_images_are_not_changed():
+    images = example_images(5)
     before = images.clone()
     apply_strong(images, [StrongDraw(operator=name, kernel=1, hue=0.2) for name in OPERATORS]).zero_()
     blur(images, [StrongDraw(operator="blur", kernel=1)] * 5).zero_()
@@ -175,7 +177,7 @@ def test_operators_are_drawn_by_weight():
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
-def test_operators_of_no_weight_are_never_drawn(operator: str):
+def test_operators_with_weight_zero_are_never_drawn(operator: str):
     assert {draw.operator for draw in draws_of(operator, 300)} == {operator}
 
 
@@ -198,13 +200,13 @@ def test_parameters_fill_their_ranges():
     assert {draw.kernel for draw in draws} == {3, 9}
 
 
-def test_the_same_numbers_are_drawn_whatever_the_operator():
-    ends = set()
+def test_the_operator_does_not_change_how_many_numbers_are_drawn():
+    next_numbers = set()
     for operator in OPERATORS:
         rng = np.random.default_rng(1)
         draw_strong(rng, Strong(**{name: float(name == operator) for name in OPERATORS}))
-        ends.add(rng.random())
-    assert len(ends) == 1
+        next_numbers.add(rng.random())
+    assert len(next_numbers) == 1
 
 
 def test_only_the_given_generator_is_used():
@@ -218,8 +220,8 @@ def test_only_the_given_generator_is_used():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
-def test_an_accelerator_gives_what_the_processor_gives():
-    images = pictures(12)
+def test_an_accelerator_and_a_cpu_give_the_same_results():
+    images = example_images(12)
     rng = np.random.default_rng(3)
     draws = [draw_strong(rng, Strong(equalize=0.5, solarize=0.5)) for _ in range(12)]
     difference = apply_strong(images.cuda(), draws).cpu().int() - apply_strong(images, draws).int()

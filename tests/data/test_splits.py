@@ -1,4 +1,4 @@
-"""Which images may show their labels."""
+"""Splits into labelled, unlabelled and validation images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from assay.values import param
 
 
 class Pools(Source):
-    """A data set that has no files: two training pools, one within the other, and images for validation."""
+    """A data set without files: two training pools, one within the other, and images for validation."""
 
     name = "pools"
     many: int = param(default=100)
@@ -53,105 +53,105 @@ def write_list(places: Places, name: str, *indices: int) -> str:
     return name
 
 
-def made(places: Places, source: Source | None = None, **fields: object) -> SplitResult:
+def split_of(places: Places, source: Source | None = None, **fields: object) -> SplitResult:
     return split(source or Pools(), Split(**fields), places)
 
 
 @pytest.mark.parametrize(("part", "count"), [("1/16", 662), ("1/8", 1323), ("1/4", 2646), ("1/2", 5291)])
 def test_shares_of_voc_are_as_large_as_the_published_lists(places, part, count):
-    found = made(places, Pools(many=10582), labeled=part, labeled_pool="train_aug", unlabeled="rest")
-    assert len(found.labeled) == count
-    assert len(found.unlabeled) == 10582 - count
+    result = split_of(places, Pools(many=10582), labeled=part, labeled_pool="train_aug", unlabeled="rest")
+    assert len(result.labeled) == count
+    assert len(result.unlabeled) == 10582 - count
 
 
-@pytest.mark.parametrize(("asked", "count"), [("60", 60), ("1", 1), ("all", 100), ("1/1", 100), ("1/3", 34)])
-def test_a_number_of_labels_can_be_asked_for(places, asked, count):
-    assert len(made(places, labeled=asked, labeled_pool="train_aug").labeled) == count
+@pytest.mark.parametrize(("text", "count"), [("60", 60), ("1", 1), ("all", 100), ("1/1", 100), ("1/3", 34)])
+def test_the_number_of_labels_can_be_a_share_a_count_or_all(places, text, count):
+    assert len(split_of(places, labeled=text, labeled_pool="train_aug").labeled) == count
 
 
 def test_a_smaller_share_lies_within_every_larger_one(places):
     shares = ("3", "1/16", "1/8", "1/4", "1/2", "all")
-    found = [set(made(places, labeled=share, labeled_pool="train_aug").labeled) for share in shares]
-    assert all(small < large for small, large in itertools.pairwise(found))
+    results = [set(split_of(places, labeled=share, labeled_pool="train_aug").labeled) for share in shares]
+    assert all(small < large for small, large in itertools.pairwise(results))
 
 
-def test_a_draw_is_the_same_each_time_and_another_for_another_seed(places):
+def test_a_draw_depends_on_its_seed_alone(places):
     fields = {"labeled": "1/4", "labeled_pool": "train_aug"}
-    first = made(places, **fields)
-    assert first == made(places, **fields)
-    shared = set(first.labeled) & set(made(places, seed=1, **fields).labeled)
+    first = split_of(places, **fields)
+    assert first == split_of(places, **fields)
+    shared = set(first.labeled) & set(split_of(places, seed=1, **fields).labeled)
     assert len(shared) < 20
 
 
 def test_draws_favour_no_image(places):
     times = np.zeros(20)
     for seed in range(400):
-        for image_id in made(places, labeled="1/4", seed=seed).labeled:
+        for image_id in split_of(places, labeled="1/4", seed=seed).labeled:
             times[int(image_id[5:])] += 1
     # 100 expected, with a standard deviation of 8.7
     assert 65 < times.min() <= times.max() < 135
 
 
 def test_ids_are_sorted(places):
-    found = made(places, labeled="1/4", unlabeled="rest")
-    for ids in (found.labeled, found.unlabeled, found.val):
+    result = split_of(places, labeled="1/4", unlabeled="rest")
+    for ids in (result.labeled, result.unlabeled, result.val):
         assert list(ids) == sorted(ids)
 
 
-def test_labels_are_drawn_from_the_first_pool_unless_told_otherwise(places):
-    assert set(made(places, labeled="all").labeled) == set(Pools().ids("train", places))
+def test_labels_are_drawn_from_the_first_pool_by_default(places):
+    assert set(split_of(places, labeled="all").labeled) == set(Pools().ids("train", places))
 
 
 def test_a_named_pool_keeps_its_labelled_images(places):
-    found = made(places, labeled="1/4", unlabeled="train")
-    assert found.unlabeled == Pools().ids("train", places)
-    assert set(found.labeled) < set(found.unlabeled)
+    result = split_of(places, labeled="1/4", unlabeled="train")
+    assert result.unlabeled == Pools().ids("train", places)
+    assert set(result.labeled) < set(result.unlabeled)
 
 
 def test_the_rest_is_the_pool_without_the_labelled(places):
-    found = made(places, labeled="1/4", unlabeled="rest")
-    assert len(found.unlabeled) == 15
-    assert set(found.labeled) | set(found.unlabeled) == set(Pools().ids("train", places))
+    result = split_of(places, labeled="1/4", unlabeled="rest")
+    assert len(result.unlabeled) == 15
+    assert set(result.labeled) | set(result.unlabeled) == set(Pools().ids("train", places))
 
 
-def test_nothing_may_be_left_for_the_unlabelled(places):
-    assert made(places, labeled="all", unlabeled="rest").unlabeled == ()
+def test_the_rest_may_be_empty(places):
+    assert split_of(places, labeled="all", unlabeled="rest").unlabeled == ()
 
 
 def test_the_rest_of_a_pool_that_does_not_hold_the_labelled_is_refused(places):
     name = write_list(places, "labeled.txt", 3, 50, 51)
     with pytest.raises(UserError, match=r"2 of 3 labelled images are not in train, .*'image00050'; set .*labeled_pool"):
-        made(places, labeled=name, unlabeled="rest")
-    assert len(made(places, labeled=name, unlabeled="rest", labeled_pool="train_aug").unlabeled) == 97
+        split_of(places, labeled=name, unlabeled="rest")
+    assert len(split_of(places, labeled=name, unlabeled="rest", labeled_pool="train_aug").unlabeled) == 97
 
 
-def test_lists_are_read_for_both(places):
+def test_labelled_and_unlabelled_images_can_both_be_read_from_lists(places):
     labeled = write_list(places, "few/labeled.txt", 9, 3)
     unlabeled = write_list(places, "few/unlabeled.txt", 50, 4)
-    found = made(places, labeled=labeled, unlabeled=unlabeled)
-    assert found.labeled == ("image00003", "image00009")
-    assert found.unlabeled == ("image00004", "image00050")
-    assert found.val == Pools().ids("val", places)
-    assert found.notes == ()
+    result = split_of(places, labeled=labeled, unlabeled=unlabeled)
+    assert result.labeled == ("image00003", "image00009")
+    assert result.unlabeled == ("image00004", "image00050")
+    assert result.val == Pools().ids("val", places)
+    assert result.notes == ()
 
 
-def test_a_labelled_image_in_the_unlabelled_list_is_noticed_and_removed(places):
+def test_a_labelled_image_in_the_unlabelled_list_is_removed_and_noted(places):
     labeled = write_list(places, "labeled.txt", 3, 9)
     unlabeled = write_list(places, "few/unlabeled.txt", 4, 9, 50)
-    found = made(places, labeled=labeled, unlabeled=unlabeled)
-    assert found.unlabeled == ("image00004", "image00050")
-    assert found.notes == (
+    result = split_of(places, labeled=labeled, unlabeled=unlabeled)
+    assert result.unlabeled == ("image00004", "image00050")
+    assert result.notes == (
         "1 labelled image is also in the unlabelled list few/unlabeled.txt (the first is image00009): removed.",
     )
 
 
-def test_a_repeated_image_stays_if_asked_for_and_is_noted(places):
+def test_a_repeated_image_is_kept_and_noted_if_the_split_keeps_repeated_images(places):
     labeled = write_list(places, "labeled.txt", 3, 4, 9)
     unlabeled = write_list(places, "unlabeled.txt", 4, 9, 50)
-    found = made(places, labeled=labeled, unlabeled=unlabeled, keep_repeated=True)
-    assert found.unlabeled == ("image00004", "image00009", "image00050")
-    assert "2 labelled images are also in" in found.notes[0]
-    assert "kept" in found.notes[0]
+    result = split_of(places, labeled=labeled, unlabeled=unlabeled, keep_repeated=True)
+    assert result.unlabeled == ("image00004", "image00009", "image00050")
+    assert "2 labelled images are also in" in result.notes[0]
+    assert "kept" in result.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -164,71 +164,71 @@ def test_a_repeated_image_stays_if_asked_for_and_is_noted(places):
         ({"labeled": "few.txt", "unlabeled": "more.txt"}, ("val is small.",)),
     ],
 )
-def test_what_is_noted_of_the_pools_that_a_split_uses_is_noted_of_the_split(places, fields, notes):
+def test_a_split_has_the_notes_of_the_pools_that_it_uses(places, fields, notes):
     write_list(places, "few.txt", 3)
     write_list(places, "more.txt", 4)
-    assert made(places, Pools(small=("train", "train_aug", "val")), **fields).notes == notes
+    assert split_of(places, Pools(small=("train", "train_aug", "val")), **fields).notes == notes
 
 
 @pytest.mark.parametrize("which", ["labeled", "unlabeled"])
 def test_training_on_validation_images_is_refused(places, which):
     name = write_list(places, "list.txt", 3, 90_001, 90_003)
     with pytest.raises(UserError, match=r"2 (un)?labelled images are also validation images, .*'image90001'"):
-        made(places, **{"labeled": "1/4", which: name})
+        split_of(places, **{"labeled": "1/4", which: name})
 
 
 def test_drawing_labels_from_val_is_refused(places):
     with pytest.raises(UserError, match="also validation images"):
-        made(places, labeled="all", labeled_pool="val")
+        split_of(places, labeled="all", labeled_pool="val")
 
 
 @pytest.mark.parametrize(
-    "asked", ["", "some", "1/0", "3/16", "-5", "1.5", "0.1", "²", "1/-2", "1 / 8"], ids=lambda asked: f"<{asked}>"
+    "text", ["", "some", "1/0", "3/16", "-5", "1.5", "0.1", "²", "1/-2", "1 / 8"], ids=lambda text: f"<{text}>"
 )
-def test_a_slip_in_labeled_is_refused_with_the_choices(places, asked):
+def test_a_mistake_in_labeled_is_refused_with_the_choices(places, text):
     with pytest.raises(UserError, match=r"data\.split\.labeled must be 1/n|the list '1 / 8' is neither"):
-        made(places, labeled=asked)
+        split_of(places, labeled=text)
 
 
-@pytest.mark.parametrize("asked", ["0", "21"])
-def test_more_labels_than_images_are_refused(places, asked):
-    with pytest.raises(UserError, match=f"between 1 and the 20 images of train, got {asked}"):
-        made(places, labeled=asked)
+@pytest.mark.parametrize("text", ["0", "21"])
+def test_more_labels_than_images_are_refused(places, text):
+    with pytest.raises(UserError, match=f"between 1 and the 20 images of train, got {text}"):
+        split_of(places, labeled=text)
 
 
-@pytest.mark.parametrize("asked", ["trian", "val", ""])
-def test_a_slip_in_unlabeled_is_refused_with_the_choices(places, asked):
+@pytest.mark.parametrize("text", ["trian", "val", ""])
+def test_a_mistake_in_unlabeled_is_refused_with_the_choices(places, text):
     with pytest.raises(UserError, match=r"data\.split\.unlabeled must be .*There is: rest, train, train_aug"):
-        made(places, unlabeled=asked)
+        split_of(places, unlabeled=text)
 
 
-def test_a_slip_in_the_pool_is_refused_with_the_choices(places):
+def test_a_mistake_in_the_pool_is_refused_with_the_choices(places):
     with pytest.raises(UserError, match=r"no pool 'train_agu'; did you mean 'train_aug'\?"):
-        made(places, labeled_pool="train_agu")
+        split_of(places, labeled_pool="train_agu")
 
 
-def test_a_list_that_is_nowhere_is_refused(places):
+def test_a_missing_list_is_refused(places):
     with pytest.raises(UserError, match=r"the list 'cps/none\.txt' is neither"):
-        made(places, labeled="cps/none.txt")
+        split_of(places, labeled="cps/none.txt")
 
 
-def test_a_list_may_name_images_of_the_pools_that_are_here(places):
+def test_a_list_may_name_images_of_the_available_pools(places):
     name = write_list(places, "list.txt", 3)
-    assert made(places, Pools(absent=("train_aug",)), labeled=name).labeled == ("image00003",)
+    assert split_of(places, Pools(absent=("train_aug",)), labeled=name).labeled == ("image00003",)
 
 
-def test_a_list_of_a_pool_that_is_not_here_says_why(places):
+def test_a_list_of_an_unavailable_pool_is_refused_with_the_reason(places):
     name = write_list(places, "list.txt", 3, 50)
     with pytest.raises(UserError, match=r"1 of 2 entries .* the first: image00050\. train_aug is not here"):
-        made(places, Pools(absent=("train_aug",)), labeled=name)
+        split_of(places, Pools(absent=("train_aug",)), labeled=name)
 
 
-def test_a_list_without_any_data_says_that_the_data_are_missing(places):
+def test_a_list_without_any_data_is_refused_because_the_data_are_missing(places):
     name = write_list(places, "list.txt", 3)
     with pytest.raises(DataMissing, match="train is not here"):
-        made(places, Pools(absent=("train", "train_aug", "val")), labeled=name)
+        split_of(places, Pools(absent=("train", "train_aug", "val")), labeled=name)
     with pytest.raises(DataMissing, match="CamVid"):
-        made(places, CamVid(), labeled="1/8")
+        split_of(places, CamVid(), labeled="1/8")
 
 
 def test_a_description_is_the_count_and_the_hash_of_the_sorted_ids():
@@ -238,17 +238,17 @@ def test_a_description_is_the_count_and_the_hash_of_the_sorted_ids():
     assert result.describe("val") != expected
 
 
-def test_lists_and_draws_of_equal_images_describe_equally(places):
-    drawn = made(places, labeled="1/4", unlabeled="rest")
+def test_a_list_and_a_draw_of_equal_images_have_equal_descriptions(places):
+    drawn = split_of(places, labeled="1/4", unlabeled="rest")
     for which in ("labeled", "unlabeled"):
         write_list(places, f"{which}.txt", *(int(each[5:]) for each in reversed(getattr(drawn, which))))
-    listed = made(places, labeled="labeled.txt", unlabeled="unlabeled.txt")
+    listed = split_of(places, labeled="labeled.txt", unlabeled="unlabeled.txt")
     assert listed == drawn
     assert listed.describe("labeled") == drawn.describe("labeled")
 
 
-def test_the_draw_of_the_default_data_set_stays_what_it_is(places):
-    """Changing it would silently change what every stored result was trained on."""
-    found = split(Shapes(), Split(labeled="1/16"), places)
-    assert found.describe("labeled") == {"count": 60, "hash": "5ced3d85b819c448"}
-    assert found.labeled[0] == "train-000038"
+def test_the_draw_of_the_default_data_set_never_changes(places):
+    """A change would silently change the training images of every stored result."""
+    result = split(Shapes(), Split(labeled="1/16"), places)
+    assert result.describe("labeled") == {"count": 60, "hash": "5ced3d85b819c448"}
+    assert result.labeled[0] == "train-000038"

@@ -74,6 +74,7 @@ def match(
     repeated = [image_id for image_id, times in Counter(ids).items() if times > 1]
     if repeated:
         raise UserError(
-            f"{path} holds {count(len(repeated), 'image')} more than once, the first is {repeated[0]!r}; list each image once."
+            f"{path} holds {count(len(repeated), 'image')} more than once, the first is {repeated[0]!r};"
+            " list each image once."
         )
     return tuple(sorted(ids))

@@ -1,4 +1,4 @@
-"""Batch normalisation over the global batch, on any device, and frozen where asked for."""
+"""Batch normalisation over the global batch, on any device, optionally frozen."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from assay.nets.spec import BatchNorm
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """torch's batch norm, whose statistics in training are those of all ranks together.
+    """torch's batch norm with the statistics of all ranks together in training.
 
-    torch's own SyncBatchNorm refuses CPUs. State and names are torch's.
+    torch's own SyncBatchNorm does not run on CPUs. The state dict is that of torch's batch norm.
     """
 
     def __init__(self, old: nn.BatchNorm2d, spec: BatchNorm, *, layer: str = "") -> None:
@@ -42,8 +42,8 @@ class BatchNorm2d(nn.BatchNorm2d):
         count = input.numel() // input.shape[1] * world_size()
         if count <= 1:
             raise UserError(
-                f"batch norm {self.layer!r} sees one value per channel, of which no spread is known; use a batch of at"
-                " least 2 (recipe.labeled_batch over ranks and accumulate), or net.batch_norm.frozen=true."
+                f"batch norm {self.layer!r} gets one value per channel, which has no variance; use a batch of at least"
+                " 2 (recipe.labeled_batch over ranks and accumulate), or net.batch_norm.frozen=true."
             )
         if world_size() > 1:
             return self._finish(self._over_ranks(input, count))
@@ -69,7 +69,10 @@ class BatchNorm2d(nn.BatchNorm2d):
             self.num_batches_tracked.add_(1)
 
     def _over_ranks(self, input: torch.Tensor, count: int) -> torch.Tensor:
-        """The mean first and the squares around it then: E[x²] - E[x]² loses digits."""
+        """Normalise with the statistics of all ranks: first the mean, then the squares around the mean.
+
+        The one-pass formula E[x²] - E[x]² would lose digits.
+        """
         assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
         values = input if input.dtype == torch.float64 else input.float()
         shape = (1, -1, 1, 1)
@@ -86,7 +89,7 @@ class BatchNorm2d(nn.BatchNorm2d):
 
 
 class BatchNormAct2d(BatchNorm2d):
-    """Batch norm followed by what timm puts behind some of its own."""
+    """Batch norm followed by the dropout and the activation that some of timm's batch norms contain."""
 
     def __init__(self, old: nn.BatchNorm2d, spec: BatchNorm, *, layer: str) -> None:
         super().__init__(old, spec, layer=layer)
@@ -99,12 +102,12 @@ class BatchNormAct2d(BatchNorm2d):
 
 
 def replace_batch_norm(module: nn.Module, spec: BatchNorm, prefix: str = "") -> None:
-    """Replace every batch norm below `module`, keeping weights and statistics."""
+    """Replace every batch norm inside `module`, with its weights and statistics."""
     for name, child in module.named_children():
         layer = f"{prefix}{name}"
         if isinstance(child, nn.BatchNorm2d):
             has_act = hasattr(child, "act") and hasattr(child, "drop")
-            made = BatchNormAct2d if has_act else BatchNorm2d
-            setattr(module, name, made(child, spec, layer=layer))
+            layer_class = BatchNormAct2d if has_act else BatchNorm2d
+            setattr(module, name, layer_class(child, spec, layer=layer))
         else:
             replace_batch_norm(child, spec, f"{layer}.")

@@ -1,6 +1,7 @@
-"""Encoders: timm's, as low-level features (stride 4) and last features.
+"""timm's encoders, reduced to low-level features (stride 4) and last features.
 
-timm is imported where a network is made: a plan of thousands of trainings, which makes none, is printed seconds sooner.
+timm is imported only when a network is built. A plan of thousands of trainings builds none and is printed seconds
+sooner.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from assay.values import suggestion
 
 
 class TimmEncoder(nn.Module):
-    """A timm network that returns its features of stride 4 and its last ones."""
+    """A timm network that returns its features of stride 4 and its last features."""
 
     def __init__(self, spec: Encoder) -> None:
         super().__init__()
@@ -34,16 +35,16 @@ class TimmEncoder(nn.Module):
 
 
 def build_encoder(spec: Encoder) -> nn.Module:
-    """The encoder with random weights; `channels` are those of its two features."""
+    """Return an encoder with random weights. Its `channels` are those of its two features."""
     return TinyEncoder(spec.width) if spec.arch == "tiny" else TimmEncoder(spec)
 
 
 def _create(spec: Encoder) -> Any:
-    """timm's network; what timm refuses is the user's to know."""
+    """Return timm's network. Raises a UserError with timm's reason if timm cannot build it."""
     import timm
 
     if not timm.is_model(spec.arch):
-        raise UserError(f"net.encoder.arch: timm has no {spec.arch!r}{_nearest_arch(spec.arch)}.")
+        raise UserError(f"net.encoder.arch: timm has no {spec.arch!r}{_similar_archs(spec.arch)}.")
     options = {"stem_type": "deep", "stem_width": spec.stem_width} if spec.stem == "deep" else {}
     try:
         whole = timm.create_model(spec.arch, features_only=True, pretrained=False)
@@ -63,14 +64,14 @@ def _create(spec: Encoder) -> Any:
         ) from error
 
 
-def _nearest_arch(arch: str) -> str:
+def _similar_archs(arch: str) -> str:
     import timm
 
     return suggestion(arch, timm.list_models(f"{arch[:4]}*")[:12])
 
 
 def _set_multi_grid(body: nn.Module, spec: Encoder) -> None:
-    """Give each block of the last stage its own dilation."""
+    """Set the dilation of each block of the last stage."""
     stage = getattr(body, "layer4", None)
     if stage is None or len(stage) != len(spec.multi_grid):
         blocks = "has no such stage" if stage is None else f"has {len(stage)} blocks there"
@@ -86,34 +87,37 @@ def _set_multi_grid(body: nn.Module, spec: Encoder) -> None:
 
 
 def load_weights(encoder: nn.Module, path: Path) -> tuple[str, ...]:
-    """Load what fits; the names of parameters that stay random, sorted.
+    """Load the tensors that fit, and return the sorted names of the parameters that stay random.
 
-    A layer of another shape is left random where it belongs to the stem: stems differ between publications of the
-    same network. Anywhere else it means that the file is another network's.
+    A layer of the stem whose shape differs stays random, because publications of the same network differ in the stem.
+    Any other difference means that the file belongs to another network.
     """
     body = encoder.body if isinstance(encoder, TimmEncoder) else encoder
-    stored = {_plain(name): value for name, value in _read(path).items()}
-    own = body.state_dict()
+    stored = {_canonical_name(name): value for name, value in _read(path).items()}
+    expected = body.state_dict()
     fitting = {
-        name: stored[_plain(name)]
-        for name, value in own.items()
-        if _plain(name) in stored and stored[_plain(name)].shape == value.shape
+        name: stored[_canonical_name(name)]
+        for name, value in expected.items()
+        if _canonical_name(name) in stored and stored[_canonical_name(name)].shape == value.shape
     }
     parameters = dict(body.named_parameters())
     random = sorted(name for name in parameters if name not in fitting)
-    foreign = [name for name in random if not _in_stem(name)] or _too_much(stored, own)
-    if foreign:
+    unmatched = [name for name in random if not _in_stem(name)] or _unexpected(stored, expected)
+    if unmatched:
         raise UserError(
-            f"{path} does not fit the encoder: {len(foreign)} tensors have no counterpart of their shape, the first is"
-            f" {foreign[0]!r}; choose the file of the same network."
+            f"{path} does not fit the encoder: {len(unmatched)} tensors have no counterpart of their shape, the first"
+            f" is {unmatched[0]!r}; choose the file of the same network."
         )
     body.load_state_dict(fitting, strict=False)
     return tuple(random)
 
 
-def _too_much(stored: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -> list[str]:
-    """What a larger network's file has in the stages that both have. A classifier is no stage of an encoder."""
-    names = {_plain(name) for name in own}
+def _unexpected(stored: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> list[str]:
+    """Return the stored tensors that the encoder lacks in its stages, as in a larger network's file.
+
+    A classifier is no stage of an encoder, so its tensors are allowed.
+    """
+    names = {_canonical_name(name) for name in expected}
     stages = {name.split(".")[0] for name in names}
     return sorted(name for name in stored if name not in names and name.split(".")[0] in stages and not _in_stem(name))
 
@@ -126,13 +130,13 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        # Readers raise whatever their format's library raises; to the user they all mean one thing.
+        # Each format's library raises exceptions of its own; all mean the same to the user.
         raise UserError(f"{path} cannot be read as weights ({type(error).__name__}: {error}).") from error
     return state.get("state_dict", state)
 
 
-def _plain(name: str) -> str:
-    """timm flattens some names when it returns features: stem_0.bn for stem.0.bn."""
+def _canonical_name(name: str) -> str:
+    """Undo timm's flattening of some names in networks that return features: stem_0.bn for stem.0.bn."""
     return name.replace("_", ".")
 
 

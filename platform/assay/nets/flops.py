@@ -1,5 +1,8 @@
-"""Parameters and multiply-adds, counted as the papers do (facts 2.3): one for each multiplication of a convolution
-or linear layer, and two for each value that batch norm puts out."""
+"""Parameters and multiply-adds, counted as in MGD's tables 1 and 3, which call multiply-adds FLOPs.
+
+Each multiplication of a convolution or a linear layer counts one, each output value of a batch norm counts two. MGD
+does not state this rule; it reproduces the tables' figures.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ from torch import nn
 
 
 def parameters(module: nn.Module) -> int:
-    """How many numbers the module learns or holds fixed."""
+    """Return the number of parameters, trainable or not."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 def multiply_adds(module: nn.Module, height: int, width: int) -> int:
-    """For one RGB image; counted on a copy without data, so the module is not touched."""
-    shadow = copy.deepcopy(module).to("meta").eval()
+    """Return the multiply-adds for one RGB image. They are counted on a copy without data; the module is unchanged."""
+    meta_copy = copy.deepcopy(module).to("meta").eval()
     total = 0
 
     def count(layer: nn.Module, _: Any, output: torch.Tensor) -> None:
@@ -30,11 +33,11 @@ def multiply_adds(module: nn.Module, height: int, width: int) -> int:
         elif isinstance(layer, nn.BatchNorm2d):
             total += 2 * output.numel()
 
-    for layer in shadow.modules():
+    for layer in meta_copy.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear, nn.BatchNorm2d)):
             layer.register_forward_hook(count)
     with torch.no_grad():
-        shadow(torch.empty(1, 3, height, width, device="meta", dtype=_dtype(module)))
+        meta_copy(torch.empty(1, 3, height, width, device="meta", dtype=_dtype(module)))
     return total
 
 

@@ -1,4 +1,4 @@
-"""The papers' heads. Each has `features` (what the last classifier sees), `classify`, and that `classifier`."""
+"""The papers' heads. Each has `features` (the input of the last classifier), `classify`, and that `classifier`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from assay.nets.spec import DeepLabV2, DeepLabV3Plus, PSPNet
 
 
 def conv_norm_relu(inputs: int, outputs: int, kernel: int, *, dilation: int = 1) -> nn.Sequential:
-    """A convolution that keeps the size, batch norm, ReLU."""
+    """Return a convolution that keeps the size, batch norm, ReLU."""
     padding = dilation * (kernel - 1) // 2
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation, bias=False),
@@ -20,7 +20,7 @@ def conv_norm_relu(inputs: int, outputs: int, kernel: int, *, dilation: int = 1)
 
 
 def separable_conv(inputs: int, outputs: int, *, dilation: int = 1) -> nn.Sequential:
-    """A depthwise 3x3 and a pointwise convolution, each with batch norm and ReLU."""
+    """Return a depthwise 3x3 and a pointwise convolution, each with batch norm and ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, inputs, 3, padding=dilation, dilation=dilation, groups=inputs, bias=False),
         nn.BatchNorm2d(inputs),
@@ -30,40 +30,40 @@ def separable_conv(inputs: int, outputs: int, *, dilation: int = 1) -> nn.Sequen
 
 
 def conv3x3(inputs: int, outputs: int, *, dilation: int = 1, separable: bool) -> nn.Sequential:
-    """A 3x3 block of either kind."""
+    """Return a 3x3 block, separable or dense."""
     if separable:
         return separable_conv(inputs, outputs, dilation=dilation)
     return conv_norm_relu(inputs, outputs, 3, dilation=dilation)
 
 
-def resized_as(features: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Bilinear, to the other's height and width."""
+def resize_like(features: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Resize features bilinearly to the height and width of `other`."""
     return functional.interpolate(features, size=other.shape[-2:], mode="bilinear", align_corners=False)
 
 
 class Head(nn.Module):
-    """Base of the heads."""
+    """Base class of the heads."""
 
     classifier: nn.Module
     feature_channels: int
 
     def __init__(self, dropout: float = 0.0) -> None:
         super().__init__()
-        # Behind the features, so that they are the same however often they are asked for.
+        # Dropout comes after the features, so that repeated calls of `features` give equal results.
         self.dropout = nn.Dropout2d(dropout)
 
     def features(self, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
-        """What the classifier sees, from the encoder's low-level and last features."""
+        """Return the classifier's input, from the encoder's low-level and last features."""
         raise NotImplementedError
 
     def classify(self, features: torch.Tensor) -> torch.Tensor:
-        """Logits at the features' resolution."""
+        """Return logits at the features' resolution."""
         logits: torch.Tensor = self.classifier(self.dropout(features))
         return logits
 
 
 class ImagePooling(nn.Module):
-    """The mean over the image, as one more branch."""
+    """The ASPP branch of the mean over the image."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class ImagePooling(nn.Module):
 
 
 class DeepLabV3PlusHead(Head):
-    """ASPP over the last features; two 3x3 blocks over it and the reduced low-level features."""
+    """ASPP over the last features, then two 3x3 blocks over its result and the reduced low-level features."""
 
     def __init__(self, spec: DeepLabV3Plus, channels: tuple[int, int], num_classes: int) -> None:
         super().__init__(spec.dropout)
@@ -99,12 +99,12 @@ class DeepLabV3PlusHead(Head):
 
     def features(self, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
         context = self.project(torch.cat([branch(high) for branch in self.branches], dim=1))
-        fused: torch.Tensor = self.fuse(torch.cat([resized_as(context, low), self.reduce(low)], dim=1))
+        fused: torch.Tensor = self.fuse(torch.cat([resize_like(context, low), self.reduce(low)], dim=1))
         return fused
 
 
 class PSPHead(Head):
-    """The last features beside their means over ever smaller cells."""
+    """The last features, concatenated with their means over cells of several sizes."""
 
     def __init__(self, spec: PSPNet, channels: tuple[int, int], num_classes: int) -> None:
         super().__init__(spec.dropout)
@@ -118,7 +118,7 @@ class PSPHead(Head):
 
     def features(self, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
         cells = [
-            resized_as(project(functional.adaptive_avg_pool2d(high, size)), high)
+            resize_like(project(functional.adaptive_avg_pool2d(high, size)), high)
             for size, project in zip(self.bins, self.pooled, strict=True)
         ]
         fused: torch.Tensor = self.fuse(torch.cat([high, *cells], dim=1))
@@ -151,7 +151,7 @@ class DeepLabV2Head(Head):
 
 
 def build_head(spec: DeepLabV2 | DeepLabV3Plus | PSPNet, channels: tuple[int, int], num_classes: int) -> Head:
-    """The head that a value describes."""
+    """Return the head that a value describes."""
     if isinstance(spec, DeepLabV3Plus):
         return DeepLabV3PlusHead(spec, channels, num_classes)
     if isinstance(spec, PSPNet):

@@ -1,4 +1,4 @@
-"""How long a network takes for an image on a CPU: beside parameters and multiply-adds, what lightness means."""
+"""The time that a network needs for an image on a CPU: a measure of size beside parameters and multiply-adds."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-_WARM_UP = 3  # runs before those that count: the first ones choose kernels and fill caches
+_WARM_UP = 3  # uncounted runs at the beginning, which choose kernels and fill caches
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Latency:
-    """A median over some runs."""
+    """The median time of some runs."""
 
     milliseconds: float
     runs: int
@@ -25,7 +25,7 @@ class Latency:
 def latency(
     predict: Callable[[torch.Tensor], object], images: torch.Tensor, *, runs: int = 20, seconds: float = 1.0
 ) -> Latency:
-    """The median of `runs` runs with the threads that torch has now; fewer where they take more than `seconds`."""
+    """Measure the median of `runs` runs, or of fewer if they take more than `seconds`, with torch's current threads."""
     end = time.perf_counter() + seconds
     for _ in range(_WARM_UP):
         predict(images)
@@ -40,7 +40,7 @@ def latency(
 
 
 def conditions(height: int, width: int) -> dict[str, Any]:
-    """Under what a latency is measured now, as plain data; latencies are compared where this is equal."""
+    """Return the conditions of a measurement on this machine. Only latencies under equal conditions are compared."""
     return {
         "device": "cpu",
         "processor": torch.backends.cpu.get_cpu_capability(),

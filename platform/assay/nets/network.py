@@ -1,4 +1,4 @@
-"""A segmentation network: images in, logits of the images' size out."""
+"""A segmentation network from images to logits of the images' size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from assay.nets.spec import Net
 
 
 class Network(nn.Module):
-    """An encoder under a head. `features` and `classify` are apart, for methods that reach between them."""
+    """An encoder and a head. `features` and `classify` are separate, for methods that work on the features."""
 
     def __init__(self, spec: Net, num_classes: int, *, weights: Path | None = None) -> None:
         super().__init__()
@@ -25,35 +25,35 @@ class Network(nn.Module):
         self.random_parameters = load_weights(self.encoder, weights) if weights else ()
         self.head = build_head(spec.head, self.encoder.channels, num_classes)  # type: ignore[arg-type]
         replace_batch_norm(self, spec.batch_norm)
-        self.is_input = False  # trained by another experiment, and only read by this one
+        self.is_input = False  # True for the network of another experiment, which this one only reads
 
     @property
     def classifier(self) -> nn.Module:
-        """The last layer; its weights are what `classify` multiplies features with."""
+        """The last layer, which `classify` applies to features."""
         return self.head.classifier
 
     @property
     def feature_channels(self) -> int:
-        """Channels of what `features` returns."""
+        """The number of channels D of `features`."""
         return self.head.feature_channels
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        """B x D x h x w, what the classifier sees."""
+        """Return the classifier's input, B x D x h x w."""
         low, high = self.encoder(images)
         return self.head.features(low, high)
 
     def classify(self, features: torch.Tensor) -> torch.Tensor:
-        """B x C x h x w, logits at the features' resolution."""
+        """Return logits at the features' resolution, B x C x h x w."""
         return self.head.classify(features)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """B x C x H x W, logits at the images' resolution."""
+        """Return logits at the images' resolution, B x C x H x W."""
         logits = self.classify(self.features(images))
         return functional.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def build_network(spec: Net, num_classes: int, *, weights: Path | None = None, seed: int = 0) -> Network:
-    """A network whose random weights are a function of the seed alone."""
+    """Return a network whose random weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Network(spec, num_classes, weights=weights)

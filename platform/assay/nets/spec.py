@@ -1,4 +1,4 @@
-"""Networks as values: an encoder of timm's (or a very small one) under one of three heads."""
+"""Networks as values: one of timm's encoders or a very small one, with one of three heads."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from assay.values import Value, param
 
 
 class Encoder(Value):
-    """What turns an image into features."""
+    """The encoder, which turns an image into features."""
 
     arch: str = param(default="resnet50", help="a timm name, or 'tiny' for images of about 32 x 32")
-    output_stride: Literal[8, 16, 32] = param(default=16, help="image pixels per feature cell ('tiny' has its own: 4)")
+    output_stride: Literal[8, 16, 32] = param(default=16, help="image pixels per feature cell (fixed to 4 in 'tiny')")
     stem: Literal["plain", "deep"] = param(default="plain", help="ResNets: one 7x7 convolution, or three 3x3")
-    stem_width: int = param(default=32, low=1, help="channels of the deep stem; twice as many leave it")
-    multi_grid: tuple[int, ...] = param(
-        default=(), help="ResNets: factors on the last stage's dilation, block by block"
-    )
-    width: int = param(default=16, low=1, help="'tiny': channels of its first stage")
+    stem_width: int = param(default=32, low=1, help="channels inside the deep stem; its output has twice as many")
+    multi_grid: tuple[int, ...] = param(default=(), help="ResNets: factors of the last stage's dilation, one per block")
+    width: int = param(default=16, low=1, help="'tiny': channels of the first stage")
     weights: str = param(default="none", resolved=True, help="none, imagenet, or a file")
 
     def check(self) -> None:
@@ -34,8 +32,11 @@ class Encoder(Value):
 
 
 class DeepLabV2(Value):
-    """A sum of atrous classifiers. The authors' public reimplementations return inside their loop and so sum two of
-    the four branches only (facts 4.1); `branches` = 2 describes them."""
+    """A sum of atrous classifiers.
+
+    Public reimplementations (French et al., ClassMix, Three-Stage) return inside their loop, so they sum only two of
+    the four branches; `branches` = 2 describes them.
+    """
 
     name = "deeplabv2"
     atrous_rates: tuple[int, ...] = param(default=(6, 12, 18, 24))
@@ -49,7 +50,7 @@ class DeepLabV2(Value):
 
 
 class DeepLabV3Plus(Value):
-    """Atrous spatial pyramid pooling, and a decoder that adds low-level features."""
+    """Atrous spatial pyramid pooling (ASPP), and a decoder that adds low-level features."""
 
     name = "deeplabv3plus"
     channels: int = param(default=256, low=1)
@@ -77,15 +78,15 @@ class PSPNet(Value):
 
 
 class BatchNorm(Value):
-    """How batch normalisation behaves, everywhere in the network."""
+    """The settings of all batch normalisation layers in the network."""
 
     momentum: float = param(default=0.1, above=0, high=1, help="weight of the new batch in the running statistics")
-    eps: float | None = param(default=None, above=0, help="each layer's own if none: 1e-5, but 1e-3 in xception65")
-    frozen: bool = param(default=False, help="stored statistics, and neither they nor scale and shift are trained")
+    eps: float | None = param(default=None, above=0, help="none: each layer's default, 1e-5 or, in xception65, 1e-3")
+    frozen: bool = param(default=False, help="use the stored statistics, and train neither them nor scale and shift")
 
 
 class Net(Value):
-    """A network."""
+    """A network: encoder, head and batch norm."""
 
     encoder: Encoder = param(factory=Encoder)
     head: DeepLabV2 | DeepLabV3Plus | PSPNet = param(factory=DeepLabV3Plus)

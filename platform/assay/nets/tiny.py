@@ -1,4 +1,4 @@
-"""A very small encoder for images of about 32 x 32, made for minutes on one CPU core."""
+"""A very small encoder for images of about 32 x 32, which trains within minutes on one CPU core."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import nn
 
 
 def conv_norm_act(inputs: int, outputs: int, *, stride: int = 1, dilation: int = 1) -> nn.Sequential:
-    """A 3x3 convolution, batch norm, ReLU. Dense, since depthwise convolutions are slow on CPUs."""
+    """Return a 3x3 convolution, batch norm, ReLU. It is dense, because depthwise convolutions are slow on CPUs."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride=stride, padding=dilation, dilation=dilation, bias=False),
         nn.BatchNorm2d(outputs),
@@ -16,7 +16,7 @@ def conv_norm_act(inputs: int, outputs: int, *, stride: int = 1, dilation: int =
 
 
 class TinyEncoder(nn.Module):
-    """Features at stride 2 (low level) and at stride 4."""
+    """An encoder with features at stride 2 (low level) and stride 4."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

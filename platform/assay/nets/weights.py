@@ -1,4 +1,4 @@
-"""ImageNet weights: which timm name they have, and where they lie on this machine. Nothing is downloaded."""
+"""ImageNet weights: their timm names, and their files on this machine. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from assay.errors import UserError
 from assay.nets.spec import Encoder
 from assay.places import Places
 
-# (arch, stem, stem width) → timm's name of the weights. A plain stem has no width that matters: 0.
+# (arch, stem, stem width) → timm's name of the weights. The width of a plain stem is written as 0.
 PRETRAINED: dict[tuple[str, str, int], str] = {
     ("resnet18", "plain", 0): "resnet18.tv_in1k",
-    ("resnet18", "deep", 32): "resnet18.tv_in1k",  # nothing for its deep stem, which stays random
+    ("resnet18", "deep", 32): "resnet18.tv_in1k",  # has no weights of a deep stem, which stays random
     ("resnet50", "plain", 0): "resnet50.tv_in1k",
     ("resnet50", "deep", 32): "resnet50c.gluon_in1k",
     ("resnet50", "deep", 64): "resnet50s.gluon_in1k",
@@ -30,24 +30,24 @@ SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 
 class WeightsMissing(UserError):
-    """The weights are not on this machine: says which file to put where."""
+    """Weights that are not on this machine. The text names the file and its folder."""
 
 
 def find_weights(encoder: Encoder, places: Places) -> Path | None:
-    """The file that `encoder.weights` means; None where it asks for none."""
+    """Return the file that `encoder.weights` names; None for random weights."""
     if encoder.weights == "none":
         return None
     if encoder.weights != "imagenet":
-        return _given(encoder.weights, places)
+        return _named_file(encoder.weights, places)
     name = pretrained_name(encoder)
-    found = next((path for path in _candidates(name, places) if path.is_file()), None) or _in_torch_hub(name)
-    if found is None:
+    path = next((path for path in _candidates(name, places) if path.is_file()), None) or _in_torch_hub(name)
+    if path is None:
         raise WeightsMissing(
             f"net.encoder.weights=imagenet needs timm's {name}, and there is no {name}.safetensors (or .pth) in"
             f" {places.weights}, nor in the caches of Hugging Face and torch; put the file there, name the folder with"
             " --weights or ASSAY_WEIGHTS, or train from random weights with --set net.encoder.weights=none."
         )
-    return found
+    return path
 
 
 def weights_hash(encoder: Encoder, places: Places) -> str | None:
@@ -57,19 +57,19 @@ def weights_hash(encoder: Encoder, places: Places) -> str | None:
 
 
 def pretrained_name(encoder: Encoder) -> str:
-    """timm's name of an encoder's ImageNet weights."""
+    """Return timm's name of an encoder's ImageNet weights."""
     width = encoder.stem_width if encoder.stem == "deep" else 0
     name = PRETRAINED.get((encoder.arch, encoder.stem, width))
     if name is None:
-        known = ", ".join(sorted({arch for arch, _, _ in PRETRAINED}))
+        archs = ", ".join(sorted({arch for arch, _, _ in PRETRAINED}))
         raise WeightsMissing(
             f"no ImageNet weights are known for the encoder {encoder.arch!r} with a {encoder.stem} stem"
-            f"{f' of width {width}' if width else ''}; known: {known}. Name a file in net.encoder.weights, or none."
+            f"{f' of width {width}' if width else ''}, only for {archs}. Set net.encoder.weights to a file or to none."
         )
     return name
 
 
-def _given(text: str, places: Places) -> Path:
+def _named_file(text: str, places: Places) -> Path:
     for path in (Path(text).expanduser(), places.weights / text):
         if path.is_file():
             return path
@@ -80,20 +80,20 @@ def _given(text: str, places: Places) -> Path:
 
 
 def _candidates(name: str, places: Places) -> list[Path]:
-    """Where a file may lie: the folder of weights, then the Hugging Face cache."""
-    own = [places.weights / f"{name}{suffix}" for suffix in SUFFIXES]
+    """Return the paths to try: in the folder of weights, then in the Hugging Face cache."""
+    in_folder = [places.weights / f"{name}{suffix}" for suffix in SUFFIXES]
     cache = Path(
         os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser() / "hub"
     )
-    cached = sorted((cache / f"models--timm--{name}" / "snapshots").glob("*/model.safetensors"))
-    return [*own, *cached]
+    in_cache = sorted((cache / f"models--timm--{name}" / "snapshots").glob("*/model.safetensors"))
+    return [*in_folder, *in_cache]
 
 
 def _in_torch_hub(name: str) -> Path | None:
-    """Return the file that torch.hub once downloaded for timm.
+    """Return the file that torch.hub once downloaded for timm, if there is one.
 
-    This place comes last, and only where it holds any file: its file's name is known to timm alone, whose import
-    takes seconds.
+    This cache is searched last, and timm is imported only if the cache holds a file: only timm knows the file's name,
+    and its import takes seconds.
     """
     folder = _torch_hub_folder()
     if not any(folder.glob("*")):
@@ -108,7 +108,7 @@ def _in_torch_hub(name: str) -> Path | None:
 
 
 def _torch_hub_folder() -> Path:
-    """Return the folder of torch.hub's downloads; work it out as torch does where torch is not imported yet."""
+    """Return the folder of torch.hub's downloads. If torch is not imported, it is found by torch's rule."""
     if "torch" in sys.modules:
         import torch.hub
 
@@ -118,7 +118,7 @@ def _torch_hub_folder() -> Path:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file; remembered while its size and time stay the same."""
+    """Return the SHA-256 of a file. It is cached as long as size and modification time stay the same."""
     state = path.stat()
     return _hash(str(path), state.st_size, state.st_mtime_ns)
 

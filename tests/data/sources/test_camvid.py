@@ -1,4 +1,4 @@
-"""CamVid's layout."""
+"""CamVid: layout, ids, ignored class, and notes about incomplete pools."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_twelfth_class_is_ignored(places):
     np.testing.assert_array_equal(mask, [[0, 10], [IGNORE, 3]])
 
 
-def test_images_of_one_name_in_two_pools_are_two(places):
+def test_images_with_one_name_in_two_pools_are_two_images(places):
     assert (CamVid().read("val/0001TP_1", places)[1] == 2).all()
 
 
@@ -53,13 +53,13 @@ def test_images_of_one_name_in_two_pools_are_two(places):
         ("val/images/0001TP_1.jpg", "val/0001TP_1"),
     ],
 )
-def test_entries_of_lists_name_images(entry, image_id):
+def test_an_entry_of_a_list_becomes_an_image_id(entry, image_id):
     assert CamVid().image_id(entry) == image_id
 
 
-def test_every_id_means_itself(places):
+def test_every_id_is_its_own_entry(places):
     for pool in CamVid().pools():
-        assert all(CamVid().image_id(each) == each for each in CamVid().ids(pool, places))
+        assert all(CamVid().image_id(image_id) == image_id for image_id in CamVid().ids(pool, places))
 
 
 def test_a_pool_without_images_is_missing(tmp_path):
@@ -68,13 +68,13 @@ def test_a_pool_without_images_is_missing(tmp_path):
         CamVid().ids("val", Places(data=tmp_path))
 
 
-def test_missing_data_name_their_size_and_their_home(tmp_path):
+def test_missing_data_are_reported_with_their_size_and_home(tmp_path):
     with pytest.raises(DataMissing, match=r"367 images.*ASSAY_DATA.*Cambridge"):
         CamVid().ids("train", Places(data=tmp_path))
 
 
 def touch(root: Path, pool: str, count: int) -> Places:
-    """An unread pool of so many images."""
+    """Create a pool of empty files, which are listed and never read."""
     for folder, suffix in (("images", "jpg"), ("masks", "png")):
         (root / "camvid" / pool / folder).mkdir(parents=True, exist_ok=True)
         for index in range(count):
@@ -82,22 +82,22 @@ def touch(root: Path, pool: str, count: int) -> Places:
     return Places(data=root)
 
 
-def test_half_a_pool_is_noted_with_its_place_both_counts_and_the_data_sets_home(tmp_path):
+def test_an_incomplete_pool_is_noted_with_its_place_both_counts_and_the_home_of_the_data_set(tmp_path):
     (note,) = CamVid().notes("train", touch(tmp_path, "train", 200))
     place = tmp_path / "camvid" / "train" / "images"
     assert note.startswith(f"CamVid train: expected the official 367 images in {place}, found 200;")
     assert "Cambridge" in note
 
 
-def test_nothing_is_noted_of_a_whole_data_set(tmp_path):
+def test_a_complete_data_set_has_no_notes(tmp_path):
     touch(tmp_path, "val", 101)
     places = touch(tmp_path, "train", 367)
     assert CamVid().notes("train", places) == CamVid().notes("val", places) == ()
 
 
-def test_doctor_calls_half_a_pool_missing(tmp_path, capsys):
+def test_doctor_reports_an_incomplete_pool_as_missing(tmp_path, capsys):
     touch(tmp_path, "val", 101)
     touch(tmp_path, "train", 200)
     assert run(["doctor", "--data-root", str(tmp_path)]) == 0
-    (line,) = [each for each in capsys.readouterr().out.splitlines() if "data camvid" in each]
-    assert line.startswith("missing  data camvid: CamVid train: expected the official 367 images in")
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "missing  camvid: " in line]
+    assert line.startswith("  missing  camvid: CamVid train: expected the official 367 images in")

@@ -1,4 +1,4 @@
-"""Reading an image and its mask, and what is said of broken ones."""
+"""Readers of images and masks, and their messages about bad files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_mask(path: Path, values: list[list[int]], palette: list[int] | None = 
     return path
 
 
-def test_an_image_comes_as_it_was_written(tmp_path):
+def test_an_image_is_read_as_it_was_written(tmp_path):
     pixels = RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), pixels)
@@ -57,26 +57,26 @@ def test_a_mask_holds_class_ids_whatever_its_palette(tmp_path, palette):
     assert mask.dtype == np.uint8
 
 
-def test_one_more_id_can_be_left_out(tmp_path):
+def test_one_more_class_can_be_ignored(tmp_path):
     path = write_mask(tmp_path / "a.png", [[0, 10, 11, 255]])
     np.testing.assert_array_equal(read_mask(path, num_classes=11, ignored_class=11), [[0, 10, IGNORE, IGNORE]])
 
 
-def test_a_class_out_of_range_is_named_with_its_file_and_the_rule(tmp_path):
+def test_a_class_out_of_range_is_reported_with_its_file_and_the_rule(tmp_path):
     path = write_mask(tmp_path / "a.png", [[0, 37, 255]])
     with pytest.raises(DataBroken) as caught:
         read_mask(path, num_classes=21)
     assert str(caught.value) == f"{path} holds class 37, but the data set has 21 classes (0-20, 255 = ignore)."
 
 
-def test_the_first_class_too_many_is_out_of_range(tmp_path):
+def test_the_number_of_classes_itself_is_out_of_range(tmp_path):
     path = write_mask(tmp_path / "a.png", [[20]])
     read_mask(path, num_classes=21)
     with pytest.raises(DataBroken, match="holds class 20"):
         read_mask(path, num_classes=20)
 
 
-def test_a_mask_of_colours_is_refused(tmp_path):
+def test_a_mask_with_three_channels_is_refused(tmp_path):
     with pytest.raises(DataBroken, match=r"one class id per pixel .* got 3 channels"):
         read_mask(write_image(tmp_path / "a.png"), num_classes=21)
 
@@ -110,7 +110,7 @@ def test_a_truncated_image_is_refused(tmp_path, suffix, share):
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_a_damaged_file_ends_in_an_image_or_in_a_message(tmp_path, suffix):
+def test_a_damaged_file_gives_an_image_or_a_message(tmp_path, suffix):
     path = write_image(tmp_path / f"a{suffix}", 20, 20)
     content = path.read_bytes()
     rng, refused = np.random.default_rng(1), 0
@@ -126,7 +126,7 @@ def test_a_damaged_file_ends_in_an_image_or_in_a_message(tmp_path, suffix):
     assert refused > 0
 
 
-def test_files_are_listed_by_stem_without_hidden_and_foreign_ones(tmp_path):
+def test_files_are_listed_by_stem_without_hidden_files_and_other_formats(tmp_path):
     for name in ("b.JPG", "a.png", ".c.png", "notes.txt"):
         (tmp_path / name).touch()
     assert list(files_by_stem(tmp_path).items()) == [("a", tmp_path / "a.png"), ("b", tmp_path / "b.JPG")]
@@ -141,12 +141,12 @@ def test_two_files_of_one_stem_are_refused(tmp_path):
         files_by_stem(tmp_path)
 
 
-def test_images_find_their_masks(tmp_path):
+def test_images_are_paired_with_their_masks(tmp_path):
     for name in ("images/a.jpg", "images/b.png", "masks/a.png", "masks/b.png", "masks/more.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = image_mask_pairs(tmp_path / "images", tmp_path / "masks", name="mine", home="")
-    assert found == {
+    pairs = image_mask_pairs(tmp_path / "images", tmp_path / "masks", name="mine", home="")
+    assert pairs == {
         "a": (tmp_path / "images/a.jpg", tmp_path / "masks/a.png"),
         "b": (tmp_path / "images/b.png", tmp_path / "masks/b.png"),
     }
@@ -188,7 +188,7 @@ def test_a_folder_without_images_is_missing(tmp_path):
         ("a.jpg.png", "a.jpg"),
     ],
 )
-def test_an_entry_of_any_list_means_its_image(entry, stem):
+def test_an_entry_of_any_list_gives_the_name_of_its_image(entry, stem):
     assert stem_of(entry) == stem
 
 
@@ -202,5 +202,5 @@ def test_an_entry_of_any_list_means_its_image(entry, stem):
         ("/val/x/train/a.png", "train"),
     ],
 )
-def test_an_entrys_folder_names_its_pool(entry, pool):
+def test_the_folder_of_an_entry_gives_its_pool(entry, pool):
     assert pool_of(entry) == pool

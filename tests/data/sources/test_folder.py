@@ -1,4 +1,4 @@
-"""Anyone's images in folders."""
+"""A user's own images in folders."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def write(root: Path, stem: str, label: int = 1, size: int = 4) -> None:
     Image.new("L", (size, size), label).save(root / "masks" / f"{stem}.png")
 
 
-def flat(tmp_path: Path, count: int) -> Places:
+def without_pools(tmp_path: Path, count: int, name: str = "mine") -> Places:
+    """Write images without folders for train and val."""
     for index in range(count):
-        write(tmp_path / "mine", f"p{index:03}")
+        write(tmp_path / name, f"p{index:03}")
     return Places(data=tmp_path)
 
 
@@ -44,46 +45,40 @@ def test_train_without_val_is_missing(tmp_path):
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.2, 8), (0.5, 20), (0.001, 1), (0.999, 39)])
-def test_a_share_is_held_out_where_there_are_no_pools(tmp_path, share, count):
-    places = flat(tmp_path, 40)
+def test_a_share_is_held_out_if_there_are_no_pools(tmp_path, share, count):
+    places = without_pools(tmp_path, 40)
     source = Folder(path="mine", val_share=share)
     train, val = source.ids("train", places), source.ids("val", places)
     assert len(val) == count
-    stems = {each.partition("/")[2] for each in train} | {each.partition("/")[2] for each in val}
+    stems = {image_id.partition("/")[2] for image_id in train + val}
     assert len(stems) == len(train) + len(val) == 40
 
 
 def test_the_held_out_images_are_not_simply_the_first_or_last(tmp_path):
-    val = Folder(path="mine", val_share=0.5).ids("val", flat(tmp_path, 40))
-    indices = [int(each[-3:]) for each in val]
+    val = Folder(path="mine", val_share=0.5).ids("val", without_pools(tmp_path, 40))
+    indices = [int(image_id[-3:]) for image_id in val]
     assert min(indices) < 10
     assert max(indices) > 30
 
 
 def test_a_larger_share_holds_a_smaller_one(tmp_path):
-    places = flat(tmp_path, 40)
+    places = without_pools(tmp_path, 40)
     small, large = (Folder(path="mine", val_share=share).ids("val", places) for share in (0.1, 0.4))
     assert set(small) < set(large)
 
 
 def test_one_more_image_moves_at_most_one_other(tmp_path):
-    before = set(Folder(path="one").ids("val", _copy(tmp_path, "one", 40)))
-    after = set(Folder(path="two").ids("val", _copy(tmp_path, "two", 41)))
+    before = set(Folder(path="one").ids("val", without_pools(tmp_path, 40, "one")))
+    after = set(Folder(path="two").ids("val", without_pools(tmp_path, 41, "two")))
     assert len(before - after) <= 1
-
-
-def _copy(tmp_path: Path, name: str, count: int) -> Places:
-    for index in range(count):
-        write(tmp_path / name, f"p{index:03}")
-    return Places(data=tmp_path)
 
 
 def test_one_image_is_too_few(tmp_path):
     with pytest.raises(DataMissing, match="cannot be both"):
-        Folder(path="mine").ids("train", flat(tmp_path, 1))
+        Folder(path="mine").ids("train", without_pools(tmp_path, 1))
 
 
-def test_the_fingerprint_tells_other_peoples_folder_of_the_same_names(tmp_path):
+def test_the_fingerprint_distinguishes_folders_with_the_same_file_names(tmp_path):
     for name, size in (("mine", 4), ("same", 4), ("other", 40)):
         for stem in ("a", "b"):
             write(tmp_path / name, stem, size=size)
@@ -91,18 +86,18 @@ def test_the_fingerprint_tells_other_peoples_folder_of_the_same_names(tmp_path):
     assert mine == same != other
 
 
-def test_a_path_may_lie_outside_the_data(tmp_path, monkeypatch):
-    flat(tmp_path, 5)
+def test_a_path_may_lie_outside_the_data_root(tmp_path, monkeypatch):
+    without_pools(tmp_path, 5)
     elsewhere = Places(data=tmp_path / "data")
     assert len(Folder(path=str(tmp_path / "mine")).ids("train", elsewhere)) == 4
     monkeypatch.chdir(tmp_path)
     assert len(Folder(path="mine").ids("train", elsewhere)) == 4
 
 
-def test_a_folder_below_the_data_goes_first(tmp_path, monkeypatch):
-    flat(tmp_path / "here", 5)
+def test_a_folder_below_the_data_root_has_priority(tmp_path, monkeypatch):
+    without_pools(tmp_path / "here", 5)
     monkeypatch.chdir(tmp_path / "here")
-    assert len(Folder(path="mine").ids("train", flat(tmp_path / "data", 10))) == 8
+    assert len(Folder(path="mine").ids("train", without_pools(tmp_path / "data", 10))) == 8
 
 
 def test_a_path_must_be_named():
@@ -119,7 +114,7 @@ def test_a_mask_may_not_hold_more_classes_than_declared(tmp_path):
         Folder(path="mine").read("train/a", places)
 
 
-def test_names_of_classes_must_be_as_many_as_classes():
+def test_there_must_be_one_name_per_class():
     assert Folder(num_labels=2, class_names=("road", "rest")).classes() == ("road", "rest")
     assert Folder(num_labels=3).num_classes() == 3
     with pytest.raises(FieldError, match="class_names must have 3 entries, got 2"):
@@ -127,7 +122,7 @@ def test_names_of_classes_must_be_as_many_as_classes():
 
 
 @pytest.mark.parametrize("count", [1, 256])
-def test_classes_must_fit_beside_ignore(count):
+def test_the_number_of_classes_must_leave_the_id_of_ignore_free(count):
     with pytest.raises(FieldError, match=r"num_labels must be in \[2, 255\]"):
         Folder(num_labels=count)
 

@@ -1,4 +1,4 @@
-"""Drawn images."""
+"""Drawn images: sizes, independence of images, exact masks, and the difficulty of the task."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ NOWHERE = Places()
 
 
 def many(source: Shapes, count: int = 60) -> tuple[np.ndarray, np.ndarray]:
-    pairs = [source.read(each, NOWHERE) for each in source.ids("train", NOWHERE)[:count]]
+    pairs = [source.read(image_id, NOWHERE) for image_id in source.ids("train", NOWHERE)[:count]]
     return np.stack([image for image, _ in pairs]), np.stack([mask for _, mask in pairs])
 
 
-def test_an_image_and_its_mask_have_the_size_asked_for():
+def test_an_image_and_its_mask_have_the_given_size():
     image, mask = Shapes(size=40).read("train-000003", NOWHERE)
     assert (image.shape, image.dtype) == ((40, 40, 3), np.uint8)
     assert (mask.shape, mask.dtype) == ((40, 40), np.uint8)
 
 
-def test_pools_hold_as_many_images_as_asked_for_and_share_none():
+def test_pools_hold_the_given_numbers_of_images_and_share_none():
     source = Shapes(num_train=5, num_val=3)
     train, val = source.ids("train", NOWHERE), source.ids("val", NOWHERE)
     assert train == tuple(f"train-{index:06}" for index in range(5))
     assert val == tuple(f"val-{index:06}" for index in range(3))
 
 
-def test_an_image_does_not_depend_on_what_was_drawn_before():
+def test_an_image_does_not_depend_on_images_drawn_before():
     first = Shapes().read("train-000007", NOWHERE)
     shapes._draw.cache_clear()
-    for each in ("val-000001", "train-000008"):
-        Shapes().read(each, NOWHERE)
+    for image_id in ("val-000001", "train-000008"):
+        Shapes().read(image_id, NOWHERE)
     again = Shapes(num_train=8).read("train-000007", NOWHERE)
     assert first[0] is not again[0]
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])
 
 
-def test_every_image_is_another():
+def test_images_differ_between_ids_seeds_and_worlds():
     sources = [Shapes(), Shapes(seed=1), Shapes(world=1)]
     ids = ("train-000000", "train-000001", "val-000000")
-    images = [source.read(each, NOWHERE)[0] for source in sources for each in ids]
+    images = [source.read(image_id, NOWHERE)[0] for source in sources for image_id in ids]
     assert all((one != other).mean() > 0.5 for one, other in itertools.combinations(images, 2))
 
 
-def test_a_reader_cannot_corrupt_what_others_read():
+def test_a_reader_cannot_change_the_cached_image():
     image, mask = Shapes().read("train-000000", NOWHERE)
     for array in (image, mask):
         with pytest.raises(ValueError, match="read-only"):
@@ -69,18 +69,18 @@ def test_every_class_is_drawn_and_none_fills_the_image(world):
 
 
 @pytest.mark.parametrize("world", [0, 1])
-def test_the_mask_says_where_the_colours_are(world):
+def test_the_mean_colour_under_each_class_of_the_mask_is_the_colour_of_the_class(world):
     source = Shapes(world=world)
     images, masks = many(source, 300)
     light = np.mean(shapes.LIGHT)
     for label, colour in enumerate(source.palette()):
-        found = images[masks == label].mean(axis=0)
-        assert np.abs(found - light * np.array(colour)).max() < 12
+        mean = images[masks == label].mean(axis=0)
+        assert np.abs(mean - light * np.array(colour)).max() < 12
 
 
 def test_the_mask_is_exact(monkeypatch):
-    for knob in ("COLOUR_SPREAD", "PIXEL_NOISE", "TEXTURE"):
-        monkeypatch.setattr(shapes, knob, 0.0)
+    for constant in ("COLOUR_SPREAD", "PIXEL_NOISE", "TEXTURE"):
+        monkeypatch.setattr(shapes, constant, 0.0)
     monkeypatch.setattr(shapes, "LIGHT", (1.0, 1.0))
     palette = np.array(Shapes().palette())
     for index in range(20):
@@ -88,14 +88,14 @@ def test_the_mask_is_exact(monkeypatch):
         np.testing.assert_array_equal(image, palette[mask])
 
 
-def test_the_colours_of_single_pixels_do_not_tell_the_class():
+def test_the_colour_of_a_single_pixel_does_not_decide_its_class():
     images, masks = many(Shapes(), 200)
     palette = np.array(Shapes().palette()) * np.mean(shapes.LIGHT)
     distance = ((images[..., None, :] - palette) ** 2).sum(-1)
     nearest = distance.argmin(-1)
     objects = masks > 0
-    right = (nearest == masks)[objects].mean()
-    assert 1 / 6 < right < 0.75
+    accuracy = (nearest == masks)[objects].mean()
+    assert 1 / 6 < accuracy < 0.75
 
 
 def test_the_two_worlds_share_neither_names_nor_colours_of_objects():
@@ -105,7 +105,7 @@ def test_the_two_worlds_share_neither_names_nor_colours_of_objects():
     assert len(set(one.palette() + other.palette())) == 12
 
 
-def test_forms_differ_by_more_than_a_rim():
+def test_forms_of_a_world_overlap_only_in_part():
     v, u = np.mgrid[-1.1:1.1:64j, -1.1:1.1:64j]
     for world in shapes._WORLDS:
         forms = [shapes._FORMS[name](u, v) for name in world if name != "ground"]

@@ -1,4 +1,4 @@
-"""What every data set has to answer."""
+"""The interface that every data set implements."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from assay.places import Places
 from assay.values import from_json, to_json, value_classes
 
 ROOT = Path(__file__).parents[3]
-EVERY = pytest.mark.parametrize("source", [each() for each in SOURCES.values()], ids=list(SOURCES))
+EVERY = pytest.mark.parametrize("source", [source() for source in SOURCES.values()], ids=list(SOURCES))
 
 
 @EVERY
-def test_a_colour_stands_for_each_class(source):
+def test_each_class_has_a_colour_of_its_own(source):
     assert len(source.palette()) == len(source.classes()) == source.num_classes() <= IGNORE
     assert len(set(source.palette())) == len(source.palette())
     assert len(set(source.classes())) == len(source.classes())
@@ -39,7 +39,7 @@ def test_a_data_set_survives_json(source):
 
 
 @EVERY
-def test_what_is_not_here_is_missing_and_says_where_it_was_looked_for(source, tmp_path):
+def test_missing_data_are_reported_with_the_folder_that_was_searched(source, tmp_path):
     if isinstance(source, Shapes):
         return
     source = source.replace(path="pictures") if hasattr(source, "path") else source

@@ -1,4 +1,4 @@
-"""VOC's layout, in trees of a few images."""
+"""VOC: layout, fine and augmented masks, and messages about missing files, in folders of a few images."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ def places(tmp_path, root) -> Places:
     return Places(data=tmp_path)
 
 
-def label(source: VOC, image_id: str, places: Places) -> int:
+def label_of(source: VOC, image_id: str, places: Places) -> int:
     return int(source.read(image_id, places)[1][0, 1])
 
 
-def test_pools_are_the_owners_lists_and_all_that_has_an_augmented_mask(places):
+def test_pools_are_the_owners_lists_and_all_images_with_an_augmented_mask(places):
     assert VOC().ids("train", places) == TRAIN
     assert VOC().ids("train_aug", places) == TRAIN + ADDED
     assert VOC().ids("val", places) == VAL
 
 
-def test_a_list_of_the_augmented_images_goes_before_the_folder(places, root):
+def test_a_list_of_the_augmented_images_has_priority_over_the_folder(places, root):
     (root / "ImageSets" / "Segmentation" / "train_aug.txt").write_text(f"{ADDED[1]}\n{TRAIN[0]}\n")
     assert VOC().ids("train_aug", places) == (TRAIN[0], ADDED[1])
 
@@ -78,26 +78,26 @@ def test_a_palette_mask_is_read_as_class_ids(places):
     assert image.shape == (2, 2, 3)
 
 
-def test_the_field_says_which_masks_are_read(places):
-    assert label(VOC(masks="aug"), TRAIN[0], places) == AUG_LABEL
-    assert label(VOC(masks="fine"), TRAIN[0], places) == FINE_LABEL
+def test_the_field_decides_which_masks_are_read(places):
+    assert label_of(VOC(masks="aug"), TRAIN[0], places) == AUG_LABEL
+    assert label_of(VOC(masks="fine"), TRAIN[0], places) == FINE_LABEL
 
 
-def test_images_without_a_fine_mask_have_their_augmented_one(places):
-    assert label(VOC(masks="fine"), ADDED[0], places) == AUG_LABEL
+def test_images_without_a_fine_mask_use_their_augmented_mask(places):
+    assert label_of(VOC(masks="fine"), ADDED[0], places) == AUG_LABEL
     assert VOC(masks="fine").ids("train_aug", places) == TRAIN + ADDED
 
 
 @pytest.mark.parametrize("masks", ["aug", "fine"])
 def test_validation_is_on_the_fine_masks(places, masks):
-    assert label(VOC(masks=masks), VAL[0], places) == FINE_LABEL
+    assert label_of(VOC(masks=masks), VAL[0], places) == FINE_LABEL
     assert VOC(masks=masks).fingerprint(places) is None
 
 
 def test_validation_on_augmented_masks_is_possible_and_gives_another_fingerprint(places, root):
     (root / FINE / f"{VAL[0]}.png").unlink()
     assert VOC().ids("val", places) == VAL
-    assert label(VOC(), VAL[0], places) == AUG_LABEL
+    assert label_of(VOC(), VAL[0], places) == AUG_LABEL
     assert VOC().fingerprint(places) == "1 validation masks of SegmentationClassAug"
 
 
@@ -118,7 +118,7 @@ def test_fine_labels_are_never_silently_replaced_by_augmented_ones(places, root)
         VOC(masks="fine").ids("train", places)
 
 
-def test_a_pool_that_is_not_asked_for_may_be_incomplete(places, root):
+def test_a_pool_that_is_not_used_may_be_incomplete(places, root):
     shutil.rmtree(root / AUG)
     assert VOC(masks="fine").ids("train", places) == TRAIN
     assert VOC(masks="fine").ids("val", places) == VAL
@@ -126,7 +126,7 @@ def test_a_pool_that_is_not_asked_for_may_be_incomplete(places, root):
         VOC().ids("train_aug", places)
 
 
-def test_missing_images_are_counted_and_the_first_is_named(places, root):
+def test_missing_images_are_counted_and_the_first_one_is_named(places, root):
     for image_id in TRAIN:
         (root / "JPEGImages" / f"{image_id}.jpg").unlink()
     with pytest.raises(DataMissing) as caught:
@@ -138,20 +138,20 @@ def test_missing_images_are_counted_and_the_first_is_named(places, root):
 
 
 @pytest.mark.parametrize(
-    ("pool", "where", "official", "found"),
+    ("pool", "place", "official_size", "size"),
     [
         ("train", "ImageSets/Segmentation/train.txt", 1464, 2),
         ("val", "ImageSets/Segmentation/val.txt", 1449, 1),
         ("train_aug", AUG, 10582, 5),
     ],
 )
-def test_a_pool_of_another_size_than_vocs_is_noted(places, root, pool, where, official, found):
+def test_a_pool_of_another_size_than_vocs_is_noted(places, root, pool, place, official_size, size):
     (note,) = VOC().notes(pool, places)
-    said = f"VOC {pool}: expected the official {official} images in {root / where}, found {found};"
-    assert note.startswith(said) and "host.robots.ox.ac.uk/pascal/VOC" in note
+    assert note.startswith(f"VOC {pool}: expected the official {official_size} images in {root / place}, found {size};")
+    assert "host.robots.ox.ac.uk/pascal/VOC" in note
 
 
-def test_a_list_of_the_augmented_images_is_named_where_it_is_short(places, root):
+def test_a_short_list_of_the_augmented_images_is_noted(places, root):
     path = root / "ImageSets" / "Segmentation" / "train_aug.txt"
     path.write_text(ADDED[1])
     (note,) = VOC().notes("train_aug", places)
@@ -166,14 +166,14 @@ def test_a_missing_list_is_named(places, root):
     assert VOC().ids("train_aug", places) == TRAIN + ADDED
 
 
-def test_missing_data_name_every_place_looked_at_and_their_home(tmp_path):
+def test_missing_data_are_reported_with_every_folder_that_was_searched_and_their_home(tmp_path):
     with pytest.raises(DataMissing) as caught:
         VOC().ids("train", Places(data=tmp_path))
     for place in ("VOCdevkit/VOC2012", "VOC2012", "host.robots.ox.ac.uk/pascal/VOC", "ASSAY_DATA"):
         assert place in str(caught.value)
 
 
-def test_a_mask_of_colours_is_refused(places, root):
+def test_a_mask_with_three_channels_is_refused(places, root):
     Image.new("RGB", (2, 2)).save(root / AUG / f"{TRAIN[0]}.png")
     with pytest.raises(DataBroken, match="one class id per pixel"):
         VOC().read(TRAIN[0], places)
