@@ -24,16 +24,16 @@ from assay.training.session import SessionOptions, train
 def test_a_session_and_its_result_say_that_statistics_and_means_are_per_micro_batch(
     accumulate: int, tmp_path: Path
 ) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     resolved = resolve(small(recipe__steps=2, recipe__accumulate=accumulate), Places())
-    manners = SessionOptions(print_line=said.append)
-    result = train(resolved, LocalStore(tmp_path), places=Places(), runtime=QUIET, options=manners)
+    options = SessionOptions(print_line=lines.append)
+    result = train(resolved, LocalStore(tmp_path), places=Places(), runtime=QUIET, options=options)
     note = (
         "accumulate=2: batch norm's statistics and means over pixels are of each micro-batch, not of a step's whole"
         " batch"
     )
     assert result["notes"] == [note] * (accumulate == 2)
-    assert said[:1] == [f"note: {note}"] * (accumulate == 2)
+    assert lines[:1] == [f"note: {note}"] * (accumulate == 2)
     assert (f"note: {note}" in summary(resolved.document(), result)) == (accumulate == 2)
 
 

@@ -22,24 +22,28 @@ STEPS = 12
 
 def trained(folder: Path, how: str) -> list[str]:
     """What a short training says."""
-    said: list[str] = []
+    lines: list[str] = []
     experiment = resolve(small("supervised", recipe__steps=STEPS), Places())
     runtime = QUIET.replace(progress=how)
     assert train(
-        experiment, LocalStore(folder), places=Places(), runtime=runtime, options=SessionOptions(print_line=said.append)
+        experiment,
+        LocalStore(folder),
+        places=Places(),
+        runtime=runtime,
+        options=SessionOptions(print_line=lines.append),
     )
-    return said
+    return lines
 
 
 def test_elsewhere_lines_tell_the_step_the_loss_the_rate_and_the_time_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
-    said = trained(tmp_path, "lines")
-    steps = [re.fullmatch(r"step (\d+)/12  loss \d+\.\d{4}  \d+\.\d steps/s  (\d+) s left", each) for each in said]
+    lines = trained(tmp_path, "lines")
+    steps = [re.fullmatch(r"step (\d+)/12  loss \d+\.\d{4}  \d+\.\d steps/s  (\d+) s left", each) for each in lines]
     assert [int(each[1]) for each in steps if each] == list(range(1, STEPS + 1))
     assert [each for each in steps if each][-1][2] == "0"
-    assert any(re.fullmatch(r"step 12/12  mIoU \d+\.\d\d %", each) for each in said)
+    assert any(re.fullmatch(r"step 12/12  mIoU \d+\.\d\d %", each) for each in lines)
 
 
 def test_on_a_terminal_a_bar_has_rate_time_left_loss_and_miou(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

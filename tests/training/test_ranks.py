@@ -203,11 +203,11 @@ def test_what_two_ranks_began_one_continues_to_rounding_and_log_result_and_summa
     store = LocalStore(tmp_path)
     (key,) = store.keys()
     assert records.state(store, key).name == "interrupted" and records.workers_before(store, key) == 2
-    said: list[str] = []
+    lines: list[str] = []
     resolved = resolve(small("supervised"), Places())
-    result = train(resolved, store, places=Places(), runtime=QUIET, options=SessionOptions(print_line=said.append))
+    result = train(resolved, store, places=Places(), runtime=QUIET, options=SessionOptions(print_line=lines.append))
     note = "begun with 2 workers, continues with 1: equal to rounding, recorded"
-    assert f"note: {note}" in said and result["notes"] == [note] and not result["same_bits"]
+    assert f"note: {note}" in lines and result["notes"] == [note] and not result["same_bits"]
     assert [each["ranks"] for each in result["sessions"]] == [2, 1]
     assert "uninterrupted training: ranks: 2 → 1" in summary(resolved.document(), result)
     whole = train(resolved, LocalStore(tmp_path / "whole"), places=Places(), runtime=QUIET)

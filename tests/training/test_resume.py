@@ -32,11 +32,11 @@ def run(experiment: Experiment, store: LocalStore, *, stop_at: int | None = None
     calls = iter(range(1, 10_000))
     stop = (lambda: next(calls) >= stop_at) if stop_at else (lambda: False)
     resolved = resolve(experiment, Places())
-    said: list[str] = []
+    lines: list[str] = []
     result = train(
-        resolved, store, places=Places(), runtime=runtime, stop=stop, options=SessionOptions(print_line=said.append)
+        resolved, store, places=Places(), runtime=runtime, stop=stop, options=SessionOptions(print_line=lines.append)
     )
-    return resolved.key, result, said
+    return resolved.key, result, lines
 
 
 def numbers(store: LocalStore, key: str) -> list[dict[str, object]]:
@@ -85,8 +85,8 @@ def test_after_a_damaged_checkpoint_the_one_before_is_used_and_it_is_said(tmp_pa
     newest = max(name for name in parts.names(key) if name.startswith("checkpoint"))
     path = Path(parts.place(key)) / newest
     path.write_bytes(path.read_bytes()[:-100])
-    _, _, said = run(experiment, parts)
-    assert any("is not used" in line for line in said)
+    _, _, lines = run(experiment, parts)
+    assert any("is not used" in line for line in lines)
     assert_same_end(whole, parts, key)
 
 
@@ -107,9 +107,9 @@ def test_continuing_under_another_version_is_said_and_loses_the_mark(
     run(small(), store, stop_at=5)
     here = environment.describe
     monkeypatch.setattr(environment, "describe", lambda *arguments: here(*arguments) | {name: "9.9"})
-    _, result, said = run(small(), store)
+    _, result, lines = run(small(), store)
     assert result["same_bits"] is False
-    assert any(f"continued under other conditions: {name}: " in line and "→ 9.9" in line for line in said)
+    assert any(f"continued under other conditions: {name}: " in line and "→ 9.9" in line for line in lines)
 
 
 def test_a_finished_experiment_is_read_and_not_trained(tmp_path: Path) -> None:
@@ -163,12 +163,12 @@ def claim_of_another_machine(store: LocalStore, key: str) -> None:
 
 
 def test_a_claim_of_a_machine_that_is_gone_is_taken_over_after_it_stood_still(tmp_path: Path) -> None:
-    store, said = LocalStore(tmp_path), []
+    store, lines = LocalStore(tmp_path), []
     resolved = resolve(small(), Places())
     claim_of_another_machine(store, resolved.key)
-    manners = SessionOptions(print_line=said.append, patience=5.0, stale_after=0.3)
-    assert train(resolved, store, places=Places(), runtime=QUIET, options=manners) is not None
-    assert any("another-machine" in text and "waiting" in text for text in said)
+    options = SessionOptions(print_line=lines.append, patience=5.0, stale_after=0.3)
+    assert train(resolved, store, places=Places(), runtime=QUIET, options=options) is not None
+    assert any("another-machine" in text and "waiting" in text for text in lines)
 
 
 def test_a_users_mistake_in_the_first_session_leaves_nothing_and_later_ones_keep_what_was_done(tmp_path: Path) -> None:

@@ -28,12 +28,12 @@ from assay.places import Places
 from assay.resolve import resolve
 from assay.store import checkpoints, records
 from assay.store.local import LocalStore
-from assay.training import stored_predictions as products
+from assay.training import stored_predictions
 from assay.training.loop import Training
 from assay.training.model import trained_networks
 from assay.training.result import WEIGHTS
 from assay.training.session import SessionOptions, train
-from assay.training.stored_predictions import wanted_masks
+from assay.training.stored_predictions import mask_requests
 
 STAGE1 = small(recipe__steps=40, recipe__optimizer__lr=0.05, seed=7)
 STAGE1_KEY = resolve(STAGE1, Places()).key
@@ -50,10 +50,10 @@ def run(experiment: Experiment, store: LocalStore, *, stop_at: int | None = None
     """Train, or stop after so many calls of `stop`: one for each image that is predicted, and one a step."""
     calls = iter(range(1, 10_000))
     stop = (lambda: next(calls) >= stop_at) if stop_at else (lambda: False)
-    said: list[str] = []
-    manners = SessionOptions(print_line=said.append)
-    result = train(resolve(experiment, Places()), store, places=Places(), runtime=runtime, stop=stop, options=manners)
-    return result, said
+    lines: list[str] = []
+    options = SessionOptions(print_line=lines.append)
+    result = train(resolve(experiment, Places()), store, places=Places(), runtime=runtime, stop=stop, options=options)
+    return result, lines
 
 
 def mask_files(store: LocalStore) -> list[str]:
@@ -152,19 +152,19 @@ def kept(store: LocalStore) -> bytes:
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-40], lambda data: b"", lambda data: data[:90] + data[95:]])
 def test_a_damaged_file_is_made_again_and_it_is_said(damage, store: LocalStore) -> None:
-    whole, said = kept(store), []
+    whole, lines = kept(store), []
     (name,) = mask_files(store)
     store.write(STAGE1_KEY, name, damage(whole))
     training = fetching(store)
-    assert training.fetch_masks(store, say=said.append)
+    assert training.fetch_masks(store, say=lines.append)
     assert store.read(STAGE1_KEY, name) == whole
     assert training.plan.stored["pseudo"].digest == unpack(whole, name).digest
-    assert any(f"{name} is damaged" in text and "predicted anew" in text for text in said) or not damage(whole)
+    assert any(f"{name} is damaged" in text and "predicted anew" in text for text in lines) or not damage(whole)
 
 
 def test_where_another_process_was_faster_its_file_is_used(store: LocalStore) -> None:
     training = fetching(store)
-    (wanted,) = wanted_masks(training.resolved, training.plan).values()
+    (wanted,) = mask_requests(training.resolved, training.plan).values()
     other = pack({each: encode(np.full((16, 16), 3, dtype=np.uint8)) for each in wanted.ids})
 
     class Late(LocalStore):
@@ -206,13 +206,13 @@ def test_a_first_stage_with_other_classes_is_refused(store: LocalStore) -> None:
 def test_a_product_that_the_method_does_not_make_is_refused_with_those_it_makes(store: LocalStore) -> None:
     training = fetching(store)
     training.plan = dataclasses.replace(training.plan, views=Views(unlabeled=1, stored=("pseudo:mask",)))
-    with pytest.raises(UserError, match=r"supervised makes no product 'mask'; did you mean 'masks'"):
+    with pytest.raises(UserError, match=r"supervised has no mask predictor 'mask'; did you mean 'masks'"):
         training.fetch_masks()
 
 
 def test_an_image_that_changed_its_size_since_is_refused(store: LocalStore) -> None:
     training = fetching(store)
-    (wanted,) = wanted_masks(training.resolved, training.plan).values()
+    (wanted,) = mask_requests(training.resolved, training.plan).values()
     small_masks = pack({each: encode(np.zeros((8, 16), dtype=np.uint8)) for each in wanted.ids})
     store.write(STAGE1_KEY, wanted.file, small_masks)
     with pytest.raises(DataBroken, match=r"must have its image's size, 16 x 16, got 16 x 8.*delete that file"):
@@ -279,19 +279,19 @@ def test_killed_in_the_middle_it_ends_with_the_same_bits(store: LocalStore, tmp_
 def test_a_third_stage_learns_the_masks_of_the_second(store: LocalStore) -> None:
     second = stage2(recipe__steps=4)
     run(second, store)
-    result, said = run(small("pseudo_label", method__pseudo=second, recipe__steps=4), store)
+    result, lines = run(small("pseudo_label", method__pseudo=second, recipe__steps=4), store)
     key = resolve(second, Places()).key
-    assert result is not None and any(f"with experiment {key}" in text for text in said)
+    assert result is not None and any(f"with experiment {key}" in text for text in lines)
     assert len(mask_files(store)) == 1 and any(name.startswith("masks-") for name in store.names(key))
 
 
 def train_on(folder: str) -> None:
     """The second stage on one of two ranks, which hear of each other after every image."""
-    products._TELL_EVERY = 0.0
-    said: list[str] = []
-    manners = SessionOptions(print_line=said.append)
-    train(resolve(stage2(), Places()), LocalStore(Path(folder)), places=Places(), runtime=QUIET, options=manners)
-    assert bool(said) == (dist.get_rank() == 0), "the first rank alone predicts and speaks"
+    stored_predictions._REPORT_EVERY = 0.0
+    lines: list[str] = []
+    options = SessionOptions(print_line=lines.append)
+    train(resolve(stage2(), Places()), LocalStore(Path(folder)), places=Places(), runtime=QUIET, options=options)
+    assert bool(lines) == (dist.get_rank() == 0), "the first rank alone predicts and speaks"
 
 
 def test_on_two_ranks_the_first_one_predicts_and_both_learn_the_same(store: LocalStore, tmp_path: Path) -> None:

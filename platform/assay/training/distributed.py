@@ -1,4 +1,4 @@
-"""The process group, where torchrun (or anything that sets its variables) started several ranks."""
+"""The process group of several ranks, started by torchrun or by anything that sets its variables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 @contextmanager
 def process_group(runtime: Runtime) -> Iterator[None]:
-    """Join the other ranks, if there are any; NCCL on GPUs, gloo elsewhere."""
+    """Join the other ranks within the block, if there are any; with NCCL on GPUs, with gloo elsewhere."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return
@@ -32,5 +32,5 @@ def process_group(runtime: Runtime) -> Iterator[None]:
     try:
         yield
     finally:
-        # After an error this closes the connections, so that ranks that wait for this one end as well.
+        # After an error this closes the connections, so that ranks waiting for this one end as well.
         dist.destroy_process_group()

@@ -1,4 +1,7 @@
-"""What a training ran on. Recorded with the result; equal numbers are promised where `promised` is equal."""
+"""The environment of a training: versions, machine, settings. It is recorded with the result.
+
+On a CPU, equal bits are promised where the fields in `DECIDE_BITS` are equal.
+"""
 
 from __future__ import annotations
 
@@ -23,30 +26,30 @@ from assay.experiment import Runtime
 from assay.store import records
 
 
-def pick_device(asked: str) -> torch.device:
-    """The device that the user asked for, or the best there is; every rank of a machine has a GPU of its own."""
+def pick_device(requested: str) -> torch.device:
+    """Return the requested device, or the best one for "auto"; each rank of a machine has its own GPU."""
     available = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if asked == "cpu" or (asked == "auto" and not available):
+    if requested == "cpu" or (requested == "auto" and not available):
         return torch.device("cpu")
     if not available:
         raise UserError(
-            f"the device {asked!r} was asked for, and torch sees no GPU here; use --runtime device=cpu or auto."
+            f"the device {requested!r} needs a GPU, and torch sees no GPU here; use --runtime device=cpu or auto."
         )
     local = int(os.environ.get("LOCAL_RANK", "0"))
-    _, _, index = asked.partition(":")
+    _, _, index = requested.partition(":")
     if index and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1:
-        raise UserError(f"the device {asked!r} is one GPU for several ranks; use --runtime device=cuda.")
+        raise UserError(f"the device {requested!r} is one GPU for several ranks; use --runtime device=cuda.")
     chosen = int(index) if index else local
     if chosen >= available:
         raise UserError(
-            f"rank {local} of this machine asks for GPU {chosen}, and torch sees {available}; start fewer ranks, or"
+            f"rank {local} of this machine needs GPU {chosen}, and torch sees {available} here; start fewer ranks, or"
             " use --runtime device=cpu."
         )
     return torch.device("cuda", chosen)
 
 
 def describe(runtime: Runtime, device: torch.device) -> dict[str, Any]:
-    """Versions, machine and settings, as plain data."""
+    """Return versions, machine and settings as plain data."""
     return {
         "assay": __version__,
         "python": platform.python_version(),
@@ -73,10 +76,10 @@ def describe(runtime: Runtime, device: torch.device) -> dict[str, Any]:
     }
 
 
-# The same bits are promised where all of these are equal.
-PROMISED = (
+# The fields that may move the last bits of a result.
+DECIDE_BITS = (
     "assay",
-    "python",  # 3.12 adds up floats in another way
+    "python",  # 3.12 sums floats in another way
     "torch",
     "torchvision",
     "timm",
@@ -96,30 +99,32 @@ PROMISED = (
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """In words, what differs between two environments and may move the last bits."""
-    return [f"{name}: {before.get(name)} → {now.get(name)}" for name in PROMISED if before.get(name) != now.get(name)]
+    """Return, as texts, the differences of two environments that may move the last bits."""
+    return [
+        f"{name}: {before.get(name)} → {now.get(name)}" for name in DECIDE_BITS if before.get(name) != now.get(name)
+    ]
 
 
 def notes(sessions: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Sentences on what changed from one session to the next."""
-    found = []
+    """Return sentences on what changed from one session to the next."""
+    lines = []
     for before, after in itertools.pairwise(sessions):
         if before["ranks"] != after["ranks"]:
-            found.append(records.workers_changed_note(before["ranks"], after["ranks"]))
-        others = [each for each in after["changed"] if not each.startswith("ranks:")]
+            lines.append(records.workers_changed_note(before["ranks"], after["ranks"]))
+        others = [change for change in after["changed"] if not change.startswith("ranks:")]
         if others:
-            found.append(f"continued under other conditions: {'; '.join(others)}")
-    return found
+            lines.append(f"continued under other conditions: {'; '.join(others)}")
+    return lines
 
 
 def _processor() -> str:
-    # Not every kernel reports a name; convolution kernels are chosen by these features.
+    # Not every operating system reports a name; convolution kernels are chosen by these features.
     return torch.backends.cpu.get_cpu_capability()
 
 
 @functools.cache
 def _commit() -> dict[str, Any]:
-    """The commit that this code stands at, and whether it has been changed since; nothing where it is no checkout."""
+    """Return the commit of this code and whether files have changed since; None for both outside a checkout."""
     here = Path(__file__).parent
 
     def git(*arguments: str) -> str:

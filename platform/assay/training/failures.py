@@ -1,4 +1,4 @@
-"""What is kept of a training that failed, on one rank or on all."""
+"""The record of a training that failed, on one rank or on all."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from assay.store import checkpoints, records
 from assay.store.claims import Claim
 from assay.store.store import DamagedDocument, Store, StoreError
 
-_WAIT_FOR_OTHER_RANKS = 5.0  # seconds in which the rank that failed first writes down why
+_WAIT_FOR_OTHER_RANKS = 5.0  # seconds in which the rank that failed first writes down its error
 
 
 def record_failure(
     problem: Exception, store: Store, key: str, claim: Claim | None, *, record_user_errors: bool
 ) -> None:
-    """Keep the error with the experiment, if it is the experiment's; a full disk or a lost claim is not.
+    """Store the error with the experiment where it is the experiment's; a full disk or a lost claim is not.
 
-    An error on purpose would come again, so the experiment is failed. A user's mistake (a broken image) is the user's
-    to mend, and so may be any other error (a method being written): they end the experiment only where
-    `keeps_mistakes`.
+    An error that this package raises on purpose would come again, so the experiment is failed for good. A user error
+    (a broken image) is the user's to mend, and any other error may come from a method that is still being written:
+    both fail the experiment for good only with `record_user_errors`.
     """
     if isinstance(problem, (LostClaim, StoreError)) and not isinstance(problem, DamagedDocument):
         return
@@ -40,16 +40,16 @@ def record_failure(
         if claim is not None:
             claim.check()
         if world_size() > 1 and not isinstance(problem, AssayError):
-            # What rank 0 sees is a connection that broke; the rank that broke it knows more.
+            # Rank 0 may only meet a broken connection; the rank that broke it knows the cause.
             failure = _error_of_another_rank(store, key) or failure
         records.add_failure(store, key, failure, final=failure["final"])
 
 
 def is_transient(problem: Exception) -> bool:
-    """Whether another try can help: a device, a connection or a disk failed, and not what was to be computed."""
+    """Return whether another attempt can help: a device, a connection or a disk failed, and not the computation."""
     if isinstance(problem, AssayError):
         return False
-    # What a broken connection between ranks raises is a plain RuntimeError.
+    # A broken connection between ranks raises a plain RuntimeError.
     between_ranks = world_size() > 1 and isinstance(problem, RuntimeError)
     return between_ranks or isinstance(problem, (torch.AcceleratorError, torch.distributed.DistError, OSError))
 
@@ -57,17 +57,17 @@ def is_transient(problem: Exception) -> bool:
 def _error_of_another_rank(store: Store, key: str) -> dict[str, Any] | None:
     end = time.monotonic() + _WAIT_FOR_OTHER_RANKS
     while time.monotonic() < end:
-        told = records.errors_of_ranks(store, key)
-        if told:
-            return told[-1]
+        errors = records.errors_of_ranks(store, key)
+        if errors:
+            return errors[-1]
         time.sleep(0.1)
     return None
 
 
 def discard_if_user_error(problem: Exception | None, store: Store, key: str) -> None:
-    """After a user's mistake or a store that cannot be written, leave the store as a first session found it.
+    """After a user error or a store that cannot be written, delete what a first session wrote under the key.
 
-    What has a checkpoint stays: the mistake may be an image that is read for the first time after hours.
+    A key with a checkpoint stays: the error may come from an image that is first read after hours.
     """
     if isinstance(problem, (UserError, StoreError)) and not isinstance(problem, DamagedDocument):
         with contextlib.suppress(StoreError):
@@ -77,7 +77,7 @@ def discard_if_user_error(problem: Exception | None, store: Store, key: str) -> 
 
 
 def explain_out_of_memory(error: Exception, resolved: Resolved) -> Exception:
-    """Out of memory in words; every other error as it is."""
+    """Return an OutOfMemory that names the numbers to lower; return any other error as it is."""
     text = str(error)
     if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) and "can't allocate memory" not in text:
         return error
@@ -85,9 +85,9 @@ def explain_out_of_memory(error: Exception, resolved: Resolved) -> Exception:
     return OutOfMemory(
         "the device's memory does not suffice; lower recipe.labeled_batch"
         f" ({recipe.labeled_batch}), recipe.unlabeled_batch ({recipe.unlabeled_batch}) or recipe.augment.crop"
-        f" {recipe.augment.crop}, raise recipe.accumulate ({recipe.accumulate}), or use more ranks; if it came while"
-        f" evaluating, --runtime evaluation_batch=1 or recipe.evaluation.mode=sliding."
-        f" torch says: {text.splitlines()[0] if text else 'nothing'}"
+        f" {recipe.augment.crop}, raise recipe.accumulate ({recipe.accumulate}), or use more ranks; if memory ran out"
+        " in an evaluation, use --runtime evaluation_batch=1 or --set recipe.evaluation.mode=sliding."
+        f" torch's message: {text.splitlines()[0] if text else 'none'}"
     )
 
 

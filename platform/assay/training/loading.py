@@ -1,5 +1,4 @@
-"""The n-th batch as a function of the experiment's seed and n, whatever reads it: any number of loader processes,
-any number of ranks.
+"""Batches: the n-th one is a function of the experiment's seed and n, for any number of loader processes and ranks.
 
 Endless streams of images are cut into batches. Loader processes read, crop and draw; `on_device` does the rest.
 """
@@ -34,12 +33,12 @@ from assay.recipe import Recipe
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Crops:
-    """What a loader process makes of one stream for one batch."""
+    """One stream's part of a batch, as a loader process makes it."""
 
     images: torch.Tensor  # B x 3 x H x W, uint8
     labels: torch.Tensor  # B x H x W, uint8
     valid: torch.Tensor  # B x H x W, bool
-    distort: tuple[DistortDraw, ...]  # by image; none where colours stay as they are
+    distort: tuple[DistortDraw, ...]  # by image; empty where colours are not distorted
     strong: tuple[tuple[StrongDraw, ...], ...]  # by strong view, by image
     ids: tuple[str, ...]
     stored: Mapping[str, torch.Tensor]  # B x H x W, uint8, by name
@@ -47,7 +46,7 @@ class Crops:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RawBatch:
-    """One (micro-)batch of one rank as it comes from a loader process."""
+    """One (micro-)batch of one rank, as it comes from a loader process."""
 
     labeled: Crops
     unlabeled: tuple[Crops, ...]
@@ -82,7 +81,7 @@ class BatchPlan:
         rank: int = 0,
         world_size: int = 1,
     ) -> BatchPlan:
-        """Refuses what cannot be divided over the ranks, and methods without the images they need."""
+        """Return a plan; raise a UserError where batches do not divide over the ranks or images are missing."""
         for field in ("labeled_batch", "unlabeled_batch"):
             size, parts = getattr(recipe, field), recipe.accumulate * world_size
             if size % parts:
@@ -111,23 +110,23 @@ class BatchPlan:
         )
 
     def images_with_stored(self) -> tuple[str, ...]:
-        """The images whose stored masks the method wants."""
+        """Return the images whose stored masks the method reads."""
         streams = (*self.unlabeled, *((self.labeled,) if self.views.labeled_stored else ()))
-        return tuple(sorted({each for stream in streams for each in stream.ids})) if self.views.stored else ()
+        return tuple(sorted({image_id for stream in streams for image_id in stream.ids})) if self.views.stored else ()
 
     @property
     def lacks_stored(self) -> bool:
-        """Whether masks must still be handed over, by `with_stored`, before there can be batches."""
+        """Whether `with_stored` must still add masks before there can be batches."""
         return set(self.stored) != set(self.views.stored)
 
     def with_stored(self, stored: Mapping[str, StoredMasks]) -> BatchPlan:
-        """This plan with the masks that `views.stored` names; refused where an image has none."""
+        """Return this plan with the masks that `views.stored` names; raise an error where an image has none."""
         for masks in stored.values():
             masks.require(self.images_with_stored())
         return dataclasses.replace(self, stored=stored)
 
     def micro_batch(self, step: int, part: int) -> RawBatch:
-        """This rank's share of the part-th micro-batch of a step."""
+        """Return this rank's share of the part-th micro-batch of a step."""
         labeled = self._positions(step, part, self.recipe.labeled_batch)
         unlabeled = self._positions(step, part, self.recipe.unlabeled_batch)
         return RawBatch(
@@ -137,11 +136,15 @@ class BatchPlan:
         )
 
     def images_of(self, step: int) -> tuple[str, ...]:
-        """The images of a step over all ranks, labelled ones first, for messages."""
+        """Return the images of a step over all ranks, labelled ones first, for messages."""
         labeled, unlabeled = self.recipe.labeled_batch, self.recipe.unlabeled_batch
         return (
             *(self.labeled.image_id(at) for at in range(step * labeled, (step + 1) * labeled)),
-            *(each.image_id(at) for each in self.unlabeled for at in range(step * unlabeled, (step + 1) * unlabeled)),
+            *(
+                stream.image_id(at)
+                for stream in self.unlabeled
+                for at in range(step * unlabeled, (step + 1) * unlabeled)
+            ),
         )
 
     def _positions(self, step: int, part: int, batch: int) -> range:
@@ -153,8 +156,8 @@ class BatchPlan:
         ids = tuple(stream.image_id(position) for position in positions)
         augment = self.recipe.augment
         names = self.views.stored if stream is not self.labeled or self.views.labeled_stored else ()
-        cut = [self._crop(stream, each, at, augment, names) for each, at in zip(ids, positions, strict=True)]
-        images, labels, valid, *stored = (torch.stack(parts) for parts in zip(*cut, strict=True))
+        crops = [self._crop(stream, image_id, at, augment, names) for image_id, at in zip(ids, positions, strict=True)]
+        images, labels, valid, *stored = (torch.stack(parts) for parts in zip(*crops, strict=True))
         strong = tuple(
             tuple(
                 draw_strong(generator(self.seed, "strong", stream.name, view, at), augment.strong) for at in positions
@@ -173,14 +176,14 @@ class BatchPlan:
     def _crop(
         self, stream: Stream, image_id: str, position: int, augment: Augment, names: tuple[str, ...]
     ) -> tuple[torch.Tensor, ...]:
-        """Image, labels, where they are an image's, and the stored masks of these names."""
+        """Return image, labels, valid pixels (those outside padding), and the stored masks of these names."""
         image, mask = self.source.read(image_id, self.places)
         rng = generator(self.seed, "crop", stream.name, position)
         geometry = draw_geometry(rng, mask.shape[0], mask.shape[1], augment)
         stored = [self.stored[name].read(image_id, mask.shape) for name in names]
         return (
             *apply_geometry(image, mask, geometry, augment.crop),
-            *(apply_to_mask(each, geometry, augment.crop) for each in stored),
+            *(apply_to_mask(stored_mask, geometry, augment.crop) for stored_mask in stored),
         )
 
     def _boxes(self, boxes: Boxes, positions: range) -> torch.Tensor:
@@ -191,7 +194,7 @@ class BatchPlan:
 
 
 class _Steps(Dataset[list[RawBatch] | AssayError]):
-    """All micro-batches of a step, by step; or why there are none."""
+    """The micro-batches of each step, or the error that prevents them."""
 
     def __init__(self, plan: BatchPlan) -> None:
         self.plan = plan
@@ -200,21 +203,21 @@ class _Steps(Dataset[list[RawBatch] | AssayError]):
         try:
             return [self.plan.micro_batch(step, part) for part in range(self.plan.recipe.accumulate)]
         except AssayError as error:
-            return error  # raised in a loader process, it would arrive wrapped in that process's traceback
+            return error  # an error raised in a loader process would arrive wrapped in that process's traceback
 
 
-def _leave_signals_to_the_trainer(worker: int) -> None:
-    """Ctrl-C reaches all processes of a terminal; the trainer still needs batches to stop in order."""
+def _ignore_interrupts(worker: int) -> None:
+    """Ignore Ctrl-C, which reaches all processes of a terminal: to stop in order, the trainer still needs batches."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _started(loader: DataLoader[list[RawBatch] | AssayError]) -> Iterator[list[RawBatch] | AssayError]:
-    """The loader's processes, deaf to Ctrl-C from their first moment: they import for seconds before they ask us."""
+def _start(loader: DataLoader[list[RawBatch] | AssayError]) -> Iterator[list[RawBatch] | AssayError]:
+    """Start the loader's processes with Ctrl-C blocked: they import for seconds before `_ignore_interrupts` runs."""
     if not loader.num_workers:
         return iter(loader)
-    multiprocessing.set_forkserver_preload(["torchvision.transforms.v2"])  # imported once, not by every process
-    resource_tracker.ensure_running()  # the loader would start it, and starting it lifts the block
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited by what is started here
+    multiprocessing.set_forkserver_preload(["torchvision.transforms.v2"])  # imported once instead of by every process
+    resource_tracker.ensure_running()  # otherwise the loader starts it, and starting it lifts the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited by the started processes
     try:
         return iter(loader)
     finally:
@@ -222,7 +225,7 @@ def _started(loader: DataLoader[list[RawBatch] | AssayError]) -> Iterator[list[R
 
 
 def batches(plan: BatchPlan, steps: Sequence[int], *, workers: int = 0) -> Iterator[list[RawBatch]]:
-    """The micro-batches of each of `steps`, in order."""
+    """Yield the micro-batches of each of `steps`, in order."""
     loader = DataLoader(
         _Steps(plan),
         batch_size=None,
@@ -230,12 +233,12 @@ def batches(plan: BatchPlan, steps: Sequence[int], *, workers: int = 0) -> Itera
         num_workers=workers,
         multiprocessing_context="forkserver" if workers else None,
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_leave_signals_to_the_trainer,
+        worker_init_fn=_ignore_interrupts,
     )
-    for found in _started(loader):
-        if isinstance(found, AssayError):
-            raise found
-        yield found
+    for micro_batches in _start(loader):
+        if isinstance(micro_batches, AssayError):
+            raise micro_batches
+        yield micro_batches
 
 
 def on_device(
@@ -247,9 +250,9 @@ def on_device(
     dtype: torch.dtype = torch.float32,
     channels_last: bool = False,
 ) -> Batch:
-    """What the method sees: distortion, strong operators, boxes and normalisation are done on the training device."""
+    """Return the method's batch: distort, apply strong operators, paint boxes and normalise on the training device."""
 
-    def finished(images: torch.Tensor) -> torch.Tensor:
+    def finish(images: torch.Tensor) -> torch.Tensor:
         layout = torch.channels_last if channels_last else torch.contiguous_format
         return normalize(images, dtype=dtype).contiguous(memory_format=layout)
 
@@ -257,30 +260,30 @@ def on_device(
     images, valid = labeled.images.to(device, non_blocking=True), labeled.valid.to(device, non_blocking=True)
     return Batch(
         labeled=Labeled(
-            weak=finished(_distorted(images, valid, labeled)),
+            weak=finish(_distort(images, valid, labeled)),
             label=labeled.labels.to(device, non_blocking=True).long(),
             valid=valid,
-            strong=finished(apply_strong(images, labeled.strong[0])) if labeled.strong else None,
+            strong=finish(apply_strong(images, labeled.strong[0])) if labeled.strong else None,
             stored=_stored(labeled, device=device),
         ),
-        unlabeled=tuple(_unlabeled(each, finished, device=device) for each in raw.unlabeled),
-        boxes=None if raw.boxes is None else _painted(raw.boxes, views, augment, device=device),
+        unlabeled=tuple(_unlabeled(crops, finish, device=device) for crops in raw.unlabeled),
+        boxes=None if raw.boxes is None else _paint(raw.boxes, views, augment, device=device),
     )
 
 
-def _unlabeled(crops: Crops, finished: Callable[[torch.Tensor], torch.Tensor], *, device: torch.device) -> Unlabeled:
+def _unlabeled(crops: Crops, finish: Callable[[torch.Tensor], torch.Tensor], *, device: torch.device) -> Unlabeled:
     images, valid = crops.images.to(device, non_blocking=True), crops.valid.to(device, non_blocking=True)
     return Unlabeled(
-        weak=finished(_distorted(images, valid, crops)),
-        strong=tuple(finished(apply_strong(images, draws)) for draws in crops.strong),
+        weak=finish(_distort(images, valid, crops)),
+        strong=tuple(finish(apply_strong(images, draws)) for draws in crops.strong),
         valid=valid,
         truth=crops.labels.to(device, non_blocking=True).long(),
         stored=_stored(crops, device=device),
     )
 
 
-def _distorted(images: torch.Tensor, valid: torch.Tensor, crops: Crops) -> torch.Tensor:
-    """The weak views; padding stays the mean colour, since only an image has colours to distort."""
+def _distort(images: torch.Tensor, valid: torch.Tensor, crops: Crops) -> torch.Tensor:
+    """Return the weak views; padding keeps the mean colour, since only an image has colours to distort."""
     if not crops.distort:
         return images
     return torch.where(valid.unsqueeze(1), apply_distort(images, crops.distort), images)
@@ -290,8 +293,8 @@ def _stored(crops: Crops, *, device: torch.device) -> dict[str, torch.Tensor]:
     return {name: masks.to(device, non_blocking=True).long() for name, masks in crops.stored.items()}
 
 
-def _painted(boxes: torch.Tensor, views: Views, augment: Augment, *, device: torch.device) -> BoxMaps:
-    """Painted on the host, where the boxes were drawn: reading their edges back from a GPU would wait for it."""
+def _paint(boxes: torch.Tensor, views: Views, augment: Augment, *, device: torch.device) -> BoxMaps:
+    """Paint boxes on the host, where they were drawn: reading their edges back from a GPU would wait for it."""
     assert views.boxes is not None
     mask, owner = paint(boxes, *augment.crop, views.boxes.rule)
     return BoxMaps(mask=mask.to(device, non_blocking=True), owner=owner.to(device, non_blocking=True))

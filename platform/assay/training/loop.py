@@ -1,4 +1,9 @@
-"""The only loop. It sums and logs by name, and knows no method by name."""
+"""The training loop. It sums and logs losses by their names, and knows no method by name.
+
+Read `Training.run` first: each step takes the next batch, does `_train_step`, and writes whatever is due at that step
+(`_write_due`). Everything random is a function of the seed and the step, so a training that continues from a
+checkpoint computes the same bits as one that was never interrupted.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +25,7 @@ from assay.places import Places
 from assay.resolve import Resolved
 from assay.store.store import Store
 from assay.training.environment import pick_device
-from assay.training.evaluate import evaluate
+from assay.training.evaluate import Score, evaluate
 from assay.training.loading import BatchPlan, RawBatch, batches, on_device
 from assay.training.metrics import RunningMetrics
 from assay.training.model import (
@@ -30,30 +35,30 @@ from assay.training.model import (
     autocast,
     build_networks,
     load_own_state,
-    nothing_trained,
+    no_stored_weights,
     own_state,
-    wrapped,
+    prepare_for_training,
 )
 from assay.training.optimizer import make_optimizer, set_rate
 from assay.training.step_metrics import PendingStepMetrics, measure
-from assay.training.stored_predictions import MaskPredictor, wanted_masks
+from assay.training.stored_predictions import MaskPredictor, mask_requests
 
 
 class Recorder(Protocol):
-    """Where a training's lines and checkpoints go."""
+    """The receiver of a training's lines and checkpoints."""
 
     def write_line(self, line: Mapping[str, Any]) -> None:
-        """One line of metrics."""
+        """Write one line of metrics."""
 
     def save_checkpoint(self, payload: Callable[[], bytes], step: int) -> None:
-        """The state after `step` steps; `payload` is called only where it is kept."""
+        """Save the state after `step` steps; call `payload` only where the state is kept."""
 
     def report_step(self, step: int, loss: float) -> None:
-        """A step is over."""
+        """Report that `step` steps are over."""
 
 
 class Training:
-    """One experiment on this rank: networks, optimiser, where it is, and the steps that remain."""
+    """One experiment on this rank: its networks, its optimiser, and the steps that remain."""
 
     def __init__(
         self,
@@ -61,7 +66,7 @@ class Training:
         *,
         places: Places,
         runtime: Runtime,
-        read_weights: ReadWeights = nothing_trained,
+        read_weights: ReadWeights = no_stored_weights,
     ) -> None:
         experiment = resolved.experiment
         assert isinstance(experiment.method, Method)
@@ -80,17 +85,17 @@ class Training:
             rank=rank(),
             world_size=world_size(),
         )
-        for wanted in wanted_masks(resolved, self.plan).values():
-            read_weights(wanted.key)  # what was not trained yet shows now, and not when masks are asked for
+        for request in mask_requests(resolved, self.plan).values():
+            read_weights(request.key)  # raises now, rather than after hours, where that experiment is not trained yet
         self.nets = build_networks(resolved, places, read_weights).to(self.device, self.dtype)
         if runtime.channels_last:
             self.nets = self.nets.to(memory_format=torch.channels_last)
-        self.module = wrapped(LossModule(self.method, self.nets), runtime)
+        self.module = prepare_for_training(LossModule(self.method, self.nets), runtime)
         self.optimizer = make_optimizer(self.nets, self.recipe.optimizer, device=self.device)
-        self.journal = RunningMetrics()
+        self.metrics = RunningMetrics()
         self.step = 0  # optimiser steps made
-        self._end = self.recipe.steps  # the step at which this session ends, at the latest
-        self._unread: PendingStepMetrics | None = None
+        self._end = self.recipe.steps  # the step at which this session ends at the latest
+        self._pending: PendingStepMetrics | None = None  # the last step's metrics, still on the device
         self._stopping = False
 
     # --- stored masks ----------------------------------------------------------------------------------------
@@ -102,13 +107,14 @@ class Training:
         print_line: Callable[[str], None] = lambda text: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> bool:
-        """Read the masks that the method's views name, or predict them; False if stopped before they were there.
+        """Read or predict the masks that the method's views name; return False if stopped before they were complete.
 
-        Apart from building, since thousands of images may have to be predicted. Nothing is done a second time.
+        The constructor does not do this, since thousands of images may have to be predicted. A second call does
+        nothing.
         """
         if not self.plan.lacks_stored:
             return True
-        maker = MaskPredictor(
+        predictor = MaskPredictor(
             runtime=self.runtime,
             device=self.device,
             read_weights=self._read_weights,
@@ -116,53 +122,55 @@ class Training:
             print_line=print_line,
             stop=stop,
         )
-        found: dict[str, StoredMasks] = {}
-        for name, wanted in wanted_masks(self.resolved, self.plan).items():
-            masks = maker.masks(wanted)
+        stored: dict[str, StoredMasks] = {}
+        for name, request in mask_requests(self.resolved, self.plan).items():
+            masks = predictor.masks(request)
             if masks is None:
                 return False
-            found[name] = masks
-        self.plan = self.plan.with_stored(found)
+            stored[name] = masks
+        self.plan = self.plan.with_stored(stored)
         return True
 
     # --- steps -----------------------------------------------------------------------------------------------
 
     def run(self, recorder: Recorder, *, stop: Callable[[], bool] = lambda: False, until: int | None = None) -> bool:
-        """Train to the end, to step `until`, or until all ranks have agreed to stop; True at the end.
+        """Train to the end, to step `until`, or until all ranks agree to stop; return True at the end.
 
-        Each of them leaves a checkpoint.
+        Each of the three leaves a checkpoint.
         """
         self._end = min(self.recipe.steps, until or self.recipe.steps)
         if not self.fetch_masks(stop=stop):
-            return False  # nothing to keep: not even the first batch could be made
-        with contextlib.closing(self._stream()) as stream:
-            for raw in stream:
-                self._one_step(raw, recorder, wants_stop=stop())
-                self._write_what_is_due(recorder)
+            return False  # there is nothing to keep: not even the first batch could be made
+        with contextlib.closing(self._batches()) as step_batches:
+            for micro_batches in step_batches:
+                self._train_step(micro_batches, recorder, wants_stop=stop())
+                self._write_due(recorder)
                 if self._stopping:
                     break
         return self.step == self.recipe.steps
 
-    def _stream(self) -> Generator[list[RawBatch]]:
-        # A generator of our own, so that closing it ends the loader's processes at once.
+    def _batches(self) -> Generator[list[RawBatch]]:
+        # A generator of its own, since closing it ends the loader's processes at once.
         yield from batches(self.plan, range(self.step, self._end), workers=self.runtime.loader_workers)
 
-    def _one_step(self, raw: list[RawBatch], recorder: Recorder, *, wants_stop: bool) -> None:
+    def _train_step(self, micro_batches: list[RawBatch], recorder: Recorder, *, wants_stop: bool) -> None:
         step = Step(index=self.step, total=self.recipe.steps, ohem=self.recipe.ohem)
         torch.manual_seed(torch_seed(self.seed, "step", self.step, rank()))
         set_rate(self.optimizer, self.recipe.schedule, self.step, self.recipe.steps)
         self.nets.train()
         self.method.before_step(self.nets, step)
-        found = [self._backward(part, step, last=part is raw[-1]) for part in raw]
+        losses = [self._backward(raw, step, is_last=raw is micro_batches[-1]) for raw in micro_batches]
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.method.after_step(self.nets, step)
         self.step += 1
-        self._read(recorder)
+        # The step before is read only now, while the device works on this one: reading it earlier would wait.
+        self._read_pending(recorder)
         images = functools.partial(self.plan.images_of, step.index)
-        self._unread = measure(found, step=self.step, images=images, wants_stop=wants_stop)
+        self._pending = measure(losses, step=self.step, images=images, wants_stop=wants_stop)
 
-    def _backward(self, raw: RawBatch, step: Step, *, last: bool) -> Losses:
+    def _backward(self, raw: RawBatch, step: Step, *, is_last: bool) -> Losses:
+        """Add a micro-batch's gradients to those of the step."""
         batch = on_device(
             raw,
             self.plan.views,
@@ -171,7 +179,7 @@ class Training:
             dtype=self.dtype,
             channels_last=self.runtime.channels_last,
         )
-        with _unsynchronised(self.module) if not last else contextlib.nullcontext():
+        with contextlib.nullcontext() if is_last else _without_gradient_sync(self.module):
             with autocast(self.recipe.precision, self.device):
                 losses: Losses = self.module(batch, step)
             total = torch.stack([term.weight * term.value for term in losses.terms.values()]).sum()
@@ -180,41 +188,43 @@ class Training:
 
     # --- what is written -------------------------------------------------------------------------------------
 
-    def _read(self, recorder: Recorder) -> None:
-        """Take in the numbers that have not been read yet."""
-        if self._unread is None:
+    def _read_pending(self, recorder: Recorder) -> None:
+        """Read the pending metrics of a step, add them to the running means, and report the step."""
+        if self._pending is None:
             return
-        measured, self._unread = self._unread, None
-        numbers = measured.read()
-        self.journal.add(
-            {"loss": numbers.loss} | {f"term/{name}": value for name, value in numbers.terms.items()},
-            numbers.shares,
+        pending, self._pending = self._pending, None
+        metrics = pending.read()
+        self.metrics.add(
+            {"loss": metrics.loss} | {f"term/{name}": value for name, value in metrics.terms.items()},
+            metrics.shares,
         )
-        self._stopping = self._stopping or numbers.wants_stop
-        recorder.report_step(measured.step, numbers.loss)
+        self._stopping = self._stopping or metrics.wants_stop
+        recorder.report_step(pending.step, metrics.loss)
 
-    def _write_what_is_due(self, recorder: Recorder) -> None:
+    def _write_due(self, recorder: Recorder) -> None:
+        """Write the line, the evaluation and the checkpoint that are due at this step."""
         at_end = self.step == self.recipe.steps
         evaluates = at_end or self.step % self.recipe.evaluation.every == 0
         logs = at_end or self.step % self.runtime.log_every == 0
         saves = self.step == self._end or self.step % self.runtime.checkpoint_every == 0
         if not (evaluates or logs or saves or self._stopping):
             return
-        # Nothing is written before it is known that the step was sound; reading may also bring the wish to stop.
-        self._read(recorder)
+        # Reading first raises an error for a loss that is not finite, before anything of this step is written. It may
+        # also show that a rank wants to stop.
+        self._read_pending(recorder)
         if logs:
             rate = max(group["lr"] for group in self.optimizer.param_groups)
-            recorder.write_line(self.journal.line(self.step, rate, self.images_per_step()))
+            recorder.write_line(self.metrics.line(self.step, rate, self.images_per_step()))
         if evaluates:
-            recorder.write_line(self.journal.evaluation(self.step, self._scores()))
+            recorder.write_line(self.metrics.evaluation(self.step, self._scores()))
         if saves or self._stopping:
             recorder.save_checkpoint(self.state, self.step)
 
     def images_per_step(self) -> int:
-        """Images that one optimiser step sees, over all ranks."""
+        """Return the number of images of one optimiser step, over all ranks."""
         return self.recipe.labeled_batch + len(self.plan.unlabeled) * self.recipe.unlabeled_batch
 
-    def _scores(self) -> Any:
+    def _scores(self) -> dict[str, Score]:
         self.nets.eval()
         experiment = self.resolved.experiment
         with autocast(self.recipe.precision, self.device):
@@ -230,19 +240,19 @@ class Training:
             )
 
     def predictors(self) -> Predictors:
-        """What the method says is to be evaluated."""
+        """Return the method's predictors that are evaluated; the first is the official one."""
         return self.method.predictors(self.nets)
 
     # --- state -----------------------------------------------------------------------------------------------
 
     def state(self) -> bytes:
-        """Everything that a continued training needs; nothing random, since randomness is a function of the step."""
+        """Return everything that a continued training needs. No random state: randomness is a function of the step."""
         buffer = io.BytesIO()
         torch.save(
             {
                 "nets": own_state(self.nets),
                 "optimizer": self.optimizer.state_dict(),
-                "journal": self.journal.state(),
+                "journal": self.metrics.state(),  # the name in stored checkpoints
                 "step": self.step,
             },
             buffer,
@@ -250,16 +260,16 @@ class Training:
         return buffer.getvalue()
 
     def load_state(self, payload: bytes) -> None:
-        """Continue from what `state` returned."""
+        """Continue from the bytes that `state` returned."""
         state = torch.load(io.BytesIO(payload), map_location=self.device, weights_only=True)
         load_own_state(self.nets, state["nets"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.journal = RunningMetrics.from_state(state["journal"])
+        self.metrics = RunningMetrics.from_state(state["journal"])
         self.step = state["step"]
 
 
 def reset_torch(runtime: Runtime) -> None:
-    """The same state of torch for every experiment, whatever ran in this process before."""
+    """Give every experiment the same state of torch, whatever ran in this process before."""
     torch.set_num_threads(runtime.threads)
     torch.set_default_dtype(torch.float32)
     torch.backends.cudnn.benchmark = False
@@ -270,6 +280,6 @@ def reset_torch(runtime: Runtime) -> None:
         torch.compiler.reset()
 
 
-def _unsynchronised(module: torch.nn.Module) -> contextlib.AbstractContextManager[None]:
-    """Gradients of all micro-batches but the last stay on their rank."""
+def _without_gradient_sync(module: torch.nn.Module) -> contextlib.AbstractContextManager[None]:
+    """Return a context in which gradients stay on their rank: ranks add them up with the last micro-batch alone."""
     return module.no_sync() if isinstance(module, DistributedDataParallel) else contextlib.nullcontext()

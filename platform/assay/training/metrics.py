@@ -1,6 +1,6 @@
-"""What is written down while a training runs: means between two lines, evaluations, the best so far.
+"""The metrics of a running training: means between two lines, evaluations, and the best evaluation so far.
 
-Its state is part of every checkpoint, so that a continued training writes the lines an uninterrupted one writes.
+Their state is part of every checkpoint, so that a continued training writes the same lines as an uninterrupted one.
 Names: ``loss``, ``term/...``, ``share/...``, ``val/<network>/...``, ``lr``; ``time/...`` is the only part that
 differs between two runs of one experiment.
 """
@@ -17,7 +17,7 @@ from assay.training.evaluate import Score
 
 @dataclasses.dataclass
 class RunningMetrics:
-    """Sums since the last line, and the best evaluation."""
+    """Sums since the last line, and the best evaluation. The field names are those in stored checkpoints."""
 
     sums: dict[str, float] = dataclasses.field(default_factory=dict)
     counts: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -29,7 +29,7 @@ class RunningMetrics:
     _steps: int = 0
 
     def add(self, means: Mapping[str, float], shares: Mapping[str, tuple[float, float]]) -> None:
-        """One step's terms, and the parts and wholes of its shares."""
+        """Add one step's means, and the part and whole of each of its shares."""
         self._steps += 1
         for name, value in means.items():
             self._count(name, value, 1.0)
@@ -41,7 +41,7 @@ class RunningMetrics:
         self.counts[name] = self.counts.get(name, 0.0) + whole
 
     def line(self, step: int, rate: float, images: int) -> dict[str, Any]:
-        """The means since the last line; a share of which nothing was seen is left out."""
+        """Return the means since the last line, and begin new ones; leave out a share whose whole is zero."""
         now = time.monotonic()
         elapsed, self._since = now - self._since, now
         self.seconds += elapsed
@@ -57,12 +57,12 @@ class RunningMetrics:
         }
 
     def evaluation(self, step: int, scores: Mapping[str, Score]) -> dict[str, Any]:
-        """The line of an evaluation; the first network is the official one."""
+        """Return the line of an evaluation, and keep the best one; the first network is the official one."""
         official = next(iter(scores.values()))
         if official.miou > self.best_miou:
             self.best_miou, self.best_step = official.miou, step
         self.last = {name: dataclasses.asdict(score) for name, score in scores.items()}
-        numbers = {
+        values = {
             f"val/{name}/{measure}": getattr(score, measure)
             for name, score in scores.items()
             for measure in ("miou", "pixel_accuracy", "iou")
@@ -70,10 +70,10 @@ class RunningMetrics:
         now = time.monotonic()
         self.seconds += now - self._since
         self._since = now
-        return {"step": step, **numbers, "time/seconds": round(self.seconds, 3)}
+        return {"step": step, **values, "time/seconds": round(self.seconds, 3)}
 
     def state(self) -> dict[str, Any]:
-        """Plain data for a checkpoint."""
+        """Return plain data for a checkpoint."""
         now = time.monotonic()
         return {
             "sums": dict(self.sums),
@@ -86,5 +86,5 @@ class RunningMetrics:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> RunningMetrics:
-        """The journal as a checkpoint has it."""
+        """Return the metrics that a checkpoint holds."""
         return cls(**state)

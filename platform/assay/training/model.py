@@ -1,4 +1,4 @@
-"""A method's networks, and its loss as one module: DDP, autocast and compile see one thing."""
+"""A method's networks, and its loss as one module, to which DDP, autocast and torch.compile are applied."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DTYPES = {"float32": torch.float32, "bf16": torch.float32, "float64": torch.floa
 
 
 class LossModule(nn.Module):
-    """Its forward is the method's loss."""
+    """A module whose forward is the method's loss."""
 
     def __init__(self, method: Method, nets: nn.ModuleDict) -> None:
         super().__init__()
@@ -42,14 +42,14 @@ class LossModule(nn.Module):
 ReadWeights = Callable[[str], bytes]  # key of a finished experiment → its weights.pt
 
 
-def nothing_trained(key: str) -> bytes:
-    """Where there is no store to read trained networks from."""
-    raise UserError(f"experiment {key} must be trained first, and there is no store to read it from.")
+def no_stored_weights(key: str) -> bytes:
+    """Raise a UserError: there is no store with trained networks."""
+    raise UserError(f"experiment {key} must be trained first, and there is no store with its weights.")
 
 
 @dataclasses.dataclass
 class NetworkFactory:
-    """Makes one experiment's networks; each call has a random stream of its own, in the order of the calls."""
+    """A factory of one experiment's networks. Each call has its own random stream, by the number of the call."""
 
     resolved: Resolved
     places: Places
@@ -78,26 +78,27 @@ class NetworkFactory:
 
 
 def build_networks(resolved: Resolved, places: Places, read_weights: ReadWeights) -> nn.ModuleDict:
-    """The networks of an experiment: new ones as its seed makes them, trained ones from the store."""
+    """Return the networks of an experiment: new ones as its seed makes them, trained ones from the store."""
     method = resolved.experiment.method
     assert isinstance(method, Method)
     return method.networks(NetworkFactory(resolved, places, read_weights))
 
 
 def input_of(resolved: Resolved, field: str) -> Resolved:
-    """The experiment in a field of the method; it must tell the same classes apart as the one around it."""
+    """Return the experiment in a field of the method; raise a UserError where it has other classes than `resolved`."""
     inner = resolved.inputs[f"method.{field}"]
-    mine, theirs = (each.experiment.data.source.classes() for each in (resolved, inner))
-    if mine != theirs:
+    outer_classes, inner_classes = (part.experiment.data.source.classes() for part in (resolved, inner))
+    if outer_classes != inner_classes:
         raise UserError(
-            f"method.{field} was trained on {len(theirs)} classes ({', '.join(theirs[:4])}, …) and this experiment"
-            f" has {len(mine)} ({', '.join(mine[:4])}, …); give it data with the same classes."
+            f"method.{field} was trained on {len(inner_classes)} classes ({', '.join(inner_classes[:4])}, …) and this"
+            f" experiment has {len(outer_classes)} ({', '.join(outer_classes[:4])}, …); give method.{field} data"
+            " with the same classes."
         )
     return inner
 
 
 def trained_networks(resolved: Resolved, places: Places, read_weights: ReadWeights) -> nn.ModuleDict:
-    """The networks of a finished experiment, as its last step left them."""
+    """Return the networks of a finished experiment, as its last step left them."""
     nets = build_networks(resolved, places, read_weights)
     weights = torch.load(io.BytesIO(read_weights(resolved.key)), map_location="cpu", weights_only=True)
     load_own_state(nets, weights)
@@ -105,18 +106,18 @@ def trained_networks(resolved: Resolved, places: Places, read_weights: ReadWeigh
 
 
 def own_state(nets: nn.ModuleDict) -> dict[str, torch.Tensor]:
-    """The state of the networks that this experiment made; trained ones lie in the store already."""
+    """Return the state of the networks that this experiment made; its trained inputs lie in the store already."""
     inputs = _inputs(nets)
     return {name: value for name, value in nets.state_dict().items() if name.partition(".")[0] not in inputs}
 
 
 def load_own_state(nets: nn.ModuleDict, state: Mapping[str, torch.Tensor]) -> None:
-    """Put back what `own_state` returned."""
+    """Load a state that `own_state` returned."""
     inputs = _inputs(nets)
-    found = nets.load_state_dict(dict(state), strict=False)
-    missing = [name for name in found.missing_keys if name.partition(".")[0] not in inputs]
-    if missing or found.unexpected_keys:
-        raise ValueError(f"stored weights do not fit: missing {missing[:3]}, unexpected {found.unexpected_keys[:3]}")
+    keys = nets.load_state_dict(dict(state), strict=False)
+    missing = [name for name in keys.missing_keys if name.partition(".")[0] not in inputs]
+    if missing or keys.unexpected_keys:
+        raise ValueError(f"stored weights do not fit: missing {missing[:3]}, unexpected {keys.unexpected_keys[:3]}")
 
 
 def _inputs(nets: nn.ModuleDict) -> frozenset[str]:
@@ -124,7 +125,7 @@ def _inputs(nets: nn.ModuleDict) -> frozenset[str]:
 
 
 def random_parameters(nets: nn.ModuleDict) -> dict[str, list[str]]:
-    """By network: the parameters that no pre-trained weights were found for."""
+    """Return, by network, the names of the parameters for which there were no pre-trained weights."""
     return {
         name: list(net.random_parameters)
         for name, net in nets.items()
@@ -132,21 +133,21 @@ def random_parameters(nets: nn.ModuleDict) -> dict[str, list[str]]:
     }
 
 
-def wrapped(module: LossModule, runtime: Runtime) -> nn.Module:
-    """The module as it is called in training: distributed and compiled where asked for."""
+def prepare_for_training(module: LossModule, runtime: Runtime) -> nn.Module:
+    """Return the module that the loop calls: compiled and distributed where the runtime and the ranks need it."""
     inner: nn.Module = torch.compile(module) if runtime.compile else module  # type: ignore[assignment]
     if world_size() == 1:
         return inner
-    # Only a method that declares idle networks may leave parameters without gradient; looking for them costs time.
+    # Only a method that declares idle networks may leave parameters without a gradient; searching for them costs time.
     may_idle = type(module.method).idle is not Method.idle
     with warnings.catch_warnings():
-        # DDP has nothing to say about where this package puts its inputs: they are on the device already.
+        # DDP warns about inputs on another device; this package's inputs are on the device already.
         warnings.simplefilter("ignore", UserWarning)
         return DistributedDataParallel(inner, broadcast_buffers=False, find_unused_parameters=may_idle)
 
 
 def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """bf16 where the recipe asks for it."""
+    """Return a context that computes in bf16 where the recipe's precision is bf16."""
     if precision != "bf16":
         return contextlib.nullcontext()
     return torch.autocast(device_type=device.type, dtype=torch.bfloat16)

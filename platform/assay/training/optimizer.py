@@ -1,4 +1,4 @@
-"""Optimisers and their rate, as the recipe describes them."""
+"""Optimisers and their learning rates, as the recipe describes them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from assay.recipe import SGD, Adam, Schedule
 
 
 def make_optimizer(nets: nn.Module, spec: SGD | Adam, *, device: torch.device) -> torch.optim.Optimizer:
-    """One optimiser over everything that is trained: encoder and the rest apart, with and without decay apart."""
+    """Return one optimiser over all trained parameters, in the groups of `parameter_groups`."""
     groups = parameter_groups(nets, spec)
     fused = device.type == "cuda"
     if isinstance(spec, Adam):
@@ -20,7 +20,7 @@ def make_optimizer(nets: nn.Module, spec: SGD | Adam, *, device: torch.device) -
 
 
 def parameter_groups(nets: nn.Module, spec: SGD | Adam) -> list[dict[str, object]]:
-    """The trained parameters by (part of an encoder, weight decay applies)."""
+    """Return the trained parameters in groups by (part of an encoder, weight decay applies)."""
     members: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in nets.named_parameters():
         if parameter.requires_grad:
@@ -40,13 +40,13 @@ def parameter_groups(nets: nn.Module, spec: SGD | Adam) -> list[dict[str, object
 
 
 def rate_factor(schedule: Schedule, step: int, total: int) -> float:
-    """(1 - t/T)^power, times the warm-up's rise."""
+    """Return (1 - t/T)^power, times the linear rise of the warm-up."""
     warmup = min(1.0, (step + 1) / (schedule.warmup_steps + 1))
     return float(warmup * (1 - step / total) ** schedule.power)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, schedule: Schedule, step: int, total: int) -> None:
-    """Give every group its rate for this step."""
+    """Set every group's learning rate for this step."""
     factor = rate_factor(schedule, step, total)
     for group in optimizer.param_groups:
         group["lr"] = group["base_lr"] * factor

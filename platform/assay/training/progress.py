@@ -1,4 +1,4 @@
-"""What a person sees while a training runs: a bar on a terminal, plain lines elsewhere."""
+"""The progress of a running training: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress:
-    """Says nothing; its subclasses do."""
+    """A progress that shows nothing; the subclasses show bars and lines."""
 
     @staticmethod
     def of(runtime: Runtime, *, total: int, start: int, print_line: Callable[[str], None]) -> Progress:
-        """The progress that the user asked for, on rank 0."""
-        wanted = runtime.progress
-        if wanted == "auto":
-            wanted = "bar" if sys.stderr.isatty() else "lines"
-        if rank() != 0 or wanted == "none":
+        """Return the progress that the runtime names; on other ranks than 0, one that shows nothing."""
+        kind = runtime.progress
+        if kind == "auto":
+            kind = "bar" if sys.stderr.isatty() else "lines"
+        if rank() != 0 or kind == "none":
             return Progress()
-        return _Bar(total, start) if wanted == "bar" else _Lines(total, start, print_line)
+        return _Bar(total, start) if kind == "bar" else _Lines(total, start, print_line)
 
     def __enter__(self) -> Self:
         return self
@@ -41,24 +41,24 @@ class Progress:
         pass
 
     def step(self, step: int, loss: float) -> None:
-        """`step` steps are over."""
+        """Show that `step` steps are over."""
 
     def line(self, line: Mapping[str, Any]) -> None:
-        """A line of metrics was written."""
+        """Show the mIoU of a line of metrics, where it has one."""
 
 
 class _Lines(Progress):
-    """A line every few seconds, and one for every evaluation."""
+    """Lines: one every few seconds, and one for every evaluation."""
 
     def __init__(self, total: int, start: int, print_line: Callable[[str], None]) -> None:
         self._total, self._start, self._print_line = total, start, print_line
-        self._began = self._said = time.monotonic()
+        self._began = self._printed = time.monotonic()
 
     def step(self, step: int, loss: float) -> None:
         now = time.monotonic()
-        if now - self._said < SECONDS_BETWEEN_LINES and step != self._total:
+        if now - self._printed < SECONDS_BETWEEN_LINES and step != self._total:
             return
-        self._said = now
+        self._printed = now
         rate = (step - self._start) / max(now - self._began, 1e-9)
         left = (self._total - step) / rate
         self._print_line(f"step {step}/{self._total}  loss {loss:.4f}  {rate:.1f} steps/s  {left:.0f} s left")
@@ -70,10 +70,10 @@ class _Lines(Progress):
 
 
 class _Bar(Progress):
-    """A bar with rate and time left."""
+    """A bar with loss, mIoU, rate and time left."""
 
     def __init__(self, total: int, start: int) -> None:
-        self._bar = Bar(  # on stderr, where it was looked for a terminal: what is printed may go to a file
+        self._bar = Bar(  # on stderr, the stream that was checked for a terminal: stdout may go to a file
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}  loss {task.fields[loss]}  mIoU {task.fields[miou]}"),

@@ -1,4 +1,4 @@
-"""What a finished training leaves: its result as plain data, its weights, and a few predictions to look at."""
+"""The products of a finished training: its result as plain data, its weights, and a panel of a few predictions."""
 
 from __future__ import annotations
 
@@ -26,27 +26,28 @@ from assay.training.model import ReadWeights, autocast, own_state, random_parame
 
 WEIGHTS = "weights.pt"  # the networks after the last step
 PANEL_IMAGES = 4
-# Of equal networks, which are as large: in a gang, counting took longer than all else between two short trainings.
+# Sizes by network, crop and number of classes: in a gang, counting took longer than everything else between two short
+# trainings, and equal networks are equally large.
 _SIZES: dict[tuple[Net, int, int, int], dict[str, Any]] = {}
 
 
 def result_of(training: Training, sessions: list[dict[str, Any]]) -> dict[str, Any]:
-    """What is known at the end. Shares, not percent."""
-    journal, resolved = training.journal, training.resolved
+    """Return the result as plain data. Scores are shares, not percent."""
+    metrics, resolved = training.metrics, training.resolved
     official = next(iter(training.predictors()))
     source = resolved.experiment.data.source
     return {
         "key": resolved.key,
         "official": official,
         "steps": training.step,
-        "miou": journal.last[official]["miou"],
-        "pixel_accuracy": journal.last[official]["pixel_accuracy"],
-        "iou": journal.last[official]["iou"],
+        "miou": metrics.last[official]["miou"],
+        "pixel_accuracy": metrics.last[official]["pixel_accuracy"],
+        "iou": metrics.last[official]["iou"],
         "classes": list(source.classes()),
         "palette": [list(colour) for colour in source.palette()],
-        "miou_best": journal.best_miou,
-        "step_best": journal.best_step,
-        "networks": journal.last,
+        "miou_best": metrics.best_miou,
+        "step_best": metrics.best_step,
+        "networks": metrics.last,
         "cost": _cost(training),
         "latency": _latency(training) if rank() == 0 else None,
         "data": {name: resolved.images.describe(name) for name in ("labeled", "unlabeled", "val")}
@@ -54,9 +55,9 @@ def result_of(training: Training, sessions: list[dict[str, Any]]) -> dict[str, A
         "notes": [*resolved.images.notes, *training.recipe.notes(), *environment.notes(sessions)],
         "random_parameters": random_parameters(training.nets),
         "accumulated": training.recipe.accumulate > 1,
-        "seconds": round(journal.seconds, 3),
-        "device_seconds": round(journal.seconds * world_size(), 3),
-        "images_per_second": round(training.step * training.images_per_step() / max(journal.seconds, 1e-9), 2),
+        "seconds": round(metrics.seconds, 3),
+        "device_seconds": round(metrics.seconds * world_size(), 3),
+        "images_per_second": round(training.step * training.images_per_step() / max(metrics.seconds, 1e-9), 2),
         "peak_memory": _peak_memory(training.device),
         "sessions": sessions,
         "same_bits": _same_bits(training, sessions),
@@ -64,22 +65,22 @@ def result_of(training: Training, sessions: list[dict[str, Any]]) -> dict[str, A
 
 
 def _same_bits(training: Training, sessions: list[dict[str, Any]]) -> bool:
-    """Whether an uninterrupted training would have given the same bits; on a GPU not even two of those do."""
+    """Return whether an uninterrupted training would have given the same bits; on a GPU not even two of those agree."""
     interrupted = len(sessions) > 1
-    return not any(each["changed"] for each in sessions) and not (interrupted and training.device.type != "cpu")
+    return not any(session["changed"] for session in sessions) and not (interrupted and training.device.type != "cpu")
 
 
 def _cost(training: Training) -> dict[str, dict[str, Any]]:
-    """Parameters and multiply-adds of each network, and of its encoder alone, on one training crop."""
+    """Return the parameters and multiply-adds of each network, and of its encoder alone, on one training crop."""
     height, width = training.recipe.augment.crop
     return {name: _size(net, height, width) for name, net in training.nets.items() if isinstance(net, Network)}
 
 
 def _size(net: Network, height: int, width: int) -> dict[str, Any]:
-    kind = (net.spec, net.num_classes, height, width)
-    if kind not in _SIZES:
-        _SIZES[kind] = {**_count(net, height, width), "encoder": _count(net.encoder, height, width)}
-    return _SIZES[kind]
+    key = (net.spec, net.num_classes, height, width)
+    if key not in _SIZES:
+        _SIZES[key] = {**_count(net, height, width), "encoder": _count(net.encoder, height, width)}
+    return _SIZES[key]
 
 
 def _count(part: nn.Module, height: int, width: int) -> dict[str, int]:
@@ -87,40 +88,40 @@ def _count(part: nn.Module, height: int, width: int) -> dict[str, int]:
 
 
 def _latency(training: Training) -> dict[str, Any]:
-    """Of each network on the CPU, for the crop that multiply-adds are counted on: teachers beside their student."""
+    """Return each network's latency on the CPU, teachers included, for the crop on which multiply-adds are counted."""
     height, width = training.recipe.augment.crop
     crop = torch.zeros(1, 3, height, width, dtype=training.dtype)
     training.nets.eval()
-    found: dict[Net, float] = {}  # equal networks are as fast
+    milliseconds: dict[Net, float] = {}  # equal networks are equally fast
     times: dict[str, float] = {}
     for name, net in training.nets.items():
         if isinstance(net, Network):
-            if net.spec not in found:
-                here = net if training.device.type == "cpu" else copy.deepcopy(net).to("cpu")
-                found[net.spec] = latency(here, crop).milliseconds
-            times[name] = found[net.spec]
+            if net.spec not in milliseconds:
+                on_cpu = net if training.device.type == "cpu" else copy.deepcopy(net).to("cpu")
+                milliseconds[net.spec] = latency(on_cpu, crop).milliseconds
+            times[name] = milliseconds[net.spec]
     return conditions(height, width) | {"milliseconds": times}
 
 
 def _peak_memory(device: torch.device) -> int | None:
-    """Bytes on the accelerator; None where there is none."""
+    """Return the peak memory on the GPU in bytes; None on a CPU."""
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
 
 
 def stored_weights(store: Store) -> ReadWeights:
-    """Reads the networks that an experiment of this store trained."""
+    """Return a function that reads the trained weights of an experiment from this store."""
 
     def read(key: str) -> bytes:
-        found = store.read(key, WEIGHTS)
-        if found is None:
+        weights = store.read(key, WEIGHTS)
+        if weights is None:
             raise AssayError(f"{store.place(key)} holds no {WEIGHTS}: experiment {key} must be trained first.")
-        return found
+        return weights
 
     return read
 
 
 def weights_of(training: Training) -> bytes:
-    """The networks that this experiment trained."""
+    """Return the weights that this experiment trained, as the bytes of a file."""
     buffer = io.BytesIO()
     torch.save({name: value.cpu() for name, value in own_state(training.nets).items()}, buffer)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""One session of one experiment in a store: claim, continue, train, and write down what came of it."""
+"""One session of one experiment in a store: claim the key, continue from its checkpoint, train, write the result."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from assay.training.result import WEIGHTS, panel_of, result_of, stored_weights, 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SessionOptions:
-    """How a session behaves towards whoever started it. Nothing of it moves a number."""
+    """Options of a session that move no number: messages, patience with other processes, where to stop."""
 
     print_line: Callable[[str], None] = print
-    progress: Progress | None = None  # what is told of every step; by default what the runtime asks for
-    patience: float = STALE_AFTER + 5  # seconds in which an owner that gives no sign may show that it lives
-    stale_after: float = STALE_AFTER  # seconds without a sign after which a claim may be taken over
-    observer: Observer | None = None  # who has watched the claims already
-    run: str = ""  # which run of which program this attempt belongs to
-    until: int | None = None  # the step at which to stop; another session may go on from there
-    record_user_errors: bool = False  # a user's mistake that shows in training is the experiment's failure
+    progress: Progress | None = None  # receives every step; by default the progress that the runtime names
+    patience: float = STALE_AFTER + 5  # seconds that an owner without a sign of life gets to show one
+    stale_after: float = STALE_AFTER  # seconds without a sign of life after which a claim may be taken over
+    observer: Observer | None = None  # one that has watched the claims already
+    run: str = ""  # the run of a program that this attempt belongs to
+    until: int | None = None  # the step at which to stop; another session may continue from there
+    record_user_errors: bool = False  # a user error in training is recorded as the experiment's failure
 
 
 def train(
@@ -48,28 +48,28 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     options: SessionOptions | None = None,
 ) -> dict[str, Any] | None:
-    """The experiment's result: read where there is one, else trained; None if it ended before, as it was asked to.
+    """Return the experiment's result: from the store where it is there, else by training.
 
-    With several ranks every rank calls this, and rank 0 alone writes.
+    Return None where the session ended before the experiment's end, because of `stop` or `options.until`. With several
+    ranks every rank calls this function, and rank 0 alone writes.
     """
     options = options or SessionOptions()
     key = resolved.key
-    done: dict[str, Any] | None = broadcast_from_rank0(lambda: records.read_json(store, key, records.RESULT))
-    if done is not None:
-        return done
-    # Built before anything is claimed or written: a person's mistake leaves the store as it was. In a study the claim
-    # comes first: many processes look at the same keys, and what cannot be built is the experiment's failure.
-    training = None if options.record_user_errors else _built(resolved, store, places, runtime)
-    new = broadcast_from_rank0(lambda: not store.names(key))
-    claim = _agreed_claim(store, key, options)
+    result = _stored_result(store, key)
+    if result is not None:
+        return result
+    # Built before anything is claimed or written, so that a person's mistake leaves the store as it was. In a study
+    # the claim comes first: many processes try the same keys, and an experiment that cannot be built has failed.
+    training = None if options.record_user_errors else _build(resolved, store, places, runtime)
+    is_first_session = broadcast_from_rank0(lambda: not store.names(key))
+    claim = _claim_on_rank0(store, key, options)
     problem: Exception | None = None
     try:
-        # Another process may have finished it while this one was building.
-        done = broadcast_from_rank0(lambda: records.read_json(store, key, records.RESULT))
-        if done is not None:
-            return done
-        training = training or _built(resolved, store, places, runtime)
-        return _train(training, store, claim, stop=stop, options=options)
+        result = _stored_result(store, key)  # another process may have finished while this one was building
+        if result is not None:
+            return result
+        training = training or _build(resolved, store, places, runtime)
+        return _train_claimed(training, store, claim, stop=stop, options=options)
     except Exception as error:
         problem = explain_out_of_memory(error, resolved)
         record_failure(problem, store, key, claim, record_user_errors=options.record_user_errors)
@@ -79,12 +79,18 @@ def train(
     finally:
         if claim is not None:
             claim.release()
-            if new and not options.record_user_errors:
+            if is_first_session and not options.record_user_errors:
                 discard_if_user_error(problem, store, key)
 
 
-def _built(resolved: Resolved, store: Store, places: Places, runtime: Runtime) -> Training:
-    """The training, with its data read and its networks made."""
+def _stored_result(store: Store, key: str) -> dict[str, Any] | None:
+    """Return rank 0's view of the result, since all ranks must take the same way."""
+    result: dict[str, Any] | None = broadcast_from_rank0(lambda: records.read_json(store, key, records.RESULT))
+    return result
+
+
+def _build(resolved: Resolved, store: Store, places: Places, runtime: Runtime) -> Training:
+    """Return the training, with its data read and its networks made."""
     try:
         return Training(resolved, places=places, runtime=runtime, read_weights=stored_weights(store))
     except Exception as error:
@@ -94,8 +100,8 @@ def _built(resolved: Resolved, store: Store, places: Places, runtime: Runtime) -
         raise problem from error
 
 
-def _agreed_claim(store: Store, key: str, options: SessionOptions) -> Claim | None:
-    """Rank 0's claim; where it is refused, every rank is told why instead of waiting."""
+def _claim_on_rank0(store: Store, key: str, options: SessionOptions) -> Claim | None:
+    """Return rank 0's claim, and None on other ranks; where it is refused, raise the refusal on every rank."""
     claim, refusal = None, None
     if rank() == 0:
         try:
@@ -115,17 +121,18 @@ def _agreed_claim(store: Store, key: str, options: SessionOptions) -> Claim | No
     return claim
 
 
-def _train(
+def _train_claimed(
     training: Training, store: Store, claim: Claim | None, *, stop: Callable[[], bool], options: SessionOptions
 ) -> dict[str, Any] | None:
+    """Continue from the newest checkpoint and train; write down the attempt's beginning and its end."""
     key = training.resolved.key
     loaded: checkpoints.Loaded = broadcast_from_rank0(lambda: checkpoints.load(store, key))
     if loaded.payload is not None:
         training.load_state(loaded.payload)
     if claim is not None:
-        _begin(training, store, claim, options, notes=loaded.notes)
+        _begin_attempt(training, store, claim, options, notes=loaded.notes)
     try:
-        result = _to_the_end(training, store, claim, stop=stop, options=options)
+        result = _train_to_end(training, store, claim, stop=stop, options=options)
     except Exception as error:
         _end_attempt(store, key, claim, type(error).__name__)
         raise
@@ -134,11 +141,12 @@ def _train(
     return result
 
 
-def _to_the_end(
+def _train_to_end(
     training: Training, store: Store, claim: Claim | None, *, stop: Callable[[], bool], options: SessionOptions
 ) -> dict[str, Any] | None:
+    """Train, and return the result; return None if stopped."""
     key, runtime = training.resolved.key, training.runtime
-    # Under the claim: two processes that begin one experiment must not both predict for it.
+    # Under the claim: of two processes that begin one experiment only one should predict its masks.
     if not training.fetch_masks(store, print_line=options.print_line, stop=stop):
         return None
     sessions = _sessions(store, key, training, runtime)
@@ -149,22 +157,20 @@ def _to_the_end(
     progress = options.progress or Progress.of(
         runtime, total=training.recipe.steps, start=training.step, print_line=options.print_line
     )
-    with progress:
-        recorder = StoreRecorder(store, key, claim, progress, training.step)
-        try:
-            finished = training.run(recorder, stop=stop, until=options.until)
-        finally:
-            recorder.close()
-    if not finished:
+    with progress, contextlib.closing(StoreRecorder(store, key, claim, progress, training.step)) as recorder:
+        is_finished = training.run(recorder, stop=stop, until=options.until)
+    if not is_finished:
         return None
     result = result_of(training, sessions)
     if claim is not None:
-        _finish(training, store, claim, result)
+        _write_result(training, store, claim, result)
     return result
 
 
-def _begin(training: Training, store: Store, claim: Claim, options: SessionOptions, *, notes: tuple[str, ...]) -> None:
-    """Say what is odd, and write down what is about to be trained, where and by whom."""
+def _begin_attempt(
+    training: Training, store: Store, claim: Claim, options: SessionOptions, *, notes: tuple[str, ...]
+) -> None:
+    """Print the notes, and write down the experiment and the attempt: where it begins, and in which run."""
     resolved, key = training.resolved, training.resolved.key
     for note in (*resolved.images.notes, *training.recipe.notes(), *notes):
         options.print_line(f"note: {note}")
@@ -175,14 +181,15 @@ def _begin(training: Training, store: Store, claim: Claim, options: SessionOptio
 
 
 def _end_attempt(store: Store, key: str, claim: Claim | None, how: str) -> None:
-    """An attempt that ends without this is one whose process was killed, or crashed."""
+    """Write down how an attempt ended; an attempt without this end was killed, or crashed."""
     with contextlib.suppress(StoreError, LostClaim):
         if claim is not None:
             claim.check()
             records.end_attempt(store, key, how)
 
 
-def _finish(training: Training, store: Store, claim: Claim, result: dict[str, Any]) -> None:
+def _write_result(training: Training, store: Store, claim: Claim, result: dict[str, Any]) -> None:
+    """Write the panel, the weights and at last the result, which makes the key done; delete its checkpoints."""
     key = training.resolved.key
     weights = weights_of(training)
     claim.check()
@@ -195,14 +202,14 @@ def _finish(training: Training, store: Store, claim: Claim, result: dict[str, An
 
 
 class StoreRecorder:
-    """Writes a training's lines and checkpoints under its key; on other ranks than the first it writes nothing."""
+    """A recorder that writes lines and checkpoints under a key. Without a claim (other ranks) it writes nothing."""
 
     def __init__(self, store: Store, key: str, claim: Claim | None, progress: Progress, step: int) -> None:
         self._store, self._key, self._claim, self._progress = store, key, claim, progress
         self._log: Log | None = None
         if claim is not None:
-            # A new file that begins with the lines up to the checkpoint: what a former owner may still append goes
-            # to the old one.
+            # A new file that begins with the lines up to the checkpoint: lines that a former owner still appends go
+            # to the old file.
             keep = records.metrics_up_to(store, key, step)
             self._log = store.open_log(key, records.METRICS, keep)
 
@@ -226,16 +233,16 @@ class StoreRecorder:
 
 
 def _sessions(store: Store, key: str, training: Training, runtime: Runtime) -> list[dict[str, Any]]:
-    """The sessions so far, and this one; those whose steps were lost are left out."""
+    """Return the sessions so far and this one; leave out sessions whose steps were all lost."""
     here = environment.describe(runtime, training.device)
     if training.plan.stored:
         here["stored_masks"] = {name: masks.digest for name, masks in training.plan.stored.items()}
     stored = broadcast_from_rank0(lambda: records.read_json(store, key, records.SESSIONS)) or {"sessions": []}
-    before = [each for each in stored["sessions"] if each["from_step"] < training.step]
-    changed = environment.changes(before[-1], here) if before else []
-    return [*before, here | {"from_step": training.step, "changed": changed, "started": now()}]
+    earlier = [session for session in stored["sessions"] if session["from_step"] < training.step]
+    changed = environment.changes(earlier[-1], here) if earlier else []
+    return [*earlier, here | {"from_step": training.step, "changed": changed, "started": now()}]
 
 
 def now() -> str:
-    """The time of day as the store writes it."""
+    """Return the time of day as the store writes it."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""A step's numbers: summed over ranks on the device, and read one step later, so that nobody waits for it."""
+"""The metrics of a step: summed over ranks on the device, and read one step later, so that no rank waits for them."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from assay.collectives import sum_over_ranks, world_size
 from assay.errors import NotFinite
 from assay.method import Losses
 
-NAMED = 64  # images that a message names at the most
+NAMED_IMAGES = 64  # most images that a message names
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StepMetrics:
-    """What is known of a step once it is over."""
+    """The metrics of a step that is over."""
 
     loss: float
     terms: dict[str, float]
     shares: dict[str, tuple[float, float]]  # part and whole
-    wants_stop: bool  # some rank was asked to stop: all of them see it at the same step
+    wants_stop: bool  # some rank has to stop: all ranks read this at the same step
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PendingStepMetrics:
-    """A step's numbers, still on the device."""
+    """The metrics of a step, still on the device."""
 
     step: int
     weights: dict[str, float]  # by term
     shares: tuple[str, ...]
-    values: torch.Tensor  # terms, parts, wholes, number of ranks that want to stop
-    images: Callable[[], tuple[str, ...]]  # of the whole step, over all ranks; asked for only where something is wrong
+    values: torch.Tensor  # terms, parts, wholes, number of ranks that have to stop
+    images: Callable[[], tuple[str, ...]]  # of the whole step, over all ranks; called only for an error message
 
     def read(self) -> StepMetrics:
-        """The numbers; a term that is not finite ends the training, with the step and its images named."""
+        """Return the metrics; raise NotFinite, with the step and its images, for a term that is not finite."""
         values = self.values.tolist()
         terms = dict(zip(self.weights, values, strict=False))
         for name, value in terms.items():
             if not math.isfinite(value):
-                raise NotFinite(self._complaint(name, value))
+                raise NotFinite(self._not_finite_message(name, value))
         parts = values[len(terms) : len(terms) + len(self.shares)]
         wholes = values[len(terms) + len(self.shares) : -1]
         return StepMetrics(
@@ -51,34 +51,34 @@ class PendingStepMetrics:
             wants_stop=values[-1] > 0,
         )
 
-    def _complaint(self, term: str, value: float) -> str:
+    def _not_finite_message(self, term: str, value: float) -> str:
         images = self.images()
-        named = ", ".join(images[:NAMED]) + (f" and {len(images) - NAMED} more" if len(images) > NAMED else "")
+        rest = len(images) - NAMED_IMAGES
+        named = ", ".join(images[:NAMED_IMAGES]) + (f" and {rest} more" if rest > 0 else "")
         return (
             f"the loss term {term!r} is {value} at step {self.step} (images: {named}); the same seed gives the same"
-            " again: lower recipe.optimizer.lr or the term's weight, or look at these images."
+            " value again: lower recipe.optimizer.lr or the term's weight, or check these images."
         )
 
 
 @torch.no_grad()
 def measure(
-    found: Sequence[Losses], *, step: int, images: Callable[[], tuple[str, ...]], wants_stop: bool
+    losses: Sequence[Losses], *, step: int, images: Callable[[], tuple[str, ...]], wants_stop: bool
 ) -> PendingStepMetrics:
-    """The numbers of a step's micro-batches."""
-    terms = found[0].terms
-    shares = tuple(found[0].shares)
-    means = [_over_parts([each.terms[name].value for each in found]) / len(found) / world_size() for name in terms]
-    parts = [_over_parts([each.shares[name].part for each in found]) for name in shares]
-    wholes = [_over_parts([each.shares[name].whole for each in found]) for name in shares]
-    wish = torch.full_like(means[0], float(wants_stop))
+    """Return the metrics of a step from the losses of its micro-batches."""
+    terms, shares = losses[0].terms, tuple(losses[0].shares)
+    means = [_sum([part.terms[name].value for part in losses]) / len(losses) / world_size() for name in terms]
+    parts = [_sum([part.shares[name].part for part in losses]) for name in shares]
+    wholes = [_sum([part.shares[name].whole for part in losses]) for name in shares]
+    stop_votes = torch.full_like(means[0], float(wants_stop))
     return PendingStepMetrics(
         step=step,
         weights={name: term.weight for name, term in terms.items()},
         shares=shares,
-        values=sum_over_ranks(torch.stack([*means, *parts, *wholes, wish])),
+        values=sum_over_ranks(torch.stack([*means, *parts, *wholes, stop_votes])),
         images=images,
     )
 
 
-def _over_parts(values: Sequence[torch.Tensor]) -> torch.Tensor:
+def _sum(values: Sequence[torch.Tensor]) -> torch.Tensor:
     return torch.stack([value.detach().double() for value in values]).sum()

@@ -1,8 +1,8 @@
-"""The masks that an experiment wants of an earlier one: predicted when somebody first asks, then read by all.
+"""Masks that a trained experiment predicts for a later one: predicted at the first request, then read from the store.
 
-They change no number of the experiment that predicts them, which may have been trained as somebody's plain baseline.
-So they are made of its stored weights, by its own evaluation protocol, on whole images at their own size, and lie
-under its key: one file for each list of images.
+They change no number of the experiment that predicts them, which may have been trained as the plain baseline of
+another study. So they are made from its stored weights, by its own evaluation protocol, on whole images at their own
+size, and lie under its key: one file for each list of images.
 """
 
 from __future__ import annotations
@@ -33,58 +33,58 @@ from assay.training.loading import BatchPlan
 from assay.training.model import DTYPES, ReadWeights, autocast, input_of, trained_networks
 from assay.values import suggestion, to_json
 
-_TELL_EVERY = 5.0  # seconds that other ranks wait in one collective while the first rank predicts
+_REPORT_EVERY = 5.0  # seconds that other ranks wait in one collective while the first rank predicts
 _FORMAT = 1  # of the file
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MaskRequest:
-    """Masks of some images by one product of a trained experiment."""
+    """A request for masks of some images by one predictor of a trained experiment."""
 
     inner: Resolved  # the experiment that predicts
-    product: str  # one of its method's `products`
+    predictor: str  # the name of one of its method's `mask_predictors`
     source: Source
     ids: tuple[str, ...]
     places: Places
 
     @property
     def key(self) -> str:
-        """Under which key the file lies."""
+        """The key under which the file lies."""
         return self.inner.key
 
     @functools.cached_property
     def file(self) -> str:
-        """The file's name there."""
-        about = {
+        """The file's name under that key."""
+        identity = {
             "format": _FORMAT,
             "ids": self.ids,
             "source": to_json(self.source),
             "fingerprint": self.source.fingerprint(self.places),
             "evaluation": to_json(self.inner.experiment.recipe.evaluation),
         }
-        return f"masks-{self.product}-{hashlib.sha256(canonical(about).encode()).hexdigest()[:16]}.zip"
+        return f"masks-{self.predictor}-{hashlib.sha256(canonical(identity).encode()).hexdigest()[:16]}.zip"
 
 
-def wanted_masks(resolved: Resolved, plan: BatchPlan) -> dict[str, MaskRequest]:
-    """What an experiment means by the names in its method's `Views.stored`."""
-    found: dict[str, MaskRequest] = {}
+def mask_requests(resolved: Resolved, plan: BatchPlan) -> dict[str, MaskRequest]:
+    """Return the requests behind the names in the method's `Views.stored`."""
+    requests: dict[str, MaskRequest] = {}
     for name in plan.views.stored:
-        field, _, product = name.partition(":")
-        found[name] = MaskRequest(
+        field, _, predictor = name.partition(":")
+        requests[name] = MaskRequest(
             inner=input_of(resolved, field),
-            product=product or "masks",
+            predictor=predictor or "masks",
             source=plan.source,
             ids=plan.images_with_stored(),
             places=plan.places,
         )
-    return found
+    return requests
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MaskPredictor:
-    """Where masks come from: the store, or networks that predict them here. All ranks do the same with it.
+    """The source of masks: the store, or networks that predict them here. All ranks call it alike.
 
-    The first rank alone predicts and writes. Without a store masks are predicted and not kept.
+    The first rank alone predicts and writes. Without a store, masks are predicted and not kept.
     """
 
     runtime: Runtime
@@ -94,19 +94,19 @@ class MaskPredictor:
     print_line: Callable[[str], None] = lambda text: None
     stop: Callable[[], bool] = lambda: False
 
-    def masks(self, wanted: MaskRequest) -> StoredMasks | None:
-        """The masks, or None if this was stopped before they were there."""
-        place = f"{self.store.place(wanted.key)}/{wanted.file}" if self.store else f"the masks of {wanted.key}"
-        data: bytes | None = broadcast_from_rank0(lambda: self._kept(wanted, place))
+    def masks(self, request: MaskRequest) -> StoredMasks | None:
+        """Return the masks, or None if stopped before they were complete."""
+        place = f"{self.store.place(request.key)}/{request.file}" if self.store else f"the masks of {request.key}"
+        data: bytes | None = broadcast_from_rank0(lambda: self._read_stored(request, place))
         if data is None:
-            data = self._made(wanted, place)
+            data = self._predict_on_first_rank(request, place)
         return None if data is None else unpack(data, place)
 
-    def _kept(self, wanted: MaskRequest, place: str) -> bytes | None:
-        """The file as it lies in the store, or None where it is to be made."""
-        data = self.store.read(wanted.key, wanted.file) if self.store else None
+    def _read_stored(self, request: MaskRequest, place: str) -> bytes | None:
+        """Return the file in the store; None where there is none or where it is damaged."""
+        data = self.store.read(request.key, request.file) if self.store else None
         if not data:
-            return None  # an empty file is a name that was taken by a process that was killed before it wrote
+            return None  # an empty file is a name whose process was killed before it wrote the content
         try:
             unpack(data, place)
         except MasksDamaged as damage:
@@ -114,67 +114,69 @@ class MaskPredictor:
             return None
         return data
 
-    def _made(self, wanted: MaskRequest, place: str) -> bytes | None:
-        """The file, predicted on the first rank and then the same on all; None if it was stopped."""
+    def _predict_on_first_rank(self, request: MaskRequest, place: str) -> bytes | None:
+        """Return the file, predicted on the first rank and sent to all; None if stopped."""
         files: list[bytes] = []
 
-        def pieces() -> Iterator[None]:
-            self.print_line(f"note: predicting the masks of {len(wanted.ids)} images with experiment {wanted.key}")
+        def work() -> Iterator[None]:
+            self.print_line(f"note: predicting the masks of {len(request.ids)} images with experiment {request.key}")
             images: dict[str, bytes] = {}
-            for image_id, mask in self._predicted(wanted):
+            for image_id, mask in self._predict(request):
                 images[image_id] = encode(mask)
                 yield
-            files.append(self._written(pack(images), wanted, place))
+            files.append(self._store_first(pack(images), request, place))
 
-        if not _on_first_rank(pieces, self.stop):
+        if not _run_on_first_rank(work, self.stop):
             return None
         return broadcast_from_rank0(lambda: files[0])
 
-    def _written(self, made: bytes, wanted: MaskRequest, place: str) -> bytes:
-        """What everybody reads from now on: the first whole file, be it this process's or another's."""
-        if self.store is None or self.store.create(wanted.key, wanted.file, made):
-            return made
-        there = self._kept(wanted, place)
-        if there is None:
-            self.store.write(wanted.key, wanted.file, made)
-        return there or made
+    def _store_first(self, predicted: bytes, request: MaskRequest, place: str) -> bytes:
+        """Store the file unless another process was faster, and return the file that all processes read from now on."""
+        if self.store is None or self.store.create(request.key, request.file, predicted):
+            return predicted
+        stored = self._read_stored(request, place)
+        if stored is None:
+            self.store.write(request.key, request.file, predicted)
+        return stored or predicted
 
-    def _predicted(self, wanted: MaskRequest) -> Iterator[tuple[str, np.ndarray]]:
-        """Every image's id and mask (H x W, uint8)."""
-        recipe, method = wanted.inner.experiment.recipe, wanted.inner.experiment.method
+    def _predict(self, request: MaskRequest) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield every image's id and mask (H x W, uint8)."""
+        recipe, method = request.inner.experiment.recipe, request.inner.experiment.method
         dtype = DTYPES[recipe.precision]
         assert isinstance(method, Method)
-        nets = trained_networks(wanted.inner, wanted.places, self.read_weights).to(self.device, dtype)
-        products = method.mask_predictors(nets.eval())
-        if wanted.product not in products:
-            raise UserError(f"{method.name} makes no product {wanted.product!r}{suggestion(wanted.product, products)}.")
-        ids = iter(wanted.ids)
-        for pixels, _ in image_batches(wanted.source, wanted.ids, self.runtime.evaluation_batch, wanted.places):
+        nets = trained_networks(request.inner, request.places, self.read_weights).to(self.device, dtype)
+        predictors = method.mask_predictors(nets.eval())
+        if request.predictor not in predictors:
+            raise UserError(
+                f"{method.name} has no mask predictor {request.predictor!r}{suggestion(request.predictor, predictors)}."
+            )
+        ids = iter(request.ids)
+        for images, _ in image_batches(request.source, request.ids, self.runtime.evaluation_batch, request.places):
             with torch.no_grad(), autocast(recipe.precision, self.device):
-                normal = normalize(pixels.to(self.device), dtype=dtype)
-                masks = predict(products[wanted.product], normal, recipe.evaluation)
+                pixels = normalize(images.to(self.device), dtype=dtype)
+                masks = predict(predictors[request.predictor], pixels, recipe.evaluation)
             for mask in masks.to("cpu", torch.uint8).numpy():
                 yield next(ids), mask
 
 
-def _on_first_rank(work: Callable[[], Iterator[None]], stop: Callable[[], bool]) -> bool:
-    """Do on rank 0 what comes in pieces; False if it was stopped in between.
+def _run_on_first_rank(work: Callable[[], Iterator[None]], stop: Callable[[], bool]) -> bool:
+    """Run work that comes in pieces on rank 0, and return True at its end; return False if it was stopped in between.
 
-    The other ranks hear every few seconds how it stands: a collective that lasts for minutes would time out, and
-    an error that they never heard of would leave them waiting.
+    Every few seconds rank 0 sends its progress to the other ranks: a collective that lasts for minutes would time
+    out, and an error that rank 0 kept to itself would leave the others waiting.
     """
     pieces = work() if rank() == 0 else iter(())
     while True:
-        told: Any = broadcast_from_rank0(lambda: _some(pieces, stop))
-        if isinstance(told, Exception):
-            raise told
-        if told is not None:
-            return bool(told)
+        progress: Any = broadcast_from_rank0(lambda: _run_for_seconds(pieces, stop))
+        if isinstance(progress, Exception):
+            raise progress
+        if progress is not None:
+            return bool(progress)
 
 
-def _some(pieces: Iterator[None], stop: Callable[[], bool]) -> bool | Exception | None:
-    """Work for a few seconds: True at the end, False if stopped, None if there is more, or what went wrong."""
-    end = time.monotonic() + _TELL_EVERY
+def _run_for_seconds(pieces: Iterator[None], stop: Callable[[], bool]) -> bool | Exception | None:
+    """Work for a few seconds. Return True at the end, False if stopped, None if work is left, or the error."""
+    end = time.monotonic() + _REPORT_EVERY
     try:
         for _ in pieces:
             if stop():
