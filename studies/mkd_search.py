@@ -26,7 +26,7 @@ from studies import mkd_ablation  # noqa: E402
 
 SEARCH = Search(
     name="mkd_search",
-    title="Mutual Knowledge Distillation: thresholds and weights (its paper gives T alone, its code the others)",
+    title="Mutual Knowledge Distillation: threshold and weights (T is from the paper, the others from its code)",
     study=mkd_ablation.STUDY,
     table="mkd.table4",
     row="+ Mutual MT + SDA + KS",

@@ -1,12 +1,12 @@
-"""Whether batch statistics cost MKD's students what their teachers have: trained networks, scored once more.
+"""A test whether MKD's students score below their teachers because of their batch statistics.
 
     python studies/mkd_ablation.py --seeds 0 1 2 3 4
     python studies/mkd_statistics.py --out results
 
-A student's running statistics follow strong views as well as weak ones, its teacher's follow weak ones alone. Here
-every network of the study's finished experiments is scored with the statistics it was trained with, and with those of
-all its training images as evaluation shows them. The table gives means over the seeds, and what the second statistics
-change, with its 95 % t interval.
+A student's running statistics are averages over strong and weak views, its teacher's over weak views alone. This script
+scores every network of the study's finished experiments twice: with the statistics of its training ("trained"), and
+with the statistics of all its training images, prepared as for evaluation ("images"). The table gives means over the
+seeds, and the change from the first to the second with its 95 % t interval.
 """
 
 from __future__ import annotations
@@ -42,35 +42,36 @@ RESULTS = Path("mkd_ablation") / "quick" / "results.parquet"
 
 
 @torch.no_grad()
-def take_statistics(network: nn.Module, batches: Iterable[torch.Tensor]) -> None:
-    """Give every batch norm the plain mean of these batches' statistics; weights stay as they are."""
+def replace_statistics(network: nn.Module, batches: Iterable[torch.Tensor]) -> None:
+    """Set the running statistics of every batch norm to the mean over these batches; weights do not change."""
     network.eval()
     layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
     for layer in layers:
         layer.train()
     for number, images in enumerate(batches, start=1):
         for layer in layers:
-            # The first replaces what was there. torch's update_bn has no momentum at all, for which ours takes 0.
+            # The plain mean; the first batch replaces the old statistics. torch's update_bn would set momentum to
+            # None, which this project's batch norm reads as 0.
             layer.momentum = 1 / number
         network(images)
     network.eval()
 
 
-def scored(store: Store, key: str) -> dict[str, tuple[float, float]]:
-    """By network: mIoU in percent with the statistics of training, and with those of the training images."""
+def score_twice(store: Store, key: str) -> dict[str, tuple[float, float]]:
+    """Return each network's mIoU in percent, with the statistics of training and with those of the training images."""
     document = records.read_json(store, key, records.EXPERIMENT)
     if document is None:
         raise UserError(f"{store.place(key)} holds no experiment; train the study first.")
     places = Places.from_environment()
     resolved = resolve(Experiment.from_json(document["experiment"]), places)
     if resolved.key != key:
-        raise UserError(f"{key} was trained with other data or another version; train the study again.")
+        raise UserError(f"{key} was trained with other data or another version of the code; train the study again.")
     nets = trained_networks(resolved, places, stored_weights(store)).eval()
     before = _mious(resolved, nets, places)
     ids = sorted({*resolved.images.labeled, *resolved.images.unlabeled})
-    for network in filter(lambda each: isinstance(each, Network), nets.values()):  # FDA's estimators are none
+    for network in (net for net in nets.values() if isinstance(net, Network)):  # without FDA's estimators
         pixels = image_batches(resolved.experiment.data.source, ids, None, places)
-        take_statistics(network, (normalize(images) for images, _ in pixels))
+        replace_statistics(network, (normalize(images) for images, _ in pixels))
     after = _mious(resolved, nets, places)
     return {name: (before[name], after[name]) for name in before}
 
@@ -89,8 +90,8 @@ def _mious(resolved: Resolved, nets: nn.ModuleDict, places: Places) -> dict[str,
     return {name: 100 * score.miou for name, score in scores.items()}
 
 
-def measured(out: Path) -> pd.DataFrame:
-    """A line for each network of each finished experiment of the study."""
+def score_study(out: Path) -> pd.DataFrame:
+    """Return a line for each network of each finished experiment of the study."""
     file = out / RESULTS
     if not file.is_file():
         raise UserError(f"there is no {file}; run studies/mkd_ablation.py --out {out} first.")
@@ -100,20 +101,20 @@ def measured(out: Path) -> pd.DataFrame:
     store = LocalStore(out / "store")
     lines = []
     for row, seed, key in done[["row", "seed", "key"]].itertuples(index=False):
-        for network, (trained, images) in scored(store, key).items():
+        for network, (trained, images) in score_twice(store, key).items():
             lines.append({"row": row, "seed": seed, "network": network, "trained": trained, "images": images})
         print(f"{row}, seed {seed}", file=sys.stderr, flush=True)
     return pd.DataFrame(lines)
 
 
-def table(lines: pd.DataFrame) -> pd.DataFrame:
-    """Means over seeds, and the change paired by seed."""
-    found = []
+def summarize(lines: pd.DataFrame) -> pd.DataFrame:
+    """Return means over seeds, and the change paired by seed."""
+    rows = []
     for (row, network), group in lines.groupby(["row", "network"], sort=False):
         trained, images = (dict(zip(group["seed"], group[name], strict=True)) for name in ("trained", "images"))
         change = paired(trained, images)
         assert change is not None
-        found.append(
+        rows.append(
             {
                 "row": row,
                 "network": network,
@@ -125,16 +126,16 @@ def table(lines: pd.DataFrame) -> pd.DataFrame:
                 "high": change.high,
             }
         )
-    return pd.DataFrame(found)
+    return pd.DataFrame(rows)
 
 
 def main() -> int:
-    """Score, and print the table."""
-    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--out", default="results", metavar="DIR", help="folder of results (default: results)")
+    """Score the networks, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", default="results", metavar="DIR", help="folder of results (default: results)")
     torch.set_num_threads(1)
     try:
-        print(table(measured(Path(flags.parse_args().out))).to_string(index=False, float_format="%.2f"))
+        print(summarize(score_study(Path(parser.parse_args().out))).to_string(index=False, float_format="%.2f"))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
