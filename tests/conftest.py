@@ -1,4 +1,4 @@
-"""What tests share: one thread, places that hold nothing."""
+"""Settings and fixtures of all tests: one thread, an empty store, places without files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import torch
 from assay.places import Places
 from assay.store.local import LocalStore
 
-# The same examples every time, however slow the machine is just then.
+# The same examples in every run, without a time limit that a slow machine could break.
 hypothesis.settings.register_profile("assay", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("assay")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # Started in the background of a script, the tests' own processes would inherit deafness to Ctrl-C.
+    # A shell that starts the tests in the background ignores Ctrl-C, and processes of the tests would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

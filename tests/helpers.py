@@ -1,4 +1,4 @@
-"""Experiments small enough for tests."""
+"""Small experiments for tests."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ QUIET = Runtime(progress="none", checkpoint_every=4, log_every=2, device="cpu")
 
 
 def fresh_weights(resolved: Resolved) -> Callable[[str], bytes]:
-    """The first weights of the experiments inside this one, in place of trained ones."""
+    """Return a reader of initial weights, in place of trained weights, for the inputs of an experiment."""
 
     def read(key: str) -> bytes:
-        (inner,) = {each.key: each for each in resolved.inputs.values() if each.key == key}.values()
-        return weights_of(Training(inner, places=Places(), runtime=QUIET))
+        experiment = next(inner for inner in resolved.inputs.values() if inner.key == key)
+        return weights_of(Training(experiment, places=Places(), runtime=QUIET))
 
     return read
 
 
 def small(method: str = "supervised", **changes: object) -> Experiment:
-    """A training of a dozen steps of tiny images; changes by path, with __ for the dot."""
+    """Return an experiment of a dozen steps on tiny images, changed by path with __ in place of the dot."""
     paths = {path.replace("__", "."): value for path, value in changes.items()}
     return apply(starting_point(method, "shapes"), overrides_of(SMALL | paths, "test"))

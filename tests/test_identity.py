@@ -1,4 +1,4 @@
-"""Keys: what moves them, and what does not."""
+"""Keys: they change with every number, and with nothing else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def changed(**changes: object) -> Experiment:
     return apply(starting_point("cps", "shapes"), overrides_of(paths, "test"))
 
 
-def test_equal_experiments_have_equal_keys_also_after_a_round_trip() -> None:
+def test_equal_experiments_have_equal_keys_even_after_a_round_trip() -> None:
     experiment = changed()
     assert key(experiment) == key(changed()) == key(Experiment.from_json(experiment.to_json()))
 
@@ -45,7 +45,7 @@ def test_equal_experiments_have_equal_keys_also_after_a_round_trip() -> None:
         {"data.split.seed": 1},
     ],
 )
-def test_whatever_changes_numbers_changes_the_key(change: dict[str, object]) -> None:
+def test_a_change_that_changes_numbers_changes_the_key(change: dict[str, object]) -> None:
     assert key(apply(changed(), overrides_of(change, "test"))) != key(changed())
 
 
@@ -69,7 +69,7 @@ def test_a_methods_version_and_the_packages_numerics_are_part_of_the_key(
 
 
 class Grown(Value):
-    """A value that got a field after results existed."""
+    """A value with a field that was added after results existed."""
 
     name = "grown"
     old: float = param(default=1.0)
@@ -85,17 +85,17 @@ def test_a_field_at_its_neutral_value_takes_no_part_in_the_key() -> None:
 
 
 def test_a_key_is_the_same_on_every_machine() -> None:
-    """Written down once: a change here makes every stored result unreachable."""
+    """A change of this constant would make every stored result unreachable."""
     assert key_of({"a": [1, 2.5, None], "b": {"c": "π"}}) == "4652c20de933ee2d"
 
 
 @pytest.mark.parametrize("others", [{}, {"name": "cps"}, {"zeta": [1.0]}, {"name": "cps", "zeta": {"b": 1, "a": 2}}])
-def test_a_key_that_is_made_for_a_seed_is_the_key_of_the_whole(others: dict[str, object]) -> None:
+def test_the_fast_key_of_a_seed_equals_the_key_of_the_whole_identity(others: dict[str, object]) -> None:
     for seed in (0, 7, 2**40):
         assert keys_by_seed({**others, "seed": 3})(seed) == key_of({**others, "seed": seed})
 
 
-def test_differences_name_path_and_both_sides() -> None:
+def test_differences_hold_the_path_and_both_sides() -> None:
     assert differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1.0, "d": 3}}) == [
         ("a.c", 2, None),
         ("a.d", None, 3),

@@ -1,4 +1,4 @@
-"""path=value."""
+"""Overrides: path=value."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def test_a_change_reaches_its_field_and_no_other(experiment) -> None:
     assert after.replace(method=experiment.method, recipe=experiment.recipe, seed=0) == experiment
 
 
-def test_a_short_name_selects_a_part_and_paths_below_it_reach_its_fields(experiment) -> None:
+def test_a_short_name_selects_a_class_and_longer_paths_reach_its_fields(experiment) -> None:
     after = changed(experiment, "net.head.channels=64", "net.head=pspnet")
     assert (after.net.head.name, after.net.head.channels) == ("pspnet", 64)
 
 
-def test_text_is_read_as_the_field_asks(experiment) -> None:
+def test_text_is_read_according_to_the_type_of_the_field(experiment) -> None:
     after = changed(
         experiment,
         "data.split.labeled=60",
@@ -44,7 +44,7 @@ def test_text_is_read_as_the_field_asks(experiment) -> None:
     assert after.recipe.ohem is not None and after.recipe.augment.fit is None
 
 
-def test_changes_are_judged_together_and_not_one_by_one(experiment) -> None:
+def test_rules_apply_to_all_changes_together(experiment) -> None:
     after = changed(experiment, "recipe.accumulate=3", "recipe.labeled_batch=9", "recipe.unlabeled_batch=9")
     assert after.recipe.accumulate == 3
 
@@ -64,14 +64,14 @@ def test_changes_are_judged_together_and_not_one_by_one(experiment) -> None:
         ("recipe.accumulate=3", "must divide into accumulate=3 equal parts"),
     ],
 )
-def test_a_mistake_names_rule_value_and_origin(experiment, text: str, message: str) -> None:
+def test_a_mistake_is_reported_with_rule_value_and_origin(experiment, text: str, message: str) -> None:
     with pytest.raises(FieldError) as caught:
         changed(experiment, text)
     assert message in str(caught.value)
     assert text in str(caught.value)
 
 
-def test_a_rows_changes_are_the_same_map_with_python_values(experiment) -> None:
+def test_a_row_of_a_table_makes_the_same_changes_with_python_values(experiment) -> None:
     row = {"method.weight": 2, "recipe.augment.crop": (16, 16)}
     assert apply(experiment, overrides_of(row, "row 3")) == changed(
         experiment, "method.weight=2", "recipe.augment.crop=16,16"

@@ -1,4 +1,4 @@
-"""A wheel holds every package, and the plain checkout works without an installation."""
+"""The wheel holds every package, and a checkout works without installation."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ ROOT = Path(__file__).parent.parent
 INCLUDE = ["assay*", "methods*", "studies*"]
 
 
-def test_every_folder_with_code_is_a_package_that_the_wheel_takes() -> None:
-    found = set(find_packages(str(ROOT / "platform"), include=INCLUDE)) | set(find_packages(str(ROOT), include=INCLUDE))
+def test_the_wheel_holds_every_folder_with_code() -> None:
+    packages = {name for folder in (ROOT / "platform", ROOT) for name in find_packages(str(folder), include=INCLUDE)}
     for base, top in ((ROOT / "platform", "assay"), (ROOT, "methods"), (ROOT, "studies")):
         for folder in {path.parent for path in (base / top).rglob("*.py")}:
-            assert ".".join(folder.relative_to(base).parts) in found
+            assert ".".join(folder.relative_to(base).parts) in packages
 
 
-def test_the_wheel_takes_every_file_of_the_package_that_is_no_code() -> None:
+def test_the_wheel_holds_every_data_file_of_the_package() -> None:
     package = ROOT / "platform" / "assay"
     listed = subprocess.run(["git", "ls-files", "."], cwd=package, capture_output=True, text=True, check=True)
     tracked = {name for name in listed.stdout.splitlines() if not name.endswith(".py")}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = project["tool"]["setuptools"]["package-data"]["assay"]
-    taken = {path.relative_to(package).as_posix() for pattern in patterns for path in package.glob(pattern)}
-    assert tracked and tracked <= taken
+    included = {path.relative_to(package).as_posix() for pattern in patterns for path in package.glob(pattern)}
+    assert tracked and tracked <= included
 
 
-def test_the_plain_checkout_trains(tmp_path: Path) -> None:
+def test_a_checkout_trains_without_installation(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "assay", "train", "--method", "supervised", "--out", str(tmp_path / "out")]
     sizes = ["--set", "recipe.steps=2", "--set", "data.source.num_train=32", "--set", "data.source.num_val=4"]
-    found = subprocess.run(
+    process = subprocess.run(
         [*command, *sizes],
         cwd=tmp_path,
         env={"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT}", "PATH": "", "HOME": str(tmp_path)},
@@ -41,11 +41,11 @@ def test_the_plain_checkout_trains(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert found.returncode == 0, found.stderr
-    assert "mIoU" in found.stdout
+    assert process.returncode == 0, process.stderr
+    assert "mIoU" in process.stdout
 
 
-def test_no_file_names_a_registry_or_a_home() -> None:
+def test_no_file_contains_the_address_of_a_registry_or_a_home_directory() -> None:
     hosts = ("py" + "pi.org", "python" + "hosted", "/" + "root/", "/" + "home/")
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
     for name in listed.stdout.splitlines():

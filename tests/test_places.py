@@ -1,4 +1,4 @@
-"""Where results go, as a path or as a URI."""
+"""The folder of results, as a path or as a URI."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ def test_a_file_uri_is_the_folder_of_its_path(path: str) -> None:
     assert out_folder(Path(path).as_uri().replace("file://", "FILE://localhost")) == Path(path)
 
 
-def test_a_path_that_is_relative_stays_so() -> None:
+def test_a_relative_path_stays_relative() -> None:
     assert out_folder("results") == Path("results") and out_folder("file:odd") == Path("file:odd")
 
 
-@pytest.mark.parametrize("written", ["file://", "file://results", "file://host/results", "file://./results"])
-def test_a_file_uri_without_an_absolute_path_is_refused(written: str) -> None:
+@pytest.mark.parametrize("text", ["file://", "file://results", "file://host/results", "file://./results"])
+def test_a_file_uri_without_an_absolute_path_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="after file:// comes an absolute path"):
-        out_folder(written)
+        out_folder(text)
 
 
-def test_studies_searches_and_commands_take_a_uri(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_studies_searches_and_commands_accept_a_uri(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "all results"
     uri = out.as_uri()
     assert run_study(tiny_study.STUDY, [*TINY, "--out", uri]) == 0
-    (key,) = (each.name for each in (out / "store").iterdir())
+    (key,) = (path.name for path in (out / "store").iterdir())
     assert list(assay.load(uri).frame.query("status == 'done'")["key"]) == [key]
     assert run(["show", key, "--out", uri]) == 0 and run(["status", "--out", uri]) == 0
     assert run_search(tiny_search.SEARCH, ["--gangs", "0", "--configurations", "1", "--seeds", "0", "--out", uri]) == 0
     assert (out / "tiny_search" / "quick" / "trials.parquet").exists()
-    assert [each.name for each in tmp_path.iterdir()] == ["all results"]
+    assert [path.name for path in tmp_path.iterdir()] == ["all results"]
 
 
 @pytest.mark.parametrize("command", ["status", "show", "export", "log"])
-def test_commands_refuse_other_schemes(
+def test_commands_refuse_other_schemes_and_write_nothing(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

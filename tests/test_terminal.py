@@ -1,4 +1,4 @@
-"""Output that nobody reads, that no locale can show, and Ctrl-C: one line, no traceback, and results all the same."""
+"""Output without a reader, output that the locale cannot show, and Ctrl-C: results are written, without a traceback."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
     "OMP_NUM_THREADS": "1"
 }
 STUDY = str(TESTS.parent / "studies" / "baseline_benchmark.py")
-# A Ctrl-C while a module is looked for.
+# Sends a Ctrl-C while a module is being imported.
 INTERRUPTED_IMPORT = """
 import os, runpy, signal, sys
 class Finder:
@@ -33,8 +33,8 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def without_reader(command: list[str], **environment: str) -> tuple[int, str]:
-    """The exit code and errors of a program whose output nobody reads."""
+def run_without_reader(command: list[str], **environment: str) -> tuple[int, str]:
+    """Return the exit code and the errors of a program whose output has no reader."""
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as pipe:
@@ -51,19 +51,19 @@ def without_reader(command: list[str], **environment: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_reader_that_has_gone_ends_no_training_and_leaves_no_traceback(tmp_path: Path, unbuffered: str) -> None:
+def test_a_training_without_a_reader_ends_well_and_prints_no_traceback(tmp_path: Path, unbuffered: str) -> None:
     command = [sys.executable, SCRIPT, "--gangs", "0", "--out", str(tmp_path), "--rows", "Supervised", "--seeds", "0"]
-    assert without_reader(command, PYTHONUNBUFFERED=unbuffered) == (0, "")
+    assert run_without_reader(command, PYTHONUNBUFFERED=unbuffered) == (0, "")
     assert list(tmp_path.glob("store/*/result.json")) and (tmp_path / "tiny" / "quick" / "report.html").exists()
 
 
 @pytest.mark.parametrize("flags", [["--help"], ["--plan", "--gangs", "0"]], ids=" ".join)
-def test_help_and_plan_end_well_without_a_reader(flags: list[str], tmp_path: Path) -> None:
-    assert without_reader([sys.executable, SCRIPT, "--out", str(tmp_path), *flags]) == (0, "")
-    assert without_reader([*ASSAY, "status", "--out", str(tmp_path)]) == (0, "")
+def test_help_plan_and_status_end_well_without_a_reader(flags: list[str], tmp_path: Path) -> None:
+    assert run_without_reader([sys.executable, SCRIPT, "--out", str(tmp_path), *flags]) == (0, "")
+    assert run_without_reader([*ASSAY, "status", "--out", str(tmp_path)]) == (0, "")
 
 
-def test_signs_that_the_locale_lacks_are_replaced(tmp_path: Path) -> None:
+def test_characters_that_the_locale_lacks_are_replaced(tmp_path: Path) -> None:
     command = [sys.executable, SCRIPT, "--gangs", "0", "--out", str(tmp_path), "--rows", "Supervised", "--seeds", "0"]
     ascii_only = ENVIRONMENT | {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     done = subprocess.run(command, env=ascii_only, capture_output=True, text=True, timeout=120, check=False)
@@ -72,7 +72,7 @@ def test_signs_that_the_locale_lacks_are_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("module", ["assay.presets", "numpy", "assay.run.study_run", "methods.cps"])
-def test_ctrl_c_during_imports_and_planning_is_one_line(module: str, tmp_path: Path) -> None:
+def test_ctrl_c_during_imports_and_planning_prints_one_line(module: str, tmp_path: Path) -> None:
     flags = ["--plan", "--gangs", "0", "--out", str(tmp_path)]
     code = INTERRUPTED_IMPORT.format(module=module, script=STUDY, flags=flags)
     done = subprocess.run(
@@ -81,11 +81,11 @@ def test_ctrl_c_during_imports_and_planning_is_one_line(module: str, tmp_path: P
     assert (done.returncode, done.stderr) == (130, "stopped at once\n")
 
 
-def test_ctrl_c_of_a_command_that_waits_is_one_line() -> None:
+def test_ctrl_c_in_a_waiting_command_prints_one_line() -> None:
     code = (
         f"import sys; sys.path[:0] = {sys.path!r}\n"
         "import assay.commands, importlib, types, time\n"
-        "def run(asked):\n    print('here', flush=True)\n    time.sleep(60)\n"
+        "def run(options):\n    print('here', flush=True)\n    time.sleep(60)\n"
         "importlib.import_module('assay.commands.doctor').run = run\n"
         "sys.argv = ['assay', 'doctor']\n"
         "from assay.__main__ import main\nmain()\n"
@@ -98,7 +98,7 @@ def test_ctrl_c_of_a_command_that_waits_is_one_line() -> None:
     assert process.returncode == 130
 
 
-def test_a_training_whose_reader_leaves_midway_still_stops_with_a_checkpoint(tmp_path: Path) -> None:
+def test_a_training_whose_reader_ends_midway_still_stops_with_a_checkpoint(tmp_path: Path) -> None:
     command = [sys.executable, SCRIPT, "--gangs", "0", "--out", str(tmp_path), "--rows", "CPS", "--seeds", "0"]
     process = subprocess.Popen(
         [*command, "--set", "recipe.steps=4000"], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

@@ -36,7 +36,7 @@ def test_equal_numbers_of_different_types_make_equal_values() -> None:
 
 
 @pytest.mark.parametrize("bad", [0, -1, 11, "wide", None, True, math.nan, math.inf, [1]])
-def test_what_breaks_a_rule_is_refused_with_the_field_named(bad: object) -> None:
+def test_a_value_that_breaks_a_rule_is_refused_with_the_name_of_its_field(bad: object) -> None:
     with pytest.raises(FieldError, match="radius"):
         Round(radius=bad)
 
@@ -46,11 +46,11 @@ def test_a_value_cannot_be_changed() -> None:
         Round().radius = 2.0  # type: ignore[misc]
 
 
-def test_a_short_name_selects_a_part() -> None:
+def test_a_short_name_selects_a_class() -> None:
     assert Drawing(shape="square") == Drawing(shape=Square())
 
 
-def test_a_misspelt_part_offers_the_nearest() -> None:
+def test_a_misspelt_short_name_is_answered_with_the_most_similar_name() -> None:
     with pytest.raises(FieldError, match="did you mean 'square'"):
         Drawing(shape="sqare")
 
@@ -60,13 +60,13 @@ def test_json_round_trip() -> None:
     assert from_json(Drawing, to_json(drawing)) == drawing
 
 
-def test_a_field_that_was_added_later_takes_its_neutral_value_and_not_its_default() -> None:
+def test_a_field_that_was_added_later_gets_its_neutral_value_and_not_its_default() -> None:
     old = to_json(Drawing())
     del old["added_later"]
     assert from_json(Drawing, old).added_later == 0.0
 
 
-def test_json_without_a_field_that_was_always_there_is_refused() -> None:
+def test_json_without_an_original_field_is_refused() -> None:
     old = to_json(Drawing())
     del old["sizes"]
     with pytest.raises(FieldError, match="sizes is missing"):

@@ -1,3 +1,5 @@
+"""Batch norm over ranks, against torch's batch norm."""
+
 from __future__ import annotations
 
 import pytest
@@ -13,18 +15,19 @@ from assay.nets.spec import BatchNorm
 
 
 def layers(spec=None):
+    """Return two batch norms of ours, and torch's with equal weights."""
     torch.manual_seed(0)
-    found = nn.Sequential(nn.BatchNorm2d(3), TimmBatchNormAct2d(3))
-    for each in found:
-        nn.init.normal_(each.weight)
-        nn.init.normal_(each.bias)
-    plain = nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm2d(3), nn.ReLU())
-    plain.load_state_dict(found.state_dict())
-    replace_batch_norm(found, spec or BatchNorm())
-    return found, plain
+    ours = nn.Sequential(nn.BatchNorm2d(3), TimmBatchNormAct2d(3))
+    for layer in ours:
+        nn.init.normal_(layer.weight)
+        nn.init.normal_(layer.bias)
+    torchs = nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm2d(3), nn.ReLU())
+    torchs.load_state_dict(ours.state_dict())
+    replace_batch_norm(ours, spec or BatchNorm())
+    return ours, torchs
 
 
-def test_one_process_computes_what_torch_computes():
+def test_one_process_computes_the_results_of_torch():
     ours, torchs = layers()
     images = torch.randn(4, 3, 5, 5) + 10
     torch.testing.assert_close(ours(images), torchs(images))
@@ -33,11 +36,11 @@ def test_one_process_computes_what_torch_computes():
 
 
 def test_momentum_and_eps_come_from_the_description():
-    converted, _ = layers(BatchNorm(momentum=0.25, eps=1e-2))
-    assert {(each.momentum, each.eps) for each in converted} == {(0.25, 1e-2)}
+    ours, _ = layers(BatchNorm(momentum=0.25, eps=1e-2))
+    assert {(layer.momentum, layer.eps) for layer in ours} == {(0.25, 1e-2)}
 
 
-def test_frozen_layers_keep_statistics_and_affine():
+def test_frozen_layers_keep_statistics_scale_and_shift():
     frozen, _ = layers(BatchNorm(frozen=True))
     frozen.train()
     before = {name: each.clone() for name, each in frozen.state_dict().items()}
@@ -46,7 +49,7 @@ def test_frozen_layers_keep_statistics_and_affine():
     assert not any(each.requires_grad for each in frozen.parameters())
 
 
-def test_one_value_per_channel_is_refused_by_the_layers_name():
+def test_one_value_per_channel_is_refused_with_the_name_of_the_layer():
     outer = nn.ModuleDict({"head": layers()[1][:1]})
     replace_batch_norm(outer, BatchNorm())
     with pytest.raises(UserError, match=r"head\.0"):
@@ -58,7 +61,7 @@ def batch():
     return torch.randn(4, 3, 5, 5, generator=generator, dtype=torch.float64) + 1e3
 
 
-def outcome(module, images):
+def outputs_and_gradients(module, images):
     images = images.clone().requires_grad_(True)
     output = module(images)
     (output.sin() * output).sum().backward()
@@ -69,13 +72,13 @@ def outcome(module, images):
 def one_rank(folder):
     rank = dist.get_rank()
     module = layers()[0].double()
-    torch.save(outcome(module, batch()[2 * rank : 2 * rank + 2]), f"{folder}/{rank}.pt")
+    torch.save(outputs_and_gradients(module, batch()[2 * rank : 2 * rank + 2]), f"{folder}/{rank}.pt")
 
 
-def test_two_ranks_compute_what_one_process_computes_on_the_whole_batch(tmp_path):
+def test_two_ranks_compute_the_results_of_one_process_on_the_whole_batch(tmp_path):
     on_two_ranks(one_rank, str(tmp_path))
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
-    output, images, gradients, state = outcome(layers()[0].double(), batch())
+    output, images, gradients, state = outputs_and_gradients(layers()[0].double(), batch())
     exact = {"rtol": 1e-10, "atol": 1e-10}
     torch.testing.assert_close(torch.cat([first[0], second[0]]), output, **exact)
     torch.testing.assert_close(torch.cat([first[1], second[1]]), images, **exact)

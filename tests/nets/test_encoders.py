@@ -1,3 +1,5 @@
+"""Encoders: strides, dilation, and loading of weights."""
+
 from __future__ import annotations
 
 import copy
@@ -22,7 +24,7 @@ def plain_resnet18_file(tmp_path):
 
 @pytest.mark.parametrize("arch", ["resnet18", "mobilenetv2_100", "xception65"])
 @pytest.mark.parametrize("stride", [8, 16, 32])
-def test_the_output_stride_is_what_was_asked_for(arch, stride):
+def test_the_encoder_has_the_given_output_stride(arch, stride):
     with torch.device("meta"):
         encoder = build_encoder(Encoder(arch=arch, output_stride=stride)).eval()
         low, high = encoder(torch.empty(1, 3, 64, 96))
@@ -54,22 +56,22 @@ def test_multi_grid_dilates_the_last_stage_block_by_block():
         Encoder(arch="resnet18", multi_grid=(1, 2, 4)),
     ],
 )
-def test_what_timm_cannot_build_is_the_users_to_know(spec):
+def test_an_encoder_that_timm_cannot_build_is_a_users_mistake(spec):
     with pytest.raises(UserError, match=r"net\.encoder|cannot give"):
         build_encoder(spec)
 
 
-def test_a_copy_with_hooks_gives_its_own_features():
+def test_a_copy_of_an_encoder_with_hooks_returns_features_of_its_own_weights():
     encoder = build_encoder(Encoder(arch="xception65")).eval()
-    twin = copy.deepcopy(encoder)
+    zeroed = copy.deepcopy(encoder)
     with torch.no_grad():
-        for each in twin.parameters():
-            each.zero_()
+        for parameter in zeroed.parameters():
+            parameter.zero_()
         assert encoder(torch.ones(1, 3, 32, 32))[0].abs().sum() > 0
-        assert twin(torch.ones(1, 3, 32, 32))[0].abs().sum() == 0
+        assert zeroed(torch.ones(1, 3, 32, 32))[0].abs().sum() == 0
 
 
-def test_only_the_deep_stem_stays_random_and_is_named(tmp_path):
+def test_the_parameters_that_stay_random_are_those_of_the_deep_stem(tmp_path):
     path, state = plain_resnet18_file(tmp_path)
     encoder = build_encoder(DEEP)
     stem = {name for name, _ in encoder.body.named_parameters() if name.startswith("conv1.")}
@@ -83,7 +85,7 @@ def test_the_file_of_a_smaller_network_is_refused(tmp_path):
         load_weights(build_encoder(Encoder(arch="resnet50")), path)
 
 
-def test_a_file_that_holds_no_weights_is_refused(tmp_path):
+def test_a_file_without_weights_is_refused(tmp_path):
     (tmp_path / "text.pth").write_text("not weights")
     with pytest.raises(UserError, match=r"text\.pth"):
         load_weights(build_encoder(DEEP), tmp_path / "text.pth")

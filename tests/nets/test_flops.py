@@ -1,5 +1,6 @@
 """Params and FLOPs of MGD's tables 1 and 3, which count the encoder alone and call multiply-adds FLOPs."""
 
+
 from __future__ import annotations
 
 import pytest
@@ -18,7 +19,7 @@ ROWS = {  # encoder, params_M, flops_G at 512 (table 1), flops_G at 800 (table 3
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_the_published_sizes_are_counted(row):
+def test_the_counts_equal_the_published_ones(row):
     spec, params, at_512, at_800 = ROWS[row]
     with torch.device("meta"):
         encoder = build_encoder(spec)
@@ -27,12 +28,12 @@ def test_the_published_sizes_are_counted(row):
     assert multiply_adds(encoder, 800, 800) / 1e9 == pytest.approx(at_800, rel=0.01)
 
 
-def test_one_convolution_and_its_batch_norm_are_counted_by_hand():
+def test_a_convolution_and_its_batch_norm_give_the_count_made_by_hand():
     layers = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1, bias=False), torch.nn.BatchNorm2d(8))
     assert multiply_adds(layers, 5, 7) == 5 * 7 * 8 * (27 + 2)
 
 
-def test_counting_leaves_the_network_as_it_was():
+def test_counting_does_not_change_the_network():
     encoder = build_encoder(Encoder(arch="tiny")).train()
     before = {name: each.clone() for name, each in encoder.state_dict().items()}
     multiply_adds(encoder, 32, 32)

@@ -1,3 +1,5 @@
+"""Networks: sizes of logits, seeds, and heads."""
+
 from __future__ import annotations
 
 import pytest
@@ -33,7 +35,7 @@ def test_logits_have_the_size_of_odd_images_and_every_parameter_learns(head):
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_forward_is_classified_features_at_the_images_size(head):
+def test_forward_resizes_the_classified_features_to_the_size_of_the_images(head):
     network = tiny(head).eval()
     images = torch.randn(2, 3, 32, 32)
     features = network.features(images)
@@ -42,14 +44,14 @@ def test_forward_is_classified_features_at_the_images_size(head):
     torch.testing.assert_close(network(images), expected)
 
 
-def test_weights_are_a_function_of_the_seed_alone():
+def test_weights_depend_on_the_seed_alone():
     first = tiny(HEADS[1], seed=3)
     torch.rand(7)
     assert same(first, tiny(HEADS[1], seed=3))
     assert not same(first, tiny(HEADS[1], seed=4))
 
 
-def test_building_leaves_the_random_state_alone():
+def test_building_does_not_change_torchs_random_state():
     before = torch.get_rng_state()
     tiny(HEADS[1])
     assert torch.equal(before, torch.get_rng_state())
@@ -68,7 +70,7 @@ def test_deeplabv2_sums_as_many_branches_as_described(branches):
     ("arch", "stride", "low", "millions"),
     [("wide_resnet50_2", 16, 48, 16.84), ("resnet18", 16, 48, 5.43), ("mobilenetv2_100", 32, 24, 3.94)],
 )
-def test_mgds_heads_have_the_size_of_its_code(arch, stride, low, millions):
+def test_mgds_heads_have_the_sizes_of_its_code(arch, stride, low, millions):
     spec = Net(
         encoder=Encoder(arch=arch, output_stride=stride),
         head=DeepLabV3Plus(separable=False, low_level_channels=low),

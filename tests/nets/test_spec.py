@@ -1,3 +1,5 @@
+"""Networks as values."""
+
 from __future__ import annotations
 
 import subprocess
@@ -11,7 +13,7 @@ from assay.nets.spec import DeepLabV2, DeepLabV3Plus, Encoder, Net, PSPNet
 from assay.values import from_json, to_json
 
 
-def test_describing_networks_and_finding_weights_needs_neither_torch_nor_timm():
+def test_describing_networks_and_finding_weights_import_neither_torch_nor_timm():
     code = (
         "import sys, assay.nets.spec, assay.nets.weights;"
         "sys.exit(any(name in sys.modules for name in ('torch', 'timm', 'torchvision')))"
@@ -22,7 +24,7 @@ def test_describing_networks_and_finding_weights_needs_neither_torch_nor_timm():
 
 
 @pytest.mark.parametrize("head", [DeepLabV2(branches=2), DeepLabV3Plus(separable=False), PSPNet(bins=(1, 2))])
-def test_a_network_comes_back_from_json(head):
+def test_json_round_trip_of_a_network(head):
     net = Net(encoder=Encoder(arch="resnet18", stem="deep", multi_grid=(1, 2)), head=head)
     assert from_json(Net, to_json(net)) == net
 
@@ -39,6 +41,6 @@ def test_a_network_comes_back_from_json(head):
         lambda: PSPNet(bins=(0,)),
     ],
 )
-def test_what_cannot_be_a_network_is_refused(make):
+def test_an_impossible_network_is_refused(make):
     with pytest.raises(FieldError):
         make()

@@ -1,3 +1,5 @@
+"""Weights of encoders: the files that are found, and their hashes."""
+
 from __future__ import annotations
 
 import hashlib
@@ -26,7 +28,7 @@ def test_timm_publishes_every_set_of_weights_in_the_table(name):
     assert name in timm.list_pretrained()
 
 
-def test_no_file_is_looked_for_where_none_is_asked_for(tmp_path):
+def test_random_weights_have_no_file(tmp_path):
     assert find_weights(Encoder(weights="none"), Places(weights=tmp_path)) is None
 
 
@@ -41,8 +43,7 @@ def test_the_hugging_face_cache_is_searched(tmp_path):
     folder = tmp_path / "hugging_face/hub/models--timm--resnet50.tv_in1k/snapshots/0"
     folder.mkdir(parents=True)
     (folder / "model.safetensors").touch()
-    found = find_weights(Encoder(weights="imagenet"), Places(weights=tmp_path))
-    assert found == folder / "model.safetensors"
+    assert find_weights(Encoder(weights="imagenet"), Places(weights=tmp_path)) == folder / "model.safetensors"
 
 
 def in_torch_hub(tmp_path, name):
@@ -62,20 +63,20 @@ def test_the_cache_of_torch_hub_is_searched_for_the_file_that_timm_would_downloa
         find_weights(Encoder(arch="resnet18", weights="imagenet"), Places(weights=tmp_path))
 
 
-def test_a_file_in_the_folder_of_weights_goes_before_the_caches(tmp_path):
+def test_a_file_in_the_folder_of_weights_has_priority_over_the_caches(tmp_path):
     in_torch_hub(tmp_path, "resnet50-0676ba61.pth")
     path = tmp_path / "resnet50.tv_in1k.pth"
     path.touch()
     assert find_weights(Encoder(weights="imagenet"), Places(weights=tmp_path)) == path
 
 
-def test_weights_that_timm_publishes_without_an_address_are_missing_all_the_same(tmp_path):
+def test_weights_that_timm_publishes_without_an_address_are_missing(tmp_path):
     in_torch_hub(tmp_path, "xception65.pth")
     with pytest.raises(WeightsMissing):
         find_weights(Encoder(arch="xception65", weights="imagenet"), Places(weights=tmp_path))
 
 
-def test_missing_weights_are_named_with_their_folder_and_the_way_without(tmp_path):
+def test_missing_weights_are_reported_with_name_folder_and_alternative(tmp_path):
     with pytest.raises(WeightsMissing) as caught:
         find_weights(Encoder(arch="resnet18", weights="imagenet"), Places(weights=tmp_path))
     for part in ("resnet18.tv_in1k.safetensors", str(tmp_path), "net.encoder.weights=none"):
@@ -83,13 +84,13 @@ def test_missing_weights_are_named_with_their_folder_and_the_way_without(tmp_pat
 
 
 @pytest.mark.parametrize("weights", ["imagenet", "nowhere.pth"])
-def test_weights_that_are_not_known_are_refused(weights, tmp_path):
+def test_unknown_weights_are_refused(weights, tmp_path):
     encoder = Encoder(arch="resnet50", stem="deep", stem_width=48, weights=weights)
     with pytest.raises(WeightsMissing):
         find_weights(encoder, Places(weights=tmp_path))
 
 
-def test_a_file_that_was_written_anew_gets_a_new_hash(tmp_path):
+def test_a_file_that_was_written_again_gets_a_new_hash(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     first = file_hash(path)
