@@ -20,7 +20,7 @@ from torch.multiprocessing.spawn import start_processes
 PRELOADED = ["timm", "pytest", "helpers", "assay.commands.show", "assay.training.session"]
 
 
-def started(work: Callable[..., None], *arguments: object) -> BaseProcess:
+def start_fork(work: Callable[..., None], *arguments: object) -> BaseProcess:
     """Start a process that calls `work` with one thread. `work` must be a function of a module."""
     _preload()
     process = multiprocessing.get_context("forkserver").Process(target=_with_one_thread, args=(work, arguments))

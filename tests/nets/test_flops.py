@@ -1,6 +1,5 @@
 """Params and FLOPs of MGD's tables 1 and 3, which count the encoder alone and call multiply-adds FLOPs."""
 
-
 from __future__ import annotations
 
 import pytest

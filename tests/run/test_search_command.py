@@ -18,7 +18,7 @@ import optuna
 import pandas as pd
 import pytest
 import tiny_search
-from forks import started
+from forks import start_fork
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
@@ -128,7 +128,7 @@ def test_killed_at_random_moments_it_ends_as_if_it_had_not_been(whole: Path, tmp
     draw = random.Random(0)
     for _ in range(3):
         began = len(attempts(tmp_path))
-        process = started(runs, "--out", str(tmp_path))
+        process = start_fork(runs, "--out", str(tmp_path))
         deadline = time.monotonic() + 100
         while len(attempts(tmp_path)) <= began and process.is_alive() and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -147,7 +147,7 @@ def test_a_search_that_goes_on_with_fewer_workers_than_it_was_begun_with_says_so
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--out", str(tmp_path), "--seeds", "0", "--configurations", "1", "--set", "recipe.steps=100"]
-    process = started(runs, *flags)
+    process = start_fork(runs, *flags)
     while process.is_alive() and not list(tmp_path.glob("store/*/checkpoint-*.pt")):
         time.sleep(0.02)
     process.kill()

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from forks import started
+from forks import start_fork
 from tiny_study import STUDY
 
 import assay
@@ -251,7 +251,7 @@ def test_a_forced_row_is_trained_again_and_gives_the_same(out: Path, tmp_path: P
 
 
 def test_two_runs_on_one_store_share_the_work(tmp_path: Path) -> None:
-    both = [started(runs, tmp_path) for _ in range(2)]
+    both = [start_fork(runs, tmp_path) for _ in range(2)]
     for each in both:
         each.join(180)
     assert [each.exitcode for each in both] == [0, 0]

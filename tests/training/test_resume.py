@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from forks import started
+from forks import start_fork
 from helpers import QUIET, small
 
 from assay.errors import UserError
@@ -136,7 +136,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(seed: int, tmp_path
     kills = 0
     while kills < 2:
         known = checkpoints.steps(killed.names(key))
-        process = started(trains, experiment, killed.root)
+        process = start_fork(trains, experiment, killed.root)
         # Training has begun once a checkpoint is there that was not; then anything may be going on.
         while process.is_alive() and checkpoints.steps(killed.names(key)) == known:
             time.sleep(0.005)

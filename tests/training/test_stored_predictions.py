@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from forks import on_two_ranks, started
+from forks import on_two_ranks, start_fork
 from helpers import QUIET, fresh_weights, small
 from torch.multiprocessing import ProcessRaisedException
 
@@ -75,7 +75,7 @@ def numbers(store: LocalStore, key: str) -> list[dict[str, object]]:
 def first_stage(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
     """A store in which another process has trained the first stage, and nobody has asked for masks."""
     store = LocalStore(tmp_path_factory.mktemp("stage1"))
-    end_of(started(trains, STAGE1, store.root))
+    end_of(start_fork(trains, STAGE1, store.root))
     return store
 
 
@@ -181,7 +181,7 @@ def test_where_another_process_was_faster_its_file_is_used(store: LocalStore) ->
 def test_two_processes_that_need_masks_at_once_end_with_one_right_file(store: LocalStore, tmp_path: Path) -> None:
     alone = copied(store, tmp_path / "alone")
     experiments = [stage2(), stage2(seed=3)]
-    for each in [started(trains, each, store.root) for each in experiments]:
+    for each in [start_fork(trains, each, store.root) for each in experiments]:
         end_of(each)
     (name,) = mask_files(store)
     assert store.read(STAGE1_KEY, name) == kept(alone)
@@ -264,7 +264,7 @@ def test_killed_in_the_middle_it_ends_with_the_same_bits(store: LocalStore, tmp_
 
     reached = moments()
     while kills < 2:
-        process = started(trains, experiment, store.root)
+        process = start_fork(trains, experiment, store.root)
         while process.is_alive() and not next(reached):
             time.sleep(0.002)
         process.kill()
