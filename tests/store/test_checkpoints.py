@@ -105,7 +105,7 @@ def test_a_checkpoint_under_the_name_of_another_step_is_not_used(store):
     path(store, 20).rename(path(store, 30))
     found = checkpoints.load(store, "key")
     assert found.step == 10
-    assert "it says that it is of step 20" in found.notes[0]
+    assert "its header names step 20" in found.notes[0]
 
 
 def test_a_format_of_a_later_version_is_named(store):

@@ -156,7 +156,7 @@ def test_a_damaged_file_is_made_again_and_it_is_said(damage, store: LocalStore) 
     (name,) = mask_files(store)
     store.write(STAGE1_KEY, name, damage(whole))
     training = fetching(store)
-    assert training.fetch_masks(store, say=lines.append)
+    assert training.fetch_masks(store, print_line=lines.append)
     assert store.read(STAGE1_KEY, name) == whole
     assert training.plan.stored["pseudo"].digest == unpack(whole, name).digest
     assert any(f"{name} is damaged" in text and "predicted anew" in text for text in lines) or not damage(whole)

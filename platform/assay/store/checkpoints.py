@@ -2,13 +2,13 @@
 
     checkpoint-000001200.pt        the step is in the name
 
-Why no kill at any moment loses the last good one: a checkpoint of another step is another file, so saving
-never touches one that is there, and only once the new one is complete and on the disk are those removed that
-are older than the one before it. A kill leaves two checkpoints, or three until the next save.
+No kill at any moment loses the last good checkpoint. Each step has its own file, so saving never touches an earlier
+one, and older checkpoints than the one before are removed only after the new one is complete and on the disk. A kill
+leaves two checkpoints, or three until the next save.
 
-With two fixed names (a and b, last and previous) a save has to know which of them is the good one, that is to
-read both; and a process that stood still while a successor went on would overwrite the successor's newest,
-where here it writes a file of its own step.
+Two fixed names (a and b, last and previous) would be worse. A save would have to read both files to know the good
+one, and a process that was paused while a successor went on would overwrite the successor's newest checkpoint; here
+it writes the file of its own step.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _HEADER = struct.Struct("<8sIQQ32s")  # magic, format version, step, length of t
 
 @dataclasses.dataclass(frozen=True)
 class Loaded:
-    """What was found: the newest checkpoint that is whole, and a sentence for each one that is not."""
+    """The newest checkpoint that is whole, and a sentence for each newer one that is not."""
 
     payload: bytes | None  # None: no checkpoint, or none that is whole
     step: int
@@ -38,18 +38,18 @@ class Loaded:
 def save(store: Store, key: str, payload: bytes, *, step: int) -> None:
     """Add the checkpoint of `step`, and keep only the one before it.
 
-    Later ones are left alone: they are a successor's, if this process stood still, or damaged, and replaced
-    once training gets there.
+    Later checkpoints stay. They are a successor's, if this process was paused; or they are damaged, and are replaced
+    once training reaches their step.
     """
     header = _HEADER.pack(_MAGIC, _VERSION, step, len(payload), hashlib.sha256(payload).digest())
     store.write(key, _name(step), header + payload)
-    before = [each for each in steps(store.names(key)) if each < step]
-    for each in before[:-1]:
-        store.delete(key, _name(each))
+    earlier = [saved for saved in steps(store.names(key)) if saved < step]
+    for old in earlier[:-1]:
+        store.delete(key, _name(old))
 
 
 def load(store: Store, key: str) -> Loaded:
-    """The newest checkpoint that is whole."""
+    """Return the newest checkpoint that is whole."""
     notes: list[str] = []
     for step in reversed(steps(store.names(key))):
         data = store.read(key, _name(step))
@@ -69,7 +69,7 @@ def remove(store: Store, key: str) -> None:
 
 
 def steps(names: list[str]) -> list[int]:
-    """The steps of the checkpoints among the names of a key, ascending."""
+    """Return the steps of the checkpoints among the names of a key, ascending."""
     return sorted(int(match[1]) for match in map(_NAME.fullmatch, names) if match)
 
 
@@ -78,19 +78,19 @@ def _name(step: int) -> str:
 
 
 def _damage(data: bytes, step: int) -> str | None:
-    """What is wrong with the file of a checkpoint, or None."""
+    """Return the damage of a checkpoint's file as the end of a sentence; None for a whole file."""
     if len(data) < _HEADER.size:
         return f"it ends after {len(data)} bytes, within its header"
     magic, version, written_step, length, digest = _HEADER.unpack_from(data)
-    found = len(data) - _HEADER.size
+    size = len(data) - _HEADER.size
     if magic != _MAGIC:
-        return "it does not begin as a checkpoint does"
+        return "it does not begin with a checkpoint's header"
     if version != _VERSION:
         return f"its format is {version}, this program reads {_VERSION}"
     if written_step != step:
-        return f"it says that it is of step {written_step}"
-    if found != length:
-        return f"it holds {found} of {length} bytes"
+        return f"its header names step {written_step}"
+    if size != length:
+        return f"it holds {size} of {length} bytes"
     if hashlib.sha256(memoryview(data)[_HEADER.size :]).digest() != digest:
-        return "its content is not what was written (the checksum differs)"
+        return "its content has changed since it was written (the checksum differs)"
     return None

@@ -1,4 +1,4 @@
-"""A store in a directory, on a disk of this machine or on one that several machines share."""
+"""A store in a folder, on a disk of this machine or on one that several machines share."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _CURES = {
     errno.ENOTDIR: f"a file stands where a folder must be: move it away, {_ELSEWHERE}",
     errno.EEXIST: f"a file stands where a folder must be: move it away, {_ELSEWHERE}",
     errno.EISDIR: f"a folder stands where a file must be: move it away, {_ELSEWHERE}",
-    errno.ENOENT: f"it was deleted or replaced meanwhile: let nothing else tidy up there, {_ELSEWHERE}",
-    errno.ESTALE: "another process has replaced it meanwhile: only one may write it",
+    errno.ENOENT: f"it was deleted or replaced meanwhile: stop other programs that delete files there, {_ELSEWHERE}",
+    errno.ESTALE: "another process has replaced it meanwhile: only one process may write it",
     errno.EIO: f"the device reports an error: check the disk or the network, {_ELSEWHERE}",
 }
 
 
 class LocalStore(Store):
-    """A folder per key and a file per name. Nothing is created, not even the root, before the first write."""
+    """A folder for each key, a file for each name. Nothing exists before the first write, not even the root."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root.absolute()  # the same folder wherever the process goes afterwards
+        self.root = root.absolute()  # the same folder after the process changes its working folder
 
     def read(self, key: str, name: str) -> bytes | None:
         path = self._path(key, name)
@@ -67,7 +67,7 @@ class LocalStore(Store):
             contextlib.suppress(FileNotFoundError),
             os.scandir(folder) as entries,
         ):
-            return sorted(each.name for each in entries if is_name(each.name) and each.is_file())
+            return sorted(entry.name for entry in entries if is_name(entry.name) and entry.is_file())
         return []
 
     def keys(self) -> list[str]:
@@ -76,7 +76,7 @@ class LocalStore(Store):
             contextlib.suppress(FileNotFoundError),
             os.scandir(self.root) as entries,
         ):
-            return sorted(each.name for each in entries if is_name(each.name) and each.is_dir())
+            return sorted(entry.name for entry in entries if is_name(entry.name) and entry.is_dir())
         return []
 
     def open_log(self, key: str, name: str, keep: bytes) -> LocalLog:
@@ -98,7 +98,7 @@ class LocalStore(Store):
 
 
 class LocalLog:
-    """A log in a file. It knows its file by descriptor, so it follows it nowhere when it is replaced."""
+    """A log in a file. It holds the file by its descriptor, so it keeps its own file when another takes the name."""
 
     def __init__(self, descriptor: int, path: Path) -> None:
         self._descriptor = descriptor
@@ -113,7 +113,7 @@ class LocalLog:
             try:
                 atomic.write_all(self._descriptor, data)
             except OSError:
-                # Half a line would spoil the next one.
+                # Half a line would damage the next one.
                 os.ftruncate(self._descriptor, self._size)
                 raise
         self._size += len(data)
@@ -138,6 +138,6 @@ def _explained(action: str, path: Path) -> Iterator[None]:
 
 
 def explain(problem: OSError, action: str, path: Path) -> StoreError:
-    """The sentence for a person: what could not be done, where, why, and what helps."""
+    """Return an error with one sentence: the action that failed, its place, the cause and the cure."""
     cause = _CURES.get(problem.errno or 0) or f"{problem.strerror or problem}: check the folder, {_ELSEWHERE}"
     return StoreError(f"Cannot {action} {path}: {cause}.")

@@ -1,4 +1,4 @@
-"""Processes, as others on the same or on another machine see them."""
+"""Processes that own a claim, as other processes on the same or on another machine identify them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _COMMAND_LENGTH = 100
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Owner:
-    """A process that owns something. Two owners in one process differ by `token`."""
+    """A process that owns a claim. Two owners in one process differ by `token`."""
 
     token: str
     host: str
-    system: str  # which running kernel, and which of its spaces of process numbers; "" where that cannot be known
+    system: str  # the running kernel and its namespace of process numbers; "" where they are unknown
     pid: int
-    started: int | None  # in ticks since the kernel started: numbers of processes come again, with another start
+    started: int | None  # in ticks since the kernel started: a process number is used again, with another start
     command: str
 
     @classmethod
     def this_process(cls, token: str) -> Self:
-        """This process as an owner."""
+        """Return this process as an owner."""
         pid = os.getpid()
         state = _process_state(pid)
         return cls(
@@ -41,21 +41,21 @@ class Owner:
 
     @classmethod
     def unknown(cls) -> Self:
-        """An owner of which nothing is known; it is never found dead."""
+        """Return an owner without any known property, which `is_dead` never calls dead."""
         return cls(token="", host="", system="", pid=0, started=None, command="")
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The owner that was written; what a later version added is left out."""
-        return cls(**{each.name: data[each.name] for each in dataclasses.fields(cls)})
+        """Return the owner that was written; ignore fields that a later version added."""
+        return cls(**{field.name: data[field.name] for field in dataclasses.fields(cls)})
 
     def describe(self) -> str:
-        """Who it is, for messages."""
+        """Return number, host and command of the process, for messages."""
         command = f" ({self.command})" if self.command else ""
         return f"process {self.pid} on {self.host}{command}" if self.host else "a process that left no name"
 
     def is_dead(self) -> bool:
-        """Whether the process has certainly ended; one that cannot be seen from here never has."""
+        """Return whether the process has certainly ended; False for a process that is not visible from here."""
         # Containers may share a host's name and still number their processes apart.
         if not self.host or (self.host, self.system) != (socket.gethostname(), _system()):
             return False
@@ -64,7 +64,7 @@ class Owner:
         state = _process_state(self.pid)
         if state is None:
             return False  # not Linux, or /proc hides other users' processes
-        # A killed process whose parent has not asked for it yet still has its number.
+        # A killed process keeps its number until its parent has waited for it.
         return state[0] in "ZX" or (self.started is not None and state[1] != self.started)
 
 
@@ -79,12 +79,12 @@ def _exists(pid: int) -> bool:
 
 
 def _process_state(pid: int) -> tuple[str, int] | None:
-    """The state letter of a process and its start, or None where it cannot be seen."""
+    """Return the state letter of a process and its start; None where they are not visible."""
     try:
         text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    # The second field is the program's name in brackets, which may hold spaces and brackets itself.
+    # The second field is the program's name in brackets; the name itself may hold spaces and brackets.
     fields = text.rpartition(")")[2].split()
     return fields[0], int(fields[19])
 

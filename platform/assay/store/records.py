@@ -1,4 +1,4 @@
-"""What lies under a key, in what form, and what it means together."""
+"""The documents and logs under a key, and the state of the experiment that follows from them."""
 
 from __future__ import annotations
 
@@ -12,67 +12,67 @@ from assay.store.claims import STALE_AFTER, Observer
 from assay.store.documents import line, parse, parse_lines, pretty
 from assay.store.store import DamagedDocument, Store
 
-EXPERIMENT = "experiment.json"  # the experiment, resolved, and what it was run with
+EXPERIMENT = "experiment.json"  # the resolved experiment
 METRICS = "metrics.jsonl"  # one line per logged step
-RESULT = "result.json"  # the final numbers; where it is, the experiment is done
+RESULT = "result.json"  # the final numbers; with this file the experiment is done
 FAILURES = "failures.jsonl"  # one line per failed attempt, and one per decision to try again after a final one
-LOG = "log.txt"  # what was said while a study trained it: notes, warnings, tracebacks
+LOG = "log.txt"  # notes, warnings and tracebacks of its training in a study
 PANEL = "panel.npz"  # the first validation images with their truth and prediction
-ATTEMPTS = "attempts.jsonl"  # one line per begun attempt, written before it trains, and one per end that was seen
-SESSIONS = "sessions.json"  # where it was trained, session by session
+ATTEMPTS = "attempts.jsonl"  # one line per begun attempt, written before it trains, and one per orderly end
+SESSIONS = "sessions.json"  # the environment of each session
 _ERROR_OF_RANK = re.compile(r"error-rank\d+\.json")
 
 
 @dataclasses.dataclass(frozen=True)
 class ExperimentState:
-    """How far a key is, and a few words on it."""
+    """The state of an experiment, with a few words on it."""
 
     name: Literal["absent", "done", "failed", "running", "interrupted"]
     detail: str = ""
-    crashes_in_a_row: int = 0  # of an interrupted one: see `silent_ends`
-    is_damaged: bool = False  # of a failed one: a document is, and `detail` says which and what helps
+    crashes_in_a_row: int = 0  # of an interrupted one: see the function of this name
+    is_damaged: bool = False  # of a failed one: a document is damaged; `detail` names the document and the cure
 
 
 def write_experiment(store: Store, key: str, document: Mapping[str, Any]) -> None:
-    """Write down which experiment a key stands for; the first one to do so stays."""
+    """Write the experiment of a key; the first document that is written stays."""
     _write_once(store, key, EXPERIMENT, document)
 
 
 def write_result(store: Store, key: str, document: Mapping[str, Any]) -> bool:
-    """Write the result; False, and nothing done, where there is one."""
+    """Write the result and return True; return False, and write nothing, where there is one."""
     return _write_once(store, key, RESULT, document)
 
 
 def read_json(store: Store, key: str, name: str) -> dict[str, Any] | None:
-    """A document under a key, or None where there is none."""
+    """Return a document under a key; None where there is none."""
     data = store.read(key, name)
-    # An empty file is a name that was taken by a process that was killed before it wrote.
+    # An empty file is a name whose process was killed before it wrote the content.
     return parse(data, f"{store.place(key)}/{name}") if data else None
 
 
 def read_metrics(store: Store, key: str) -> list[dict[str, Any]]:
-    """All logged lines; a last one that was cut off by a kill is left out."""
+    """Return all logged lines, without a last one that was cut off by a kill."""
     return [document for _, document in _lines(store, key, METRICS)]
 
 
 def official_miou(line: Mapping[str, Any]) -> float | None:
-    """The mIoU of the first network in a line of an evaluation."""
+    """Return the mIoU of the first network in the line of an evaluation; None for any other line."""
     return next((value for name, value in line.items() if name.endswith("/miou")), None)
 
 
 def scores(store: Store, key: str) -> dict[int, float]:
-    """The official network's mIoU by step, as far as the training came."""
-    found = ((line["step"], official_miou(line)) for line in read_metrics(store, key))
-    return {step: miou for step, miou in found if miou is not None}
+    """Return the official network's mIoU by step, up to the last logged evaluation."""
+    evaluations = ((line["step"], official_miou(line)) for line in read_metrics(store, key))
+    return {step: miou for step, miou in evaluations if miou is not None}
 
 
 def metrics_up_to(store: Store, key: str, step: int) -> bytes:
-    """The log as it was at `step`, byte by byte: what a training that goes on from there keeps."""
+    """Return the log as it was at `step`, byte by byte: the part that a training continued from there keeps."""
     return b"".join(raw for raw, document in _lines(store, key, METRICS) if document["step"] <= step)
 
 
 def add_failure(store: Store, key: str, document: Mapping[str, Any], *, final: bool) -> None:
-    """Add an attempt that failed to the history; after a final one the key is failed until `retry`."""
+    """Add a failure to the history; after a final one the key is failed until `retry`."""
     _add_to_history(store, key, {**document, "final": final})
 
 
@@ -82,19 +82,19 @@ def begin_attempt(store: Store, key: str, document: Mapping[str, Any]) -> None:
 
 
 def end_attempt(store: Store, key: str, how: str) -> None:
-    """Write down that the last attempt ended, and was there to say so."""
+    """Write down how the last attempt ended; a killed attempt leaves no such line."""
     _add_to_history(store, key, {"ended": how}, name=ATTEMPTS)
 
 
 def attempts(store: Store, key: str) -> list[dict[str, Any]]:
-    """The attempts that were begun, oldest first."""
+    """Return the attempts that were begun, oldest first."""
     return [document for _, document in _lines(store, key, ATTEMPTS) if "ended" not in document]
 
 
 def crashes_in_a_row(store: Store, key: str) -> int:
-    """How many attempts in a row ended without a word, by a kill or a crash, and without getting further.
+    """Return the number of last attempts that ended by a kill or a crash, and that reached no new checkpoint.
 
-    Who ended them is not known: it may have been the experiment, or a person.
+    The cause is unknown: the experiment may have ended them, or a person.
     """
     count, step = 0, None
     reached = max(checkpoints.steps(store.names(key)), default=0)
@@ -108,32 +108,32 @@ def crashes_in_a_row(store: Store, key: str) -> int:
 
 
 def workers_before(store: Store, key: str) -> int | None:
-    """How many workers trained up to the checkpoint that a training continues from; None where it begins anew."""
+    """Return the number of workers of the session that wrote the newest checkpoint; None without a checkpoint."""
     reached = max(checkpoints.steps(store.names(key)), default=0)
     return next((ranks for step, ranks in reversed(_workers(store, key)) if step < reached), None)
 
 
 def workers_last(store: Store, key: str) -> int | None:
-    """How many workers trained last, however far they came; None where nobody did."""
+    """Return the number of workers of the last session, with or without a checkpoint; None without a session."""
     return next((ranks for _, ranks in reversed(_workers(store, key))), None)
 
 
 def _workers(store: Store, key: str) -> list[tuple[int, int]]:
-    """The step that each session began at, and its number of workers."""
+    """Return, for each session, its first step and its number of workers."""
     try:
         sessions = (read_json(store, key, SESSIONS) or {"sessions": []})["sessions"]
-    except DamagedDocument:  # the training itself will fail with it
+    except DamagedDocument:  # the training itself will report it
         return []
-    return [(int(each["from_step"]), int(each["ranks"])) for each in sessions]
+    return [(int(session["from_step"]), int(session["ranks"])) for session in sessions]
 
 
 def workers_changed_note(before: int, now: int) -> str:
-    """What is said of a training that goes on with another number of workers."""
+    """Return the note on a training that continues with another number of workers."""
     return f"begun with {before} worker{'s' * (before != 1)}, continues with {now}: equal to rounding, recorded"
 
 
 def retry(store: Store, key: str) -> None:
-    """Let a failed key be tried again; its history stays."""
+    """Free a failed key for another attempt; its history stays."""
     if _final_failure(store, key) is not None:
         clear_errors_of_ranks(store, key)
         end_attempt(store, key, "given another try")
@@ -141,28 +141,28 @@ def retry(store: Store, key: str) -> None:
 
 
 def failures(store: Store, key: str, *, all_times: bool = True) -> list[dict[str, Any]]:
-    """The attempts that failed, oldest first; of all times, or since it was last decided to try again."""
+    """Return the failures, oldest first: all of them, or those since the last `retry`."""
     history = [document for _, document in _lines(store, key, FAILURES)]
     retries = [index for index, document in enumerate(history) if "retry" in document]
     begin = retries[-1] + 1 if retries and not all_times else 0
-    told = [document for document in history[begin:] if "retry" not in document]
-    known = {document.get("error") for document in told}
-    return told + [document for document in errors_of_ranks(store, key) if document.get("error") not in known]
+    recorded = [document for document in history[begin:] if "retry" not in document]
+    errors = {document.get("error") for document in recorded}
+    return recorded + [document for document in errors_of_ranks(store, key) if document.get("error") not in errors]
 
 
 def write_error_of_rank(store: Store, key: str, rank: int, document: Mapping[str, Any]) -> None:
-    """Keep what ended another rank than the first, which alone writes the history and may not live to do so."""
+    """Write the error that ended another rank than the first. Rank 0 alone writes the history, but may be killed."""
     store.write(key, f"error-rank{rank}.json", pretty(document))
 
 
 def errors_of_ranks(store: Store, key: str) -> list[dict[str, Any]]:
-    """What other ranks than the first wrote in the last attempt, the final ones last."""
-    found = [read_json(store, key, name) for name in store.names(key) if _ERROR_OF_RANK.fullmatch(name)]
-    return sorted((each for each in found if each), key=lambda each: bool(each["final"]))
+    """Return the errors of other ranks than the first in the last attempt, final ones last."""
+    errors = [read_json(store, key, name) for name in store.names(key) if _ERROR_OF_RANK.fullmatch(name)]
+    return sorted((error for error in errors if error), key=lambda error: bool(error["final"]))
 
 
 def clear_errors_of_ranks(store: Store, key: str) -> None:
-    """Forget what other ranks wrote in the attempt before."""
+    """Delete the errors of other ranks of the attempt before."""
     for name in store.names(key):
         if _ERROR_OF_RANK.fullmatch(name):
             store.delete(key, name)
@@ -171,9 +171,9 @@ def clear_errors_of_ranks(store: Store, key: str) -> None:
 def state(
     store: Store, key: str, *, observer: Observer | None = None, stale_after: float = STALE_AFTER
 ) -> ExperimentState:
-    """How far a key is; one of which a document is damaged is failed for as long as that lies there.
+    """Return the state of a key's experiment. While one of its documents is damaged, the experiment is failed.
 
-    The claim of a process on another machine counts as living unless `observer` has seen it stand still.
+    The claim of a process on another machine counts as living unless `observer` has watched it without a beat.
     """
     try:
         return _state(store, key, observer or Observer(), stale_after)
@@ -187,8 +187,8 @@ def _state(store: Store, key: str, observer: Observer, stale_after: float) -> Ex
         return ExperimentState("absent")
     if RESULT in names and read_json(store, key, RESULT) is not None:
         return ExperimentState("done")
-    claim, free = observer.observe(store, key, stale_after=stale_after)
-    if claim is not None and not free:
+    claim, is_free = observer.observe(store, key, stale_after=stale_after)
+    if claim is not None and not is_free:
         return ExperimentState("running", claim.describe())
     failure = _final_failure(store, key)
     if failure is not None:
