@@ -92,7 +92,7 @@ def test_what_no_flag_can_say_is_named() -> None:
     ]
     deep, none = read(layout, pd.DataFrame(lines))
     assert set_flags(layout, deep) == "--set weight=0.5"
-    assert unsettable_note(layout, deep) == "No flag can say teacher: write it in a script."
+    assert unsettable_note(layout, deep) == "No flag can set teacher; set it in a script."
     assert set_flags(layout, none) == "--set teacher=none --set weight=0.5"
     assert unsettable_note(layout, none) == ""
 

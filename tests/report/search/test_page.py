@@ -96,8 +96,8 @@ def test_every_trial_has_a_row(searched: Search, parsed: Page) -> None:
 
 def test_importances_come_with_their_limits(parsed: Page) -> None:
     text = parsed.text()
-    caveat = text[text.index("Shares of what the parameters explain") :]
-    for part in ("for no wider ones", "Pruned and failed trials are left out", "PED-ANOVA asks what tells the best"):
+    caveat = text[text.index("Shares of the variation that the parameters explain together, over") :]
+    for part in ("only for the ranges below", "Pruned and failed trials are left out", "PED-ANOVA measures what"):
         assert part in caveat
     assert "Momentum is not ranked by fANOVA." in caveat
 
@@ -105,7 +105,7 @@ def test_importances_come_with_their_limits(parsed: Page) -> None:
 def test_without_importances_the_reason_stands(tmp_path: Path) -> None:
     text = page_of(search(2), tmp_path, "Importances need 10 completed trials.").text()
     assert "Importances Importances need 10 completed trials." in text
-    assert "Shares of what the parameters explain" not in text
+    assert "Shares of the variation" not in text
 
 
 def test_failures_and_labels_are_text_and_not_markup(parsed: Page, search_page: str) -> None:
@@ -156,7 +156,7 @@ def test_before_the_first_trial_there_is_the_space(tmp_path: Path) -> None:
 
 
 def test_a_section_without_content_is_left_out(parsed: Page, tmp_path: Path) -> None:
-    ids = ["found", "space", "figures", "importances", "trials", "without-a-result", "looking-further"]
+    ids = ["best-configurations", "space", "figures", "importances", "trials", "without-a-result", "journal-and-keys"]
     assert [identifier for identifier in parsed.ids if identifier in ids] == ids
     page = page_of(Search(search(1).study, LAYOUT, pd.DataFrame()), tmp_path)
-    assert page.ids == ["found", "space", "looking-further"]
+    assert page.ids == ["best-configurations", "space", "journal-and-keys"]

@@ -1,53 +1,57 @@
-"""The words and numbers of a search's report: the same ones in the terminal and on the page."""
+"""Texts and numbers of a search's report, for the terminal and the page alike."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 
 from assay.analysis.trials import STATES, Setting, Trial
 from assay.report.formatting import NONE, number
 from assay.results.search_layout import ObjectiveLayout, ParameterLayout, SearchLayout
 
 SELECTION_NOTE = (
-    "The best of many is best by luck, too: its value is likely to be lower on other seeds. Before it is called"
-    " better than the paper’s values, train both on seeds that the search has not seen."
+    "The best of many trials is partly the luckiest: expect a lower value on other seeds. To claim that it is better"
+    " than the paper’s values, train both on seeds that the search has not used."
 )
 
 
+# --- objectives ----------------------------------------------------------------------------------------------
+
+
 def axis_label(objective: ObjectiveLayout) -> str:
-    """An objective's name with its unit."""
+    """Return an objective's name with its unit."""
     return f"{objective.label} (%)" if objective.percent else objective.label
 
 
 def display_value(objective: ObjectiveLayout, value: float) -> float:
-    """A value as it is shown."""
+    """Return a value in the unit of the report."""
     return 100 * value if objective.percent else value
 
 
 def value_text(objective: ObjectiveLayout, value: float | None) -> str:
-    """An objective's value."""
+    """Return an objective's value as text: percent with two decimals, costs with four digits."""
     if value is None:
         return NONE
     return number(100 * value) if objective.percent else f"{value:.4g}".replace("-", "−")
 
 
 def deviation_text(objective: ObjectiveLayout, deviation: float | None) -> str:
-    """The standard deviation over the seeds, where there is one."""
+    """Return the standard deviation over the seeds as text; empty if there is none."""
     return "" if deviation is None else f" ± {value_text(objective, deviation)}"
 
 
 def trial_value_text(layout: SearchLayout, trial: Trial, index: int) -> str:
-    """What a trial reached in an objective, with its spread."""
+    """Return the value that a trial reached in an objective, with its deviation over the seeds."""
     objective = layout.objectives[index]
     value = trial.reached(layout, index)
-    return value_text(objective, value) + (
-        deviation_text(objective, trial.deviations[index]) if value is not None else ""
-    )
+    return NONE if value is None else value_text(objective, value) + deviation_text(objective, trial.deviations[index])
+
+
+# --- parameters ----------------------------------------------------------------------------------------------
 
 
 def space_text(parameter: ParameterLayout) -> str:
-    """The range or the options of a parameter."""
+    """Return the range or the options of a parameter."""
     if parameter.kind == "choice":
         return ", ".join(parameter.options)
     low, high = (NONE if end is None else setting_text(end) for end in (parameter.low, parameter.high))
@@ -55,77 +59,88 @@ def space_text(parameter: ParameterLayout) -> str:
 
 
 def setting_text(value: Setting | None) -> str:
-    """A parameter's value, short."""
+    """Return a parameter's value, rounded to four digits."""
     if value is None:
         return NONE
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def settings_text(parameter: ParameterLayout, trials: Sequence[Trial]) -> str:
-    """A parameter's value in one trial or, in several, what they span."""
+    """Return a parameter's value in one trial, or its range over several trials."""
     values = [trial.settings[parameter.path] for trial in trials if parameter.path in trial.settings]
     if parameter.kind == "choice":
         return ", ".join(dict.fromkeys(map(str, values))) or NONE
-    ends = sorted({value for value in values if not isinstance(value, str)})
-    return " to ".join(dict.fromkeys(setting_text(end) for end in (ends[0], ends[-1]))) if ends else NONE
+    numbers = sorted({value for value in values if not isinstance(value, str)})
+    ends = (numbers[0], numbers[-1]) if numbers else ()
+    return " to ".join(dict.fromkeys(map(setting_text, ends))) or NONE
+
+
+# --- command lines -------------------------------------------------------------------------------------------
 
 
 def set_flags(layout: SearchLayout, trial: Trial) -> str:
-    """The flags that give a configuration again, to the last digit."""
-    typed = ((target, text) for target, text in _typed(layout, trial) if text is not None)
-    return " ".join(f"--set {shlex.quote(f'{target}={text}')}" for target, text in typed)
+    """Return the flags that set a configuration again, to the last digit."""
+    texts = ((target, text) for target, text in _flag_texts(layout, trial) if text is not None)
+    return " ".join(f"--set {shlex.quote(f'{target}={text}')}" for target, text in texts)
 
 
 def command_line(layout: SearchLayout, trial: Trial) -> str:
-    """The flags behind the command that takes them."""
+    """Return the command that trains a configuration again, with its flags."""
     return " ".join(filter(None, (layout.command, set_flags(layout, trial))))
 
 
 def unsettable_note(layout: SearchLayout, trial: Trial) -> str:
-    """What no flag can say of a configuration, as a sentence; empty where the flags say all."""
-    missing = [target for target, text in _typed(layout, trial) if text is None]
-    return f"No flag can say {', '.join(missing)}: write it in a script." if missing else ""
+    """Return a sentence on the parameters that no flag can set; empty if flags can set all of them."""
+    missing = [target for target, text in _flag_texts(layout, trial) if text is None]
+    return f"No flag can set {', '.join(missing)}; set it in a script." if missing else ""
 
 
-def _typed(layout: SearchLayout, trial: Trial) -> Iterable[tuple[str, str | None]]:
-    """Paths and what a command line has behind them."""
-    for each in layout.parameters:
-        if each.path in trial.settings:
-            yield each.target or each.path, _text(each, trial.settings[each.path])
+def _flag_texts(layout: SearchLayout, trial: Trial) -> Iterator[tuple[str, str | None]]:
+    """Yield the path and the value of each parameter as `--set` takes them; None where no text can be the value."""
+    for parameter in layout.parameters:
+        if parameter.path in trial.settings:
+            yield parameter.target or parameter.path, _flag_text(parameter, trial.settings[parameter.path])
 
 
-def _text(parameter: ParameterLayout, value: Setting) -> str | None:
+def _flag_text(parameter: ParameterLayout, value: Setting) -> str | None:
     if not isinstance(value, str):
         return repr(value)
     return dict(zip(parameter.options, parameter.texts, strict=True)).get(value) if parameter.texts else value
 
 
+# --- trials --------------------------------------------------------------------------------------------------
+
+
 def state_counts(trials: Sequence[Trial]) -> str:
-    """How many trials are in which state."""
-    found = {state: sum(trial.state == state for trial in trials) for state in STATES}
-    said = ", ".join(f"{count} {state}" for state, count in found.items() if count)
-    return f"{len(trials)} {'trial' if len(trials) == 1 else 'trials'}{': ' if said else ''}{said}"
+    """Return the number of trials, and how many of them are in each state."""
+    counts = {state: sum(trial.state == state for trial in trials) for state in STATES}
+    states = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    total = f"{len(trials)} {'trial' if len(trials) == 1 else 'trials'}"
+    return f"{total}: {states}" if states else total
 
 
 def search_setup(layout: SearchLayout) -> str:
-    """Who proposed, who pruned, and over which seeds."""
+    """Return the sampler, the pruner and the seeds."""
     seeds = f"seed{'' if len(layout.seeds) == 1 else 's'} {', '.join(map(str, layout.seeds))}"
     return f"sampler {layout.sampler} · pruner {layout.pruner} · {seeds} for each configuration"
 
 
 def trial_name(trial: Trial) -> str:
-    """A trial's number, and whose values it has where nobody searched for them."""
-    whose = {"paper": ", the paper’s values", "base": ", the base’s values"}.get(trial.origin, "")
-    return f"trial {trial.number}{whose}"
+    """Return a trial's number, and the origin of its values unless the sampler proposed them."""
+    origin = {"paper": ", the paper’s values", "base": ", the base’s values"}.get(trial.origin, "")
+    return f"trial {trial.number}{origin}"
 
 
 def paper_variant(layout: SearchLayout, trial: Trial, trials: Sequence[Trial]) -> str:
-    """In what a trial of the paper's values differs from other such ones, of which there is one for each condition."""
-    papers = [each for each in trials if each.origin == "paper"]
-    told = [
-        f"{each.target or each.path} = {settings_text(each, (trial,))}"
-        for each in layout.parameters
-        # What is drawn under a condition follows from the condition, which is told.
-        if not each.where and len({paper.settings.get(each.path) for paper in papers}) > 1
+    """Return the settings that tell a trial of the paper's values from the other such trials.
+
+    A space with conditions has one trial of the paper's values for each condition.
+    """
+    papers = [other for other in trials if other.origin == "paper"]
+    settings = [
+        f"{parameter.target or parameter.path} = {settings_text(parameter, (trial,))}"
+        for parameter in layout.parameters
+        # A parameter under a condition follows from the condition, which is named.
+        if not parameter.where and len({paper.settings.get(parameter.path) for paper in papers}) > 1
     ]
-    return f" with {', '.join(told)}" if told and trial in papers else ""
+    return f" with {', '.join(settings)}" if settings and trial in papers else ""

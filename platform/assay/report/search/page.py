@@ -103,13 +103,13 @@ class SearchPage:
     def sections(self) -> tuple[str, ...]:
         """The titles of the page's sections; one without content is left out."""
         contents = {
-            "Found": True,
+            "Best configurations": True,
             "Space": True,
             "Figures": self.figures,
             "Importances": self.importances,
             "Trials": self.trials,
             "Without a result": self.failures,
-            "Looking further": True,
+            "Journal and keys": True,
         }
         return tuple(title for title, content in contents.items() if content)
 

@@ -1,4 +1,4 @@
-"""What a search saw along each of its parameters."""
+"""The values that trials reached along each parameter of a search."""
 
 from __future__ import annotations
 
@@ -9,61 +9,62 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from assay.analysis.trials import Trial
+from assay.analysis.trials import Setting, Trial
 from assay.report.search.figures import CHOSEN_COLOR, log_ticks, plotted_trials, scatter
 from assay.report.search.formatting import axis_label, setting_text, space_text, value_text
-from assay.report.svg import Figure, paint
+from assay.report.svg import Figure, Heading, draw_figure
 from assay.results.search_layout import ParameterLayout, SearchLayout
 
 
 def search_slices(layout: SearchLayout, trials: Sequence[Trial]) -> list[Figure]:
-    """A figure per parameter and objective."""
+    """Return a figure per parameter and objective."""
     objectives = range(len(layout.objectives))
-    made = (_slice(layout, trials, index, each) for index in objectives for each in layout.parameters)
-    return [each for each in made if each is not None]
-
-
-def _place(parameter: ParameterLayout, trial: Trial) -> float | None:
-    """Where a trial stands on a parameter's axis: its value, or the number of its option."""
-    found = trial.settings.get(parameter.path)
-    if found is None or parameter.kind != "choice":
-        return None if found is None else float(found)
-    return float(parameter.options.index(str(found))) if found in parameter.options else None
+    figures = (_slice(layout, trials, index, parameter) for index in objectives for parameter in layout.parameters)
+    return [figure for figure in figures if figure is not None]
 
 
 def _slice(layout: SearchLayout, trials: Sequence[Trial], index: int, parameter: ParameterLayout) -> Figure | None:
     objective = layout.objectives[index]
-    placed = ((_place(parameter, trial), value, trial) for value, trial in plotted_trials(layout, trials, index))
-    points = [(at, value, trial) for at, value, trial in placed if at is not None]
+    placed = (
+        (_place(parameter, trial.settings.get(parameter.path)), value, trial)
+        for value, trial in plotted_trials(layout, trials, index)
+    )
+    points = [(x, value, trial) for x, value, trial in placed if x is not None]
     if not points:
         return None
 
     def draw(axes: Axes) -> None:
         scatter(axes, points)
-        paper = _paper(parameter)
+        paper = _place(parameter, parameter.paper)
         if paper is not None:
             axes.axvline(paper, color=CHOSEN_COLOR, linestyle="--", linewidth=1, zorder=1, label="paper’s value")
         _scale(axes, parameter)
         axes.set_xlabel(parameter.path)
         axes.set_ylabel(axis_label(objective))
 
-    title = f"{objective.label} by {parameter.path}"
-    said = f"{space_text(parameter)}; the paper’s {setting_text(parameter.paper)}; {_best(layout, points, index)}"
-    description, svg = paint(title, said, parameter.where or parameter.path, 2.3, draw, legend_columns=2)
-    group = "By parameter" if len(layout.objectives) == 1 else f"{objective.label} by parameter"
-    name = f"search.slice.{index + 1}.{re.sub(r'[^A-Za-z0-9._-]+', '-', parameter.path)}"  # a file's, too
-    return Figure(name=name, group=group, title=title, description=description, svg=svg)
+    heading = Heading(
+        # The name becomes a file's, and a path may hold characters that a file's name cannot.
+        name=f"search.slice.{index + 1}.{re.sub(r'[^A-Za-z0-9._-]+', '-', parameter.path)}",
+        group="By parameter" if len(layout.objectives) == 1 else f"{objective.label} by parameter",
+        title=f"{objective.label} by {parameter.path}",
+        label=parameter.where or parameter.path,
+    )
+    paper = f"the paper’s {setting_text(parameter.paper)}"
+    description = f"{space_text(parameter)}; {paper}; {_best(layout, [trial for *_, trial in points], index)}"
+    return draw_figure(heading, description, draw, height=2.3)
 
 
-def _paper(parameter: ParameterLayout) -> float | None:
-    """The paper's value on the parameter's axis."""
-    if parameter.paper is None or parameter.kind != "choice":
-        return None if parameter.paper is None else float(parameter.paper)
-    return float(parameter.options.index(str(parameter.paper))) if parameter.paper in parameter.options else None
+def _place(parameter: ParameterLayout, value: Setting | None) -> float | None:
+    """Return a value's place on the parameter's axis: the value itself, or the index of the option."""
+    if value is None:
+        return None
+    if parameter.kind != "choice":
+        return float(value)
+    return float(parameter.options.index(str(value))) if value in parameter.options else None
 
 
 def _scale(axes: Axes, parameter: ParameterLayout) -> None:
-    """The parameter's axis as it was searched."""
+    """Scale the parameter's axis as the search did."""
     if parameter.kind == "choice":
         axes.set_xticks(range(len(parameter.options)), parameter.options)
         axes.set_xlim(-0.5, len(parameter.options) - 0.5)
@@ -77,10 +78,10 @@ def _scale(axes: Axes, parameter: ParameterLayout) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=parameter.kind == "int"))
 
 
-def _best(layout: SearchLayout, points: Sequence[tuple[float, float, Trial]], index: int) -> str:
-    ended = [trial for _, _, trial in points if trial.values is not None]
-    if not ended:
+def _best(layout: SearchLayout, trials: Sequence[Trial], index: int) -> str:
+    completed = [(trial.values[index], trial) for trial in trials if trial.values is not None]
+    if not completed:
         return "none was completed"
     objective = layout.objectives[index]
-    best = max(ended, key=lambda trial: objective.sign * (trial.values or ())[index])
-    return f"best {value_text(objective, (best.values or ())[index])} at trial {best.number}"
+    value, best = max(completed, key=lambda pair: objective.sign * pair[0])
+    return f"best {value_text(objective, value)} at trial {best.number}"
