@@ -213,7 +213,7 @@ def test_a_damaged_document_fails_its_own_experiment_and_the_rest_goes_on(
     assert again.run().state(broken) == "done"
 
 
-def test_what_blocks_is_told_with_what_it_blocks(store: LocalStore, places: Places) -> None:
+def test_a_failure_is_reported_with_the_experiments_that_it_blocks(store: LocalStore, places: Places) -> None:
     hot = small(**HOT)
     work = Work(store, places, kd(hot))
     work.run()

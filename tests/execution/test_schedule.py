@@ -99,7 +99,7 @@ def test_whatever_happens_everything_ends_and_nothing_is_taken_too_early_or_twic
         assert schedule.state(key) in (("blocked",) if bad else ("done", "failed"))
 
 
-def test_what_an_outcome_changes_is_told_with_what_needs_it() -> None:
+def test_an_outcome_returns_its_own_change_and_those_of_dependents() -> None:
     schedule = chain()
     schedule.take()
     changes = schedule.report(Outcome(key="teacher", kind="failed", error="NotFinite: so"))

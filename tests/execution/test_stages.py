@@ -25,9 +25,9 @@ TEACHER: Changes = {"method": "supervised"}
 BROKEN: Changes = {"method": "supervised", "recipe.optimizer.lr": 1e30, "recipe.steps": 40}
 
 
-def taught(*teachers: Changes, temperature: float = 1.0) -> Changes:
-    likes = tuple(Nested(each, seed=7) for each in teachers)
-    return {"method": "kd", "method.teachers": likes, "method.temperature": temperature}
+def student_of(*teachers: Changes, temperature: float = 1.0) -> Changes:
+    teachers_ = tuple(Nested(each, seed=7) for each in teachers)
+    return {"method": "kd", "method.teachers": teachers_, "method.temperature": temperature}
 
 
 def study(*rows: Row, name: str = "stages", seeds: tuple[int, ...] = (0,)) -> Study:
@@ -91,20 +91,20 @@ def test_a_run_killed_between_teacher_and_student_goes_on_with_the_student(tmp_p
 def test_a_failed_teacher_blocks_its_students_alone_and_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    of = study(Row("alone", TEACHER), Row("KD", taught(TEACHER)), Row("KD of both", taught(TEACHER, BROKEN)))
+    of = study(Row("alone", TEACHER), Row("KD", student_of(TEACHER)), Row("KD of both", student_of(TEACHER, BROKEN)))
     assert run(of, tmp_path) == 1
     assert statuses(tmp_path) == {"alone": "done", "KD": "done", "KD of both": "blocked"}
     store = LocalStore(tmp_path / "store")
     (broken,) = (key for key in sorted(store.keys()) if records.state(store, key).name == "failed")
     assert broken in error(tmp_path, "KD of both")
-    said = capsys.readouterr().out
-    assert "NotFinite" in said and "blocked" in said and "Traceback" not in said
+    output = capsys.readouterr().out
+    assert "NotFinite" in output and "blocked" in output and "Traceback" not in output
     assert run(of, tmp_path, "--plan") == 0
     assert "1 failed, 1 blocked" in capsys.readouterr().out
 
 
 def test_a_teacher_that_was_removed_is_trained_again_for_a_new_student_and_the_old_one_stays(tmp_path: Path) -> None:
-    old, new = Row("KD", taught(TEACHER)), Row("KD, T = 4", taught(TEACHER, temperature=4.0))
+    old, new = Row("KD", student_of(TEACHER)), Row("KD, T = 4", student_of(TEACHER, temperature=4.0))
     assert run(study(old), tmp_path) == 0
     teacher = teacher_in(tmp_path)
     weights = (tmp_path / "store" / teacher / "weights.pt").read_bytes()
@@ -119,7 +119,7 @@ def test_a_teacher_that_was_removed_is_trained_again_for_a_new_student_and_the_o
 def test_a_removed_teacher_whose_students_are_all_done_is_not_missed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    of = study(Row("KD", taught(TEACHER)))
+    of = study(Row("KD", student_of(TEACHER)))
     assert run(of, tmp_path) == 0
     shutil.rmtree(tmp_path / "store" / teacher_in(tmp_path))
     before = stamps(tmp_path / "store")
@@ -134,7 +134,10 @@ def test_a_teacher_of_another_script_is_not_trained_again(tmp_path: Path) -> Non
     assert run(elsewhere, tmp_path) == 0
     teacher = teacher_in(tmp_path)
     before = stamps(tmp_path / "store" / teacher)
-    assert run(study(Row("KD", taught(TEACHER)), Row("KD, T = 4", taught(TEACHER, temperature=4.0))), tmp_path) == 0
+    assert (
+        run(study(Row("KD", student_of(TEACHER)), Row("KD, T = 4", student_of(TEACHER, temperature=4.0))), tmp_path)
+        == 0
+    )
     assert set(statuses(tmp_path).values()) == {"done"}
     assert stamps(tmp_path / "store" / teacher) == before
     (attempt,) = records.attempts(LocalStore(tmp_path / "store"), teacher)

@@ -9,7 +9,6 @@ from tiny_study import STUDY
 
 from assay.errors import UserError
 from assay.run import run_study
-from assay.run import study_run as session
 from assay.run.forget import _delete, forget
 from assay.store import checkpoints, records
 from assay.store.claims import acquire
@@ -90,11 +89,3 @@ def test_nothing_is_forgotten_where_the_run_is_refused(
     layout.mkdir()
     assert run_study(STUDY, [*base, "--gangs", "0", "--force-row", "Supervised"]) != 0
     assert result.exists()
-
-
-@pytest.mark.parametrize("flags", [["--force-row", "CPS", "KD, T = 4"], ["--force-row=CPS"]])
-def test_the_command_that_continues_a_stopped_run_does_not_forget_again_and_can_be_pasted(
-    flags: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.argv", ["study.py", "--columns", "1/8(183)", *flags, "--gangs", "0"])
-    assert session._command() == "python study.py --columns '1/8(183)' --gangs 0"

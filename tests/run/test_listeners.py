@@ -79,11 +79,11 @@ def test_a_run_that_breaks_leaves_its_tables_prints_them_and_then_tells_the_erro
 
     monkeypatch.setattr(launcher, "run_in_process", break_off)
     assert run_study(STUDY, ["--gangs", "0", "--out", str(tmp_path), "--rows", "CPS", "--seeds", "0"]) == 7
-    said = capsys.readouterr()
-    assert said.err == "error: the gangs could not go on: so\n"
+    output = capsys.readouterr()
+    assert output.err == "error: the gangs could not go on: so\n"
     if breaks:
-        assert "note: the tables could not be rebuilt: Cannot write" in said.out
+        assert "note: the tables could not be rebuilt: Cannot write" in output.out
     else:
-        assert "mkd.table1" in said.out
+        assert "mkd.table1" in output.out
         frame = pd.read_parquet(tmp_path / "tiny" / "quick" / "results.parquet")
         assert set(frame["status"]) == {"waiting", "quoted"}

@@ -92,7 +92,7 @@ def test_what_a_failed_teacher_blocks_is_counted_as_blocked_and_not_as_to_train(
     assert {node.resolved.experiment.method.name for node in again.to_run} == {"supervised"}
 
 
-def test_teachers_that_would_be_called_the_same_are_told_apart(store: LocalStore) -> None:
+def test_teachers_of_the_same_description_are_distinguished(store: LocalStore) -> None:
     wide = {"method": "supervised", "net.encoder.width": 24}
     both = {**KD, "method.teachers": (*KD["method.teachers"], Nested(wide, seed=7), Nested(wide, seed=8))}
     lines = printed(study(Row("both", both)), store).splitlines()
@@ -113,7 +113,7 @@ def test_only_some_of_what_is_blocked_is_listed(store: LocalStore) -> None:
     assert text.count("blocked: needs") == 12 and "and 8 more blocked" in text
 
 
-def test_cells_of_which_none_could_be_resolved_are_said_to_be_none(store: LocalStore) -> None:
+def test_a_plan_without_a_resolved_cell_says_so(store: LocalStore) -> None:
     nowhere = {"method": "supervised", "data.split.labeled": "nowhere.txt"}
     text = printed(study(Row("Supervised", nowhere), seeds=(0, 1)), store).splitlines()
     (line,) = (each for each in text if "resolved" in each)
@@ -151,7 +151,7 @@ def test_what_the_profile_only_quotes_is_named_and_what_is_blocked_has_a_line_fo
     assert "2 to train" in "\n".join(text) and "quoted" not in printed(study(*rows[:1]), store)
 
 
-def test_what_continues_with_another_number_of_workers_is_said_and_nothing_else(store: LocalStore) -> None:
+def test_a_plan_names_what_continues_with_another_number_of_workers(store: LocalStore) -> None:
     of = study(Row("CPS", {"method": "cps"}), seeds=(0, 1, 2))
     begun, restarted, _ = (resolve(cell.experiment, Places()).key for cell in cells(of))
     for key in (begun, restarted):
@@ -159,8 +159,8 @@ def test_what_continues_with_another_number_of_workers_is_said_and_nothing_else(
         store.write(key, records.SESSIONS, json.dumps({"sessions": sessions}).encode())
     checkpoints.save(store, begun, b"", step=100)
     gangs = Placement(gangs=1, workers=4)
-    said = [line for line in printed(of, store, gangs).splitlines() if "begun with" in line]
-    assert said == [f"  {begun}  begun with 2 workers, continues with 4: equal to rounding, recorded"]
+    lines = [line for line in printed(of, store, gangs).splitlines() if "begun with" in line]
+    assert lines == [f"  {begun}  begun with 2 workers, continues with 4: equal to rounding, recorded"]
     assert "continues with 1" in printed(of, store) and "begun with" not in printed(
         of, store, Placement(gangs=1, workers=2)
     )

@@ -13,7 +13,7 @@ from assay.run.run_loop import continue_command
     ("argv", "kept"),
     [
         (["s.py", "--out", "a folder [1]", "--columns", "1/16(92)"], None),
-        (["s.py", "--force-row", "CPS", "+ SDA", "--gangs", "0"], ["s.py", "--gangs", "0"]),
+        (["s.py", "--force-row", "CPS", "KD, T = 4", "--gangs", "0"], ["s.py", "--gangs", "0"]),
         (["s.py", "--force-row=CPS", "--gangs", "0"], ["s.py", "--gangs", "0"]),
         (["s.py", "--set", "method.teachers=it's"], None),
     ],

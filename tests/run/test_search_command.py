@@ -77,7 +77,7 @@ def test_the_papers_own_values_come_first_and_every_parameter_is_a_column(whole:
     assert set(trials(whole).query("trial > 1")["origin"]) == {"sampler"}
 
 
-def test_a_configuration_is_pruned_on_the_mean_over_its_seeds_and_optuna_is_told_pruned(whole: Path) -> None:
+def test_a_configuration_is_pruned_on_the_mean_over_its_seeds_and_optuna_has_it_as_pruned(whole: Path) -> None:
     (study,) = studies(whole)
     pruned = study.get_trials(states=(TrialState.PRUNED,))
     complete = study.get_trials(states=(TrialState.COMPLETE,))
@@ -227,7 +227,7 @@ def test_two_objectives_have_a_front_and_nothing_is_pruned(tmp_path: Path) -> No
     assert [each.values[1] for each in timed.trials] == [spent[each.user_attrs["keys"][0]] for each in timed.trials]
 
 
-def test_a_failed_configuration_is_told_failed_and_can_be_tried_again(
+def test_a_failed_configuration_is_failed_in_optuna_and_can_be_tried_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     search = dataclasses.replace(
@@ -408,11 +408,11 @@ BAD: Mapping[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
 def test_a_bad_search_ends_before_anything_is_written(
     what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    changed, flags, said = BAD[what]
+    changed, flags, message = BAD[what]
     out = tmp_path / "out"
     assert searched(out, *flags, search=dataclasses.replace(tiny_search.SEARCH, **changed)) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: ") and said in error and "Traceback" not in error
+    assert error.startswith("error: ") and message in error and "Traceback" not in error
     assert not out.exists()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 
@@ -15,7 +14,7 @@ from assay.execution.plan import Plan
 from assay.run.launcher import Launcher, Placement
 from assay.run.listeners import REBUILD_EVERY, FailureRecorder, Throttled
 from assay.signals import stop_on_signals
-from assay.terminal import print_line
+from assay.terminal import command_line, print_line
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,4 +75,4 @@ def continue_command(argv: Sequence[str]) -> str:
         forgetting = word.split("=")[0] == "--force-row" or (forgetting and not word.startswith("-"))
         if not forgetting:
             kept.append(word)
-    return shlex.join(["python", *kept])
+    return command_line(["python", *kept])
