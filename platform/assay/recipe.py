@@ -18,7 +18,7 @@ class SGD(Value):
     momentum: float = param(default=0.9, low=0, below=1)
     nesterov: bool = param(default=False)
     weight_decay: float = param(default=1e-4, low=0)
-    decay_norm_and_bias: bool = param(default=False, help="apply weight decay to batch norm and biases too")
+    decay_norm_and_bias: bool = param(default=False, help="also apply weight decay to batch norm and biases")
 
     def check(self) -> None:
         if self.nesterov and not self.momentum:
@@ -33,7 +33,7 @@ class Adam(Value):
     head_lr: float | None = param(default=None, above=0, help="learning rate of everything else; the encoder's if none")
     betas: tuple[float, float] = param(default=(0.9, 0.999))
     weight_decay: float = param(default=0.0, low=0)
-    decay_norm_and_bias: bool = param(default=False, help="apply weight decay to batch norm and biases too")
+    decay_norm_and_bias: bool = param(default=False, help="also apply weight decay to batch norm and biases")
 
     def check(self) -> None:
         if not all(0 <= beta < 1 for beta in self.betas):
@@ -113,6 +113,6 @@ class Recipe(Value):
         if self.accumulate == 1:
             return ()
         return (
-            f"accumulate={self.accumulate}: batch norm's statistics and means over pixels are of each micro-batch, not"
-            " of a step's whole batch",
+            f"accumulate={self.accumulate}: batch norm's statistics and means over pixels are those of a micro-batch,"
+            " not of a step's whole batch",
         )

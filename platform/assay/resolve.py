@@ -1,4 +1,4 @@
-"""From what the user wrote to what will run: lists and files are found and hashed here.
+"""Resolution: the lists and files that an experiment names are found and hashed.
 
 Only a `Resolved` experiment has a key. Where the data cannot be read (a login node), resolving raises
 `DataMissing`. A node of the cluster that can read the data resolves instead (see assay.cluster.remote_resolve).
@@ -83,7 +83,7 @@ class Resolver:
         like = self._without_seed[seedless]
         return like if like.experiment == experiment else dataclasses.replace(like, experiment=experiment, like=like)
 
-    def adopt(self, resolved: Resolved) -> None:
+    def add(self, resolved: Resolved) -> None:
         """Use what another machine resolved, for all seeds of its experiment."""
         self._without_seed[without_seed(resolved.experiment)] = resolved
 

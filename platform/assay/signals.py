@@ -23,7 +23,7 @@ class StopRequest(threading.Event):
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Within the block, let the first Ctrl-C or SIGTERM request a stop at the next step, and the second end all."""
+    """Within the block, let the first Ctrl-C or SIGTERM request a stop at the next step, and the second end at once."""
     stop_request = StopRequest()
 
     def handle(number: int, frame: FrameType | None) -> None:

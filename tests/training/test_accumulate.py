@@ -29,7 +29,7 @@ def test_a_session_and_its_result_say_that_statistics_and_means_are_per_micro_ba
     options = SessionOptions(print_line=lines.append)
     result = train(resolved, LocalStore(tmp_path), places=Places(), runtime=QUIET, options=options)
     note = (
-        "accumulate=2: batch norm's statistics and means over pixels are of each micro-batch, not of a step's whole"
+        "accumulate=2: batch norm's statistics and means over pixels are those of a micro-batch, not of a step's whole"
         " batch"
     )
     assert result["notes"] == [note] * (accumulate == 2)

@@ -63,7 +63,7 @@ def _operator(u: float, strong: Strong) -> str:
 
 
 def apply_strong(images: torch.Tensor, draws: Sequence[StrongDraw]) -> torch.Tensor:
-    """Apply to each image its own draw."""
+    """Apply to each image the operator of its draw."""
     kinds = [(draw.operator, draw.kernel if draw.operator == "blur" else 0) for draw in draws]
 
     def apply(batch: torch.Tensor, indices: list[int]) -> torch.Tensor:
@@ -106,7 +106,7 @@ def draw_distort(rng: np.random.Generator, distort: Distort) -> DistortDraw:
 
 
 def apply_distort(images: torch.Tensor, draws: Sequence[DistortDraw]) -> torch.Tensor:
-    """Apply to each image its own draw. Images without a change of saturation and hue skip that costly part."""
+    """Apply to each image the distortion of its draw. Images whose hue and saturation stay skip that costly part."""
     kinds = [draw.changes_colours for draw in draws]
 
     def apply(batch: torch.Tensor, indices: list[int]) -> torch.Tensor:

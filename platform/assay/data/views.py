@@ -40,7 +40,7 @@ class Strong(Value):
 
 
 class Distort(Value):
-    """Distortion of the weak views' brightness, contrast, saturation and hue, each with a chance (as in MKD's code).
+    """Random changes of the weak views' brightness, contrast, saturation and hue (as in MKD's code).
 
     Contrast comes second or last, with equal chances.
     """

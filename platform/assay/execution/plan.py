@@ -147,7 +147,7 @@ def make_plan(cells: Sequence[Cell], store: Store, places: Places, *, resolved: 
     """
     resolver = Resolver(places)
     for each in resolved:
-        resolver.adopt(each)
+        resolver.add(each)
     stored = set(store.keys())
     observer = Observer()
     plan = Plan(nodes={})

@@ -40,7 +40,7 @@ class DeepLabV2(Value):
 
     name = "deeplabv2"
     atrous_rates: tuple[int, ...] = param(default=(6, 12, 18, 24))
-    branches: int = param(default=4, low=1, help="how many of the rates are summed")
+    branches: int = param(default=4, low=1, help="number of rates that are summed, from the first")
 
     def check(self) -> None:
         if not self.atrous_rates or min(self.atrous_rates) < 1:

@@ -125,7 +125,7 @@ class Launcher:
                 remote = self.resolve_on_cluster([experiment], print_line=print_line)
                 if not remote:
                     raise
-                resolver.adopt(remote[0])
+                resolver.add(remote[0])
                 return resolver.resolve(experiment)
 
         return resolve
