@@ -1,4 +1,4 @@
-"""Several configurations in flight at once: what is proposed, told and remembered, with nothing trained."""
+"""Searches with several active trials: proposals, outcomes and restarts, without any training."""
 
 from __future__ import annotations
 
@@ -33,65 +33,65 @@ FLAGS = ("--seeds", "0", "--configurations", str(COUNT))
 
 
 def miou(params: Mapping[str, Any], step: int) -> float:
-    """What a configuration has at a step: best at a rate of 0.01, and always more of CPS."""
-    far = abs(math.log10(params["recipe.optimizer.lr"]) + 2)
-    return (0.3 + 0.3 * math.exp(-far) + 0.1 * (params["method"] == "cps")) * (1 - math.exp(-step / 20))
+    """Return a made-up mIoU at a step: best at a rate of 0.01, and always higher for CPS."""
+    distance = abs(math.log10(params["recipe.optimizer.lr"]) + 2)
+    return (0.3 + 0.3 * math.exp(-distance) + 0.1 * (params["method"] == "cps")) * (1 - math.exp(-step / 20))
 
 
 class BestSoFar:
-    """Lets those go on that are the best of what came to a rung so far."""
+    """A scheduler that continues a configuration if it is the best at its rung so far."""
 
     def __init__(self) -> None:
-        self._seen: dict[int, set[float]] = {}
+        self._means: dict[int, set[float]] = {}
 
-    def goes_on(self, number: int, step: int, mean: float) -> bool:
-        seen = self._seen.setdefault(step, set())
-        seen.add(mean)
-        return mean >= max(seen)
+    def should_continue(self, number: int, step: int, mean: float) -> bool:
+        means = self._means.setdefault(step, set())
+        means.add(mean)
+        return mean >= max(means)
 
-    def remember(self, number: int, means: Mapping[int, float]) -> None:
+    def restore(self, number: int, means: Mapping[int, float]) -> None:
         for step in RUNGS[:-1]:
             if step in means:
-                self._seen.setdefault(step, set()).add(means[step])
+                self._means.setdefault(step, set()).add(means[step])
 
 
-class Feeding:
-    """A run without workers: keys are answered in the order of their letters, which is no order of the proposals."""
+class SimulatedRun:
+    """A run without workers. Trainings end in the alphabetical order of their keys, not in that of the proposals."""
 
     def __init__(
         self, folder: Path, make: Callable[..., OptunaStudy] = OptunaStudy, *, flags: tuple[str, ...] = FLAGS
     ) -> None:
         self.folder, self._make = folder, make
-        self._exploration = SearchRun.make(
+        self._search_run = SearchRun.make(
             tiny_search.SEARCH, SearchOptions.parse(parser(tiny_search.SEARCH).parse_args(list(flags)))
         )
-        self.answered: list[int] = []  # numbers of configurations
-        self.widest = 0  # configurations in flight
+        self.trained: list[int] = []  # numbers of configurations, in the order in which their trainings ended
+        self.most_active = 0
         self.reopen()
 
     def reopen(self) -> None:
-        """As a process that begins where another one ended."""
+        """Begin like a new process that continues an earlier run."""
         self.store = LocalStore(self.folder / "store")
-        self.ledger = self._make(OptunaStudy.open(self.folder / JOURNAL, "study", ["maximize"]).study)
+        self.optuna_study = self._make(OptunaStudy.open(self.folder / JOURNAL, "study", ["maximize"]).study)
         self._waiting: dict[str, Task] = {}
-        exploration = self._exploration
-        self.conductor = SearchController(
-            exploration.configurations,
-            self.ledger,
+        search_run = self._search_run
+        self.controller = SearchController(
+            search_run.configurations,
+            self.optuna_study,
             self.store,
             Resolver(Places()).resolve,
-            objectives=exploration.objectives,
+            objectives=search_run.objectives,
             rungs=RUNGS,
             scheduler=BestSoFar(),
-            budget=Budget(configurations=exploration.setting.configurations),
-            display=Display({}, ended={}, say=lambda text: None),
+            budget=Budget(configurations=search_run.settings.configurations),
+            display=Display({}, ended={}, print_line=lambda text: None),
         )
-        self.conductor.begin(2)
+        self.controller.begin(2)
 
     def step(self) -> bool:
-        """Take in what is to be trained, and answer one of it; whether anything was left to do."""
-        self._waiting |= {task.key: task for task in self.conductor.more()}
-        self.widest = max(self.widest, len(self.conductor._flights))
+        """Collect the next tasks and finish one; return whether there was one."""
+        self._waiting |= {task.key: task for task in self.controller.more()}
+        self.most_active = max(self.most_active, len(self.controller._active_trials))
         if not self._waiting:
             return False
         self._train(self._waiting.pop(max(self._waiting)))
@@ -99,7 +99,7 @@ class Feeding:
 
     def _train(self, task: Task) -> None:
         assert task.until is not None
-        trial = next(each for each in self.ledger.proposals() if task.key in each.user_attrs["keys"])
+        trial = next(each for each in self.optuna_study.proposals() if task.key in each.user_attrs["keys"])
         log = self.store.open_log(task.key, records.METRICS, b"")
         for step in EVALUATIONS:
             if step <= task.until:
@@ -108,55 +108,55 @@ class Feeding:
         if task.until == RUNGS[-1]:
             result = {"miou": miou(trial.params, task.until), "device_seconds": 1.0}
             records.write_result(self.store, task.key, result)
-        self.answered.append(trial.number)
+        self.trained.append(trial.number)
         state: TaskState = "done" if task.until == RUNGS[-1] else "paused"
-        self.conductor.on_event(StateChanged(key=task.key, state=state))
+        self.controller.on_event(StateChanged(key=task.key, state=state))
 
     def trials(self) -> list[FrozenTrial]:
-        """What the journal has in the end."""
+        """Return the trials in the journal."""
         return OptunaStudy.open(self.folder / JOURNAL, "study", ["maximize"]).trials()
 
 
-def told(trials: list[FrozenTrial]) -> list[tuple[int, TrialState, str]]:
-    """Everything of the proposals but the time."""
+def without_times(trials: list[FrozenTrial]) -> list[tuple[int, TrialState, str]]:
+    """Return everything that is recorded of trials except their times."""
     return [
         (
-            each.number,
-            each.state,
+            trial.number,
+            trial.state,
             json.dumps(
-                [each.params, each.values, each.intermediate_values, each.user_attrs | {"proposed": None}],
+                [trial.params, trial.values, trial.intermediate_values, trial.user_attrs | {"proposed": None}],
                 sort_keys=True,
             ),
         )
-        for each in trials
+        for trial in trials
     ]
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Feeding:
-    """A search with two configurations in flight, in one go."""
-    feeding = Feeding(tmp_path_factory.mktemp("whole"))
-    while feeding.step():
+def whole(tmp_path_factory: pytest.TempPathFactory) -> SimulatedRun:
+    """A search with two active trials that was never interrupted."""
+    run = SimulatedRun(tmp_path_factory.mktemp("whole"))
+    while run.step():
         pass
-    return feeding
+    return run
 
 
-def test_two_configurations_are_in_flight_and_every_proposal_is_recorded_in_its_order(whole: Feeding) -> None:
+def test_two_trials_are_active_and_proposals_are_recorded_in_their_order(whole: SimulatedRun) -> None:
     trials = whole.trials()
-    assert whole.widest == 2
-    assert whole.answered != sorted(whole.answered), "answers came out of order"
-    assert [each.number for each in trials if "repeats" not in each.user_attrs] == list(range(COUNT))
-    proposed = [each.user_attrs["proposed"] for each in trials]
+    assert whole.most_active == 2
+    assert whole.trained != sorted(whole.trained), "trainings ended out of order"
+    assert [trial.number for trial in trials if "repeats" not in trial.user_attrs] == list(range(COUNT))
+    proposed = [trial.user_attrs["proposed"] for trial in trials]
     assert proposed == sorted(proposed)
-    origins = [each.user_attrs["origin"] for each in trials]
-    wished = [origin for origin in origins if origin != "sampler"]
-    assert wished and origins == wished + ["sampler"] * (COUNT - len(wished))
-    assert all(each.user_attrs["sampler_seed"] == tiny_search.SEARCH.sampler_seed for each in trials)
+    origins = [trial.user_attrs["origin"] for trial in trials]
+    initial = [origin for origin in origins if origin != "sampler"]
+    assert initial and origins == initial + ["sampler"] * (COUNT - len(initial))
+    assert all(trial.user_attrs["sampler_seed"] == tiny_search.SEARCH.sampler_seed for trial in trials)
 
 
-def test_what_answers_out_of_order_is_told_of_the_configuration_that_it_belongs_to(whole: Feeding) -> None:
+def test_outcomes_are_recorded_for_the_right_trial_although_trainings_end_out_of_order(whole: SimulatedRun) -> None:
     trials = whole.trials()
-    assert {each.state for each in trials} == {TrialState.COMPLETE, TrialState.PRUNED}
+    assert {trial.state for trial in trials} == {TrialState.COMPLETE, TrialState.PRUNED}
     for trial in trials:
         ended = trial.user_attrs.get("pruned_at", RUNGS[-1])
         assert (ended == RUNGS[-1]) == (trial.state == TrialState.COMPLETE)
@@ -166,24 +166,24 @@ def test_what_answers_out_of_order_is_told_of_the_configuration_that_it_belongs_
 
 
 @pytest.mark.parametrize("every", [1, 3])
-def test_a_search_that_is_reopened_with_configurations_in_flight_goes_on_as_if_it_were_not(
-    every: int, whole: Feeding, tmp_path: Path
+def test_a_search_that_is_reopened_with_active_trials_ends_like_an_uninterrupted_one(
+    every: int, whole: SimulatedRun, tmp_path: Path
 ) -> None:
-    feeding, steps = Feeding(tmp_path), 0
-    while feeding.step():
+    run, steps = SimulatedRun(tmp_path), 0
+    while run.step():
         steps += 1
         if steps % every == 0:
-            feeding.reopen()
-    assert feeding.answered == whole.answered
-    assert told(feeding.trials()) == told(whole.trials())
+            run.reopen()
+    assert run.trained == whole.trained
+    assert without_times(run.trials()) == without_times(whole.trials())
 
 
 class Killed(Exception):
-    """The process ended here."""
+    """The end of a process."""
 
 
 class ShortLived(OptunaStudy):
-    """Ends its process between the second proposal and the word that it is trained."""
+    """A study whose process ends at the second proposal, before the keys of its trainings are recorded."""
 
     lives = 2
 
@@ -194,26 +194,26 @@ class ShortLived(OptunaStudy):
         super().annotate(number, name, value)
 
 
-def test_a_proposal_whose_process_ended_before_its_trainings_were_named_is_taken_up(
-    whole: Feeding, tmp_path: Path
+def test_a_proposal_is_continued_if_its_process_ended_before_its_keys_were_recorded(
+    whole: SimulatedRun, tmp_path: Path
 ) -> None:
-    feeding, kills, goes_on = Feeding(tmp_path, ShortLived), 0, True
-    while goes_on:
+    run, kills, unfinished = SimulatedRun(tmp_path, ShortLived), 0, True
+    while unfinished:
         try:
-            goes_on = feeding.step()
+            unfinished = run.step()
         except Killed:
             kills += 1
-            feeding.reopen()
+            run.reopen()
     assert kills > COUNT / 2
-    assert told(feeding.trials()) == told(whole.trials())
+    assert without_times(run.trials()) == without_times(whole.trials())
 
 
-def test_a_proposal_that_was_not_wholly_drawn_is_told_failed_and_costs_nothing(tmp_path: Path) -> None:
-    ledger = OptunaStudy.open(tmp_path / JOURNAL, "study", ["maximize"])
-    ledger.study.ask().suggest_float("recipe.optimizer.lr", 0.001, 0.1, log=True)  # and its process ended
-    feeding = Feeding(tmp_path)
-    while feeding.step():
+def test_a_proposal_that_was_not_drawn_completely_is_recorded_as_failed_and_does_not_count(tmp_path: Path) -> None:
+    optuna_study = OptunaStudy.open(tmp_path / JOURNAL, "study", ["maximize"])
+    optuna_study.study.ask().suggest_float("recipe.optimizer.lr", 0.001, 0.1, log=True)  # here its process ended
+    run = SimulatedRun(tmp_path)
+    while run.step():
         pass
-    first, *others = feeding.trials()
+    first, *others = run.trials()
     assert first.state == TrialState.FAIL and "keys" not in first.user_attrs
     assert len(others) == COUNT

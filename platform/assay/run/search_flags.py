@@ -8,7 +8,7 @@ from assay.run.flags import add_launch, add_location
 from assay.search.objectives import OBJECTIVES
 from assay.search.pruning import PRUNERS
 from assay.search.search import SAMPLERS, Search
-from assay.search.space import Unstated, parameters
+from assay.search.space import Unstated, parameters_of
 
 
 def parser(search: Search) -> argparse.ArgumentParser:
@@ -34,7 +34,7 @@ def parser(search: Search) -> argparse.ArgumentParser:
     what.add_argument("--sampler", choices=SAMPLERS, help=f"what proposes (default: {search.sampler})")
     what.add_argument("--sampler-seed", type=int, metavar="N", help=f"(default: {search.sampler_seed})")
     what.add_argument("--grid-points", type=int, metavar="N", help="values of each number with --sampler grid")
-    what.add_argument("--pruner", choices=PRUNERS, help=f"what gives up (default: {search.pruned_by.name})")
+    what.add_argument("--pruner", choices=PRUNERS, help=f"what gives up (default: {search.effective_pruning.name})")
     what.add_argument(
         "--set", action="append", default=[], dest="overrides", metavar="PATH=VALUE", help="change every experiment"
     )
@@ -50,7 +50,7 @@ def parser(search: Search) -> argparse.ArgumentParser:
 
 
 def _space(search: Search) -> str:
-    of = parameters(search.space)
+    of = parameters_of(search.space)
     width = max(len(each.name) for each in of)
     return "\n".join(
         f"  {each.name:{width}}  {each.domain.describe()}"

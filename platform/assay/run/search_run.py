@@ -52,7 +52,7 @@ class SearchRun:
         profile = options.profile_of(search)
         settings = options.settings_of(search.settings[profile.name])
         selection = Selection(seeds=settings.seeds, overrides=options.overrides)
-        configurations = Configurations(search=search, profile=profile, setting=settings, choice=selection)
+        configurations = Configurations(search=search, profile=profile, settings=settings, selection=selection)
         return cls(search, profile, settings, configurations, objectives(search.objectives), options)
 
     @property
@@ -70,7 +70,7 @@ class SearchRun:
     def rungs(self) -> tuple[int, ...]:
         """The steps at which configurations may be pruned, and the last step."""
         recipe = self.configurations.base().recipe
-        return self.search.pruned_by.rungs(recipe.steps, recipe.evaluation.every)
+        return self.search.effective_pruning.rungs(recipe.steps, recipe.evaluation.every)
 
     @property
     def study(self) -> StudySelection:
@@ -90,14 +90,14 @@ class SearchRun:
         from assay.report.search.text_tables import summary
 
         print_line(f"profile {self.profile.name}: {self.profile.note}")
-        study = self.study.look()
+        study = self.study.find()
         trials = pd.DataFrame() if study is None else self._trials(study)
         print_line(summary(self._layout(), trials))
         self._print_other_study()
         self._print_budget(len(study.proposals()) if study else 0)
 
     def _print_other_study(self) -> None:
-        note = self.study.apart()
+        note = self.study.note_on_others()
         if note:
             print_line(f"note: {note}")
 
@@ -109,7 +109,7 @@ class SearchRun:
         rungs, not_pruned = ", ".join(map(str, self.rungs)), self.search.why_not_pruned
         print_line(
             f"{', '.join(limits)}; {count(len(settings.seeds), 'seed')} of {self.rungs[-1]} steps each,"
-            f" decided at {rungs}; sampler {self.search.sampler}, pruner {self.search.pruned_by.name}"
+            f" decided at {rungs}; sampler {self.search.sampler}, pruner {self.search.effective_pruning.name}"
         )
         if self.search.sampler == "grid":
             points = len(self.configurations.initial_configurations())
@@ -124,7 +124,7 @@ class SearchRun:
         self._print_other_study()
         study = self.optuna_study()
         if self.options.retry_failed:
-            for key in study.give_back_failed():
+            for key in study.retry_failed():
                 records.retry(self.launcher.store, key)
         self._record_settings(study)
         self._print_budget(len(study.proposals()))
@@ -163,7 +163,7 @@ class SearchRun:
             resolve,
             objectives=self.objectives,
             rungs=self.rungs,
-            scheduler=scheduler(self.search.pruned_by, self.rungs),
+            scheduler=scheduler(self.search.effective_pruning, self.rungs),
             budget=Budget(
                 configurations=settings.configurations, hours=settings.hours, device_hours=settings.device_hours
             ),
@@ -175,10 +175,10 @@ class SearchRun:
         from assay.search.samplers import SETTINGS
 
         search = self.search
-        study.note(
+        study.record_settings(
             {
                 "sampler": {"name": search.sampler, "seed": search.sampler_seed, **SETTINGS[search.sampler]},
-                "pruning": dataclasses.asdict(search.pruned_by),
+                "pruning": dataclasses.asdict(search.effective_pruning),
                 **self.study.facts(),
                 "base": self.configurations.base().to_json(),
             }
@@ -202,7 +202,7 @@ class SearchRun:
         from assay.results.search_folder import write_search
         from assay.search.importance import importances
 
-        trials, layout, folder = self._trials(study), self._layout(), self.study.tables
+        trials, layout, folder = self._trials(study), self._layout(), self.study.tables_folder
         weights, limits = importances(study.study, [objective.name for objective in self.objectives])
         write_search(layout, trials, weights, folder=folder)
         write_search_report(layout, trials, weights, limits, folder=folder)
@@ -214,6 +214,6 @@ class SearchRun:
 
         trials = self._write(study or self.optuna_study())
         print_line(summary(self._layout(), trials))
-        print_line(f"{len(trials)} rows in {self.study.tables / 'trials.parquet'}")
-        print_line(f"report: {self.study.tables / 'report.html'}")
+        print_line(f"{len(trials)} rows in {self.study.tables_folder / 'trials.parquet'}")
+        print_line(f"report: {self.study.tables_folder / 'report.html'}")
         return 1 if len(trials) and (trials["state"] == "failed").any() else 0

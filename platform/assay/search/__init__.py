@@ -1,4 +1,4 @@
-"""Searches as values: `Search`, the domains of its space, and how configurations are given up."""
+"""Searches as values: `Search`, the domains of its space, and its pruning."""
 
 from assay.search.pruning import Pruning
 from assay.search.search import ProfileSettings, Search

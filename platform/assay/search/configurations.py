@@ -1,4 +1,4 @@
-"""From a configuration to its experiments, and the checks that end a bad search before it begins."""
+"""Configurations as experiments, and the checks that refuse a bad search before it begins."""
 
 from __future__ import annotations
 
@@ -20,152 +20,160 @@ from assay.search.space import (
     changes,
     fill_in,
     grid,
-    parameters,
+    parameters_of,
     point_key,
 )
-from assay.study import cells
-from assay.study.cells import Cell
+from assay.study.cells import Cell, Selection, cells_with
 from assay.study.tables import Profile
 from assay.values import Value
 
-_TRIED = 3  # values of each parameter that are tried before a search begins: both ends and the middle
-_TRIED_WHOLE = 50  # of whole numbers all, or so many: what divides a batch is not seen at its ends
+_CHECKED = 3  # values of each parameter that are checked before a search begins: both ends and the middle
+_CHECKED_WHOLE = 50  # of whole numbers up to 50: the ends do not show which ones divide a batch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Configurations:
-    """Everything that a search could try in one profile."""
+    """All configurations of a search in one profile."""
 
     search: Search
     profile: Profile
-    setting: ProfileSettings
-    choice: cells.Selection  # seeds, and what --set changes in all
+    settings: ProfileSettings
+    selection: Selection  # the seeds, and the changes that --set makes to every experiment
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """What is drawn."""
-        return parameters(self.search.space)
+        """The parameters of the space."""
+        return parameters_of(self.search.space)
 
     def cells(self, point: Point) -> list[Cell]:
-        """One training for each seed."""
-        table, row = self.search.cell_of
+        """Return the trainings of a configuration, one for each seed."""
+        table, row = self.search.table_and_row
         changed = changes(self.parameters, point)
-        return cells.cells_with(table, row, self.setting.column, self.profile, self.choice, changed)
+        return cells_with(table, row, self.settings.column, self.profile, self.selection, changed)
 
     def base(self) -> Experiment:
-        """What the search starts from, of the first seed."""
+        """Return the experiment from which the search starts, with the first seed."""
         return self.cells({})[0].experiment
 
     def initial_configurations(self) -> list[tuple[str, Point]]:
-        """The configurations that come first, each with where it is from.
+        """Return the configurations that come before the sampler's, each behind its origin.
 
-        The paper's own, also of every case that another parameter depends on; then the study's. With a grid, all of it.
+        First the paper's, once for every value on which another parameter depends; then the study's own. The grid
+        sampler adds the whole grid.
         """
-        of, own = self.parameters, self._own()
-        deciding = {name for each in of for name, _ in each.when}
-        first = [fill_in(of, {}, own)]
-        for each in of:
-            if each.name in deciding:
-                first += [fill_in(of, {each.name: value}, own) for value in each.domain.sample_evenly(0)]
-        found = [("paper", point) for point in first if _states(of, point)]
-        base = fill_in(of, own, own)
-        if base.keys() <= own.keys():  # elsewhere it is not the study's own
-            found.append(("base", base))
+        parameters, base_values = self.parameters, self._base_values()
+        deciding = {name for parameter in parameters for name, _ in parameter.when}
+        papers = [fill_in(parameters, {}, base_values)]
+        for parameter in parameters:
+            if parameter.name in deciding:
+                papers += [
+                    fill_in(parameters, {parameter.name: value}, base_values)
+                    for value in parameter.domain.sample_evenly(0)  # all options of a choice
+                ]
+        result = [("paper", point) for point in papers if _has_paper_value(parameters, point)]
+        base = fill_in(parameters, base_values, base_values)
+        if base.keys() <= base_values.keys():  # otherwise part of it would not be the study's own
+            result.append(("base", base))
         if self.search.sampler == "grid":
-            found += [("grid", point) for point in grid(of, self.search.grid_points)]
-        return _once(found)
+            result += [("grid", point) for point in grid(parameters, self.search.grid_points)]
+        return _unique(result)
 
-    def _own(self) -> dict[str, Raw]:
-        """The study's own values, where they lie inside the space."""
+    def _base_values(self) -> dict[str, Raw]:
+        """Return the base's values by parameter, where they lie inside the space."""
         base = self.base()
-        values = {each.name: _label(each, _at(base, each.path)) for each in self.parameters}
+        values = {parameter.name: _raw_value(parameter, base) for parameter in self.parameters}
         return {name: value for name, value in values.items() if not isinstance(value, Unstated)}
 
     def check(self) -> None:
-        """Refuse a value that the method refuses, a path that does not exist, and one that changes nothing."""
-        for override in self.choice.overrides:
+        """Raise a UserError for a value that a method refuses, an unknown path, and a path without any effect."""
+        for override in self.selection.overrides:
             if override.path == "seed":
                 raise UserError(f"{override.origin}: a search trains every configuration with the same seeds; --seeds.")
-            if override.path in {each.path for each in self.parameters}:
+            if override.path in {parameter.path for parameter in self.parameters}:
                 raise UserError(f"{override.origin}: the search explores {override.path}; leave it out of --set.")
-        own, base = self._own(), self.base()
-        for each in self.parameters:
-            self._check_one(each, own, base)
+        base_values, base = self._base_values(), self.base()
+        for parameter in self.parameters:
+            self._check_parameter(parameter, base_values, base)
         for _, point in self.initial_configurations():
             self.cells(point)
 
     def check_data(self, resolve: Callable[[Experiment], object]) -> None:
-        """Refuse data and lists that are not here: the base's, and those of every value at a path of the data."""
+        """Raise a UserError for missing data and lists: the base's, and those of every value at a path of the data."""
         resolve(self.base())
-        own = self._own()
-        for each in self.parameters:
-            for value in each.domain.sample_evenly(_TRIED) if _is_of_data(each) else ():
-                point = fill_in(self.parameters, {**dict(each.when), each.name: value}, own)
+        base_values = self._base_values()
+        for parameter in filter(_is_of_data, self.parameters):
+            for value in parameter.domain.sample_evenly(_CHECKED):
+                point = fill_in(self.parameters, {**dict(parameter.when), parameter.name: value}, base_values)
                 try:
                     resolve(self.cells(point)[0].experiment)
                 except UserError as error:
-                    raise self._refused(each, value, error) from None
+                    raise self._error_at(parameter, value, error) from None
 
-    def _refused(self, parameter: Parameter, value: Raw, error: UserError) -> UserError:
+    def _error_at(self, parameter: Parameter, value: Raw, error: UserError) -> UserError:
         return UserError(f"{self.search.name}, the space at {parameter.name!r}, value {value!r}: {error}")
 
-    def _check_one(self, parameter: Parameter, own: Mapping[str, Raw], base: Experiment) -> None:
-        seen: list[str] = []
-        for value in parameter.domain.sample_evenly(_TRIED_WHOLE if isinstance(parameter.domain, Int) else _TRIED):
-            point = fill_in(self.parameters, {**dict(parameter.when), parameter.name: value}, own)
+    def _check_parameter(self, parameter: Parameter, base_values: Mapping[str, Raw], base: Experiment) -> None:
+        texts: set[str] = set()
+        count = _CHECKED_WHOLE if isinstance(parameter.domain, Int) else _CHECKED
+        for value in parameter.domain.sample_evenly(count):
+            point = fill_in(self.parameters, {**dict(parameter.when), parameter.name: value}, base_values)
             try:
                 experiment = self.cells(point)[0].experiment
-                seen.append(identity_text(experiment))
-                self._check_comparable(self._alone(parameter, value) or experiment, base)
+                texts.add(identity_text(experiment))
+                self._check_comparable(self._base_with(parameter, value) or experiment, base)
             except UserError as error:
-                raise self._refused(parameter, value, error) from None
-        if len(set(seen)) == 1 and not _is_of_data(parameter):
+                raise self._error_at(parameter, value, error) from None
+        if len(texts) == 1 and not _is_of_data(parameter):
             raise UserError(
                 f"{self.search.name}, the space at {parameter.name!r}: every value gives the same experiment, since"
-                " nothing reads it beside the rest of this row; leave it out, or switch on what reads it."
+                " nothing in this row reads the path; leave it out, or switch on what reads it."
             )
 
-    def _alone(self, parameter: Parameter, value: Raw) -> Experiment | None:
-        """The base with this one value, so that no other parameter is blamed for it; none where it needs others."""
+    def _base_with(self, parameter: Parameter, value: Raw) -> Experiment | None:
+        """Return the base with only this value changed, so that no other parameter is blamed for an error.
+
+        None where the value is invalid without other changes.
+        """
         try:
             return self.cells({**dict(parameter.when), parameter.name: value})[0].experiment
         except UserError:
             return None
 
     def _check_comparable(self, experiment: Experiment, base: Experiment) -> None:
-        """Configurations are compared after the same steps: at the end, and at each rung on the way."""
+        """Raise a UserError where an experiment cannot be compared with the base, at its end or at a rung."""
         steps, every = experiment.recipe.steps, experiment.recipe.evaluation.every
         if steps != base.recipe.steps:
             raise UserError(
-                f"it is trained for {steps} steps, the search's base for {base.recipe.steps}, and configurations are"
-                " compared after equally many; choose them with --set recipe.steps=…, for all"
+                f"it is trained for {steps} steps and the search's base for {base.recipe.steps}, but configurations are"
+                " compared after the same number of steps; choose it for all with --set recipe.steps=…"
             )
-        if every != base.recipe.evaluation.every and self.search.pruned_by.name != "none":
+        if every != base.recipe.evaluation.every and self.search.effective_pruning.name != "none":
             raise UserError(
-                f"it is evaluated every {every} steps, the search's base every {base.recipe.evaluation.every}, and"
-                " configurations are given up at the same ones; use --pruner none"
+                f"it is evaluated every {every} steps and the search's base every {base.recipe.evaluation.every}, but"
+                " configurations are pruned at the same steps; use --pruner none"
             )
 
 
 def _is_of_data(parameter: Parameter) -> bool:
-    """Whether lists are behind its values, which are not read before a search begins."""
+    """Return whether a parameter changes the data, whose lists are not part of an identity before they are read."""
     return parameter.path.partition(".")[0] == "data"
 
 
-def _states(of: tuple[Parameter, ...], point: Point) -> bool:
-    """Whether the paper says anything of what is drawn."""
-    return any(not isinstance(each.domain.paper, Unstated) for each in of if each.name in point)
+def _has_paper_value(parameters: tuple[Parameter, ...], point: Point) -> bool:
+    """Return whether the paper states a value of any active parameter."""
+    return any(not isinstance(parameter.domain.paper, Unstated) for parameter in parameters if parameter.name in point)
 
 
-def _once(points: Iterable[tuple[str, Point]]) -> list[tuple[str, Point]]:
-    found: dict[str, tuple[str, Point]] = {}
+def _unique(points: Iterable[tuple[str, Point]]) -> list[tuple[str, Point]]:
+    """Drop repeated configurations; the first one keeps its origin."""
+    result: dict[str, tuple[str, Point]] = {}
     for origin, point in points:
-        found.setdefault(point_key(point), (origin, point))
-    return list(found.values())
+        result.setdefault(point_key(point), (origin, point))
+    return list(result.values())
 
 
-def _at(value: Any, path: str) -> Any:
-    """What stands at a path; nothing where it does not lead anywhere."""
+def _value_at(value: Any, path: str) -> Any:
+    """Return the value at a path; None where the path leads nowhere."""
     for step in path.split("."):
         if isinstance(value, tuple) and step.isdigit() and int(step) < len(value):
             value = value[int(step)]
@@ -176,17 +184,19 @@ def _at(value: Any, path: str) -> Any:
     return value
 
 
-def _label(parameter: Parameter, value: Any) -> Raw | Unstated:
-    """A value as a sampler names it; unstated where the space does not hold it."""
-    domain = parameter.domain
-    if isinstance(domain, Choice) and isinstance(domain.options, Mapping):
-        named = value.name if isinstance(value, Value) else value
-        found = [label for label, option in domain.options.items() if option in (value, named)]
-        return found[0] if found else Unstated()
+def _raw_value(parameter: Parameter, experiment: Experiment) -> Raw | Unstated:
+    """Return an experiment's value of a parameter as a sampler draws it; Unstated where it is outside the domain."""
+    domain, value = parameter.domain, _value_at(experiment, parameter.path)
     raw = value.name if isinstance(value, Value) else value
+    if isinstance(domain, Choice) and isinstance(domain.options, Mapping):
+        labels = [label for label, option in domain.options.items() if option in (value, raw)]
+        return labels[0] if labels else Unstated()
     return raw if domain.contains(raw) else Unstated()
 
 
 def identity_text(experiment: Experiment) -> str:
-    """What decides the experiment's numbers, as text; lists and files by name, since they may not be here."""
-    return canonical(identity_of(experiment, {}, lambda path: identity_text(_at(experiment, path))))
+    """Return everything that decides an experiment's numbers, as text.
+
+    Lists and files are named and not read, since they may not be on this machine.
+    """
+    return canonical(identity_of(experiment, {}, lambda path: identity_text(_value_at(experiment, path))))

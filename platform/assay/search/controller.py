@@ -1,4 +1,4 @@
-"""Decides what is trained next: brings configurations from rung to rung, and tells what came of them."""
+"""The controller of a search: it decides what is trained next, and records the outcome of every configuration."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from assay.search.optuna_study import OptunaStudy
 from assay.search.proposals import Proposals
 from assay.search.pruning import PRUNABLE_OBJECTIVES
 from assay.search.schedulers import Scheduler
-from assay.search.space import Point, is_whole
+from assay.search.space import Point, is_complete
 from assay.store import records
 from assay.store.store import Store
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How much is searched."""
+    """The limits of a search. No new configuration begins once one of them is reached."""
 
     configurations: int  # of all runs together
     hours: float | None = None  # of wall clock in this run, from its first training on
@@ -39,22 +39,22 @@ class Budget:
 
 @dataclasses.dataclass
 class ActiveTrial:
-    """A configuration that is being trained."""
+    """A configuration in training."""
 
     number: int
     keys: tuple[str, ...]  # one for each seed
     rung: int = 0
-    waits_for: set[str] = dataclasses.field(default_factory=set)  # keys that have not come to the rung
+    waits_for: set[str] = dataclasses.field(default_factory=set)  # keys that have not reached the rung
     error: str = ""
 
 
 class SearchController:
-    """The feed of a run: hears what becomes of every training, and hands out what is to be trained next."""
+    """The task source and a listener of a run: it receives states of trainings and returns the next tasks."""
 
     def __init__(
         self,
         configurations: Configurations,
-        ledger: OptunaStudy,
+        optuna_study: OptunaStudy,
         store: Store,
         resolve: Callable[[Experiment], Resolved],
         *,
@@ -64,182 +64,186 @@ class SearchController:
         budget: Budget,
         display: Display,
     ) -> None:
+        """Begin or continue a search; `rungs` end with the last step of a training."""
         self.plan = Plan(nodes={})
-        self._configurations, self._ledger, self._store, self._resolve = configurations, ledger, store, resolve
+        self._configurations, self._optuna_study = configurations, optuna_study
+        self._store, self._resolve = store, resolve
         self._objectives, self._rungs, self._scheduler, self._budget = objectives, rungs, scheduler, budget
         self._display = display
-        self._proposals = Proposals(configurations, ledger, display.note)
-        self._flights: list[ActiveTrial] = []
-        self._side_by_side = 1  # configurations
-        self._ends = math.inf  # on this process's clock
-        self._left_over: dict[str, Task] = {}  # of an earlier run
-        self._continue()
+        self._proposals = Proposals(configurations, optuna_study, display.note)
+        self._active_trials: list[ActiveTrial] = []
+        self._max_active = 1
+        self._deadline = math.inf  # on this process's monotonic clock
+        self._restored_tasks: dict[str, Task] = {}  # of trials that an earlier run left
+        self._restore()
 
-    # --- as the feed of a run --------------------------------------------------------------------------------
+    # --- the task source of a run ----------------------------------------------------------------------------
 
     def begin(self, gangs: int) -> None:
-        """As many configurations side by side as it takes to keep all gangs at work."""
-        self._side_by_side = max(1, math.ceil(gangs / len(self._configurations.choice.seeds)))
+        """Set the number of active trials: as many as keep all gangs busy."""
+        self._max_active = max(1, math.ceil(gangs / len(self._configurations.selection.seeds)))
 
     @property
     def is_open(self) -> bool:
-        """Whether anything is being trained, or may still be proposed."""
-        return bool(self._flights) or self._may_propose()
+        """Whether a trial is active, or a new one may still be proposed."""
+        return bool(self._active_trials) or self._may_propose()
 
     def experiment(self, key: str) -> Experiment:
-        """The experiment behind a task."""
+        """Return the experiment of a task."""
         return self.plan.nodes[key].resolved.experiment
 
     def more(self) -> list[Task]:
-        """Bring configurations as far as the store allows, fill up with new ones, and say what is to be trained."""
-        tasks, self._left_over = self._left_over, {}
-        moved = True
-        while moved:
-            moved = False
-            for flight in list(self._flights):
-                moved = self._moved(flight, tasks) or moved
-            while len(self._flights) < self._side_by_side and self._may_propose():
-                found = self._proposals.next()
-                if found is not None:
-                    self._take_off(*found, tasks)
-                moved = True
+        """Advance trials as far as the store allows, start new ones in free places, and return the tasks to train."""
+        tasks, self._restored_tasks = self._restored_tasks, {}
+        changed = True
+        while changed:
+            changed = False
+            for trial in list(self._active_trials):
+                changed = self._advance(trial, tasks) or changed
+            while len(self._active_trials) < self._max_active and self._may_propose():
+                proposal = self._proposals.next()
+                if proposal is not None:
+                    self._start(*proposal, tasks)
+                changed = True
         return list(tasks.values())
 
     def on_event(self, event: Event) -> None:
-        """Take in an event. With the first state of a training this run's hours begin: a worker has come."""
+        """Take in a state. The first one starts this run's hours, since it shows that a worker is there."""
         if not isinstance(event, StateChanged):
             return
-        if self._budget.hours is not None and self._ends == math.inf:
-            self._ends = time.monotonic() + 3600 * self._budget.hours
-        for flight in self._flights:
-            if event.key in flight.waits_for and event.state in ("paused", "done"):
-                flight.waits_for.discard(event.key)
-            elif event.key in flight.keys and event.state in ("failed", "blocked"):
-                flight.error = f"{event.key}: {event.error}"
+        if self._budget.hours is not None and self._deadline == math.inf:
+            self._deadline = time.monotonic() + 3600 * self._budget.hours
+        for trial in self._active_trials:
+            if event.key in trial.waits_for and event.state in ("paused", "done"):
+                trial.waits_for.discard(event.key)
+            elif event.key in trial.keys and event.state in ("failed", "blocked"):
+                trial.error = f"{event.key}: {event.error}"
 
     def on_idle(self) -> None:
         """Do nothing."""
 
-    # --- one configuration -----------------------------------------------------------------------------------
+    # --- an active trial ---------------------------------------------------------------------------------------
 
-    def _moved(self, flight: ActiveTrial, tasks: dict[str, Task]) -> bool:
-        """Whether a configuration came to a rung, or to its end."""
-        if flight.error:
-            self._leave(flight)
-            self._ledger.fail(flight.number, flight.error)
-            self._display.note(f"configuration {flight.number} failed: {flight.error}")
+    def _advance(self, trial: ActiveTrial, tasks: dict[str, Task]) -> bool:
+        """Record the rung or the end that a trial reached; return whether it reached one."""
+        if trial.error:
+            self._finish(trial)
+            self._fail(trial.number, trial.error)
             return True
-        if flight.waits_for:
+        if trial.waits_for:
             return False
-        step = self._rungs[flight.rung]
-        means = self._means(flight, step)
-        if (
-            self._configurations.search.objectives == PRUNABLE_OBJECTIVES
-        ):  # what is reported is the objective, as far as it came
-            self._ledger.report(flight.number, means)
+        step = self._rungs[trial.rung]
+        means = self._means(trial, step)
+        if self._configurations.search.objectives == PRUNABLE_OBJECTIVES:  # then the means are the objective so far
+            self._optuna_study.report(trial.number, means)
         if step == self._rungs[-1]:
-            self._leave(flight)
-            self._ledger.complete(flight.number, self._values(flight))
-            self._display.note(f"configuration {flight.number} complete, mean mIoU {100 * means[step]:.2f}")
-        elif not self._scheduler.goes_on(flight.number, step, means[step]):
-            self._leave(flight)
-            self._ledger.prune(flight.number, step)
-            self._display.note(
-                f"configuration {flight.number} given up at step {step}, mean mIoU {100 * means[step]:.2f}"
-            )
+            self._finish(trial)
+            self._optuna_study.complete(trial.number, self._values(trial))
+            self._note(trial.number, f"complete, mean mIoU {100 * means[step]:.2f}")
+        elif not self._scheduler.should_continue(trial.number, step, means[step]):
+            self._finish(trial)
+            self._optuna_study.prune(trial.number, step)
+            self._note(trial.number, f"pruned at step {step}, mean mIoU {100 * means[step]:.2f}")
         else:
-            flight.rung += 1
-            self._ledger.annotate(flight.number, "rung", flight.rung)  # decided once and for all
-            self._hand_out(flight, tasks)
+            trial.rung += 1
+            self._optuna_study.annotate(trial.number, "rung", trial.rung)  # the decision is final
+            self._submit(trial, tasks)
         return True
 
-    def _leave(self, flight: ActiveTrial) -> None:
-        """No longer follow a configuration; what nobody else wants trained stays as it is."""
-        self._flights.remove(flight)
-        unwanted = set(flight.keys) - {key for each in self._flights for key in each.keys}
-        self.plan.paused |= unwanted
-        self._display.remove(unwanted)
+    def _note(self, number: int, text: str) -> None:
+        self._display.note(f"configuration {number} {text}")
 
-    def _hand_out(self, flight: ActiveTrial, tasks: dict[str, Task]) -> None:
-        """Have a configuration trained to its rung, as far as it is not."""
-        step = self._rungs[flight.rung]
-        for key in flight.keys:
+    def _fail(self, number: int, error: str) -> None:
+        self._optuna_study.fail(number, error)
+        self._note(number, f"failed: {error}")
+
+    def _finish(self, trial: ActiveTrial) -> None:
+        """Remove a trial from the active ones, and pause the trainings that no other active trial needs."""
+        self._active_trials.remove(trial)
+        unneeded = set(trial.keys) - {key for other in self._active_trials for key in other.keys}
+        self.plan.paused |= unneeded
+        self._display.remove(unneeded)
+
+    def _submit(self, trial: ActiveTrial, tasks: dict[str, Task]) -> None:
+        """Add the tasks that bring a trial to its rung; none for trainings that are there already."""
+        step = self._rungs[trial.rung]
+        for key in trial.keys:
             state = records.state(self._store, key)
             if state.name == "failed":
-                flight.error = f"{key}: {state.detail}"
+                trial.error = f"{key}: {state.detail}"
             elif state.name != "done" and step not in records.scores(self._store, key):
-                flight.waits_for.add(key)
-                self._want(key, step, tasks)
+                trial.waits_for.add(key)
+                self._submit_training(key, step, tasks)
 
-    def _want(self, key: str, step: int, tasks: dict[str, Task]) -> None:
-        """Train a key to a step, and to their end whatever it needs."""
-        for inner in self.plan.nodes[key].resolved.inputs.values():
-            if records.state(self._store, inner.key).name != "done":
-                self._want(inner.key, self.plan.nodes[inner.key].resolved.experiment.recipe.steps, tasks)
+    def _submit_training(self, key: str, step: int, tasks: dict[str, Task]) -> None:
+        """Add the task that trains a key to a step, and those that train its inputs to their end."""
+        for needed in self.plan.nodes[key].resolved.inputs.values():
+            if records.state(self._store, needed.key).name != "done":
+                self._submit_training(needed.key, self.experiment(needed.key).recipe.steps, tasks)
         self.plan.until[key] = max(step, self.plan.until.get(key, 0))
         self.plan.paused.discard(key)
         tasks[key] = self.plan.task(key)
 
-    def _means(self, flight: ActiveTrial, step: int) -> dict[int, float]:
-        """The mean over seeds at every evaluation up to a step."""
-        scores = [records.scores(self._store, key) for key in flight.keys]
+    def _means(self, trial: ActiveTrial, last: int) -> dict[int, float]:
+        """Return the mean over seeds at every evaluated step up to the last one."""
+        scores = [records.scores(self._store, key) for key in trial.keys]
         common = sorted(set.intersection(*map(set, scores)))
-        means = {each: sum(one[each] for one in scores) / len(scores) for each in common if each <= step}
-        if step not in means:
+        means = {step: sum(each[step] for each in scores) / len(scores) for step in common if step <= last}
+        if last not in means:
             raise UserError(
-                f"configuration {flight.number} was trained to step {step}, and the logs of {', '.join(flight.keys)}"
-                " hold no evaluation there; let --force-row of its study forget them, and start again."
+                f"configuration {trial.number} was trained to step {last}, but the logs of {', '.join(trial.keys)} hold"
+                " no evaluation there; forget these trainings with --force-row of the study, and start again."
             )
         return means
 
-    def _values(self, flight: ActiveTrial) -> list[float]:
-        """Every objective, the mean over seeds."""
-        results = [records.read_json(self._store, key, records.RESULT) or {} for key in flight.keys]
-        return [sum(each.read(result) for result in results) / len(results) for each in self._objectives]
+    def _values(self, trial: ActiveTrial) -> list[float]:
+        """Return every objective as the mean over seeds."""
+        results = [records.read_json(self._store, key, records.RESULT) or {} for key in trial.keys]
+        return [sum(objective.read(result) for result in results) / len(results) for objective in self._objectives]
 
-    # --- another configuration ---------------------------------------------------------------------------------
+    # --- a new trial -------------------------------------------------------------------------------------------
 
     def _may_propose(self) -> bool:
-        if self._proposals.are_used_up or time.monotonic() >= self._ends:
+        if self._proposals.is_exhausted or time.monotonic() >= self._deadline:
             return False
-        if self._spent() >= 3600 * (self._budget.device_hours or math.inf):
+        if self._device_seconds_spent() >= 3600 * (self._budget.device_hours or math.inf):
             return False
-        return len(self._ledger.proposals()) < self._budget.configurations
+        return len(self._optuna_study.proposals()) < self._budget.configurations
 
-    def _spent(self) -> float:
+    def _device_seconds_spent(self) -> float:
+        """Return the cost of all trainings so far; 0 where no limit needs it."""
         if self._budget.device_hours is None:
             return 0.0
-        facts = [each.user_attrs for each in self._ledger.proposals()]
-        keys = {key for each in facts for key in (*each["keys"], *each.get("stand on", []))}
+        attributes = [trial.user_attrs for trial in self._optuna_study.proposals()]
+        keys = {key for each in attributes for key in (*each["keys"], *each.get("stand on", []))}
         return sum(device_seconds(self._store, key) for key in keys)
 
-    def _take_off(self, number: int, point: Point, tasks: dict[str, Task]) -> None:
+    def _start(self, number: int, point: Point, tasks: dict[str, Task]) -> None:
         try:
-            flight = ActiveTrial(number=number, keys=self._planned(number, point))
-        except UserError as refusal:  # of a value between those that were tried before the search began
-            self._refuse(number, refusal, [])
+            trial = ActiveTrial(number=number, keys=self._add_to_plan(number, point))
+        except UserError as error:  # raised by a value between those that were checked before the search began
+            self._refuse(number, error, [])
             return
-        self._ledger.annotate(number, "stand on", self._inputs(flight.keys))
-        self._ledger.annotate(number, "keys", list(flight.keys))
-        self._flights.append(flight)
-        self._hand_out(flight, tasks)
+        self._optuna_study.annotate(number, "stand on", self._inputs(trial.keys))
+        self._optuna_study.annotate(number, "keys", list(trial.keys))
+        self._active_trials.append(trial)
+        self._submit(trial, tasks)
 
-    def _refuse(self, number: int, refusal: UserError, keys: list[str]) -> None:
-        """A configuration that there cannot be counts as a failed one, and the search goes on."""
-        self._ledger.annotate(number, "keys", keys)
-        self._ledger.fail(number, str(refusal))
-        self._display.note(f"configuration {number} failed: {refusal}")
+    def _refuse(self, number: int, error: UserError, keys: list[str]) -> None:
+        """Record an impossible configuration as failed; the search continues."""
+        self._optuna_study.annotate(number, "keys", keys)
+        self._fail(number, str(error))
 
     def _inputs(self, keys: Iterable[str]) -> list[str]:
-        """The trainings that these stand on, such as teachers."""
-        found: list[str] = []
+        """Return the trainings that these keys need, such as teachers, and the ones that those need."""
+        result: list[str] = []
         for key in keys:
-            inner = [each.key for each in self.plan.nodes[key].resolved.inputs.values()]
-            found += [*inner, *self._inputs(inner)]
-        return list(dict.fromkeys(found))
+            needed = [resolved.key for resolved in self.plan.nodes[key].resolved.inputs.values()]
+            result += [*needed, *self._inputs(needed)]
+        return list(dict.fromkeys(result))
 
-    def _planned(self, number: int, point: Point) -> tuple[str, ...]:
-        """The experiments of a configuration, in the plan."""
+    def _add_to_plan(self, number: int, point: Point) -> tuple[str, ...]:
+        """Add the experiments of a configuration to the plan, and return their keys."""
         keys: list[str] = []
         labels: dict[str, tuple[str, int]] = {}
         for cell in self._configurations.cells(point):
@@ -250,37 +254,39 @@ class SearchController:
             for key in set(self.plan.nodes) - before:
                 node = self.plan.nodes[key]
                 labels[key] = (node.display_name, node.resolved.experiment.recipe.steps)
-                self.plan.paused.add(key)  # until somebody wants it
+                self.plan.paused.add(key)  # until a trial needs it
             keys.append(resolved.key)
         self._display.add(labels)
         return tuple(keys)
 
-    # --- going on where an earlier run ended -----------------------------------------------------------------
+    # --- trials of an earlier run ------------------------------------------------------------------------------
 
-    def _continue(self) -> None:
-        """Take up what an earlier run left, and let the scheduler know all that was reached."""
-        for trial in self._ledger.trials():
-            if trial.state == TrialState.RUNNING and "keys" in trial.user_attrs:
-                self._take_up(trial)
-            elif trial.state == TrialState.RUNNING and is_whole(self._configurations.parameters, trial.params):
-                if self._proposals.is_new(trial.number, trial.params):
-                    self._take_off(trial.number, trial.params, self._left_over)
-            elif trial.state == TrialState.RUNNING:
-                self._ledger.fail(trial.number, "its process ended while it was drawn")
-            elif "repeats" not in trial.user_attrs:
-                self._scheduler.remember(trial.number, trial.intermediate_values)
+    def _restore(self) -> None:
+        """Continue the trials that an earlier run left, and restore the scheduler from all that were recorded."""
+        for recorded in self._optuna_study.trials():
+            number, attributes = recorded.number, recorded.user_attrs
+            if recorded.state == TrialState.RUNNING and "keys" in attributes:
+                self._resume(recorded)
+            elif recorded.state == TrialState.RUNNING and is_complete(self._configurations.parameters, recorded.params):
+                if self._proposals.is_new(number, recorded.params):
+                    self._start(number, recorded.params, self._restored_tasks)
+            elif recorded.state == TrialState.RUNNING:
+                self._optuna_study.fail(number, "its process ended while it was drawn")
+            elif "repeats" not in attributes:
+                self._scheduler.restore(number, recorded.intermediate_values)
 
-    def _take_up(self, trial: FrozenTrial) -> None:
-        """Bring an interrupted configuration to the rung that it was on its way to."""
+    def _resume(self, recorded: FrozenTrial) -> None:
+        """Continue an interrupted trial with the rung that it was trained for."""
+        number, attributes = recorded.number, recorded.user_attrs
         try:
-            keys, rung = self._planned(trial.number, trial.params), trial.user_attrs.get("rung", 0)
-        except UserError as refusal:
-            self._refuse(trial.number, refusal, trial.user_attrs["keys"])
+            keys, rung = self._add_to_plan(number, recorded.params), attributes.get("rung", 0)
+        except UserError as error:
+            self._refuse(number, error, attributes["keys"])
             return
-        if list(keys) != trial.user_attrs["keys"]:  # killed while it was refused, for what is here again
-            self._ledger.annotate(trial.number, "keys", list(keys))
-        passed = {step: trial.intermediate_values[step] for step in self._rungs[:rung]}
-        self._scheduler.remember(trial.number, passed)
-        flight = ActiveTrial(number=trial.number, keys=keys, rung=rung)
-        self._flights.append(flight)
-        self._hand_out(flight, self._left_over)
+        if list(keys) != attributes["keys"]:  # killed while it was being refused for something that exists again
+            self._optuna_study.annotate(number, "keys", list(keys))
+        passed = {step: recorded.intermediate_values[step] for step in self._rungs[:rung]}
+        self._scheduler.restore(number, passed)
+        trial = ActiveTrial(number=number, keys=keys, rung=rung)
+        self._active_trials.append(trial)
+        self._submit(trial, self._restored_tasks)

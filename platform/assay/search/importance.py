@@ -1,4 +1,4 @@
-"""How much each parameter of a search matters, as far as its finished trials can say."""
+"""The importance of each parameter of a search, computed from its completed trials."""
 
 from __future__ import annotations
 
@@ -19,61 +19,58 @@ if TYPE_CHECKING:
     from optuna.study import StudyDirection
     from optuna.trial import FrozenTrial
 
-LEAST = 10  # completed trials below which nothing is said
-SHARE = 0.1  # of the trials that count as the best for PED-ANOVA
-TOP = 5  # trials that are to be among the best, as Optuna advises: with few trials the share is larger
+MIN_TRIALS = 10  # completed trials, below which there are no importances
+SHARE = 0.1  # of the trials, which PED-ANOVA counts as the best
+TOP = 5  # the least number of best trials, as Optuna advises: with few trials the share is larger
 SEED = 0  # of fANOVA's forest: equal trials have equal importances
 
 PED_ANOVA, FANOVA = "PED-ANOVA", "fANOVA"
 
 
 def importances(study: Study, objectives: Sequence[str]) -> tuple[pd.DataFrame, str]:
-    """A row per objective, evaluator and parameter; and what they leave out, or why there are none.
+    """Return a row per objective, evaluator and parameter, and a note on what is left out or why there are no rows.
 
-    `low` and `high` are the widest range that a parameter was searched in, and `trials` how many counted.
+    `low` and `high` are the widest range in which a parameter was searched, `trials` is the number that counted.
     """
-    ended = _completed(study)
-    if len(ended) < LEAST:
-        few = f"Importances need {LEAST} completed trials to say anything reliable, and there are {len(ended)}."
-        return importances_frame(pd.DataFrame()), few
-    space = _space(ended)
-    shared = [name for name in space if all(name in each.params for each in ended)]
+    completed = _completed(study)
+    if len(completed) < MIN_TRIALS:
+        note = f"Importances are unreliable below {MIN_TRIALS} completed trials, and there are {len(completed)}."
+        return importances_frame(pd.DataFrame()), note
+    space = _space(completed)
+    shared = [name for name in space if all(name in trial.params for trial in completed)]
     rows: list[dict[str, Any]] = []
-    said = _left_out([name for name in space if name not in shared])
+    notes = _notes_on_left_out([name for name in space if name not in shared])
     for index, objective in enumerate(objectives):
-        found = list(_of_objective(_values(study, ended, index, space), objective, shared))
-        rows += found
-        said += [] if found else [f"{objective} hardly differs between the trials: there is nothing to explain."]
-    return importances_frame(pd.DataFrame(rows)), " ".join(said)
-
-
-def _values(study: Study, ended: Sequence[FrozenTrial], index: int, space: Mapping[str, BaseDistribution]) -> _Ended:
-    """What one of the objectives became."""
-    return _Ended(
-        direction=study.directions[index],
-        values=[each.values[index] for each in ended],
-        settings=[each.params for each in ended],
-        space=space,
-    )
+        sample = _Sample(
+            direction=study.directions[index],
+            values=[trial.values[index] for trial in completed],
+            points=[trial.params for trial in completed],
+            space=space,
+        )
+        objective_rows = list(_rows(sample, objective, shared))
+        rows += objective_rows
+        if not objective_rows:
+            notes.append(f"{objective} hardly differs between the trials: there is nothing to explain.")
+    return importances_frame(pd.DataFrame(rows)), " ".join(notes)
 
 
 def _completed(study: Study) -> list[FrozenTrial]:
-    """The trials that were trained to their end, each configuration once; pruned ones have no value to explain."""
+    """Return the completed trials, each configuration once; pruned ones have no value to explain."""
     from optuna.trial import TrialState
 
-    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return [each for each in ended if "repeats" not in each.user_attrs]
+    completed = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return [trial for trial in completed if "repeats" not in trial.user_attrs]
 
 
-def _left_out(partial: Sequence[str]) -> list[str]:
-    if not partial:
+def _notes_on_left_out(names: Sequence[str]) -> list[str]:
+    if not names:
         return []
-    who = "fANOVA does" if _knows_conditions() else "PED-ANOVA and fANOVA do"
-    return [f"Not every trial has {', '.join(partial)}: {who} not rank such a parameter."]
+    evaluators = "fANOVA does" if _ranks_conditional_parameters() else "PED-ANOVA and fANOVA do"
+    return [f"Not every trial has {', '.join(names)}: {evaluators} not rank such a parameter."]
 
 
-def _knows_conditions() -> bool:
-    """Whether PED-ANOVA takes parameters that some trials do not have, as it does from Optuna 5 on."""
+def _ranks_conditional_parameters() -> bool:
+    """Return whether PED-ANOVA accepts parameters that some trials lack, which it does from Optuna 5 on."""
     import optuna
 
     return int(optuna.__version__.partition(".")[0]) >= 5
@@ -83,25 +80,27 @@ def _knows_conditions() -> bool:
 
 
 def _space(trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
-    """Every parameter with the widest range that it was searched in: a search may go on in another one."""
-    found: dict[str, list[BaseDistribution]] = {}
+    """Return the widest range of every parameter: a search may continue in another range than it began."""
+    by_name: dict[str, list[BaseDistribution]] = {}
     for trial in trials:
         for name, distribution in trial.distributions.items():
-            own = found.setdefault(name, [])
-            if distribution not in own:
-                own.append(distribution)
-    return {name: _widest(own) for name, own in found.items()}
+            distributions = by_name.setdefault(name, [])
+            if distribution not in distributions:
+                distributions.append(distribution)
+    return {name: _widest(distributions) for name, distributions in by_name.items()}
 
 
-def _widest(own: Sequence[Any]) -> BaseDistribution:
+def _widest(distributions: Sequence[Any]) -> BaseDistribution:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    if len(own) == 1:
-        return own[0]
-    if all(isinstance(each, CategoricalDistribution) for each in own):
-        return CategoricalDistribution(tuple(dict.fromkeys(choice for each in own for choice in each.choices)))
-    low, high, log = min(each.low for each in own), max(each.high for each in own), all(each.log for each in own)
-    whole = all(isinstance(each, IntDistribution) for each in own)
+    if len(distributions) == 1:
+        return distributions[0]
+    if all(isinstance(each, CategoricalDistribution) for each in distributions):
+        choices = (choice for each in distributions for choice in each.choices)
+        return CategoricalDistribution(tuple(dict.fromkeys(choices)))
+    low, high = min(each.low for each in distributions), max(each.high for each in distributions)
+    log = all(each.log for each in distributions)
+    whole = all(isinstance(each, IntDistribution) for each in distributions)
     return IntDistribution(low, high, log=log) if whole else FloatDistribution(low, high, log=log)
 
 
@@ -109,40 +108,46 @@ def _widest(own: Sequence[Any]) -> BaseDistribution:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Ended:
-    """What one objective became under which settings."""
+class _Sample:
+    """The values of one objective at all completed configurations."""
 
     direction: StudyDirection
     values: Sequence[float]
-    settings: Sequence[Mapping[str, Any]]
+    points: Sequence[Mapping[str, Any]]
     space: Mapping[str, BaseDistribution]
 
-    def only(self, names: Sequence[str]) -> _Ended:
-        """The same over some parameters; every setting stays, though some of its values may be left out."""
+    def restricted_to(self, names: Sequence[str]) -> _Sample:
+        """Return the sample over some parameters only."""
         return dataclasses.replace(self, space={name: self.space[name] for name in names})
 
-    def straight(self) -> _Ended:
-        """The same over the logarithms of what was searched by them.
+    def with_logarithms(self) -> _Sample:
+        """Return the sample with the logarithms of all parameters that were searched in them.
 
-        fANOVA takes means over a range as it is: the lower decades of one with `log` would count for nothing.
+        fANOVA averages over a range linearly: the lower decades of a logarithmic range would count for nothing.
         """
-        logged = {name for name, each in self.space.items() if getattr(each, "log", False)}
+        logged = {name for name, distribution in self.space.items() if getattr(distribution, "log", False)}
         return dataclasses.replace(
             self,
-            settings=[{k: math.log(v) if k in logged else v for k, v in each.items()} for each in self.settings],
-            space={name: _logarithmic(each) if name in logged else each for name, each in self.space.items()},
+            points=[
+                {name: math.log(value) if name in logged else value for name, value in point.items()}
+                for point in self.points
+            ],
+            space={
+                name: _logarithmic(distribution) if name in logged else distribution
+                for name, distribution in self.space.items()
+            },
         )
 
     def study(self) -> Study:
-        """A study of this objective alone, every parameter in one range."""
+        """Return an Optuna study of this objective, with one range for every parameter."""
         import optuna
 
-        made = optuna.create_study(direction=self.direction)
-        for value, each in zip(self.values, self.settings, strict=True):
-            params = {name: each[name] for name in self.space if name in each}
-            space = {name: self.space[name] for name in params}
-            made.add_trial(optuna.trial.create_trial(value=value, params=params, distributions=space))
-        return made
+        study = optuna.create_study(direction=self.direction)
+        for value, point in zip(self.values, self.points, strict=True):
+            params = {name: point[name] for name in self.space if name in point}
+            distributions = {name: self.space[name] for name in params}
+            study.add_trial(optuna.trial.create_trial(value=value, params=params, distributions=distributions))
+        return study
 
 
 def _logarithmic(distribution: Any) -> BaseDistribution:
@@ -151,50 +156,50 @@ def _logarithmic(distribution: Any) -> BaseDistribution:
     return FloatDistribution(math.log(distribution.low), math.log(distribution.high))
 
 
-def _of_objective(ended: _Ended, objective: str, shared: Sequence[str]) -> Iterator[dict[str, Any]]:
-    share = max(SHARE, min(0.5, TOP / len(ended.values)))
-    ranked = list(ended.space) if _knows_conditions() else shared
-    with _silent():
-        by_ped_anova = _ped_anova(ended.only(ranked), share)
-        by_fanova = _fanova(ended.only(shared).straight())
-    for evaluator, quantile, found in ((PED_ANOVA, share, by_ped_anova), (FANOVA, None, by_fanova)):
-        for parameter, importance in found.items():
+def _rows(sample: _Sample, objective: str, shared: Sequence[str]) -> Iterator[dict[str, Any]]:
+    share = max(SHARE, min(0.5, TOP / len(sample.values)))
+    ranked = list(sample.space) if _ranks_conditional_parameters() else shared
+    with _quiet_optuna():
+        by_ped_anova = _ped_anova(sample.restricted_to(ranked), share)
+        by_fanova = _fanova(sample.restricted_to(shared).with_logarithms())
+    for evaluator, quantile, by_parameter in ((PED_ANOVA, share, by_ped_anova), (FANOVA, None, by_fanova)):
+        for parameter, importance in by_parameter.items():
             yield {
                 "objective": objective,
                 "evaluator": evaluator,
                 "parameter": parameter,
                 "importance": importance,
-                "low": getattr(ended.space[parameter], "low", None),
-                "high": getattr(ended.space[parameter], "high", None),
-                "trials": len(ended.values),
+                "low": getattr(sample.space[parameter], "low", None),
+                "high": getattr(sample.space[parameter], "high", None),
+                "trials": len(sample.values),
                 "quantile": quantile,
             }
 
 
-def _ped_anova(ended: _Ended, share: float) -> dict[str, float]:
+def _ped_anova(sample: _Sample, share: float) -> dict[str, float]:
     from optuna.importance import PedAnovaImportanceEvaluator
 
-    return _shares(PedAnovaImportanceEvaluator(target_quantile=share), ended)
+    return _shares(PedAnovaImportanceEvaluator(target_quantile=share), sample)
 
 
-def _fanova(ended: _Ended) -> dict[str, float]:
+def _fanova(sample: _Sample) -> dict[str, float]:
     from optuna.importance import FanovaImportanceEvaluator
 
-    return _shares(FanovaImportanceEvaluator(seed=SEED), ended)
+    return _shares(FanovaImportanceEvaluator(seed=SEED), sample)
 
 
-def _shares(evaluator: Any, ended: _Ended) -> dict[str, float]:
-    """Importances that add up to one, the largest first; nothing where the evaluator sees no difference."""
-    if not ended.space or len(set(ended.values)) < 2:
+def _shares(evaluator: Any, sample: _Sample) -> dict[str, float]:
+    """Return importances that sum to one, the largest first; empty where it finds no difference."""
+    if not sample.space or len(set(sample.values)) < 2:
         return {}
-    found = evaluator.evaluate(ended.study(), params=list(ended.space))
-    total = sum(found.values())
-    return {name: float(each) / total for name, each in found.items()} if total > 0 else {}
+    by_parameter = evaluator.evaluate(sample.study(), params=list(sample.space))
+    total = sum(by_parameter.values())
+    return {name: float(importance) / total for name, importance in by_parameter.items()} if total > 0 else {}
 
 
 @contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Without Optuna's line about every study that is made, and its warnings about what is handled here."""
+def _quiet_optuna() -> Iterator[None]:
+    """Suppress Optuna's line about every new study, and its warnings about cases that are handled here."""
     import optuna
 
     before = optuna.logging.get_verbosity()

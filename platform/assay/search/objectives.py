@@ -1,4 +1,4 @@
-"""What a search may be after, by name. Read from results; nothing is computed anew."""
+"""The objectives of searches, by name. They are read from results; nothing is computed again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Direction = Literal["maximize", "minimize"]
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """One number of a result, and which way is better."""
+    """One number of a result, and the direction in which it is better."""
 
     name: str
     label: str
@@ -24,24 +24,24 @@ class Objective:
     percent: bool = False
 
 
-def _cost(what: str) -> Callable[[Result], float]:
-    """Of the network that is reported."""
-    return lambda result: float(result["cost"][result["official"]][what])
+def _read_cost(name: str) -> Callable[[Result], float]:
+    """Return a function that reads a cost of the official network."""
+    return lambda result: float(result["cost"][result["official"]][name])
 
 
 OBJECTIVES = {
-    each.name: each
-    for each in (
+    objective.name: objective
+    for objective in (
         Objective("miou", "mIoU after the last step", "maximize", lambda result: float(result["miou"]), percent=True),
-        Objective("multiply_adds", "multiply-adds of one crop", "minimize", _cost("multiply_adds")),
-        Objective("parameters", "parameters", "minimize", _cost("parameters")),
+        Objective("multiply_adds", "multiply-adds of one crop", "minimize", _read_cost("multiply_adds")),
+        Objective("parameters", "parameters", "minimize", _read_cost("parameters")),
         Objective("device_seconds", "device-seconds", "minimize", lambda result: float(result["device_seconds"])),
     )
 }
 
 
 def objectives(names: Sequence[str]) -> tuple[Objective, ...]:
-    """The objectives of these names."""
+    """Return the objectives of these names; raise a UserError for an unknown or a repeated name."""
     for name in names:
         if name not in OBJECTIVES:
             raise UserError(f"there is no objective {name!r}{suggestion(name, OBJECTIVES)}.")

@@ -1,4 +1,4 @@
-"""Which configuration comes next: what is wished for, then what the sampler draws; nothing twice."""
+"""Proposals: first the initial configurations, then the sampler's; no configuration is proposed twice."""
 
 from __future__ import annotations
 
@@ -12,60 +12,65 @@ from assay.search.optuna_study import OptunaStudy
 from assay.search.samplers import sampler
 from assay.search.space import Point, all_points, point_key
 
-REPEATS = 100  # proposals in a row that were made before: then the space holds nothing new for this sampler
+MAX_REPEATS = 100  # repeated proposals in a row, after which the space holds nothing new for this sampler
 
 
 class Proposals:
-    """Draws configurations into the ledger."""
+    """The source of new configurations, which are drawn into an Optuna study."""
 
-    def __init__(self, configurations: Configurations, ledger: OptunaStudy, note: Callable[[str], None]) -> None:
-        self._configurations, self._ledger, self._note = configurations, ledger, note
-        self._wishes = [*ledger.given_back(), *configurations.initial_configurations()]
+    def __init__(
+        self, configurations: Configurations, optuna_study: OptunaStudy, print_line: Callable[[str], None]
+    ) -> None:
+        self._configurations, self._optuna_study, self._print_line = configurations, optuna_study, print_line
+        self._initial = [*optuna_study.to_retry(), *configurations.initial_configurations()]
         points = all_points(configurations.parameters)
-        self._all = None if points is None else {point_key(each) for each in points}
-        self.are_used_up = False
+        self._all_keys = None if points is None else {point_key(point) for point in points}
+        self.is_exhausted = False
 
     def next(self) -> tuple[int, Point] | None:
-        """The number and the values of one that was not proposed before; none where there is no such one."""
-        for _ in range(REPEATS):
-            known = self._known()
-            origin, wish = next((each for each in self._wishes if point_key(each[1]) not in known), ("sampler", None))
+        """Return the number and the values of a new configuration; None where the space holds no new one."""
+        for _ in range(MAX_REPEATS):
+            proposed = self._proposed()
+            origin, initial = next(
+                ((origin, point) for origin, point in self._initial if point_key(point) not in proposed),
+                ("sampler", None),
+            )
             is_grid = self._configurations.search.sampler == "grid"
-            if (wish is None and is_grid) or (self._all is not None and self._all <= known.keys()):
+            if (initial is None and is_grid) or (self._all_keys is not None and self._all_keys <= proposed.keys()):
                 break
-            number, point = self._drawn(origin, wish)
+            number, point = self._propose(origin, initial)
             if self.is_new(number, point):
                 return number, point
-        self.are_used_up = True
-        self._note(
+        self.is_exhausted = True
+        self._print_line(
             f"sampler {self._configurations.search.sampler} has no configuration left that was not proposed:"
-            f" {len(self._known())} were" + (f", of {len(self._all)} in all" if self._all else "")
+            f" {len(self._proposed())} were" + (f", of {len(self._all_keys)} in all" if self._all_keys else "")
         )
         return None
 
     def is_new(self, number: int, point: Point) -> bool:
-        """Whether what was drawn was not proposed before; a repetition is told what came of the first."""
-        before = self._known().get(point_key(point))
-        if before is None:
+        """Return whether a drawn configuration is new; give a repeated one the outcome of the first."""
+        first = self._proposed().get(point_key(point))
+        if first is None:
             return True
-        self._ledger.annotate(number, "repeats", before.number)
-        if before.state == TrialState.COMPLETE:
-            self._ledger.complete(number, before.values)
+        self._optuna_study.annotate(number, "repeats", first.number)
+        if first.state == TrialState.COMPLETE:
+            self._optuna_study.complete(number, first.values)
         else:
-            self._ledger.fail(number, f"the same as {before.number}")
+            self._optuna_study.fail(number, f"the same as {first.number}")
         return False
 
-    def _known(self) -> dict[str, FrozenTrial]:
-        """What was proposed before, by configuration."""
-        return {point_key(each.params): each for each in self._ledger.proposals()}
+    def _proposed(self) -> dict[str, FrozenTrial]:
+        """Return the trials of earlier proposals by configuration."""
+        return {point_key(trial.params): trial for trial in self._optuna_study.proposals()}
 
-    def _drawn(self, origin: str, wish: Point | None) -> tuple[int, Point]:
+    def _propose(self, origin: str, initial: Point | None) -> tuple[int, Point]:
         search = self._configurations.search
-        facts = {
+        attributes = {
             "origin": origin,
             "sampler": search.sampler,
             "sampler_seed": search.sampler_seed,
             "proposed": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
         }
-        drawer = sampler(search.sampler, search.sampler_seed, len(self._ledger.trials()))
-        return self._ledger.propose(self._configurations.parameters, drawer, facts, wish)
+        own_sampler = sampler(search.sampler, search.sampler_seed, len(self._optuna_study.trials()))
+        return self._optuna_study.propose(self._configurations.parameters, own_sampler, attributes, initial)

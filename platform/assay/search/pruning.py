@@ -1,4 +1,4 @@
-"""When configurations are given up on the way, and for which searches that is no good idea."""
+"""Pruning: the rungs at which configurations may be stopped, and the searches in which pruning would mislead."""
 
 from __future__ import annotations
 
@@ -10,49 +10,50 @@ from typing import Literal, get_args
 PrunerName = Literal["asha", "none"]
 PRUNERS: tuple[str, ...] = get_args(PrunerName)
 
-PRUNABLE_OBJECTIVES = ("miou",)  # the objectives of which evaluations tell something before the end
-# What gives a training's curve another shape: a high learning rate is behind until the schedule has brought it down,
-# and ahead at the end, so that configurations do not rank at half a training as they do at its end.
-SHAPE_THE_CURVE = ("recipe.optimizer", "recipe.schedule")
+PRUNABLE_OBJECTIVES = ("miou",)  # the objectives that evaluations measure before the end of a training
+# Paths that change the shape of a training's curve. A high learning rate is behind until the schedule has lowered it,
+# and ahead at the end: configurations do not rank at half a training as they rank at its end.
+CURVE_SHAPING_PATHS = ("recipe.optimizer", "recipe.schedule")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pruning:
-    """When a configuration is given up: at rungs, on the mean over its seeds."""
+    """The rule by which configurations are pruned: at rungs, by the mean over their seeds."""
 
     name: PrunerName = "asha"
-    first: float = 0.25  # share of a training before the first rung; its length and its evaluations vary by profile
-    factor: int = 3  # each rung is so many times as far as the one before, and one in so many goes beyond it
+    # The first rung as a share of a training, since trainings and evaluation intervals vary by profile.
+    first: float = 0.25
+    factor: int = 3  # between the steps of two rungs; one of `factor` configurations passes a rung
 
     def rungs(self, steps: int, every: int) -> tuple[int, ...]:
-        """The steps at which it is decided, all of them evaluated, and the last one of the training."""
-        found: list[int] = []
-        step = max(1, math.ceil(self.first * steps / every - 1e-9)) * every  # 0.28 of 100 is 28, and a bit more
+        """Return the steps of all rungs, which are evaluated steps, followed by the last step of the training."""
+        rungs: list[int] = []
+        step = max(1, math.ceil(self.first * steps / every - 1e-9)) * every  # 0.28 x 100 is 28.000000000000004
         while self.name != "none" and step < steps:
-            found.append(step)
+            rungs.append(step)
             step *= self.factor
-        return (*found, steps)
+        return (*rungs, steps)
 
 
 def default_pruning(paths: Iterable[str], objectives: Sequence[str]) -> tuple[Pruning, str]:
-    """What a search prunes with that says nothing of it, and where it gives up nothing, why."""
+    """Return the pruning of a search that does not choose one, and the reason where it prunes nothing."""
     if tuple(objectives) != PRUNABLE_OBJECTIVES:
-        return Pruning(name="none"), no_order(objectives)
-    shaping = [path for path in dict.fromkeys(paths) if any(_meet(path, each) for each in SHAPE_THE_CURVE)]
+        return Pruning(name="none"), why_not_prunable(objectives)
+    shaping = [path for path in dict.fromkeys(paths) if any(_overlap(path, other) for other in CURVE_SHAPING_PATHS)]
     if shaping:
         return Pruning(name="none"), (
-            f"with other values of {', '.join(shaping)} trainings rank differently on the way than at their end"
+            f"early rankings of trainings mislead where {' and '.join(shaping)} {'vary' if shaping[1:] else 'varies'}"
         )
     return Pruning(), ""
 
 
-def no_order(objectives: Sequence[str]) -> str:
-    """Why configurations cannot be told apart on the way where these are the objectives."""
+def why_not_prunable(objectives: Sequence[str]) -> str:
+    """Return why configurations cannot be ranked before their end by these objectives."""
     if len(objectives) > 1:
-        return "several objectives have no order by which one could be given up"
-    return f"on the way there is a mIoU and no {objectives[0]} yet, by which one could be given up"
+        return "several objectives have no single order to prune by"
+    return f"evaluations during a training measure mIoU and not {objectives[0]}, so there is nothing to prune by"
 
 
-def _meet(path: str, other: str) -> bool:
-    """Whether one of two paths is the other, or leads to it."""
+def _overlap(path: str, other: str) -> bool:
+    """Return whether two paths are equal, or one contains the other."""
     return f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")

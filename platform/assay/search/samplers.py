@@ -1,4 +1,4 @@
-"""Optuna's samplers by name, every setting given: their defaults change between Optuna's versions."""
+"""Optuna's samplers by name, with every setting written out: their defaults change between Optuna's versions."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import optuna
 from assay.search.search import SamplerName
 from assay.search.space import Choice, Float, Parameter, Point, Raw
 
-STARTUP = 8  # configurations drawn at random before a model of them is made
-POPULATION = 8  # of a generation of NSGA-II: searches here have dozens of configurations, not thousands
+STARTUP = 8  # configurations that are drawn at random before a sampler models them
+POPULATION = 8  # per generation of NSGA-II: searches here have dozens of configurations, not thousands
 
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
-    # Parameters are drawn together, those of a condition in groups; configurations that are being trained count as
-    # bad ones, so that several gangs do not try the same place.
+    # Parameters are drawn jointly, conditional ones in groups. Running configurations count as bad ones, so that
+    # several gangs do not try the same region.
     "tpe": {
         "n_startup_trials": STARTUP,
         "multivariate": True,
@@ -34,38 +34,38 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
 
 
 def sampler(name: SamplerName, seed: int, number: int) -> optuna.samplers.BaseSampler:
-    """The sampler that draws the number-th configuration.
+    """Return the sampler that draws the configuration of this number.
 
-    Each configuration has a sampler of its own, whose randomness is a function of the search's seed and the number:
-    what was drawn before it lies in the study. So a search that was killed goes on as if it had not been.
+    Each configuration has its own sampler. Its randomness is a function of the search's seed and the number; earlier
+    draws are read from the study. A killed search therefore continues with the same proposals.
     """
-    made = {
+    sampler_class = {
         "tpe": optuna.samplers.TPESampler,
         "gp": optuna.samplers.GPSampler,
         "cmaes": optuna.samplers.CmaEsSampler,
         "nsga2": optuna.samplers.NSGAIISampler,
         "random": optuna.samplers.RandomSampler,
-        "grid": optuna.samplers.RandomSampler,  # its points are wished for one by one; nothing is left to draw
+        "grid": optuna.samplers.RandomSampler,  # it draws nothing: all points of a grid are initial configurations
     }[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return made(seed=_mixed(seed, number), **SETTINGS[name])
+        return sampler_class(seed=_mix(seed, number), **SETTINGS[name])
 
 
-def _mixed(seed: int, number: int) -> int:
+def _mix(seed: int, number: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed} {number}".encode()).digest()[:4], "big")
 
 
-def drawn(trial: optuna.trial.Trial, of: tuple[Parameter, ...]) -> Point:
-    """A value of every parameter that is active."""
+def draw(trial: optuna.trial.Trial, parameters: tuple[Parameter, ...]) -> Point:
+    """Draw a value of every active parameter."""
     point: dict[str, Raw] = {}
-    for each in of:
-        if each.is_active(point):
-            point[each.name] = _one(trial, each)
+    for parameter in parameters:
+        if parameter.is_active(point):
+            point[parameter.name] = _suggest(trial, parameter)
     return point
 
 
-def _one(trial: optuna.trial.Trial, parameter: Parameter) -> Raw:
+def _suggest(trial: optuna.trial.Trial, parameter: Parameter) -> Raw:
     domain = parameter.domain
     if isinstance(domain, Choice):
         return trial.suggest_categorical(parameter.name, list(domain.labels))

@@ -1,7 +1,7 @@
-"""Ray Tune's ASHA, asked here whether a configuration is worth going on with.
+"""Ray Tune's ASHA, used only to decide whether a configuration continues.
 
-Tune's own loop is not used: it wants a process for every trial, and gangs are what trains (studies/search_benchmark.py
-measures both).
+Tune's own loop is not used: it needs a process for every trial, and here gangs train
+(studies/benchmarks/search_benchmark.py measures both).
 """
 
 from __future__ import annotations
@@ -13,39 +13,39 @@ from assay.search.pruning import Pruning
 
 
 class Scheduler(Protocol):
-    """Decides configuration by configuration, from the means over seeds."""
+    """Decides for each configuration at each rung, by the mean over its seeds."""
 
-    def goes_on(self, number: int, step: int, mean: float) -> bool:
-        """Whether configuration `number`, with this mean at this rung, is trained any further."""
+    def should_continue(self, number: int, step: int, mean: float) -> bool:
+        """Return whether configuration `number` is trained beyond this rung."""
 
-    def remember(self, number: int, means: Mapping[int, float]) -> None:
-        """What a configuration reached in an earlier run, at every rung that it came to."""
+    def restore(self, number: int, means: Mapping[int, float]) -> None:
+        """Add the means that a configuration of an earlier run had at its rungs."""
 
 
-class Never:
-    """Gives nothing up."""
+class NoPruning:
+    """A scheduler that prunes nothing."""
 
-    def goes_on(self, number: int, step: int, mean: float) -> bool:
-        """Always."""
+    def should_continue(self, number: int, step: int, mean: float) -> bool:
+        """Return True."""
         return True
 
-    def remember(self, number: int, means: Mapping[int, float]) -> None:
-        """Nothing depends on it."""
+    def restore(self, number: int, means: Mapping[int, float]) -> None:
+        """Do nothing: no decision depends on earlier means."""
 
 
 class Asha:
-    """Asynchronous successive halving: at each rung the best 1/factor of those that came to it go on.
+    """Asynchronous successive halving: the best 1/factor of the configurations at a rung continue.
 
-    Decided as each one comes, against those that came before: the first always goes on.
+    Each configuration is compared with those that reached the rung before it; the first one always continues.
     """
 
     def __init__(self, pruning: Pruning, rungs: tuple[int, ...]) -> None:
         from ray.tune.experiment import Trial
         from ray.tune.schedulers import AsyncHyperBandScheduler
 
-        self._make = Trial
+        self._make_trial = Trial
         self._trials: dict[int, Any] = {}
-        # In Tune's time rung k is at factor^k: the ratio of our steps, but for the last one.
+        # In Tune's time, rung k is at factor^k. Our steps have the same ratio, except for the last one.
         self._times = {step: pruning.factor**index for index, step in enumerate(rungs)}
         self._asha = AsyncHyperBandScheduler(
             time_attr="time",
@@ -57,19 +57,19 @@ class Asha:
             brackets=1,
         )
 
-    def goes_on(self, number: int, step: int, mean: float) -> bool:
+    def should_continue(self, number: int, step: int, mean: float) -> bool:
         if number not in self._trials:
-            self._trials[number] = self._make("assay", trial_id=str(number), stub=True)
+            self._trials[number] = self._make_trial("assay", trial_id=str(number), stub=True)
             self._asha.on_trial_add(None, self._trials[number])
-        said = self._asha.on_trial_result(None, self._trials[number], {"time": self._times[step], "mean": mean})
-        return bool(said == self._asha.CONTINUE)
+        decision = self._asha.on_trial_result(None, self._trials[number], {"time": self._times[step], "mean": mean})
+        return bool(decision == self._asha.CONTINUE)
 
-    def remember(self, number: int, means: Mapping[int, float]) -> None:
+    def restore(self, number: int, means: Mapping[int, float]) -> None:
         for step in list(self._times)[:-1]:
             if step in means:
-                self.goes_on(number, step, means[step])  # what Tune answers was acted on then
+                self.should_continue(number, step, means[step])  # the decision itself was followed in that run
 
 
 def scheduler(pruning: Pruning, rungs: tuple[int, ...]) -> Scheduler:
-    """The scheduler of that name."""
-    return Asha(pruning, rungs) if pruning.name == "asha" and len(rungs) > 1 else Never()
+    """Return the scheduler that applies a pruning rule at these rungs."""
+    return Asha(pruning, rungs) if pruning.name == "asha" and len(rungs) > 1 else NoPruning()

@@ -1,4 +1,4 @@
-"""A search as a value: which cell of which study it starts from, what it explores, and how."""
+"""Searches as values: the cell of a study from which a search starts, its space, sampler and pruning."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Literal, get_args
 
 from assay.errors import UserError
 from assay.search.objectives import objectives
-from assay.search.pruning import PRUNABLE_OBJECTIVES, PRUNERS, Pruning, default_pruning, no_order
-from assay.search.space import Choice, Space, check_names, parameters
+from assay.search.pruning import PRUNABLE_OBJECTIVES, PRUNERS, Pruning, default_pruning, why_not_prunable
+from assay.search.space import Choice, Space, check_space, parameters_of
 from assay.study import paper
 from assay.study.tables import Profile, Row, Study, Table
 from assay.values import suggestion
@@ -20,21 +20,21 @@ SAMPLERS: tuple[str, ...] = get_args(SamplerName)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProfileSettings:
-    """How much is searched in a profile of the study, and in which of its columns."""
+    """The column and the budget of a search in one profile of its study."""
 
     column: str
-    configurations: int
+    configurations: int  # of all runs together
     seeds: tuple[int, ...] = (0,)
     hours: float | None = None  # of wall clock in one run, from its first training on
-    device_hours: float | None = None  # of all trainings so far
+    device_hours: float | None = None  # of all trainings of all runs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Search:
-    """Where in a study the search starts, and what it explores around it.
+    """A search around one cell of a study.
 
-    The base is a cell: the study's table and row, and the column that the profile's setting names. A configuration is
-    that cell with other values at the space's paths, an experiment like any other.
+    The base is the cell in the table and the row of the search and the column of the profile's settings. A
+    configuration is the base with other values at the paths of the space: an experiment like any other.
     """
 
     name: str
@@ -47,50 +47,50 @@ class Search:
     objectives: tuple[str, ...] = ("miou",)
     sampler: SamplerName = "tpe"
     sampler_seed: int = 0
-    pruning: Pruning | None = None  # none given: what its space and its objectives allow
-    grid_points: int = 5  # of each number, where the sampler is "grid"
+    pruning: Pruning | None = None  # None: the default for its space and its objectives
+    grid_points: int = 5  # values of each number, if the sampler is "grid"
 
     def check(self) -> None:
-        """Refuse what means nothing before anything starts."""
+        """Raise a UserError for a search that makes no sense, before anything starts."""
         self.study.check()
-        check_names(self.space)
+        check_space(self.space)
         self._check_table()
-        known = {each.name: each for each in self.study.profiles}
-        for name, setting in self.settings.items():
-            if name not in known:
-                raise UserError(f"{self.name} has settings for {name!r}, and {self.study.name} no such profile.")
-            _check_setting(self, known[name], setting)
+        profiles = {profile.name: profile for profile in self.study.profiles}
+        for name, settings in self.settings.items():
+            if name not in profiles:
+                raise UserError(f"{self.name} has settings for profile {name!r}, which {self.study.name} lacks.")
+            _check_settings(self, profiles[name], settings)
         objectives(self.objectives)
         if self.sampler not in SAMPLERS:
             raise UserError(f"there is no sampler {self.sampler!r}{suggestion(self.sampler, SAMPLERS)}.")
         if self.sampler == "cmaes":
             _check_cmaes(self.space, self.objectives)
-        _check_pruning(self.pruned_by, self.objectives)
+        _check_pruning(self.effective_pruning, self.objectives)
 
     def _check_table(self) -> None:
-        table, _ = self.cell_of
+        table, _ = self.table_and_row
         try:
             paper.table(table.paper)
         except UserError as error:
             raise UserError(f"{self.name} starts from {table.name} of {self.study.name}: {error}") from None
 
     @property
-    def pruned_by(self) -> Pruning:
-        """When configurations are given up."""
-        return self.pruning or self._usual[0]
+    def effective_pruning(self) -> Pruning:
+        """The pruning that applies: the search's own, or the default."""
+        return self.pruning or self._default_pruning[0]
 
     @property
     def why_not_pruned(self) -> str:
-        """Why nothing is given up, where nobody asked for that."""
-        return "" if self.pruning else self._usual[1]
+        """The reason why the default prunes nothing; empty where it prunes, or where the search has its own pruning."""
+        return "" if self.pruning else self._default_pruning[1]
 
     @property
-    def _usual(self) -> tuple[Pruning, str]:
-        return default_pruning((each.path for each in parameters(self.space)), self.objectives)
+    def _default_pruning(self) -> tuple[Pruning, str]:
+        return default_pruning((parameter.path for parameter in parameters_of(self.space)), self.objectives)
 
     @property
-    def cell_of(self) -> tuple[Table, Row]:
-        """The table and the row that it starts from."""
+    def table_and_row(self) -> tuple[Table, Row]:
+        """The table and the row from which the search starts."""
         tables = {table.name: table for table in self.study.tables}
         if self.table not in tables:
             raise UserError(
@@ -103,39 +103,40 @@ class Search:
 
     @property
     def profiles(self) -> tuple[Profile, ...]:
-        """The study's profiles that it has settings for; the first is the default."""
-        return tuple(each for each in self.study.profiles if each.name in self.settings)
+        """The study's profiles for which the search has settings; the first is the default."""
+        return tuple(profile for profile in self.study.profiles if profile.name in self.settings)
 
 
-def _check_setting(search: Search, profile: Profile, setting: ProfileSettings) -> None:
+def _check_settings(search: Search, profile: Profile, settings: ProfileSettings) -> None:
     where = f"{search.name}, profile {profile.name}"
-    table, _ = search.cell_of
-    if setting.column not in table.columns:
+    table, _ = search.table_and_row
+    if settings.column not in table.columns:
         raise UserError(
-            f"{where}: {table.name} has no column {setting.column!r}{suggestion(setting.column, table.columns)}."
+            f"{where}: {table.name} has no column {settings.column!r}{suggestion(settings.column, table.columns)}."
         )
-    if profile.column(table.name, setting.column) is None:
-        raise UserError(f"{where} only quotes {setting.column!r} of {table.name}: there is nothing to train.")
-    if setting.configurations < 1:
-        raise UserError(f"{where}: configurations must be 1 or more, got {setting.configurations}.")
-    if not setting.seeds or len(set(setting.seeds)) < len(setting.seeds):
-        raise UserError(f"{where}: seeds must be one or several different ones, got {setting.seeds}.")
-    for name, hours in (("hours", setting.hours), ("device_hours", setting.device_hours)):
+    if profile.column(table.name, settings.column) is None:
+        raise UserError(f"{where} only quotes {settings.column!r} of {table.name}: there is nothing to train.")
+    if settings.configurations < 1:
+        raise UserError(f"{where}: configurations must be 1 or more, got {settings.configurations}.")
+    if not settings.seeds or len(set(settings.seeds)) < len(settings.seeds):
+        raise UserError(f"{where}: seeds must be one or several different ones, got {settings.seeds}.")
+    for name, hours in (("hours", settings.hours), ("device_hours", settings.device_hours)):
         if hours is not None and not hours > 0:
             raise UserError(f"{where}: {name} must be above 0, got {hours}.")
 
 
 def _check_cmaes(space: Space, names: tuple[str, ...]) -> None:
-    """CMA-ES moves a cloud of points, whose coordinates must be the same numbers in all of them."""
-    numbers = [each.name for each in parameters(space) if not isinstance(each.domain, Choice)]
-    conditional = [each.name for each in parameters(space) if each.when]
+    """Raise a UserError where CMA-ES cannot search: every configuration must have the same numbers."""
+    parameters = parameters_of(space)
+    numbers = [parameter.name for parameter in parameters if not isinstance(parameter.domain, Choice)]
+    conditional = [parameter.name for parameter in parameters if parameter.when]
     if len(numbers) < 2 or conditional:
         raise UserError(
             f"sampler cmaes needs two numbers or more and no conditions, got the numbers {numbers} and the conditional"
             f" parameters {conditional}; use --sampler tpe."
         )
     if len(names) > 1:
-        raise UserError(f"sampler cmaes knows one objective, got {', '.join(names)}; use --sampler nsga2, gp or tpe.")
+        raise UserError(f"sampler cmaes takes one objective, got {', '.join(names)}; use --sampler nsga2, gp or tpe.")
 
 
 def _check_pruning(pruning: Pruning, names: tuple[str, ...]) -> None:
@@ -144,4 +145,4 @@ def _check_pruning(pruning: Pruning, names: tuple[str, ...]) -> None:
     if not 0 < pruning.first < 1 or pruning.factor < 2:
         raise UserError(f"a pruner's first must lie between 0 and 1 and its factor be 2 or more, got {pruning}.")
     if names != PRUNABLE_OBJECTIVES and pruning.name != "none":
-        raise UserError(f"pruner {pruning.name} has nothing to go by: {no_order(names)}; use --pruner none.")
+        raise UserError(f"pruner {pruning.name} cannot be used: {why_not_prunable(names)}; use --pruner none.")

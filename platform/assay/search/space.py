@@ -1,13 +1,13 @@
-"""What is explored: a domain for each path, with the paper's value beside it.
+"""Spaces: a domain for each explored path, with the paper's value beside it.
 
     SPACE = {
         "method.threshold_teachers": Float(0.5, 0.99, paper=0.95),
         "method.weight_teachers": Float(0.1, 3.0, log=True),
         "method.sda": Choice({"none": None, "sda": "sda"}, paper="sda"),
-        "method.weight": By("method", {"cps": Float(0.1, 5.0, paper=1.5), "mean_teacher": Float(0.1, 100.0)}),
+        "method.weight": When("method", {"cps": Float(0.1, 5.0, paper=1.5), "mean_teacher": Float(0.1, 100.0)}),
     }
 
-A configuration is a choice from every domain that is active: the same map ``{path: value}`` that ``--set`` and rows
+A configuration takes one value from every active domain. It is the same map ``{path: value}`` that ``--set`` and rows
 of tables write.
 """
 
@@ -21,15 +21,15 @@ from typing import Any
 from assay.errors import UserError
 from assay.identity import canonical
 
-Raw = float | int | str | bool | None  # what a sampler draws: a number, or an option's label
+Raw = float | int | str | bool | None  # a sampler's value: a number, or the label of an option
 Point = Mapping[str, Raw]  # a configuration, by the names of its parameters
 
 
-_MANY = 2000  # configurations that are not gone through one by one
+MAX_ENUMERATED = 2000  # larger sets of values or configurations are not enumerated
 
 
 class Unstated:
-    """The paper says nothing of this parameter."""
+    """The paper's value of a parameter that the paper does not mention."""
 
     def __repr__(self) -> str:
         return "UNSTATED"
@@ -50,50 +50,50 @@ class Float:
     step: float | None = None
 
     def invalid_reason(self) -> str | None:
-        """What is wrong with it, in words."""
+        """Return why the domain is invalid, or None."""
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
             return f"its ends must be finite, got {self.low} and {self.high}"
         if self.low >= self.high:
             return f"its range is empty: low {self.low:g} is not below high {self.high:g}"
         if self.log and self.low <= 0:
-            return f"log asks for low above 0, got {self.low:g}"
+            return f"log needs low above 0, got {self.low:g}"
         if self.step is not None and (self.log or self.step <= 0):
             return "step must be above 0, and has no meaning beside log"
         return None
 
     def contains(self, value: Any) -> bool:
-        """Whether a value lies in it."""
+        """Return whether a value lies in the range."""
         return _is_number(value) and self.low <= value <= self.high
 
     def sample_evenly(self, count: int) -> list[Raw]:
-        """So many values, evenly from end to end."""
+        """Return `count` values, evenly spaced from end to end; fewer where the range has fewer steps."""
         if self.step is not None:
-            return [self._at(index, self.step) for index in _spread(range(self._last(self.step) + 1), count)]
+            indices = _evenly_spaced(range(self._step_count(self.step) + 1), count)
+            return [self._value_at(index, self.step) for index in indices]
         low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
         even = [low + (high - low) * index / (count - 1) for index in range(1, count - 1)]
-        # The ends are those that were written: through the logarithm and back, 0.1 is 0.10000000000000002.
-        inner = (min(max(math.exp(each) if self.log else each, self.low), self.high) for each in even)
+        # The ends are taken as they were written: through the logarithm and back, 0.1 is 0.10000000000000002.
+        inner = (min(max(math.exp(value) if self.log else value, self.low), self.high) for value in even)
         values: list[Raw] = [self.low, *inner, self.high]
         return values[:count]
 
-    def _last(self, step: float) -> int:
-        """How many steps there are from the low end on."""
+    def _step_count(self, step: float) -> int:
         return int((self.high - self.low) / step + 1e-9)
 
-    def _at(self, index: int, step: float) -> float:
-        """The value after so many steps; the high end itself, where only rounding keeps it from that."""
+    def _value_at(self, index: int, step: float) -> float:
+        """Return the value after `index` steps; the high end itself where only rounding separates the two."""
         value = self.low + step * index
         return self.high if abs(value - self.high) <= 1e-9 * step else value
 
     def enumerate_all(self) -> list[Raw] | None:
-        """All its values; None where it has no steps, or too many."""
-        if self.step is None or self._last(self.step) >= _MANY:
+        """Return all values; None without steps, or with too many."""
+        if self.step is None or self._step_count(self.step) >= MAX_ENUMERATED:
             return None
-        return self.sample_evenly(_MANY)
+        return self.sample_evenly(MAX_ENUMERATED)
 
     def describe(self) -> str:
-        """The range for people."""
-        return f"{self.low:g} to {self.high:g}" + _extra(self.log, self.step)
+        """Return the range as text."""
+        return f"{self.low:g} to {self.high:g}" + _describe_scale(self.log, self.step)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,76 +108,78 @@ class Int:
     step: int = 1
 
     def invalid_reason(self) -> str | None:
-        """What is wrong with it, in words."""
+        """Return why the domain is invalid, or None."""
         if self.low >= self.high:
             return f"its range is empty: low {self.low} is not below high {self.high}"
         if self.log and self.low < 1:
-            return f"log asks for low of 1 or more, got {self.low}"
+            return f"log needs low of 1 or more, got {self.low}"
         if self.step < 1 or (self.log and self.step != 1):
             return f"step must be 1 or more, and 1 beside log, got {self.step}"
         return None
 
     def contains(self, value: Any) -> bool:
-        """Whether a value lies in it."""
+        """Return whether a value lies in the range, on a step."""
         whole = isinstance(value, int) and not isinstance(value, bool)
         return whole and self.low <= value <= self.high and (value - self.low) % self.step == 0
 
     def sample_evenly(self, count: int) -> list[Raw]:
-        """So many values, evenly from end to end."""
+        """Return at most `count` values, evenly spaced from end to end."""
         if self.log:
             even = Float(self.low, self.high, log=True).sample_evenly(count)
-            return list(dict.fromkeys(round(float(each)) for each in even))  # type: ignore[arg-type]
-        return list(_spread(range(self.low, self.high + 1, self.step), count))
+            return list(dict.fromkeys(round(float(value)) for value in even))  # type: ignore[arg-type]
+        return list(_evenly_spaced(range(self.low, self.high + 1, self.step), count))
 
     def enumerate_all(self) -> list[Raw] | None:
-        """All its values; None where they are too many."""
-        return None if self.high - self.low >= _MANY * self.step else list(range(self.low, self.high + 1, self.step))
+        """Return all values; None where they are too many."""
+        if self.high - self.low >= MAX_ENUMERATED * self.step:
+            return None
+        return list(range(self.low, self.high + 1, self.step))
 
     def describe(self) -> str:
-        """The range for people."""
-        return f"{self.low} to {self.high}" + _extra(self.log, self.step if self.step > 1 else None)
+        """Return the range as text."""
+        return f"{self.low} to {self.high}" + _describe_scale(self.log, self.step if self.step > 1 else None)
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """One of some options: plain values, or labels for values that a sampler cannot hold (teachers, pairs)."""
+    """One of several options: plain values, or labels for values that a sampler cannot hold (teachers, pairs)."""
 
     options: tuple[Raw, ...] | Mapping[str, Any]
     _: dataclasses.KW_ONLY
-    paper: Raw | Unstated = UNSTATED  # by its label, where options have labels
+    paper: Raw | Unstated = UNSTATED  # a label, where options have labels
 
     @property
     def labels(self) -> tuple[Raw, ...]:
-        """What a sampler chooses from."""
+        """The values that a sampler chooses from."""
         return tuple(self.options)
 
     def value(self, label: Raw) -> Any:
-        """What a label stands for."""
+        """Return the option behind a label."""
         return self.options[label] if isinstance(self.options, Mapping) else label  # type: ignore[index]
 
     def invalid_reason(self) -> str | None:
-        """What is wrong with it, in words."""
+        """Return why the domain is invalid, or None."""
         if len(set(self.labels)) < 2:
             return f"it needs two different options or more, got {list(self.labels)}"
         if len(set(self.labels)) < len(self.labels):
-            return f"an option stands there twice: {list(self.labels)}"
+            return f"it has an option twice: {list(self.labels)}"
         return None
 
     def contains(self, value: Any) -> bool:
-        """Whether a label is among the options."""
-        return any(value == each and type(value) is type(each) for each in self.labels)
+        """Return whether a label is among the options."""
+        return any(value == label and type(value) is type(label) for label in self.labels)
 
     def sample_evenly(self, count: int) -> list[Raw]:
-        """All of them: options have no order from which some could be taken evenly."""
+        """Return all labels: options have no order from which some could be taken evenly."""
         return list(self.labels)
 
     def enumerate_all(self) -> list[Raw] | None:
-        """All options."""
+        """Return all labels."""
         return list(self.labels)
 
     def describe(self) -> str:
-        """The options for people."""
-        return ", ".join(str(each) for each in self.labels)
+        """Return the options as text."""
+        return ", ".join(map(str, self.labels))
 
 
 Range = Float | Int | Choice
@@ -185,7 +187,7 @@ Range = Float | Int | Choice
 
 @dataclasses.dataclass(frozen=True)
 class When:
-    """A domain that depends on what was chosen at another path; where no case fits, the path is left alone."""
+    """A domain that depends on the value at another path; without a matching case, the path keeps its base value."""
 
     path: str
     cases: Mapping[Raw, Range | When]
@@ -197,138 +199,143 @@ Space = Mapping[str, Domain]
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """One thing that a sampler draws."""
+    """One dimension of a space, as a sampler draws it."""
 
-    name: str  # the path, and what it depends on where one path has several domains
+    name: str  # the path, followed by its conditions where the domain depends on another path
     path: str
     domain: Range
     when: tuple[tuple[str, Raw], ...] = ()  # parameters that must have these values
 
     def is_active(self, point: Point) -> bool:
-        """Whether it is drawn, beside what was drawn before."""
+        """Return whether the parameter is drawn, given the values of the parameters before it."""
         return all(name in point and point[name] == value for name, value in self.when)
 
     def condition(self) -> str:
-        """When it is drawn, for people; empty for always."""
+        """Return the condition under which the parameter is drawn, as text; empty for always."""
         return " and ".join(f"{name} = {value}" for name, value in self.when)
 
 
-def parameters(space: Space) -> tuple[Parameter, ...]:
-    """What a sampler draws, in the order in which it is drawn."""
-    return tuple(each for path, domain in space.items() for each in _flat(path, domain, ()))
+def parameters_of(space: Space) -> tuple[Parameter, ...]:
+    """Return the parameters of a space in the order in which they are drawn."""
+    return tuple(parameter for path, domain in space.items() for parameter in _flatten(path, domain, ()))
 
 
-def _flat(path: str, domain: Domain, when: tuple[tuple[str, Raw], ...]) -> Iterator[Parameter]:
+def _flatten(path: str, domain: Domain, when: tuple[tuple[str, Raw], ...]) -> Iterator[Parameter]:
     if isinstance(domain, When):
         for value, inner in domain.cases.items():
-            yield from _flat(path, inner, (*when, (domain.path, value)))
+            yield from _flatten(path, inner, (*when, (domain.path, value)))
         return
     suffix = "".join(f" | {value}" for _, value in when)
     yield Parameter(path + suffix, path, domain, when)
 
 
-def changes(of: tuple[Parameter, ...], point: Point) -> dict[str, Any]:
-    """The map ``{path: value}`` that a configuration is."""
-    found: dict[str, Any] = {}
-    for each in of:
-        if each.name in point:
-            raw = point[each.name]
-            found[each.path] = each.domain.value(raw) if isinstance(each.domain, Choice) else raw
-    return found
+def changes(parameters: tuple[Parameter, ...], point: Point) -> dict[str, Any]:
+    """Return a configuration as the map ``{path: value}``, labels replaced by their options."""
+    result: dict[str, Any] = {}
+    for parameter in parameters:
+        if parameter.name in point:
+            raw, domain = point[parameter.name], parameter.domain
+            result[parameter.path] = domain.value(raw) if isinstance(domain, Choice) else raw
+    return result
 
 
-def is_whole(of: tuple[Parameter, ...], point: Point) -> bool:
-    """Whether every parameter that is drawn beside the rest has a value."""
-    return all(each.name in point for each in of if each.is_active(point))
+def is_complete(parameters: tuple[Parameter, ...], point: Point) -> bool:
+    """Return whether every active parameter has a value."""
+    return all(parameter.name in point for parameter in parameters if parameter.is_active(point))
 
 
-def fill_in(of: tuple[Parameter, ...], wish: Mapping[str, Raw], fill: Mapping[str, Raw]) -> Point:
-    """The configuration with the wished values, then the paper's, then `fill`, then the first of the domain."""
+def fill_in(parameters: tuple[Parameter, ...], initial: Mapping[str, Raw], fallback: Mapping[str, Raw]) -> Point:
+    """Return a configuration; each value comes from the first of these that has one.
+
+    These are `initial`, the paper, `fallback`, and the middle of the domain: of three values, or of all options.
+    """
     point: dict[str, Raw] = {}
-    for each in of:
-        if not each.is_active(point):
+    for parameter in parameters:
+        if not parameter.is_active(point):
             continue
-        paper = each.domain.paper
-        if each.name in wish:
-            point[each.name] = wish[each.name]
-        elif not isinstance(paper, Unstated):
-            point[each.name] = paper
-        elif each.name in fill:
-            point[each.name] = fill[each.name]
+        name, domain = parameter.name, parameter.domain
+        if name in initial:
+            point[name] = initial[name]
+        elif not isinstance(domain.paper, Unstated):
+            point[name] = domain.paper
+        elif name in fallback:
+            point[name] = fallback[name]
         else:
-            point[each.name] = each.domain.sample_evenly(3)[len(each.domain.sample_evenly(3)) // 2]
+            values = domain.sample_evenly(3)
+            point[name] = values[len(values) // 2]
     return point
 
 
-def grid(of: tuple[Parameter, ...], points: int) -> list[Point]:
-    """Every combination of so many values of each number and all options, also where some depend on others."""
-    found: list[dict[str, Raw]] = [{}]
-    for each in of:
-        found = [
-            point | {each.name: value} if each.is_active(point) else point
-            for point in found
-            for value in (each.domain.sample_evenly(points) if each.is_active(point) else [None])
+def grid(parameters: tuple[Parameter, ...], values_per_number: int) -> list[Point]:
+    """Return every combination of evenly spaced numbers and all options; conditions are respected."""
+    points: list[dict[str, Raw]] = [{}]
+    for parameter in parameters:
+        points = [
+            point | {parameter.name: value} if parameter.is_active(point) else point
+            for point in points
+            for value in (parameter.domain.sample_evenly(values_per_number) if parameter.is_active(point) else [None])
         ]
-    return [dict(each) for each in found]
+    return [dict(point) for point in points]
 
 
-def all_points(of: tuple[Parameter, ...]) -> list[Point] | None:
-    """Every configuration that there is; None where a number has no steps, or they are too many to go through."""
-    found: list[dict[str, Raw]] = [{}]
-    for each in of:
-        values = each.domain.enumerate_all()
+def all_points(parameters: tuple[Parameter, ...]) -> list[Point] | None:
+    """Return every configuration; None where a number has no steps, or where there are too many configurations."""
+    points: list[dict[str, Raw]] = [{}]
+    for parameter in parameters:
+        values = parameter.domain.enumerate_all()
         if values is None:
             return None
-        active = [(point, each.is_active(point)) for point in found]
-        if sum(len(values) if yes else 1 for _, yes in active) > _MANY:
+        with_activity = [(point, parameter.is_active(point)) for point in points]
+        if sum(len(values) if active else 1 for _, active in with_activity) > MAX_ENUMERATED:
             return None
-        found = [
-            point | {each.name: value} if yes else point
-            for point, yes in active
-            for value in (values if yes else [None])
+        points = [
+            point | {parameter.name: value} if active else point
+            for point, active in with_activity
+            for value in (values if active else [None])
         ]
-    return [dict(each) for each in found]
+    return [dict(point) for point in points]
 
 
 def point_key(point: Point) -> str:
-    """Equal for configurations that are the same, however their numbers were rounded on the way."""
-    return canonical({name: float(f"{each:.12g}") if _is_number(each) else each for name, each in point.items()})
+    """Return a text that is equal for equal configurations: numbers are compared to twelve digits."""
+    return canonical({name: float(f"{value:.12g}") if _is_number(value) else value for name, value in point.items()})
 
 
-def check_names(space: Space) -> None:
-    """Refuse domains that hold nothing, papers' values outside them, and conditions on what is not explored."""
+def check_space(space: Space) -> None:
+    """Raise a UserError for an invalid domain, a paper's value outside it, or a condition on an unexplored path."""
     if not space:
         raise UserError("a search needs at least one path to explore; its space is empty.")
-    known: dict[str, Range] = {}
-    for each in parameters(space):
-        where = f"the space at {each.name!r}"
-        problem = each.domain.invalid_reason()
-        if problem:
-            raise UserError(f"{where}: {problem}.")
-        paper = each.domain.paper
-        if not isinstance(paper, Unstated) and not each.domain.contains(paper):
-            raise UserError(f"{where}: the paper's value {paper!r} is not in it ({each.domain.describe()}); widen it.")
-        for name, value in each.when:
-            if name not in known:
+    earlier: dict[str, Range] = {}
+    for parameter in parameters_of(space):
+        where = f"the space at {parameter.name!r}"
+        domain = parameter.domain
+        reason = domain.invalid_reason()
+        if reason:
+            raise UserError(f"{where}: {reason}.")
+        paper = domain.paper
+        if not isinstance(paper, Unstated) and not domain.contains(paper):
+            raise UserError(f"{where}: the paper's value {paper!r} is not in it ({domain.describe()}); widen it.")
+        for name, value in parameter.when:
+            if name not in earlier:
                 raise UserError(
-                    f"{where} depends on {name!r}, which must stand before it in the space, by its whole name:"
-                    f" {', '.join(map(repr, known)) or 'nothing'} {'do' if len(known) > 1 else 'does'}."
+                    f"{where} depends on {name!r}, and a condition needs the whole name of an earlier parameter:"
+                    f" {', '.join(map(repr, earlier)) or 'there is none'}."
                 )
-            if not known[name].contains(value):
-                raise UserError(f"{where}: {name!r} never is {value!r}; it is {known[name].describe()}.")
-        known[each.name] = each.domain
+            if not earlier[name].contains(value):
+                raise UserError(f"{where}: {name!r} never is {value!r}; it is {earlier[name].describe()}.")
+        earlier[parameter.name] = domain
 
 
-def _spread(values: Sequence[Any], count: int) -> Iterator[Any]:
-    """At most `count` of the values, evenly, with both ends."""
+def _evenly_spaced(values: Sequence[Any], count: int) -> Iterator[Any]:
+    """Return at most `count` of the values, evenly spaced, with both ends."""
     last, count = len(values) - 1, min(count, len(values))
-    picked = dict.fromkeys(round(last * index / max(count - 1, 1)) for index in range(count))
-    return (values[index] for index in picked)
+    indices = dict.fromkeys(round(last * index / max(count - 1, 1)) for index in range(count))
+    return (values[index] for index in indices)
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _extra(log: bool, step: float | None) -> str:
+def _describe_scale(log: bool, step: float | None) -> str:
     return (", log" if log else "") + (f", in steps of {step:g}" if step else "")

@@ -1,8 +1,9 @@
-"""What of a space stays as it is within a study: all but the ends of its ranges, and the paper's values.
+"""The signature of a space: everything that stays the same within a study.
 
-Optuna refuses other options, or a logarithm, under the name of a parameter that it knows. What was tried with fewer
-parameters would stand beside the same experiments with all of them, and an option under an old label would be shown in
-the place of the one that was trained.
+The ends of ranges and the paper's values may change. Everything else is part of the signature, for three reasons:
+- Optuna refuses other options, or a logarithm, under the name of a known parameter.
+- Trials with fewer parameters would stand beside the same experiments with all of them.
+- A new option under an old label would be shown in the place of the option that was trained.
 """
 
 from __future__ import annotations
@@ -16,24 +17,27 @@ from assay.identity import canonical
 from assay.search.space import Choice, Int, Parameter, Range
 from assay.values import Value, to_json
 
-_SHORT = 40  # characters; a longer option, such as a teacher, is told by its beginning and a digest
+_MAX_LENGTH = 40  # characters; a longer option, such as a teacher, is shortened to its beginning and a digest
 
 
-def space_signature(of: tuple[Parameter, ...]) -> dict[str, str]:
-    """What must not change of each parameter, by its name, for people."""
-    return {each.name: _kind(each.domain) + (f", if {each.condition()}" if each.when else "") for each in of}
+def space_signature(parameters: tuple[Parameter, ...]) -> dict[str, str]:
+    """Return the kind of each parameter by its name, as text. The texts are stored and hashed."""
+    return {
+        parameter.name: _kind(parameter.domain) + (f", if {parameter.condition()}" if parameter.when else "")
+        for parameter in parameters
+    }
 
 
 def _kind(domain: Range) -> str:
     if isinstance(domain, Choice):
-        return "choice of " + ", ".join(_option(domain, each) for each in domain.labels)
+        return "choice of " + ", ".join(_option(domain, label) for label in domain.labels)
     whole = isinstance(domain, Int)
     step = None if whole and domain.step == 1 else domain.step
     return ("int" if whole else "float") + (", log" if domain.log else "") + (f", in steps of {step:g}" if step else "")
 
 
 def _option(choice: Choice, label: Any) -> str:
-    """A label, with what it stands for where it is not its own value."""
+    """Return a label, followed by its option where the two differ."""
     if not isinstance(choice.options, Mapping):
         return _text(label)
     return f"{_text(label)} = {_text(choice.value(label))}"
@@ -41,19 +45,19 @@ def _option(choice: Choice, label: Any) -> str:
 
 def _text(value: Any) -> str:
     text = canonical(_data(value))
-    if len(text) <= _SHORT:
+    if len(text) <= _MAX_LENGTH:
         return text
-    return f"{text[:_SHORT]}… {hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return f"{text[:_MAX_LENGTH]}… {hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _data(value: Any) -> Any:
-    """A value as plain data, also where it describes an experiment."""
+    """Return a value, or the description of an experiment, as plain data."""
     if isinstance(value, Value):
         return to_json(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _data(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(name): _data(each) for name, each in value.items()}
+        return {str(name): _data(content) for name, content in value.items()}
     if isinstance(value, (tuple, list)):
-        return [_data(each) for each in value]
+        return [_data(content) for content in value]
     return value

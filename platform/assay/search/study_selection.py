@@ -1,4 +1,4 @@
-"""Which study of a search's journal a run adds to, and where the tables of it lie."""
+"""The Optuna study of a search's journal to which a run adds, and the folder of its tables."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ from assay.store.local import LocalStore
 if TYPE_CHECKING:
     from assay.search.optuna_study import OptunaStudy
 
-CLAIM = "search"  # the folder in which the process that leads the search holds its claim
+CLAIM = "search"  # the folder with the claim of the process that leads the search
 
 
 @dataclasses.dataclass(frozen=True)
 class StudySelection:
-    """The study whose values can be compared with this run's: what is trained alike, for the same objectives."""
+    """The study with values that are comparable with this run's: the same training, the same objectives.
+
+    Changing seeds, objectives, rungs, `--set` or the space (except range limits) starts a new Optuna study in the same
+    journal. It reuses finished trainings but keeps its own tables in a subfolder.
+    """
 
     folder: Path  # of the search in its profile, with the journal of all its studies
     configurations: Configurations
@@ -32,114 +36,116 @@ class StudySelection:
 
     @property
     def journal(self) -> Path:
-        """Optuna's journal."""
+        """The path of Optuna's journal."""
         from assay.search.optuna_study import JOURNAL
 
         return self.folder / JOURNAL
 
     @property
     def name(self) -> str:
-        """Its name in the journal."""
-        return f"{self.configurations.search.name} {self._alike()}"
+        """The name of the study in the journal."""
+        return f"{self.configurations.search.name} {self._digest()}"
 
     @property
-    def tables(self) -> Path:
-        """The folder of its tables: the journal's own for the first study in it, one inside for each later one."""
+    def tables_folder(self) -> Path:
+        """The folder of the study's tables: the journal's for the first study in it, a subfolder for a later one."""
         from assay.search.optuna_study import OptunaStudy
 
         names = OptunaStudy.names(self.journal)
-        return self.folder if not names or names[0] == self.name else self.folder / self._alike()
+        return self.folder if not names or names[0] == self.name else self.folder / self._digest()
 
     def facts(self) -> dict[str, Any]:
-        """What tells studies apart, as far as a person can read it."""
-        changed = {each.path: each.value for each in self.configurations.choice.overrides}  # the last of a path counts
+        """Return what distinguishes studies, as far as a person can read it. It is stored, and hashed in the name."""
+        selection = self.configurations.selection
+        changes = {override.path: override.value for override in selection.overrides}  # the last of a path counts
         return {
-            "seeds": sorted(self.configurations.choice.seeds),
+            "seeds": sorted(selection.seeds),
             "objectives": list(self.configurations.search.objectives),
             "rungs": list(self.rungs),
-            "column": self.configurations.setting.column,
-            "set": [f"{path}={value}" for path, value in sorted(changed.items())],
+            "column": self.configurations.settings.column,
+            "set": [f"{path}={value}" for path, value in sorted(changes.items())],
             "space": space_signature(self.configurations.parameters),
         }
 
-    def _alike(self) -> str:
-        """Equal for runs whose configurations can stand in one table; ranges may grow from run to run."""
-        base = [identity_text(cell.experiment) for cell in self.configurations.cells({})]
-        # Lists are not in what is told of an experiment before they are read: the column says which.
-        facts = {name: value for name, value in self.facts().items() if name != "seeds"}  # they are in the base
+    def _digest(self) -> str:
+        """Return a hash that is equal for runs whose configurations can share a table; ranges may grow between runs."""
+        base = [identity_text(cell.experiment) for cell in self.configurations.cells({})]  # seeds included
+        # The column is needed as well: the texts of experiments do not contain the lists, which are not read yet.
+        facts = {name: value for name, value in self.facts().items() if name != "seeds"}
         return hashlib.sha256(canonical({"base": base, **facts}).encode()).hexdigest()[:8]
 
     # --- opening -----------------------------------------------------------------------------------------------
 
-    def alone(self) -> Claim:
-        """The right to lead this search, which one process has at a time."""
+    def lead(self) -> Claim:
+        """Return the claim to lead this search, which one process has at a time."""
         try:
             return acquire(LocalStore(self.folder), CLAIM)
         except ClaimedElsewhere as problem:
-            raise UserError(f"this search is being led already: {problem}") from None
+            raise UserError(f"another process leads this search: {problem}") from None
 
     def open(self, directions: Sequence[Direction]) -> OptunaStudy:
-        """The study to add to, which is made where there is none."""
+        """Return the study to add to, and create it where there is none."""
         from assay.search.optuna_study import OptunaStudy
 
         return OptunaStudy.open(self.journal, self.name, directions)
 
-    def look(self) -> OptunaStudy | None:
-        """The study to be read, where there is one."""
+    def find(self) -> OptunaStudy | None:
+        """Return the study only for reading; None where there is none."""
         from assay.search.optuna_study import OptunaStudy
 
-        return OptunaStudy.look(self.journal, self.name)
+        return OptunaStudy.find(self.journal, self.name)
 
-    # --- beside others -----------------------------------------------------------------------------------------
+    # --- other studies of the journal ----------------------------------------------------------------------------
 
-    def apart(self) -> str:
-        """What is to be said where the journal holds other studies, and this one would be new; empty elsewhere."""
+    def note_on_others(self) -> str:
+        """Return a note where this study is new in a journal with other studies; empty otherwise."""
         others = self._others()
-        if not others or self.look() is not None:
+        if not others or self.find() is not None:
             return ""
         return (
-            f"{self.folder} holds another study of this search{self._difference(others)}: what it tried does not count"
-            f" in this one, whose tables go to {self.tables}"
+            f"{self.folder} holds another study of this search{self._difference(others)}: its configurations do not"
+            f" count in this one, whose tables go to {self.tables_folder}"
         )
 
-    def check_there(self) -> None:
-        """Refuse to report on a study that there is not."""
-        if self.look() is not None:
+    def check_exists(self) -> None:
+        """Raise a UserError where the study to report on does not exist."""
+        if self.find() is not None:
             return
         others = self._others()
-        what = f"with these flags in {self.folder} yet" if others else f"in {self.folder} yet"
-        raise UserError(f"nothing was searched {what}{self._difference(others)}; run it without --report-only first.")
+        where = f"with these flags in {self.folder} yet" if others else f"in {self.folder} yet"
+        raise UserError(f"nothing was searched {where}{self._difference(others)}; run it without --report-only first.")
 
     def _others(self) -> list[OptunaStudy]:
         from assay.search.optuna_study import OptunaStudy
 
-        found = (OptunaStudy.look(self.journal, each) for each in OptunaStudy.names(self.journal) if each != self.name)
-        return [each for each in found if each is not None]
+        names = [name for name in OptunaStudy.names(self.journal) if name != self.name]
+        studies = (OptunaStudy.find(self.journal, name) for name in names)
+        return [study for study in studies if study is not None]
 
     def _difference(self, others: Sequence[OptunaStudy]) -> str:
-        """In what the most similar of the others differs, in brackets."""
+        """Return the difference to the most similar of the other studies, in brackets."""
         if not others:
             return ""
         facts = self.facts()
-        differing = min((_differing(facts, each.noted) for each in others), key=len)
-        return f" ({'; '.join(differing) or 'it starts from other experiments'})"
+        differences = min((_differences(facts, other.settings) for other in others), key=len)
+        return f" ({'; '.join(differences) or 'it starts from other experiments'})"
 
 
-def _differing(facts: Mapping[str, Any], noted: Mapping[str, Any]) -> list[str]:
-    """What another study noted otherwise; of its space, each parameter for itself."""
-    known = [name for name in facts if name in noted]
-    here, there = (_one_by_one({name: each[name] for name in known}) for each in (facts, noted))
+def _differences(facts: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return the facts that another study recorded differently; each parameter of the space is a fact of its own."""
+    common = [name for name in facts if name in other]  # older versions recorded fewer facts
+    here, there = (_with_separate_parameters({name: each[name] for name in common}) for each in (facts, other))
     return [
-        f"{name} {_words(there.get(name))} there, {_words(here.get(name))} here"
+        f"{name} {_text(there.get(name))} there, {_text(here.get(name))} here"
         for name in dict.fromkeys([*here, *there])
         if here.get(name) != there.get(name)
     ]
 
 
-def _one_by_one(facts: Mapping[str, Any]) -> dict[str, Any]:
+def _with_separate_parameters(facts: Mapping[str, Any]) -> dict[str, Any]:
     space = {f"space at {name}:": kind for name, kind in facts.get("space", {}).items()}
     return {name: value for name, value in facts.items() if name != "space"} | space
 
 
-def _words(value: Any) -> str:
+def _text(value: Any) -> str:
     return (", ".join(map(str, value)) or "none") if isinstance(value, list) else str(value or "nothing")

@@ -1,4 +1,4 @@
-"""What a search leaves for its readers: its layout and its trials as plain tables."""
+"""The layout and the trials of a search as plain tables, for reports and for pandas."""
 
 from __future__ import annotations
 
@@ -36,63 +36,63 @@ def layout(
     rungs: Sequence[int],
     places: Sequence[str] = (),
 ) -> SearchLayout:
-    """What the report needs beside the trials.
+    """Return the layout, which a report needs beside the trials.
 
-    rungs: the steps at which configurations are given up, and the last one
-    places: the flags with which the user said where results, data and lists lie
+    rungs: the steps at which configurations may be pruned, and the last step
+    places: the flags for the folders of results, data and lists, as the user gave them
     """
-    search, profile = configurations.search, configurations.profile
-    overrides = ", ".join(f"{each.path}={each.value}" for each in configurations.choice.overrides)
+    search, profile, selection = configurations.search, configurations.profile, configurations.selection
+    overrides = ", ".join(f"{override.path}={override.value}" for override in selection.overrides)
     return SearchLayout(
         name=search.name,
         title=search.title,
         profile=profile.name,
         profile_note=f"{profile.note}; {search.study.name}, {search.table}, row “{search.row}”,"
-        f" column {configurations.setting.column}" + (f"; --set {overrides}" if overrides else ""),
+        f" column {configurations.settings.column}" + (f"; --set {overrides}" if overrides else ""),
         not_comparable=profile.not_comparable,
         sampler=f"{search.sampler}, seed {search.sampler_seed}",
         pruner=_pruner(search, rungs),
-        seeds=configurations.choice.seeds,
+        seeds=selection.seeds,
         command=_command(configurations, places),
         objectives=tuple(
-            ObjectiveLayout(name=each.name, label=each.label, direction=each.direction, percent=each.percent)
-            for each in objectives
+            ObjectiveLayout(
+                name=objective.name, label=objective.label, direction=objective.direction, percent=objective.percent
+            )
+            for objective in objectives
         ),
-        parameters=tuple(_parameter(each) for each in configurations.parameters),
+        parameters=tuple(map(_parameter_layout, configurations.parameters)),
     )
 
 
 def _pruner(search: Search, rungs: Sequence[int]) -> str:
-    """What gives up and when, or why nothing does."""
-    pruning, why_not, (*before, _) = search.pruned_by, search.why_not_pruned, rungs
+    """Return the pruner with its steps, or the reason why there is none."""
+    pruning, why_not, (*early, _) = search.effective_pruning, search.why_not_pruned, rungs
     if pruning.name == "none":
         return "none" + (f" ({why_not})" if why_not else "")
-    if not before:
+    if not early:
         return f"{pruning.name}, which has no rung before the end"
-    steps = " and ".join(filter(None, (", ".join(map(str, before[:-1])), str(before[-1]))))
-    return f"{pruning.name}, factor {pruning.factor}, at step{'s' if len(before) > 1 else ''} {steps}"
+    steps = " and ".join(filter(None, (", ".join(map(str, early[:-1])), str(early[-1]))))
+    return f"{pruning.name}, factor {pruning.factor}, at step{'s' if len(early) > 1 else ''} {steps}"
 
 
 def _command(configurations: Configurations, places: Sequence[str]) -> str:
-    """What trains the cell that the search starts from, in the same store."""
-    search, choice = configurations.search, configurations.choice
+    """Return the command that trains the base of the search, with results in the same store."""
+    search, selection = configurations.search, configurations.selection
     flags = {
         "--profile": [configurations.profile.name],
         "--tables": [search.table],
         "--rows": [search.row],
-        "--columns": [configurations.setting.column],
-        "--seeds": [str(seed) for seed in choice.seeds],
+        "--columns": [configurations.settings.column],
+        "--seeds": [str(seed) for seed in selection.seeds],
     }
-    words = [
-        "python",
-        f"studies/{search.study.name}.py",
-        *(each for flag, said in flags.items() for each in (flag, *said)),
-        *places,
-    ]
-    return shlex.join([*words, *(part for each in choice.overrides for part in ("--set", f"{each.path}={each.value}"))])
+    parts = ["python", f"studies/{search.study.name}.py"]
+    parts += [part for flag, values in flags.items() for part in (flag, *values)]
+    parts += places
+    parts += [part for override in selection.overrides for part in ("--set", f"{override.path}={override.value}")]
+    return shlex.join(parts)
 
 
-def _parameter(parameter: Parameter) -> ParameterLayout:
+def _parameter_layout(parameter: Parameter) -> ParameterLayout:
     domain = parameter.domain
     paper = None if isinstance(domain.paper, Unstated) else domain.paper
     when = tuple((name, str(value)) for name, value in parameter.when)
@@ -101,8 +101,8 @@ def _parameter(parameter: Parameter) -> ParameterLayout:
             path=parameter.name,
             target=parameter.path,
             kind="choice",
-            options=tuple(str(each) for each in domain.labels),
-            texts=tuple(_typed(domain.value(each)) for each in domain.labels),
+            options=tuple(map(str, domain.labels)),
+            texts=tuple(_flag_text(domain.value(label)) for label in domain.labels),
             paper=None if paper is None else str(paper),
             when=when,
         )
@@ -118,34 +118,37 @@ def _parameter(parameter: Parameter) -> ParameterLayout:
     )
 
 
-def _typed(value: Any) -> str | None:
-    """What a command line has for a value; None where it has nothing, as for a teacher."""
+def _flag_text(value: Any) -> str | None:
+    """Return a value as a command line takes it; None for a value without a text, such as a teacher."""
     if value is None or isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (str, int, float)):
         return str(value)
     if not _is_plain(value):
         return None
-    short = ",".join(str(_typed(each)) for each in value)
-    # The short form of one thing is not a list, that of a list of lists is flat, and a text may look like a number.
+    short = ",".join(str(_flag_text(content)) for content in value)
+    # The short form fails for lists of one value, nested lists, and texts that look like numbers.
     return short if parse_text(short, tuple[Any, ...]) == list(value) else json.dumps(value)
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a value is made of lists, numbers and texts."""
+    """Return whether a value consists of lists, numbers and texts."""
     if isinstance(value, (tuple, list)):
         return all(map(_is_plain, value))
     return value is None or isinstance(value, (str, int, float))
 
 
 def trials(
-    configurations: Configurations, ledger: OptunaStudy, store: Store, objectives: tuple[Objective, ...], steps: int
+    configurations: Configurations,
+    optuna_study: OptunaStudy,
+    store: Store,
+    objectives: tuple[Objective, ...],
+    steps: int,
 ) -> pd.DataFrame:
-    """A row for every configuration and seed."""
+    """Return a table with a row for each configuration and seed."""
+    seeds, parameters = configurations.selection.seeds, configurations.parameters
     rows = [
-        row
-        for each in ledger.proposals()
-        for row in _rows(each, configurations.choice.seeds, store, objectives, configurations.parameters, steps)
+        row for trial in optuna_study.proposals() for row in _rows(trial, seeds, store, objectives, parameters, steps)
     ]
     return pd.DataFrame(rows)
 
@@ -171,9 +174,9 @@ def _rows(
         "intermediate": json.dumps({str(step): mean for step, mean in sorted(trial.intermediate_values.items())}),
     }
     values = trial.values if trial.state == TrialState.COMPLETE else [None] * len(objectives)
-    shared |= {f"objective/{each.name}": value for each, value in zip(objectives, values, strict=True)}
-    shared |= {each.name: trial.params.get(each.name) for each in parameters}
-    for seed, key in zip(seeds, attrs["keys"] or [""] * len(seeds), strict=True):  # none of one that was refused
+    shared |= {f"objective/{objective.name}": value for objective, value in zip(objectives, values, strict=True)}
+    shared |= {parameter.name: trial.params.get(parameter.name) for parameter in parameters}
+    for seed, key in zip(seeds, attrs["keys"] or [""] * len(seeds), strict=True):  # a refused one has no keys
         scores = records.scores(store, key) if key else {}
         step = attrs.get("pruned_at") or max(scores, default=None)
         yield {
