@@ -1,4 +1,4 @@
-"""When configurations are given up, and where nothing is unless somebody asks for it."""
+"""Rungs, and the searches in which pruning is on by default."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ RATE = Float(0.001, 0.1, log=True)
 
 
 def search_run(search: Search, *flags: str) -> SearchRun:
-    """A run of a search with these flags."""
+    """Return the run of a search with these flags."""
     return SearchRun.make(search, SearchOptions.parse(parser(search).parse_args(list(flags))))
 
 
 def searching(space: Space, *flags: str, pruning: Pruning | None = None) -> Search:
-    """The search that these flags make of one over a space."""
+    """Return the search over a space as these flags change it."""
     search = dataclasses.replace(SEARCH, space=space, pruning=pruning)
     return search_run(search, *flags).search
 
 
 @pytest.mark.parametrize("preset", [quick, camvid, voc])
-def test_the_first_rung_is_at_a_quarter_of_a_training_however_often_it_is_evaluated(
+def test_the_first_rung_is_at_a_quarter_of_a_training_at_any_evaluation_interval(
     preset: Callable[[], Preset],
 ) -> None:
-    (recipe,) = (each for each in preset() if isinstance(each, Recipe))
+    (recipe,) = (part for part in preset() if isinstance(part, Recipe))
     first, second, last = Pruning().rungs(recipe.steps, recipe.evaluation.every)
     assert first % recipe.evaluation.every == 0 and last == recipe.steps
     assert recipe.steps / 4 <= first < recipe.steps / 4 + recipe.evaluation.every
@@ -50,14 +50,14 @@ def test_the_first_rung_is_at_a_quarter_of_a_training_however_often_it_is_evalua
     ("pruning", "rungs"),
     [
         (Pruning(), (200, 600, 800)),
-        (Pruning(first=0.3), (400, 800)),  # the next evaluation
+        (Pruning(first=0.3), (400, 800)),  # at the next evaluation
         (Pruning(first=0.01, factor=2), (200, 400, 800)),
         (Pruning(first=0.9), (800,)),
         (Pruning(first=1e-12, factor=5), (200, 800)),
         (Pruning(name="none"), (800,)),
     ],
 )
-def test_rungs_are_evaluations(pruning: Pruning, rungs: tuple[int, ...]) -> None:
+def test_rungs_are_evaluated_steps(pruning: Pruning, rungs: tuple[int, ...]) -> None:
     assert pruning.rungs(800, 200) == rungs
 
 
@@ -66,59 +66,62 @@ def test_a_share_that_is_a_whole_number_of_evaluations_is_not_rounded_up() -> No
 
 
 @pytest.mark.parametrize("path", ["recipe.optimizer.lr", "recipe.optimizer.weight_decay", "recipe.schedule.power"])
-def test_a_space_that_shapes_the_curve_is_not_pruned_and_says_why(path: str) -> None:
+def test_a_space_that_changes_the_shape_of_the_curve_is_not_pruned_for_this_reason(path: str) -> None:
     search = searching({path: RATE})
-    assert search.pruned_by.name == "none"
+    assert search.effective_pruning.name == "none"
     assert path in search.why_not_pruned
 
 
-def test_a_plan_says_that_nothing_is_given_up_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_prints_why_no_configuration_is_pruned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     search = dataclasses.replace(SEARCH, pruning=None)  # over a learning rate
     assert run_search(search, ["--plan", "--out", str(tmp_path)]) == 0
-    said = capsys.readouterr().out
-    assert "decided at 40; sampler tpe, pruner none" in said
-    assert "note: nothing is given up on the way: with other values of recipe.optimizer.lr" in said
+    output = capsys.readouterr().out
+    assert "decided at 40; sampler tpe, pruner none" in output
+    reason = "early rankings of trainings mislead where recipe.optimizer.lr varies"
+    assert f"note: no configuration is pruned: {reason}" in output
     assert run_search(search, ["--plan", "--pruner", "asha", "--out", str(tmp_path)]) == 0
-    said = capsys.readouterr().out
-    assert "decided at 10, 30, 40; sampler tpe, pruner asha" in said and "note:" not in said
+    output = capsys.readouterr().out
+    assert "decided at 10, 30, 40; sampler tpe, pruner asha" in output and "note:" not in output
 
 
-def test_a_plan_says_how_many_points_a_grid_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_prints_the_number_of_configurations_of_a_grid(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     space = {"method": Choice(("cps", "supervised")), "recipe.labeled_batch": Int(2, 5)}
     search = dataclasses.replace(SEARCH, space=space)
     assert run_search(search, ["--plan", "--sampler", "grid", "--grid-points", "3", "--out", str(tmp_path)]) == 0
     base = search_run(search).configurations.base()
-    own = (base.method.name, base.recipe.labeled_batch)
-    grid = {(method, batch) for method in ("cps", "supervised") for batch in Int(2, 5).some(3)}
-    assert f"the grid has {len(grid | {own})} configurations" in capsys.readouterr().out
+    base_values = (base.method.name, base.recipe.labeled_batch)
+    grid = {(method, batch) for method in ("cps", "supervised") for batch in Int(2, 5).sample_evenly(3)}
+    assert f"the grid has {len(grid | {base_values})} configurations" in capsys.readouterr().out
 
 
-def test_a_whole_optimizer_shapes_the_curve_and_a_name_that_only_begins_alike_does_not() -> None:
-    assert searching({"recipe.optimizer": Choice(("sgd", "adam"))}).pruned_by.name == "none"
-    assert searching({"recipe.optimizers": RATE}).pruned_by.name == "asha"
+def test_a_whole_optimizer_is_not_pruned_and_a_name_with_the_same_beginning_is() -> None:
+    assert searching({"recipe.optimizer": Choice(("sgd", "adam"))}).effective_pruning.name == "none"
+    assert searching({"recipe.optimizers": RATE}).effective_pruning.name == "asha"
 
 
-def test_whoever_asks_for_a_pruner_has_it() -> None:
+def test_an_explicit_pruner_is_used_whatever_the_space() -> None:
     space = {"recipe.optimizer.lr": RATE}
     for search in (searching(space, "--pruner", "asha"), searching(space, pruning=Pruning(first=0.5))):
-        assert search.pruned_by.name == "asha"
+        assert search.effective_pruning.name == "asha"
         assert not search.why_not_pruned
-    assert searching(space, "--pruner", "asha", pruning=Pruning(first=0.5)).pruned_by.first == 0.5
+    assert searching(space, "--pruner", "asha", pruning=Pruning(first=0.5)).effective_pruning.first == 0.5
 
 
-def test_several_objectives_are_not_pruned_whatever_the_script_says_of_one() -> None:
+def test_several_objectives_are_not_pruned_although_the_script_prunes_one() -> None:
     search = searching({"method.weight": RATE}, "--objectives", "miou", "parameters", pruning=Pruning())
-    assert search.pruned_by.name == "none"
-    assert "several objectives" in search.why_not_pruned
+    assert search.effective_pruning.name == "none"
+    assert "several objectives have no single order" in search.why_not_pruned
 
 
 @pytest.mark.parametrize("search", [MKD, BASELINES])
 def test_weights_thresholds_and_boxes_are_pruned(search: Search) -> None:
-    assert search.pruned_by == Pruning()
+    assert search.effective_pruning == Pruning()
     assert not search.why_not_pruned
 
 
 @pytest.mark.parametrize("wrong", [{"first": 0.0}, {"first": 1.0}, {"first": 2}, {"factor": 1}])
-def test_a_pruner_that_means_nothing_is_refused(wrong: dict[str, float]) -> None:
+def test_a_pruner_out_of_range_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UserError, match="between 0 and 1 and its factor be 2 or more"):
         searching({"method.weight": RATE}, pruning=Pruning(**wrong))  # type: ignore[arg-type]

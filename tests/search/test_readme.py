@@ -1,4 +1,4 @@
-"""The search that the README shows is one that the command takes."""
+"""The search in the README."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Any
 import pytest
 
 from assay.run import run_search
-from assay.search.space import parameters
+from assay.search.space import parameters_of
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
 
-def shown() -> dict[str, Any]:
-    """What the README's search is when it is run."""
+def names_in_readme() -> dict[str, Any]:
+    """Run the README's example and return the names that it defines."""
     text = README.read_text(encoding="utf-8")
     begin = text.index("```python\n", text.index("**A search**")) + len("```python\n")
-    made: dict[str, Any] = {}
-    exec(text[begin : text.index("```", begin)], made)
-    return made
+    names: dict[str, Any] = {}
+    exec(text[begin : text.index("```", begin)], names)
+    return names
 
 
-def test_the_command_takes_the_search_that_the_readme_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    search = shown()["SEARCH"]
+def test_the_search_in_the_readme_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    search = names_in_readme()["SEARCH"]
     assert run_search(search, ["--plan", "--out", str(tmp_path / "out")]) == 0, (
-        "it checks every value, and trains nothing"
+        "--plan checks every value and trains nothing"
     )
-    said = capsys.readouterr().out
-    assert all(each.path in said for each in parameters(search.space))
+    output = capsys.readouterr().out
+    assert all(parameter.path in output for parameter in parameters_of(search.space))

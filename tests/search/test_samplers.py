@@ -1,4 +1,4 @@
-"""Every sampler proposes inside the space, and the same again whether or not the search was cut off between."""
+"""Samplers: proposals inside the space, and the same ones after an interruption."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from assay.identity import canonical
 from assay.search.optuna_study import JOURNAL, OptunaStudy
 from assay.search.samplers import SETTINGS, sampler
 from assay.search.search import SAMPLERS
-from assay.search.space import Choice, Float, Int, Point, Space, When, parameters
+from assay.search.space import Choice, Float, Int, Point, Space, When, parameters_of
 
 SPACE: Space = {
     "lr": Float(1e-4, 1.0, log=True, paper=0.1),
@@ -19,63 +19,64 @@ SPACE: Space = {
     "method": Choice(("one", "other")),
     "weight": When("method", {"one": Float(0.0, 2.0)}),
 }
-OF = parameters(SPACE)
-NUMBERS = OF[:2]  # CMA-ES knows no conditions
+PARAMETERS = parameters_of(SPACE)
+NUMBERS = PARAMETERS[:2]  # CMA-ES has no conditions
 
 
 def value(point: Point) -> float:
-    """Best at lr = 0.01 with three boxes and a weight of 1.5."""
-    far = (math.log10(float(point["lr"])) + 2) ** 2 + (float(point["boxes"]) - 3) ** 2 / 9
-    return -far - abs(float(point.get("weight | one", 0.0)) - 1.5)
+    """Return a made-up value: best at lr = 0.01 with three boxes and a weight of 1.5."""
+    distance = (math.log10(float(point["lr"])) + 2) ** 2 + (float(point["boxes"]) - 3) ** 2 / 9
+    return -distance - abs(float(point.get("weight | one", 0.0)) - 1.5)
 
 
 def proposals(
-    folder: Path, name: str, count: int, *, reopened_every: int = 1000, wish: Point | None = None
+    folder: Path, name: str, count: int, *, reopened_every: int = 1000, initial: Point | None = None
 ) -> list[Point]:
-    """So many proposals of one sampler, each told its value."""
-    found: list[Point] = []
+    """Return `count` proposals of a sampler; each one is completed with its value before the next."""
+    points: list[Point] = []
     for number in range(count):
         if number % reopened_every == 0:
-            ledger = OptunaStudy.open(folder / JOURNAL, "study", ["maximize"])
-        drawer = sampler(name, 0, len(ledger.trials()))  # type: ignore[arg-type]
-        told, point = ledger.propose(NUMBERS if name == "cmaes" else OF, drawer, {}, wish if number == 0 else None)
-        assert told == number
-        ledger.complete(told, [value(point)])
-        found.append(point)
-    return found
+            optuna_study = OptunaStudy.open(folder / JOURNAL, "study", ["maximize"])
+        own_sampler = sampler(name, 0, len(optuna_study.trials()))  # type: ignore[arg-type]
+        parameters = NUMBERS if name == "cmaes" else PARAMETERS
+        proposed, point = optuna_study.propose(parameters, own_sampler, {}, initial if number == 0 else None)
+        assert proposed == number
+        optuna_study.complete(number, [value(point)])
+        points.append(point)
+    return points
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_a_search_that_is_begun_anew_after_every_proposal_goes_on_as_if_it_were_not(name: str, tmp_path: Path) -> None:
+def test_a_search_that_is_reopened_after_every_proposal_has_the_same_proposals(name: str, tmp_path: Path) -> None:
     whole = proposals(tmp_path / "whole", name, 14)
     cut = proposals(tmp_path / "cut", name, 14, reopened_every=1)
     assert list(map(canonical, whole)) == list(map(canonical, cut))
     for point in whole:
-        for each in NUMBERS if name == "cmaes" else OF:
-            assert (each.name in point) == each.is_active(point)
-            assert each.name not in point or each.domain.holds(point[each.name])
-    assert len(set(map(canonical, whole))) > 10, "and does not repeat itself"
+        for parameter in NUMBERS if name == "cmaes" else PARAMETERS:
+            assert (parameter.name in point) == parameter.is_active(point)
+            assert parameter.name not in point or parameter.domain.contains(point[parameter.name])
+    assert len(set(map(canonical, whole))) > 10, "and few proposals are repeated"
 
 
 @pytest.mark.parametrize("name", ["tpe", "gp"])
-def test_a_sampler_that_learns_ends_closer_than_it_began(name: str, tmp_path: Path) -> None:
+def test_a_model_based_sampler_improves(name: str, tmp_path: Path) -> None:
     values = [value(point) for point in proposals(tmp_path, name, 30)]
     assert sum(values[-10:]) / 10 > sum(values[:10]) / 10 + 0.5
 
 
-def test_a_wish_comes_first_and_is_taken_as_it_is(tmp_path: Path) -> None:
-    wish = {"lr": 0.1, "boxes": 2, "method": "other"}
-    assert proposals(tmp_path, "tpe", 2, wish=wish)[0] == wish
+def test_the_initial_configuration_comes_first_and_unchanged(tmp_path: Path) -> None:
+    initial = {"lr": 0.1, "boxes": 2, "method": "other"}
+    assert proposals(tmp_path, "tpe", 2, initial=initial)[0] == initial
 
 
-def test_a_wish_that_was_cut_off_before_it_was_drawn_is_drawn_once(tmp_path: Path) -> None:
-    ledger = OptunaStudy.open(tmp_path / JOURNAL, "study", ["maximize"])
-    wish = {"lr": 0.1, "boxes": 2, "method": "other"}
-    ledger.study.enqueue_trial(wish)  # and here the process was killed
-    again = OptunaStudy.open(tmp_path / JOURNAL, "study", ["maximize"])
-    number, point = again.propose(OF, sampler("tpe", 0, 0), {}, wish)
-    assert (number, point) == (0, wish) and len(again.trials()) == 1
+def test_an_initial_configuration_is_drawn_once_although_its_process_ended_before(tmp_path: Path) -> None:
+    optuna_study = OptunaStudy.open(tmp_path / JOURNAL, "study", ["maximize"])
+    initial = {"lr": 0.1, "boxes": 2, "method": "other"}
+    optuna_study.study.enqueue_trial(initial)  # here the process was killed
+    reopened = OptunaStudy.open(tmp_path / JOURNAL, "study", ["maximize"])
+    number, point = reopened.propose(PARAMETERS, sampler("tpe", 0, 0), {}, initial)
+    assert (number, point) == (0, initial) and len(reopened.trials()) == 1
 
 
-def test_every_sampler_has_its_settings_written_down() -> None:
+def test_every_sampler_has_explicit_settings() -> None:
     assert set(SETTINGS) == set(SAMPLERS)

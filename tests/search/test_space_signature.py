@@ -1,20 +1,20 @@
-"""What tells the spaces of two studies apart, and what may change within one."""
+"""Signatures of spaces: differences between studies, and changes within one study."""
 
 from __future__ import annotations
 
 import pytest
 
-from assay.search.space import Choice, Float, Int, Space, When, parameters
+from assay.search.space import Choice, Float, Int, Space, When, parameters_of
 from assay.search.space_signature import space_signature
 from assay.study.tables import Nested
 from methods.fda import FDA
 
 
-def told(space: Space) -> dict[str, str]:
-    return space_signature(parameters(space))
+def signature(space: Space) -> dict[str, str]:
+    return space_signature(parameters_of(space))
 
 
-def test_every_kind_of_parameter_is_told_in_words() -> None:
+def test_every_kind_of_parameter_has_a_text() -> None:
     space: Space = {
         "a": Float(0.1, 1.0, log=True, paper=0.5),
         "b": Float(0.0, 1.0, step=0.25),
@@ -23,7 +23,7 @@ def test_every_kind_of_parameter_is_told_in_words() -> None:
         "e": Choice({"narrow": (0.1, 0.25), "wide": None}),
         "f": When("d", {"x": Int(1, 8, log=True), 1: Float(0.0, 1.0)}),
     }
-    assert told(space) == {
+    assert signature(space) == {
         "a": "float, log",
         "b": "float, in steps of 0.25",
         "c": "int, in steps of 2",
@@ -35,10 +35,10 @@ def test_every_kind_of_parameter_is_told_in_words() -> None:
 
 
 def test_ends_of_ranges_and_published_values_may_change() -> None:
-    assert told({"a": Float(0.1, 1.0, paper=0.5), "b": Int(1, 3)}) == told(
+    assert signature({"a": Float(0.1, 1.0, paper=0.5), "b": Int(1, 3)}) == signature(
         {"a": Float(0.0, 9.0), "b": Int(0, 7, paper=5)}
     )
-    assert told({"a": Choice(("x", "y"), paper="x")}) == told({"a": Choice(("x", "y"))})
+    assert signature({"a": Choice(("x", "y"), paper="x")}) == signature({"a": Choice(("x", "y"))})
 
 
 TEACHER = Nested({"method": "cps", "method.weight": 1.5, "net.encoder.width": 16})
@@ -54,7 +54,9 @@ TEACHER = Nested({"method": "cps", "method.weight": 1.5, "net.encoder.width": 16
         (FDA(strength=1.5), FDA(strength=2.5)),
     ],
 )
-def test_an_option_that_is_no_plain_value_is_told_by_all_that_it_holds(one: object, other: object) -> None:
-    assert told({"a": Choice({"x": one, "y": None})}) != told({"a": Choice({"x": other, "y": None})})
-    assert told({"a": Choice({"x": one, "y": None})}) == told({"a": Choice({"x": one, "y": None})})
-    assert len(told({"a": Choice({"x": one, "y": None})})["a"]) < 100
+def test_an_option_that_is_no_plain_value_is_in_the_signature_with_its_whole_content(
+    one: object, other: object
+) -> None:
+    assert signature({"a": Choice({"x": one, "y": None})}) != signature({"a": Choice({"x": other, "y": None})})
+    assert signature({"a": Choice({"x": one, "y": None})}) == signature({"a": Choice({"x": one, "y": None})})
+    assert len(signature({"a": Choice({"x": one, "y": None})})["a"]) < 100
