@@ -348,7 +348,7 @@ BAD: Mapping[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
     ),
     "an unknown objective": ({"objectives": ("speed",)}, (), "there is no objective 'speed'"),
     "an unknown objective by flag": ({}, ("--objectives", "muoi"), "there is no objective 'muoi'"),
-    "two objectives and a pruner": ({}, ("--objectives", "miou", "parameters", "--pruner", "asha"), "have no order"),
+    "two objectives and a pruner": ({}, ("--objectives", "miou", "parameters", "--pruner", "asha"), "no single order"),
     "a table of no paper": ({"study": OWN, "table": "own.table1"}, (), "no paper has a table 'own.table1'"),
     "an unknown row": ({"row": "CSP"}, (), "no row 'CSP'"),
     "a set path that is explored": (
@@ -359,12 +359,12 @@ BAD: Mapping[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
     "a number of steps": (
         {"space": {"recipe.steps": Choice((20, 40))}},
         (),
-        "trained for 20 steps, the search's base for 40",
+        "trained for 20 steps and the search's base for 40",
     ),
     "evaluations at other steps than the rungs": (
         {"space": {"recipe.evaluation.every": Choice((5, 10))}},
         (),
-        "evaluated every 5 steps, the search's base every 10",
+        "evaluated every 5 steps and the search's base every 10",
     ),
     "a whole number between the ends that the recipe refuses": (
         {"space": {"recipe.labeled_batch": Int(2, 8)}},
@@ -380,12 +380,12 @@ BAD: Mapping[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
     "one objective that evaluations say nothing of": (
         {"objectives": ("parameters",), "pruning": Pruning()},
         (),
-        "no parameters yet, by which one could be given up",
+        "measure mIoU and not parameters, so there is nothing to prune by",
     ),
     "two objectives and CMA-ES": (
         {"space": {"recipe.optimizer.lr": Float(0.01, 0.1), "method.weight": Float(0.1, 1.0)}},
         ("--sampler", "cmaes", "--objectives", "miou", "parameters"),
-        "sampler cmaes knows one objective",
+        "sampler cmaes takes one objective",
     ),
     "a condition by its path alone": (
         {
@@ -396,7 +396,7 @@ BAD: Mapping[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
             }
         },
         (),
-        "by its whole name: 'method', 'method.cutmix | cps' do",
+        "whole name of an earlier parameter: 'method', 'method.cutmix | cps'",
     ),
     "conditions and CMA-ES": ({}, ("--sampler", "cmaes"), "no conditions"),
     "no configurations": ({}, ("--configurations", "-3"), "--configurations must be above 0"),
@@ -447,7 +447,7 @@ def test_only_one_process_at_a_time_leads_a_search(whole: Path, capsys: pytest.C
 
     with acquire(LocalStore(whole / "tiny_search" / "quick"), CLAIM):
         assert searched(whole) == 2
-    assert "this search is being led already" in capsys.readouterr().err
+    assert "another process leads this search" in capsys.readouterr().err
 
 
 def test_a_journal_that_a_kill_cut_off_is_mended(whole: Path) -> None:
