@@ -1,4 +1,4 @@
-"""The page in a real browser: it renders, nothing is cut, and a phone never scrolls sideways."""
+"""Pages in a real browser: they render, nothing is cut off, and a phone never scrolls sideways."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ QUIET = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--hide-scrollbars",
 )  # fmt: skip
-GROUND = (0xF6, 0xF7, 0xF9)  # the page's colour where its style sheet is at work
-# The page, unchanged and under its own policy, in a frame as wide as a phone: a window cannot be that narrow.
+GROUND = (0xF6, 0xF7, 0xF9)  # the page's background, which shows that the style sheet is applied
+# The page, unchanged and under its own policy, in a frame as wide as a phone: no window can be that narrow.
 HARNESS = """<!DOCTYPE html><iframe id="page" style="width:%dpx;height:900px;border:0" srcdoc="%s"></iframe>
-<pre id="found"></pre>
+<pre id="sizes"></pre>
 <script>
 window.onload = () => {
   const page = document.getElementById("page").contentDocument, root = page.documentElement;
@@ -34,7 +34,7 @@ window.onload = () => {
     && !each.closest(".scroll")).map((each) => each.outerHTML.slice(0, 80));
   const cut = all("svg text").filter((each) => !inside(box(each), box(each.closest("svg"))));
   const narrow = all(".scroll").filter((each) => each.scrollWidth > each.clientWidth + 1);
-  document.getElementById("found").textContent = JSON.stringify({
+  document.getElementById("sizes").textContent = JSON.stringify({
     width: root.clientWidth, scrolled: root.scrollWidth, escaping, cut: cut.map((each) => each.textContent),
     figures: all("figure svg").map((each) => [box(each).width, box(each).height]),
     texts: all("svg text").map((each) => box(each).height),
@@ -48,59 +48,59 @@ window.onload = () => {
 
 @pytest.fixture(scope="module")
 def chromium() -> str:
-    """The browser; without one the tests are left out, or fail where the environment requires it."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
+    """Return the browser's path; without a browser skip the tests, or fail where the environment requires one."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
         if os.environ.get("ASSAY_BROWSER") == "required":
             pytest.fail("ASSAY_BROWSER=required, and there is no chromium, chromium-browser or google-chrome here.")
         pytest.skip("No Chromium is installed here; ASSAY_BROWSER=required makes this a failure.")
-    return found
+    return path
 
 
 def browse(chromium: str, folder: Path, *options: str) -> str:
-    """What a headless browser with an empty profile prints."""
+    """Return the output of a headless browser with an empty profile."""
     command = [chromium, *QUIET, f"--user-data-dir={folder / 'profile'}", *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
 def measure(chromium: str, folder: Path, page: str, width: int) -> dict[str, Any]:
-    """Sizes of what the browser made of the page."""
+    """Return the sizes of the page's elements in the browser."""
     harness = folder / "harness.html"
     harness.write_text(HARNESS % (width, html.escape(page)), encoding="utf-8")
-    shown = browse(chromium, folder, "--window-size=1400,1000", "--dump-dom", harness.as_uri())
-    found = re.search(r'<pre id="found">(.+?)</pre>', shown)
-    assert found, shown[-2000:]
-    return json.loads(html.unescape(found[1]))
+    dom = browse(chromium, folder, "--window-size=1400,1000", "--dump-dom", harness.as_uri())
+    sizes = re.search(r'<pre id="sizes">(.+?)</pre>', dom)
+    assert sizes, dom[-2000:]
+    return json.loads(html.unescape(sizes[1]))
 
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_never_scrolls_sideways_and_nothing_is_cut(
     chromium: str, page: str, tmp_path: Path, width: int
 ) -> None:
-    found = measure(chromium, tmp_path, page, width)
-    assert found["width"] == width
-    assert found["scrolled"] == width
-    assert found["escaping"] == []
-    assert found["cut"] == []
-    assert len(found["figures"]) == 10
-    assert all(150 < across <= width and down > 80 for across, down in found["figures"])
-    assert min(found["texts"]) >= 9  # pixels: what can be read without a lens
-    assert len(found["pictures"]) == 4 * (2 + 4) + 4 * (2 + 3)
-    assert min(found["pictures"]) > 0
-    assert found["heading"] > 20
-    assert found["ground"] == "rgb({}, {}, {})".format(*GROUND)
+    sizes = measure(chromium, tmp_path, page, width)
+    assert sizes["width"] == width
+    assert sizes["scrolled"] == width
+    assert sizes["escaping"] == []
+    assert sizes["cut"] == []
+    assert len(sizes["figures"]) == 10
+    assert all(150 < figure_width <= width and height > 80 for figure_width, height in sizes["figures"])
+    assert min(sizes["texts"]) >= 9  # pixels, below which text is illegible
+    assert len(sizes["pictures"]) == 4 * (2 + 4) + 4 * (2 + 3)
+    assert min(sizes["pictures"]) > 0
+    assert sizes["heading"] > 20
+    assert sizes["ground"] == "rgb({}, {}, {})".format(*GROUND)
 
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_of_a_search_never_scrolls_sideways_and_nothing_is_cut(
     chromium: str, search_page: str, tmp_path: Path, width: int
 ) -> None:
-    found = measure(chromium, tmp_path, search_page, width)
-    assert found["width"] == found["scrolled"] == width
-    assert found["escaping"] == []
-    assert found["cut"] == []
-    assert len(found["figures"]) == 9
-    assert min(found["texts"]) >= 9
+    sizes = measure(chromium, tmp_path, search_page, width)
+    assert sizes["width"] == sizes["scrolled"] == width
+    assert sizes["escaping"] == []
+    assert sizes["cut"] == []
+    assert len(sizes["figures"]) == 9
+    assert min(sizes["texts"]) >= 9
 
 
 def test_a_wide_table_scrolls_in_its_own_frame_on_a_phone(chromium: str, page: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Strips of validation images: the data set's colours, ignored pixels marked, the same images once."""
+"""Strips of validation images: the data set's colours, marked ignored pixels, and equal images only once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pixels(uri: str) -> np.ndarray:
 
 
 def panel(mask: np.ndarray, **changes: object) -> Panel:
-    """One image that is black, with this truth and prediction."""
+    """Return a black image with this mask as truth and prediction."""
     parts = {
         "images": np.zeros((1, *mask.shape, 3), np.uint8),
         "truths": mask[None],
@@ -34,12 +34,12 @@ def panel(mask: np.ndarray, **changes: object) -> Panel:
 
 
 def test_image_and_truth_stand_once_above_the_predictions() -> None:
-    found = strips([("a", draw_panel()), ("b", draw_panel(mistakes=0.2))])
-    assert [strip.label for strip in found] == ["Image", "Truth", "a", "b"]
-    assert {len(strip.uris) for strip in found} == {4}
+    result = strips([("a", draw_panel()), ("b", draw_panel(mistakes=0.2))])
+    assert [strip.label for strip in result] == ["Image", "Truth", "a", "b"]
+    assert {len(strip.uris) for strip in result} == {4}
 
 
-def test_a_row_that_saw_other_images_shows_its_own() -> None:
+def test_a_row_evaluated_on_other_images_gets_its_own_images() -> None:
     other = draw_panel()
     other = dataclasses.replace(other, images=other.images[::-1])
     assert [strip.label for strip in strips([("a", draw_panel()), ("b", other)])] == [

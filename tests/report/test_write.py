@@ -1,4 +1,4 @@
-"""Writing a report: all files, each of them whole, from results as they are stored."""
+"""Writing a report: all files, each as a whole, from results in their stored form."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_all_files_are_written_and_named(study: Study, tmp_path: Path) -> None:
     paths = write(study, tmp_path)
-    found = [str(path.relative_to(tmp_path)) for path in paths]
-    assert found[0] == "report.html"
-    assert {f"tables/drawn.table1.{suffix}" for suffix in ("md", "tex", "csv")} <= set(found)
-    assert "figures/drawn.table1.paper.1-1-16-92.svg" in found
-    assert sorted(contents(tmp_path)) == sorted(found)
+    names = [str(path.relative_to(tmp_path)) for path in paths]
+    assert names[0] == "report.html"
+    assert {f"tables/drawn.table1.{suffix}" for suffix in ("md", "tex", "csv")} <= set(names)
+    assert "figures/drawn.table1.paper.1-1-16-92.svg" in names
+    assert sorted(contents(tmp_path)) == sorted(names)
 
 
 def test_the_same_results_give_the_same_bytes(study: Study, written: Path, tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_the_same_results_give_the_same_bytes(study: Study, written: Path, tmp_p
     assert contents(tmp_path) == contents(written)
 
 
-def test_results_that_went_through_parquet_give_the_same_report(study: Study, written: Path, tmp_path: Path) -> None:
+def test_results_read_from_parquet_give_the_same_report(study: Study, written: Path, tmp_path: Path) -> None:
     study.frame.to_parquet(tmp_path / "results.parquet")
     write(study, tmp_path / "report", pd.read_parquet(tmp_path / "results.parquet"))
     assert contents(tmp_path / "report") == contents(written)
@@ -70,7 +70,7 @@ def test_a_writer_that_fails_leaves_nothing_behind(study: Study, tmp_path: Path)
     assert [path.name for path in tmp_path.rglob("*")] == ["report.html"]
 
 
-def test_tables_as_text_are_written_alone_while_a_study_runs(study: Study, tmp_path: Path) -> None:
+def test_a_running_study_can_write_its_text_tables_alone(study: Study, tmp_path: Path) -> None:
     write_texts(study.frame, study.layout, folder=tmp_path)
     names = {f"{table.name}.{suffix}" for table in study.layout.tables for suffix in ("md", "tex", "csv")}
     assert {path.name for path in tmp_path.rglob("*.*")} == names
@@ -83,23 +83,23 @@ def test_a_study_that_has_not_begun_has_a_report(study: Study, tmp_path: Path) -
     assert not re.search(r'class="chip (?!waiting|quoted)', page)
 
 
-def test_panels_are_of_the_first_seed_that_finished_in_the_column_that_most_rows_have(
+def test_panels_are_of_the_first_finished_seed_in_the_column_with_most_finished_rows(
     study: Study, tmp_path: Path
 ) -> None:
-    asked = []
+    requested = []
 
     def panel(key: str) -> Panel | None:
-        asked.append(key)
+        requested.append(key)
         return study.panel(key)
 
     write_report(study.frame, study.layout, history=study.history, panel=panel, folder=tmp_path)
-    assert [key for key in asked if "table1" in key] == [
+    assert [key for key in requested if "table1" in key] == [
         f"drawn.table1-{row}-1/16 (92)-0"
         for row in ("Supervised", "Mean Teacher [31]", "CPS & <R50>_100%", "Mutual distillation")
     ]
 
 
-def test_where_no_predictions_are_kept_there_are_no_strips(study: Study, tmp_path: Path) -> None:
+def test_without_stored_predictions_there_are_no_strips(study: Study, tmp_path: Path) -> None:
     write_report(study.frame, study.layout, history=study.history, panel=lambda key: None, folder=tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Predictions on validation images" not in page
@@ -111,7 +111,7 @@ def test_reports_are_written_without_torch_or_ray() -> None:
         "import assay.report.write, sys\n"
         "print(sorted({'torch', 'torchvision', 'ray', 'optuna', 'timm', 'matplotlib.pyplot'} & set(sys.modules)))"
     )
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", check],
         cwd=ROOT,
         env={"PYTHONPATH": "platform:.", "PATH": ""},
@@ -119,4 +119,4 @@ def test_reports_are_written_without_torch_or_ray() -> None:
         text=True,
         check=True,
     )
-    assert found.stdout.strip() == "[]"
+    assert result.stdout.strip() == "[]"

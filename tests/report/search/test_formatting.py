@@ -1,4 +1,4 @@
-"""The flags that give a configuration again, and how numbers are said."""
+"""The flags that set a configuration again, and the texts of numbers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from assay.values import Value, param
 
 
 class Inner(Value):
-    """A value inside another one."""
+    """A value inside another value."""
 
     name = "inner"
 
@@ -34,7 +34,7 @@ class Inner(Value):
 
 
 class Described(Value):
-    """A field of every kind that a space can hold."""
+    """A value with a field of every kind in a space."""
 
     name = "described"
 
@@ -57,33 +57,33 @@ PARAMETERS = (
 )
 
 
-def again(line: dict[str, object]) -> Described:
-    """A configuration that went through a column, the flags and a shell."""
+def round_trip(settings: dict[str, object]) -> Described:
+    """Return the configuration after its way through a column, the flags and a shell."""
     layout = dataclasses.replace(LAYOUT, parameters=PARAMETERS)
-    frame = pd.DataFrame([{"trial": 0, "seed": 0, "state": "complete", "objective/miou": 0.5, **line}])
-    words = shlex.split(set_flags(layout, read(layout, frame)[0]))
-    assert words[::2] == ["--set"] * (len(words) // 2)
-    return apply(Described(), [Override.parse(text) for text in words[1::2]])
+    frame = pd.DataFrame([{"trial": 0, "seed": 0, "state": "complete", "objective/miou": 0.5, **settings}])
+    arguments = shlex.split(set_flags(layout, read(layout, frame)[0]))
+    assert arguments[::2] == ["--set"] * (len(arguments) // 2)
+    return apply(Described(), [Override.parse(argument) for argument in arguments[1::2]])
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False), st.integers(-(2**50), 2**50))
-def test_the_flags_give_numbers_again_to_the_last_digit(weight: float, boxes: int) -> None:
-    found = again({"weight": weight, "boxes": boxes})
-    assert (found.weight, found.boxes) == (weight, boxes)
+def test_flags_repeat_numbers_to_the_last_digit(weight: float, boxes: int) -> None:
+    value = round_trip({"weight": weight, "boxes": boxes})
+    assert (value.weight, value.boxes) == (weight, boxes)
 
 
 @pytest.mark.parametrize("kind", PARAMETERS[2].options)
-def test_the_flags_give_options_again_through_a_shell(kind: str) -> None:
-    assert again({"kind": kind}).kind == kind
+def test_flags_repeat_options_through_a_shell(kind: str) -> None:
+    assert round_trip({"kind": kind}).kind == kind
 
 
-def test_the_flags_give_parts_yes_and_no_and_pairs_again() -> None:
-    found = again({"inner": "on", "inner.share | on": 0.1, "on_labeled": False, "crop": "wide"})
-    assert found == Described(inner=Inner(share=0.1), on_labeled=False, crop=(64, 48))
-    assert again({"inner": "off", "on_labeled": True, "crop": "small"}) == Described(crop=(32, 32))
+def test_flags_repeat_values_inside_values_booleans_and_pairs() -> None:
+    value = round_trip({"inner": "on", "inner.share | on": 0.1, "on_labeled": False, "crop": "wide"})
+    assert value == Described(inner=Inner(share=0.1), on_labeled=False, crop=(64, 48))
+    assert round_trip({"inner": "off", "on_labeled": True, "crop": "small"}) == Described(crop=(32, 32))
 
 
-def test_what_no_flag_can_say_is_named() -> None:
+def test_parameters_that_no_flag_can_set_are_named() -> None:
     teacher = ParameterLayout(path="teacher", kind="choice", options=("deep", "none"), texts=(None, "none"))
     layout = dataclasses.replace(LAYOUT, parameters=(teacher, PARAMETERS[0]))
     lines = [
@@ -97,7 +97,7 @@ def test_what_no_flag_can_say_is_named() -> None:
     assert unsettable_note(layout, none) == ""
 
 
-def test_a_part_that_was_not_active_takes_no_flag(searched: Search) -> None:
+def test_an_inactive_parameter_has_no_flag(searched: Search) -> None:
     lines = {
         each.settings["method.kind"]: set_flags(searched.layout, each)
         for each in read(searched.layout, searched.trials)
@@ -106,27 +106,27 @@ def test_a_part_that_was_not_active_takes_no_flag(searched: Search) -> None:
     assert "momentum" in lines["mean & teacher"]
 
 
-def test_fractions_are_said_in_percent_and_costs_as_they_are() -> None:
+def test_fractions_are_shown_in_percent_and_costs_unchanged() -> None:
     assert value_text(MIOU, 0.61234) == "61.23"
     assert value_text(COST, 1234.5) == "1234"
     assert value_text(MIOU, None) == "–"
 
 
-def test_a_space_is_a_range_or_its_options() -> None:
-    assert [space_text(each) for each in LAYOUT.parameters] == [
+def test_a_parameters_space_is_its_range_or_its_options() -> None:
+    assert [space_text(parameter) for parameter in LAYOUT.parameters] == [
         "0.5 to 0.99", "0.01 to 10, log", "1 to 6", "cps, mean & teacher", "0.9 to 0.999",
     ]  # fmt: skip
 
 
-def test_a_front_spans_a_range(traded: Search) -> None:
+def test_the_values_on_a_front_are_a_range(traded: Search) -> None:
     front = best(traded.layout, traded.trials)
-    low, high = (end([each.settings["method.boxes"] for each in front]) for end in (min, max))
+    low, high = (end([trial.settings["method.boxes"] for trial in front]) for end in (min, max))
     assert settings_text(traded.layout.parameters[2], front) == f"{low} to {high}"
     assert settings_text(traded.layout.parameters[2], front[:1]) == str(front[0].settings["method.boxes"])
 
 
 def test_states_are_counted(searched: Search) -> None:
-    said = state_counts(read(searched.layout, searched.trials))
-    assert said.startswith("40 trials: ")
-    assert said.endswith("1 failed, 2 running")
+    text = state_counts(read(searched.layout, searched.trials))
+    assert text.startswith("40 trials: ")
+    assert text.endswith("1 failed, 2 running")
     assert state_counts(()) == "0 trials"
