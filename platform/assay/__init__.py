@@ -11,14 +11,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# The version of this package's own numerics: data, views, loop, losses, networks. Part of every key.
-# Raise it whenever a change moves any number of any training;
-# tests/methods/test_golden.py notices.
+# The version of this package's numerics (data, views, loop, losses, networks), which is part of every key.
+# Raise it with every change that moves a number of any training; tests/methods/test_golden.py detects such changes.
 NUMERICS = 1
 
 
 def load(out: str | Path = "results") -> Results:
-    """The results of every study below a folder, as pandas tables."""
-    from assay.results.load import load as load_results  # pandas is imported where it is needed
+    """Return the results of every study below a folder, as pandas tables."""
+    from assay.results.load import load as load_results  # imports pandas, which most commands do not need
 
     return load_results(out)

@@ -8,7 +8,7 @@ from assay.terminal import interrupt_in_one_line
 
 
 def main() -> None:
-    """The command line's entry."""
+    """Run the command line."""
     interrupt_in_one_line()
     from assay.commands import run
 

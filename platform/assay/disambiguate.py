@@ -1,4 +1,4 @@
-"""What tells things apart that would have one name: the fewest paths at which their data differ."""
+"""Texts that distinguish things of one name, by the fewest paths at which their data differ."""
 
 from __future__ import annotations
 
@@ -6,48 +6,54 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-Flat = Mapping[str, Any]
+FlatData = Mapping[str, Any]
 
 
-def flat(data: Any, path: str = "") -> dict[str, Any]:
-    """Plain data by path; a list of numbers or words stays whole, one of mappings is walked by index."""
+def flatten(data: Any, path: str = "") -> dict[str, Any]:
+    """Return plain data by path. A list of mappings is walked by index; any other list stays whole."""
     return dict(_leaves(data, path))
 
 
 def _leaves(data: Any, path: str) -> Iterator[tuple[str, Any]]:
     if isinstance(data, Mapping):
-        parts = list(data.items())
-    elif isinstance(data, list) and any(isinstance(each, Mapping) for each in data):
-        parts = [(str(index), each) for index, each in enumerate(data)]
+        children = list(data.items())
+    elif isinstance(data, list) and any(isinstance(item, Mapping) for item in data):
+        children = [(str(index), item) for index, item in enumerate(data)]
     else:
         yield path, data
         return
-    for name, each in parts:
-        yield from _leaves(each, f"{path}.{name}" if path else name)
+    for name, child in children:
+        yield from _leaves(child, f"{path}.{name}" if path else name)
 
 
-def apart(each: Sequence[Flat]) -> list[str]:
-    """For each of several `flat` data, its values where they differ: "encoder.width 16"; "" where nothing does.
+def distinguishing_texts(items: Sequence[FlatData]) -> list[str]:
+    """Return for each of several flat data its values where they differ: "encoder.width 16"; "" if nothing differs.
 
-    Of several paths that tell as many apart the first one is taken, as few as it needs.
+    Paths are added until no further path distinguishes more of the data, the best path first. Of equally good paths
+    the first one is taken.
     """
-    paths = dict.fromkeys(path for data in each for path in data)
-    texts = {path: [_text(data.get(path)) for data in each] for path in paths}
+    paths = dict.fromkeys(path for item in items for path in item)
+    texts = {path: [_text(item.get(path)) for item in items] for path in paths}
     differing = [path for path in paths if len(set(texts[path])) > 1]
     chosen: list[str] = []
-    told = 1
+    num_groups = 1
     while differing:
-        groups = {path: len(set(zip(*(texts[one] for one in (*chosen, path)), strict=True))) for path in differing}
+        groups = {path: _num_groups(texts, (*chosen, path)) for path in differing}
         best = max(differing, key=groups.__getitem__)
-        if groups[best] == told:
+        if groups[best] == num_groups:
             break
-        told = groups[best]
+        num_groups = groups[best]
         chosen.append(best)
-    return [", ".join(f"{_short(path)} {texts[path][index]}" for path in chosen) for index in range(len(each))]
+    return [", ".join(f"{_short(path)} {texts[path][index]}" for path in chosen) for index in range(len(items))]
+
+
+def _num_groups(texts: Mapping[str, list[str]], paths: Sequence[str]) -> int:
+    """Return the number of groups whose data agree at all of the paths."""
+    return len(set(zip(*(texts[path] for path in paths), strict=True)))
 
 
 def _short(path: str) -> str:
-    """The last two names of a path: encoder.width of net.encoder.width."""
+    """Return the last two names of a path: encoder.width of net.encoder.width."""
     return ".".join(path.split(".")[-2:])
 
 

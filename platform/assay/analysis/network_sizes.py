@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from assay.disambiguate import apart, flat
+from assay.disambiguate import distinguishing_texts, flatten
 from assay.results.nested import inside
 
 Line = Mapping[str, Any]
@@ -73,7 +73,7 @@ def _add(found: dict[_Kind, list[_Use]], line: Line, row: str, *, net: Any, inne
         return
     name = f"{line['encoder']}, {line['arch']}"
     kind = _Kind(name, line["crop"], line["params"], line["macs"], line["latency_at"])
-    use = _Use(line["key"], line["latency_ms"], line["miou"], flat(net or {}), row, inner)
+    use = _Use(line["key"], line["latency_ms"], line["miou"], flatten(net or {}), row, inner)
     found.setdefault(kind, []).append(use)
 
 
@@ -85,7 +85,7 @@ def _names(found: Mapping[_Kind, Sequence[_Use]]) -> dict[_Kind, str]:
         # What differs between trainings of one line does not set it apart.
         mixed = {path for kind in own for path in _mixed([use.net for use in found[kind]])}
         nets = [{path: value for path, value in found[kind][0].net.items() if path not in mixed} for kind in own]
-        told = apart(nets)
+        told = distinguishing_texts(nets)
         names |= {kind: ", ".join(filter(None, (name, each))) for kind, each in zip(own, told, strict=True)}
     return names
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
-from assay.disambiguate import apart, flat
+from assay.disambiguate import distinguishing_texts, flatten
 from assay.errors import UserError
 from assay.execution.schedule import Schedule, Task
 from assay.identity import identity_of, key_of
@@ -180,7 +180,7 @@ def _describe_differences(nodes: Iterable[Node]) -> None:
             by_name.setdefault(node.display_name, []).append(node)
     for group in by_name.values():
         if len(group) > 1:
-            texts = apart([flat(node.resolved.experiment.to_json()) for node in group])
+            texts = distinguishing_texts([flatten(node.resolved.experiment.to_json()) for node in group])
             for node, text in zip(group, texts, strict=True):
                 node.difference = text
 
