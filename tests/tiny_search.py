@@ -1,4 +1,4 @@
-"""A search of seconds, run by tests as a user runs one: a learning rate and a weight of CPS on tiny images."""
+"""A search of a few seconds over a learning rate and a weight of CPS on tiny images; tests run it like users do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from assay.study import Profile, Row, Study, Table  # noqa: E402
 
 STUDY = Study(
     name="tiny_base",
-    title="What the tiny search starts from",
+    title="The base of the tiny search",
     tables=(Table(name="mkd.table1", columns=("1/16(92)",), rows=(Row("CPS", {"method": "cps"}),)),),
     profiles=(
         Profile(
@@ -33,7 +33,7 @@ STUDY = Study(
 )
 SEARCH = Search(
     name="tiny_search",
-    title="A search of seconds",
+    title="A search of a few seconds",
     study=STUDY,
     table="mkd.table1",
     row="CPS",
@@ -43,7 +43,7 @@ SEARCH = Search(
         "method.weight": When("method", {"cps": Float(0.1, 3.0, log=True, paper=1.5)}),
     },
     settings={"quick": ProfileSettings(column="1/16(92)", configurations=6, seeds=(0, 1))},
-    pruning=Pruning(),  # in spite of the learning rate, which would be a reason to give nothing up
+    pruning=Pruning(),  # explicit, since a space with a learning rate is not pruned by default
 )
 
 if __name__ == "__main__":
