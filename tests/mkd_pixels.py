@@ -1,4 +1,4 @@
-"""Two by two pixels for MKD: networks that say what their images hold, and cross entropies by hand."""
+"""Two by two pixels for MKD: networks whose logits are channels of their images, and cross entropies by hand."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ IGNORE = 255
 PLAIN = {"sda": None, "threshold_teachers": 0.0, "resolution": "features"}
 NAMES = ("student1", "student2", "teacher1", "teacher2")
 LABEL = [[[0, 1], [1, IGNORE]]]
-# The logit of class 0 (that of class 1 is 0) which each network finds in a labelled, a weak and a strong image: one
-# channel each, so that an image can tell every network something else.
-KNOWN = [[[1.0, -2.0], [3.0, 0.0]], [[-1.0, 2.0], [0.5, 1.0]], [[2.0, 2.0], [-3.0, 1.0]], [[-4.0, 1.0], [1.0, -1.0]]]
+# The logit of class 0 (that of class 1 is 0) that each network returns for a labelled, a weak and a strong image. Every
+# network reads its own channel, so that an image can have another logit for each.
+LABELED = [[[1.0, -2.0], [3.0, 0.0]], [[-1.0, 2.0], [0.5, 1.0]], [[2.0, 2.0], [-3.0, 1.0]], [[-4.0, 1.0], [1.0, -1.0]]]
 WEAK = [[[0.5, 1.0], [-2.0, 3.0]], [[1.5, -1.0], [2.0, -3.0]], [[4.0, -4.0], [1.0, -1.0]], [[-4.0, 1.0], [4.0, -0.5]]]
 STRONG = [[[2.0, -1.0], [0.5, -3.0]], [[-1.0, 2.0], [3.0, 1.0]], [[9.0, 9.0], [9.0, 9.0]], [[9.0, 9.0], [9.0, 9.0]]]
 
 
-class Looks(nn.Module):
-    """A network whose features are the images, or the means of cells of them; class 0's logit is one channel of these.
+class ChannelNetwork(nn.Module):
+    """A network whose features are its images, or means over cells of them.
 
-    Class 1's logit is 0.
+    The logit of class 0 is one channel of the features, that of class 1 is 0.
     """
 
     def __init__(self, channel: int, *, cell: int = 1) -> None:
@@ -44,22 +44,22 @@ class Looks(nn.Module):
 
 
 def networks(method: MKD, *, coarse: tuple[str, ...] = ()) -> nn.ModuleDict:
-    """All of a method's networks; those named `coarse` have one feature cell for two by two pixels."""
-    nets = {name: Looks(channel, cell=2 if name in coarse else 1) for channel, name in enumerate(NAMES)}
+    """Return all networks of a method; those in `coarse` have one feature cell for two by two pixels."""
+    nets = {name: ChannelNetwork(channel, cell=2 if name in coarse else 1) for channel, name in enumerate(NAMES)}
     if method.fda:
         augmented = NAMES if method.fda_teachers else NAMES[:2]
         nets |= {f"{name}_scatter": ClassCovariance(2, 4, full=method.fda.full) for name in augmented}
     return nn.ModuleDict(nets).double()
 
 
-def images(*each: list[list[list[float]]]) -> torch.Tensor:
-    return torch.tensor(each, dtype=torch.float64)
+def images(*channels: list[list[list[float]]]) -> torch.Tensor:
+    return torch.tensor(channels, dtype=torch.float64)
 
 
 def batch(*, weak=(WEAK,), strong=(STRONG,), valid=None, mask=None) -> Batch:
     everywhere = torch.ones(len(weak), 2, 2, dtype=torch.bool)
     return Batch(
-        labeled=Labeled(weak=images(KNOWN), label=torch.tensor(LABEL), valid=everywhere[:1]),
+        labeled=Labeled(weak=images(LABELED), label=torch.tensor(LABEL), valid=everywhere[:1]),
         unlabeled=(
             Unlabeled(
                 weak=images(*weak),
@@ -77,12 +77,12 @@ def losses(given: Batch | None = None, *, index: int = 0, coarse: tuple[str, ...
     return method.loss(networks(method, coarse=coarse), given or batch(), Step(index=index, total=4))
 
 
-def term(found: Losses, name: str) -> float:
-    return found.terms[name].value.item()
+def term(losses: Losses, name: str) -> float:
+    return losses.terms[name].value.item()
 
 
 def ce(*pixels: tuple[float, int]) -> float:
-    """The mean cross entropy of pixels, each the logit of class 0 (class 1's is 0) and the label."""
+    """Return the mean cross entropy of pixels, each a logit of class 0 (that of class 1 is 0) and a label."""
     return sum(math.log1p(math.exp(-logit if label == 0 else logit)) for logit, label in pixels) / len(pixels)
 
 

@@ -1,4 +1,4 @@
-"""Sizes small enough for tests; a script that only plans needs nothing else, and no torch."""
+"""Sizes small enough for tests, in a module that does not import torch: scripts that only plan use it."""
 
 from __future__ import annotations
 

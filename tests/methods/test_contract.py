@@ -1,4 +1,4 @@
-"""What every method must keep. A new method is under test as soon as it stands in `METHODS`."""
+"""The contract of all methods. A new method is under test as soon as `METHODS` names it."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ SIZES = {
 
 
 def confidence_of_a_fresh_network(share: float) -> float:
-    """The highest probability that this share of the pixels stays below, before any training."""
-    made = apply(starting_point("supervised", "shapes"), overrides_of(SIZES, "test"))
-    of = Training(resolve(made, Places()), places=Places(), runtime=Runtime(device="cpu"))
+    """Return the quantile, at this share, of the pixels' highest probabilities before any training."""
+    untrained = apply(starting_point("supervised", "shapes"), overrides_of(SIZES, "test"))
+    of = Training(resolve(untrained, Places()), places=Places(), runtime=Runtime(device="cpu"))
     batch = on_device(of.plan.micro_batch(0, 0), of.plan.views, of.recipe.augment, device=of.device)
     with torch.no_grad():
         highest = of.nets["student"].eval()(batch.labeled.weak).softmax(dim=1).amax(dim=1)
@@ -50,7 +50,7 @@ def confidence_of_a_fresh_network(share: float) -> float:
 
 TEACHER = apply(starting_point("supervised", "shapes", seed=5), overrides_of(SIZES, "test"))
 WIDE = apply(TEACHER, overrides_of({"net.encoder.width": 6}, "test"))
-# For each method its variants, and for each field a value other than the default. A field that is not here fails.
+# The variants of each method.
 VARIANTS: dict[str, dict[str, dict[str, object]]] = {
     "supervised": {"plain": {}},
     "mean_teacher": {"plain": {}},
@@ -94,6 +94,7 @@ VARIANTS: dict[str, dict[str, dict[str, object]]] = {
     },
     "pseudo_label": {"weak": {"pseudo": TEACHER}, "strong": {"pseudo": TEACHER, "strong": True}},
 }
+# For every field of each method, a value other than the default; a missing field fails.
 OTHER: dict[str, dict[str, object]] = {
     "supervised": {},
     "mean_teacher": {"weight": 7.0, "momentum": 0.3, "on_labeled": False},
@@ -143,7 +144,7 @@ OTHER: dict[str, dict[str, object]] = {
     },
     "pseudo_label": {"pseudo": TEACHER.replace(seed=2), "weight": 7.0, "strong": True},
 }
-# A fresh teacher gives every class about 1/6: here half of its pixels are confident.
+# An untrained teacher gives every class about 1/6: with these thresholds half of its pixels are confident.
 BASE: dict[str, dict[str, object]] = {
     "cutmix_seg": {"threshold": confidence_of_a_fresh_network(0.5)},
     "kd": {"teachers": (TEACHER,)},
@@ -154,15 +155,14 @@ BASE: dict[str, dict[str, object]] = {
         "threshold_teachers": confidence_of_a_fresh_network(0.5),
         "teacher_mode": "eval",
         "teacher_buffers": "copied",
-        "fda": FDA(
-            strength=1e5, train_weight=False
-        ),  # running statistics of a fresh network leave its features hardly any spread
+        # With the running statistics of an untrained network, its features have almost no variance.
+        "fda": FDA(strength=1e5, train_weight=False),
     },
 }
-# Teachers that were never trained outvote the labels of MGD, whose pseudo-labels are hard and count like them.
+# MGD's pseudo-labels are hard and weigh as much as labels: two untrained teachers would outvote the labels.
 MEMORISES: dict[str, dict[str, object]] = {"mgd": {"weight_pixel": 0.1, "weight_region": 1.0}}
 CASES = [(name, variant) for name in METHODS for variant in VARIANTS[name]]
-# Trainings of seconds: of every method its last variant, the fullest one, and the others at length.
+# Trainings that take seconds: the last variant of every method, which has the most parts; the others are `long`.
 TRAINED = [
     pytest.param(name, variant, marks=() if variant == list(VARIANTS[name])[-1] else pytest.mark.long)
     for name, variant in CASES
@@ -174,19 +174,15 @@ def experiment(name: str, changes: dict[str, object]) -> Experiment:
     return apply(starting_point(name, "shapes"), overrides_of(SIZES | paths, "test"))
 
 
-def training(made: Experiment) -> Training:
-    resolved = resolve(made, Places())
+def training(trained: Experiment) -> Training:
+    resolved = resolve(trained, Places())
     of = Training(resolved, places=Places(), runtime=Runtime(device="cpu"), read_weights=fresh_weights(resolved))
     of.fetch_masks()
     return of
 
 
-def method_of(of: Training) -> Method:
-    return of.method
-
-
 def losses_at(of: Training, index: int) -> Losses:
-    """The losses of one step, with its EMA before and after it but without the optimiser."""
+    """Return the losses of one step, after `before_step` and without the optimiser."""
     step = Step(index=index, total=of.recipe.steps)
     batch = on_device(of.plan.micro_batch(index, 0), of.plan.views, of.recipe.augment, device=of.device)
     of.nets.train()
@@ -199,8 +195,8 @@ def total(losses: Losses) -> torch.Tensor:
 
 
 def trace(of: Training, steps: int = 3) -> list[float]:
-    """The summed loss of the first steps, with the optimiser."""
-    seen: list[float] = []
+    """Return the total loss of each of the first steps, with the optimiser."""
+    losses: list[float] = []
 
     class Keep:
         def write_line(self, line): ...
@@ -208,10 +204,10 @@ def trace(of: Training, steps: int = 3) -> list[float]:
         def save_checkpoint(self, payload, step): ...
 
         def report_step(self, step, loss):
-            seen.append(loss)
+            losses.append(loss)
 
-    of.run(Keep(), stop=lambda: len(seen) >= steps)
-    return seen[:steps]
+    of.run(Keep(), stop=lambda: len(losses) >= steps)
+    return losses[:steps]
 
 
 @pytest.mark.parametrize(("name", "variant"), CASES)
@@ -232,8 +228,8 @@ def test_every_trained_network_gets_gradient_and_no_other_does(name: str, varian
         idle = of.method.idle(Step(index=index, total=of.recipe.steps))
         for network, module in of.nets.items():
             for parameter_name, parameter in module.named_parameters():
-                wanted = parameter.requires_grad and network not in idle
-                assert (parameter.grad is not None) == wanted, (network, parameter_name)
+                expected = parameter.requires_grad and network not in idle
+                assert (parameter.grad is not None) == expected, (network, parameter_name)
         trained = [module for network, module in of.nets.items() if network not in idle]
         assert any(
             parameter.grad.abs().sum() > 0
@@ -245,21 +241,21 @@ def test_every_trained_network_gets_gradient_and_no_other_does(name: str, varian
 
 @pytest.mark.parametrize(("name", "variant"), CASES)
 def test_the_same_seed_gives_the_same_numbers_and_another_gives_others(name: str, variant: str) -> None:
-    made = experiment(name, VARIANTS[name][variant])
-    first = trace(training(made))
-    assert trace(training(made)) == first
-    assert trace(training(made.replace(seed=1))) != first
+    original = experiment(name, VARIANTS[name][variant])
+    first = trace(training(original))
+    assert trace(training(original)) == first
+    assert trace(training(original.replace(seed=1))) != first
 
 
 @pytest.mark.parametrize(("name", "variant"), CASES)
 def test_json_round_trip(name: str, variant: str) -> None:
-    made = experiment(name, VARIANTS[name][variant])
-    assert Experiment.from_json(json.loads(json.dumps(made.to_json()))) == made
+    original = experiment(name, VARIANTS[name][variant])
+    assert Experiment.from_json(json.loads(json.dumps(original.to_json()))) == original
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_no_field_is_dead(name: str) -> None:
-    """Every field, changed alone, moves some number of the first steps."""
+    """Every field, changed alone, changes a loss of the first steps."""
     names = {field.name for field in fields(method_class(name))}
     assert names == set(OTHER[name]), "OTHER must hold another value for every field of the method"
     base = BASE.get(name, {})
@@ -269,13 +265,13 @@ def test_no_field_is_dead(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_weight_of_zero_takes_its_term_out(name: str) -> None:
+def test_a_weight_of_zero_removes_its_term(name: str) -> None:
     weights = [field.name for field in fields(method_class(name)) if field.name.startswith("weight")]
     for weight in weights:
         base = BASE.get(name, {})
-        there = set(losses_at(training(experiment(name, base)), 0).terms)
+        with_term = set(losses_at(training(experiment(name, base)), 0).terms)
         without = set(losses_at(training(experiment(name, base | {weight: 0})), 0).terms)
-        assert without < there
+        assert without < with_term
 
 
 @pytest.mark.parametrize(("name", "variant"), CASES)
@@ -303,14 +299,14 @@ def test_the_method_is_a_checked_value_with_a_docstring_and_a_version(name: str)
 def test_the_first_network_and_its_data_are_the_same_for_all_methods_of_a_seed(name: str, variant: str) -> None:
     plain, of = training(experiment("supervised", {})), training(experiment(name, VARIANTS[name][variant]))
     first = next(iter(of.nets.values()))
-    for ours, theirs in zip(plain.nets["student"].parameters(), first.parameters(), strict=True):
-        assert torch.equal(ours, theirs)
+    for expected, parameter in zip(plain.nets["student"].parameters(), first.parameters(), strict=True):
+        assert torch.equal(parameter, expected)
     a, b = plain.plan.micro_batch(1, 0).labeled, of.plan.micro_batch(1, 0).labeled
     assert a.ids == b.ids and torch.equal(a.images, b.images) and torch.equal(a.labels, b.labels)
 
 
 @pytest.mark.parametrize(("name", "variant"), TRAINED)
-def test_it_memorises_four_images(name: str, variant: str) -> None:
+def test_a_training_memorises_four_images(name: str, variant: str) -> None:
     changes = {
         "recipe.steps": 100,
         "recipe.augment.scales": (1.0, 1.0),

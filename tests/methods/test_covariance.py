@@ -1,4 +1,4 @@
-"""Class covariances and augmented logits against plain loops, and what they cost."""
+"""Class covariances and augmented logits against plain loops, and their memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLASSES, WIDTH = 3, 4
 
 
 def drawn(seed: int, pixels: int, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features whose classes differ in mean and spread, and labels with ignored ones and no pixel of class 2."""
+    """Return features whose classes differ in mean and variance, and labels: some ignored, none of class 2."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(0, 2, (pixels,), generator=generator)
     labels[::5] = IGNORE
@@ -28,9 +28,9 @@ def drawn(seed: int, pixels: int, dtype: torch.dtype = torch.float64) -> tuple[t
     return (features * (1 + labels.unsqueeze(1)) + 3 * labels.unsqueeze(1)).to(dtype), labels
 
 
-def plain(features: torch.Tensor, labels: torch.Tensor, of: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The mean and the biased covariance matrix of a class, feature by feature."""
-    members = [features[index] for index in range(len(labels)) if int(labels[index]) == of]
+def plain_statistics(features: torch.Tensor, labels: torch.Tensor, label: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the mean and the biased covariance matrix of a class, feature by feature."""
+    members = [features[index] for index in range(len(labels)) if int(labels[index]) == label]
     mean = sum(members) / len(members)
     matrix = torch.zeros(WIDTH, WIDTH, dtype=features.dtype)
     for member in members:
@@ -40,51 +40,53 @@ def plain(features: torch.Tensor, labels: torch.Tensor, of: int) -> tuple[torch.
     return mean, matrix / len(members)
 
 
-def seen(parts: list[tuple[torch.Tensor, torch.Tensor]], *, full: bool) -> ClassCovariance:
-    made = ClassCovariance(CLASSES, WIDTH, full=full)
+def estimate(parts: list[tuple[torch.Tensor, torch.Tensor]], *, full: bool) -> ClassCovariance:
+    estimator = ClassCovariance(CLASSES, WIDTH, full=full)
     for features, labels in parts:
-        made.update(features, labels)
-    return made
+        estimator.update(features, labels)
+    return estimator
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_after_uneven_updates_it_is_the_covariance_of_all_features_seen(full: bool) -> None:
+def test_after_updates_of_different_sizes_it_is_the_covariance_of_all_features(full: bool) -> None:
     parts = [drawn(0, 40), drawn(1, 7), drawn(2, 90)]
-    found = seen(parts, full=full)
+    estimator = estimate(parts, full=full)
     features, labels = (torch.cat(each) for each in zip(*parts, strict=True))
-    for of in (0, 1):
-        mean, matrix = plain(features, labels, of)
-        torch.testing.assert_close(found.mean[of], mean, rtol=1e-12, atol=1e-12)
+    for label in (0, 1):
+        mean, matrix = plain_statistics(features, labels, label)
+        torch.testing.assert_close(estimator.mean[label], mean, rtol=1e-12, atol=1e-12)
         expected = matrix if full else matrix.diagonal()
-        torch.testing.assert_close(found.covariance[of], expected, rtol=1e-11, atol=1e-12)
-        assert int(found.count[of]) == int((labels == of).sum())
+        torch.testing.assert_close(estimator.covariance[label], expected, rtol=1e-11, atol=1e-12)
+        assert int(estimator.count[label]) == int((labels == label).sum())
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_a_class_that_was_never_seen_stays_zero(full: bool) -> None:
-    found = seen([drawn(0, 40), drawn(1, 40)], full=full)
-    assert int(found.count[2]) == 0
-    assert torch.equal(found.mean[2], torch.zeros_like(found.mean[2]))
-    assert torch.equal(found.covariance[2], torch.zeros_like(found.covariance[2]))
+def test_a_class_without_features_stays_zero(full: bool) -> None:
+    estimator = estimate([drawn(0, 40), drawn(1, 40)], full=full)
+    assert int(estimator.count[2]) == 0
+    assert torch.equal(estimator.mean[2], torch.zeros_like(estimator.mean[2]))
+    assert torch.equal(estimator.covariance[2], torch.zeros_like(estimator.covariance[2]))
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_features_under_ignored_labels_change_nothing_whatever_they_are(full: bool) -> None:
+def test_features_under_ignored_labels_change_nothing_even_if_they_are_nan(full: bool) -> None:
     features, labels = drawn(0, 40)
-    spoilt = torch.where((labels == IGNORE).unsqueeze(1), torch.nan, features)
+    with_nan = torch.where((labels == IGNORE).unsqueeze(1), torch.nan, features)
     for clean, other in zip(
-        seen([(features, labels)], full=full).buffers(), seen([(spoilt, labels)], full=full).buffers(), strict=True
+        estimate([(features, labels)], full=full).buffers(),
+        estimate([(with_nan, labels)], full=full).buffers(),
+        strict=True,
     ):
         assert torch.equal(clean, other)
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_nothing_but_ignored_labels_leaves_it_as_it_was(full: bool) -> None:
-    found = seen([drawn(0, 40)], full=full)
-    before = [each.clone() for each in found.buffers()]
+def test_an_update_of_ignored_labels_alone_changes_nothing(full: bool) -> None:
+    estimator = estimate([drawn(0, 40)], full=full)
+    before = [each.clone() for each in estimator.buffers()]
     features, labels = drawn(1, 40)
-    found.update(features, torch.full_like(labels, IGNORE))
-    assert all(torch.equal(a, b) for a, b in zip(before, found.buffers(), strict=True))
+    estimator.update(features, torch.full_like(labels, IGNORE))
+    assert all(torch.equal(a, b) for a, b in zip(before, estimator.buffers(), strict=True))
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -92,27 +94,27 @@ def test_nothing_but_ignored_labels_leaves_it_as_it_was(full: bool) -> None:
     ("given", "kept"),
     [(torch.float32, torch.float32), (torch.float64, torch.float64), (torch.bfloat16, torch.float32)],
 )
-def test_statistics_are_kept_in_the_dtype_given_and_never_below_single(
+def test_statistics_have_the_dtype_of_the_features_and_at_least_single_precision(
     given: torch.dtype, kept: torch.dtype, full: bool
 ) -> None:
-    found = seen([drawn(0, 40, given)], full=full)
-    assert found.mean.dtype == found.covariance.dtype == kept
-    assert found.count.dtype == torch.int64
+    estimator = estimate([drawn(0, 40, given)], full=full)
+    assert estimator.mean.dtype == estimator.covariance.dtype == kept
+    assert estimator.count.dtype == torch.int64
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_far_from_zero_single_precision_still_sees_the_spread(full: bool) -> None:
+def test_single_precision_is_enough_for_features_far_from_zero(full: bool) -> None:
     features, labels = drawn(0, 400)
-    far = seen([(features.float() + 1000, labels)], full=full)
-    near = seen([(features, labels)], full=full)
+    far = estimate([(features.float() + 1000, labels)], full=full)
+    near = estimate([(features, labels)], full=full)
     torch.testing.assert_close(far.covariance.double(), near.covariance, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_how_many_pixels_are_taken_at_once_makes_no_difference(full: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = seen([drawn(0, 50)], full=full)
+def test_the_size_of_chunks_makes_no_difference(full: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = estimate([drawn(0, 50)], full=full)
     monkeypatch.setattr(covariance, "MAX_TEMPORARY", 3 * WIDTH)
-    torch.testing.assert_close(list(seen([drawn(0, 50)], full=full).buffers()), list(whole.buffers()))
+    torch.testing.assert_close(list(estimate([drawn(0, 50)], full=full).buffers()), list(whole.buffers()))
 
 
 def example(*, full: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -126,84 +128,87 @@ def example(*, full: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, to
     return logits, labels, weight, matrices if full else matrices.diagonal(dim1=1, dim2=2).clone()
 
 
-def plainly_augmented(
-    logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor, spread: torch.Tensor, strength: float
+def plain_augmented_logits(
+    logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor, covariances: torch.Tensor, strength: float
 ) -> torch.Tensor:
     added = torch.zeros_like(logits)
     for b, h, w in torch.cartesian_prod(*(torch.arange(size) for size in labels.shape)).tolist():
-        of = int(labels[b, h, w])
-        if of == IGNORE:
+        y = int(labels[b, h, w])
+        if y == IGNORE:
             continue
-        sigma = spread[of] if spread.dim() == 3 else spread[of].diag()
+        sigma = covariances[y] if covariances.dim() == 3 else covariances[y].diag()
         for j in range(CLASSES):
-            v = weight[j] - weight[of]
+            v = weight[j] - weight[y]
             added[b, j, h, w] = strength / 2 * (v @ sigma @ v)
     return logits + added
 
 
 @pytest.mark.parametrize("full", [False, True])
 def test_augmented_logits_are_the_quadratic_form_in_value_and_gradient(full: bool) -> None:
-    logits, labels, weight, spread = example(full=full)
-    fast = augmented_logits(logits, labels, weight, spread, 1.5)
-    slow = plainly_augmented(logits, labels, weight, spread, 1.5)
+    logits, labels, weight, covariances = example(full=full)
+    fast = augmented_logits(logits, labels, weight, covariances, 1.5)
+    slow = plain_augmented_logits(logits, labels, weight, covariances, 1.5)
     assert fast.dtype == torch.float64
     torch.testing.assert_close(fast, slow, rtol=1e-12, atol=1e-12)
-    mine, plain = (torch.autograd.grad(each.logsumexp(1).sum(), (logits, weight)) for each in (fast, slow))
-    torch.testing.assert_close(mine, plain, rtol=1e-10, atol=1e-12)
+    gradients = [torch.autograd.grad(output.logsumexp(1).sum(), (logits, weight)) for output in (fast, slow)]
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("full", [False, True])
 def test_the_added_term_never_trains_the_covariance(full: bool) -> None:
-    logits, labels, weight, spread = example(full=full)
+    logits, labels, weight, covariances = example(full=full)
     with pytest.raises(RuntimeError, match="not have been used"):
-        torch.autograd.grad(augmented_logits(logits, labels, weight, spread.requires_grad_(), 1.0).sum(), spread)
+        torch.autograd.grad(
+            augmented_logits(logits, labels, weight, covariances.requires_grad_(), 1.0).sum(), covariances
+        )
 
 
 @pytest.mark.parametrize("full", [False, True])
 def test_without_train_weight_the_added_term_is_the_same_number_and_trains_no_classifier(full: bool) -> None:
-    logits, labels, weight, spread = example(full=full)
-    constant = augmented_logits(logits, labels, weight, spread, 1.5, train_weight=False)
-    assert torch.equal(constant, augmented_logits(logits, labels, weight, spread, 1.5))
+    logits, labels, weight, covariances = example(full=full)
+    constant = augmented_logits(logits, labels, weight, covariances, 1.5, train_weight=False)
+    assert torch.equal(constant, augmented_logits(logits, labels, weight, covariances, 1.5))
     with pytest.raises(RuntimeError, match="not have been used"):
         torch.autograd.grad(constant.sum(), weight)
 
 
-def test_by_default_the_function_and_fda_are_of_one_mind_about_the_classifier() -> None:
+def test_the_function_and_fda_have_the_same_default_of_train_weight() -> None:
     default = inspect.signature(augmented_logits).parameters["train_weight"].default
     assert default is FDA().train_weight is True
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_nothing_is_added_to_the_own_class_or_where_the_label_is_ignored(full: bool) -> None:
-    logits, labels, weight, spread = example(full=full)
-    added = augmented_logits(logits, labels, weight, spread, 1.0) - logits
+def test_nothing_is_added_to_the_pixels_class_or_where_the_label_is_ignored(full: bool) -> None:
+    logits, labels, weight, covariances = example(full=full)
+    added = augmented_logits(logits, labels, weight, covariances, 1.0) - logits
     assert torch.equal(added[1, :, 0, 1], torch.zeros(CLASSES, dtype=torch.float64))
-    own = added.gather(1, labels.clamp(max=CLASSES - 1).unsqueeze(1))
-    assert torch.equal(own, torch.zeros_like(own))
+    of_label = added.gather(1, labels.clamp(max=CLASSES - 1).unsqueeze(1))
+    assert torch.equal(of_label, torch.zeros_like(of_label))
     assert (added >= 0).all() and (added > 0).any()
 
 
 def test_a_strength_of_zero_adds_nothing() -> None:
-    logits, labels, weight, spread = example(full=True)
-    assert torch.equal(augmented_logits(logits, labels, weight, spread, 0.0), logits)
+    logits, labels, weight, covariances = example(full=True)
+    assert torch.equal(augmented_logits(logits, labels, weight, covariances, 0.0), logits)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
-def test_augmented_logits_come_in_the_dtype_of_the_logits(dtype: torch.dtype) -> None:
-    logits, labels, weight, spread = example(full=False)
-    assert augmented_logits(logits.to(dtype), labels, weight, spread, 1.0).dtype == dtype
+def test_augmented_logits_have_the_dtype_of_the_logits(dtype: torch.dtype) -> None:
+    logits, labels, weight, covariances = example(full=False)
+    assert augmented_logits(logits.to(dtype), labels, weight, covariances, 1.0).dtype == dtype
 
 
-def peak(work: Callable[[], object], folder: Path) -> int:
-    """Bytes that torch holds at once while it works, beyond those it held before."""
+def peak_memory(work: Callable[[], object], folder: Path) -> int:
+    """Return the most bytes that torch allocates at once during the work, beyond those before it."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        kept = work()
+        result = work()
     trace = folder / "trace.json"
     profiler.export_chrome_trace(str(trace))
-    del kept
-    events = [each for each in json.loads(trace.read_text())["traceEvents"] if each.get("name") == "[memory]"]
+    del result
+    trace_events = json.loads(trace.read_text())["traceEvents"]
+    events = [event for event in trace_events if event.get("name") == "[memory]"]
     held, most = 0, 0
-    for event in sorted(events, key=lambda each: each["ts"]):
+    for event in sorted(events, key=lambda event: event["ts"]):
         held += event["args"]["Bytes"]
         most = max(most, held)
     return most
@@ -228,6 +233,8 @@ def test_a_step_at_full_size_takes_less_than_20_megabytes(full: bool, tmp_path: 
     def in_training() -> None:
         update_covariance(estimator, maps, labels.view(4, 64, 64), (64, 64))
 
-    assert peak(step, tmp_path) < 20 * 10**6
-    assert peak(in_training, tmp_path) < 20 * 10**6
-    assert peak(lambda: torch.zeros(6 * 10**6), tmp_path) >= 24 * 10**6, "the measurement sees nothing"
+    assert peak_memory(step, tmp_path) < 20 * 10**6
+    assert peak_memory(in_training, tmp_path) < 20 * 10**6
+    assert peak_memory(lambda: torch.zeros(6 * 10**6), tmp_path) >= 24 * 10**6, (
+        "the measurement must notice a large tensor"
+    )

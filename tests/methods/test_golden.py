@@ -1,6 +1,6 @@
-"""The first three losses of every method, written down. Where they move, results of before are no longer comparable.
+"""The stored first three losses of every method. If they change, earlier results are no longer comparable.
 
-PYTHONPATH=tests python tests/methods/test_golden.py    writes them anew, after the version was raised
+PYTHONPATH=tests python tests/methods/test_golden.py    stores them again, after the version was raised
 """
 
 from __future__ import annotations
@@ -55,22 +55,22 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {name: (name, {}) for name 
 
 class _Losses:
     def __init__(self) -> None:
-        self.seen: list[float] = []
+        self.losses: list[float] = []
 
     def write_line(self, line): ...
 
     def save_checkpoint(self, payload, step): ...
 
     def report_step(self, step, loss):
-        self.seen.append(loss)
+        self.losses.append(loss)
 
 
 def first_losses(variant: str) -> list[float]:
     name, changes = VARIANTS[variant]
-    keep = _Losses()
+    recorder = _Losses()
     resolved = resolve(small(name, recipe__steps=3, **changes), Places())
-    Training(resolved, places=Places(), runtime=QUIET, read_weights=fresh_weights(resolved)).run(keep)
-    return keep.seen
+    Training(resolved, places=Places(), runtime=QUIET, read_weights=fresh_weights(resolved)).run(recorder)
+    return recorder.losses
 
 
 def versions(variant: str) -> dict[str, int]:
@@ -78,13 +78,15 @@ def versions(variant: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_first_steps_are_what_they_were(variant: str) -> None:
-    written = json.loads(GOLDEN.read_text())[variant]
-    assert written["versions"] == versions(variant), f"the version was raised: write {GOLDEN.name} anew"
-    # Processors differ in the last bits; a change of numerics shows in the first digits.
-    assert first_losses(variant) == pytest.approx(written["losses"], rel=1e-4), (
-        f"the numbers of {variant} moved: bump the version (the method's `version`, or NUMERICS in assay/__init__.py"
-        f" if all methods moved), then run {Path(__file__).name}"
+def test_the_first_losses_are_the_stored_ones(variant: str) -> None:
+    stored = json.loads(GOLDEN.read_text())[variant]
+    assert stored["versions"] == versions(variant), (
+        f"the version was raised: run {Path(__file__).name}, which stores {GOLDEN.name} again"
+    )
+    # Processors differ in the last bits; a change of the method's numbers shows in the first digits.
+    assert first_losses(variant) == pytest.approx(stored["losses"], rel=1e-4), (
+        f"the numbers of {variant} changed: raise the version (the method's `version`, or NUMERICS in assay/__init__.py"
+        f" if all methods changed), then run {Path(__file__).name}"
     )
 
 

@@ -18,32 +18,34 @@ def drawn(seed: int, *shape: int) -> torch.Tensor:
 
 
 def some_padding(*shape: int) -> torch.Tensor:
-    """The first image is padded on the right, the last one is nothing but padding."""
+    """Return a mask: the first image is padded on the right, the last image is padding alone."""
     valid = torch.ones(*shape, dtype=torch.bool)
     valid[0, :, shape[2] // 2 :] = False
     valid[-1] = False
     return valid
 
 
-def plain_image_semantic(student: torch.Tensor, teacher: torch.Tensor, valid: torch.Tensor, how: str) -> torch.Tensor:
+def plain_image_semantic(
+    student: torch.Tensor, teacher: torch.Tensor, valid: torch.Tensor, reduction: str
+) -> torch.Tensor:
     distances, images = [], 0
     for b in range(len(student)):
         pixels = valid[b].nonzero().tolist()
         images += bool(pixels)
         for c in range(student.shape[1] if pixels else 0):
-            mine, theirs = (sum(each[b, c, h, w] for h, w in pixels) / len(pixels) for each in (student, teacher))
-            distances.append(abs(mine - theirs))
-    return sum(distances) / (1 if how == "sum" else images * student.shape[1])
+            means = [sum(logits[b, c, h, w] for h, w in pixels) / len(pixels) for logits in (student, teacher)]
+            distances.append(abs(means[0] - means[1]))
+    return sum(distances) / (1 if reduction == "sum" else images * student.shape[1])
 
 
 def cells(at: int, of: int, length: int) -> range:
-    """The rows (or columns) of a region, as adaptive pooling cuts them."""
+    """Return the rows (or columns) of a region of adaptive pooling."""
     return range(at * length // of, -(-(at + 1) * length // of))
 
 
 def plain_regions(features: torch.Tensor, size: Size, valid: torch.Tensor) -> list[torch.Tensor | None]:
-    """The mean feature of each region of one image (D x h x w); None where there is only padding."""
-    found: list[torch.Tensor | None] = []
+    """Return the mean feature of each region of one image (D x h x w); None for padding alone."""
+    means: list[torch.Tensor | None] = []
     for i in range(size[0]):
         for j in range(size[1]):
             inside = [
@@ -52,8 +54,8 @@ def plain_regions(features: torch.Tensor, size: Size, valid: torch.Tensor) -> li
                 for w in cells(j, size[1], features.shape[2])
                 if valid[h, w]
             ]
-            found.append(sum(inside) / len(inside) if inside else None)
-    return found
+            means.append(sum(inside) / len(inside) if inside else None)
+    return means
 
 
 def cosine(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -63,16 +65,16 @@ def cosine(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 def plain_region_content(student: torch.Tensor, teacher: torch.Tensor, size: Size, valid: torch.Tensor) -> torch.Tensor:
     squares = []
     for b in range(len(student)):
-        mine, theirs = (plain_regions(each[b], size, valid[b]) for each in (student, teacher))
-        for i in range(len(mine)):
-            for j in range(len(mine)):
-                if mine[i] is not None and mine[j] is not None:
-                    squares.append((cosine(mine[i], mine[j]) - cosine(theirs[i], theirs[j])) ** 2)
+        ours, target = (plain_regions(features[b], size, valid[b]) for features in (student, teacher))
+        for i in range(len(ours)):
+            for j in range(len(ours)):
+                if ours[i] is not None and ours[j] is not None:
+                    squares.append((cosine(ours[i], ours[j]) - cosine(target[i], target[j])) ** 2)
     return sum(squares) / len(squares)
 
 
 def assert_same(fast: torch.Tensor, slow: torch.Tensor, student: torch.Tensor) -> None:
-    gradients = [torch.autograd.grad(each, student, retain_graph=True)[0] for each in (fast, slow)]
+    gradients = [torch.autograd.grad(loss, student, retain_graph=True)[0] for loss in (fast, slow)]
     torch.testing.assert_close(fast, slow, rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-8, atol=1e-12)
     assert gradients[0].abs().sum() > 0
@@ -103,7 +105,7 @@ def test_region_content_compares_every_pair_of_regions(size: Size, padded: bool)
     fast = region_content(student, teacher, size=size, valid=valid if padded else None)
     slow = plain_region_content(student, teacher.detach(), size, valid)
     if size == (1, 1):
-        assert fast.item() == pytest.approx(0, abs=1e-20)  # one region is always like itself
+        assert fast.item() == pytest.approx(0, abs=1e-20)  # one region alone is equal to itself
     else:
         assert_same(fast, slow, student)
 
@@ -124,15 +126,15 @@ def test_student_and_teacher_may_have_features_of_different_widths_and_resolutio
     assert region_content(small, large + 1, size=(2, 2), valid=valid).item() > 1e-3
 
 
-def test_what_lies_on_padding_makes_no_difference() -> None:
+def test_values_on_padding_make_no_difference() -> None:
     student, teacher, valid = drawn(2, 3, 4, 6, 8), drawn(3, 3, 4, 6, 8), some_padding(3, 6, 8)
-    spoilt = torch.where(valid.unsqueeze(1), student, 1e6)
+    changed = torch.where(valid.unsqueeze(1), student, 1e6)
     for loss in (image_semantic, lambda *pair, valid: region_content(*pair, size=(3, 3), valid=valid)):
-        assert loss(spoilt, teacher, valid=valid).item() == pytest.approx(loss(student, teacher, valid=valid).item())
-        assert loss(spoilt, teacher, valid=None).item() != pytest.approx(loss(student, teacher, valid=None).item())
+        assert loss(changed, teacher, valid=valid).item() == pytest.approx(loss(student, teacher, valid=valid).item())
+        assert loss(changed, teacher, valid=None).item() != pytest.approx(loss(student, teacher, valid=None).item())
 
 
-def test_nothing_but_padding_is_a_differentiable_zero() -> None:
+def test_padding_alone_gives_a_differentiable_zero() -> None:
     student, teacher = drawn(2, 2, 4, 6, 8), drawn(3, 2, 4, 6, 8)
     valid = torch.zeros(2, 6, 8, dtype=torch.bool)
     for loss in (
@@ -158,15 +160,17 @@ def test_the_teacher_gets_no_gradient() -> None:
             torch.autograd.grad(loss, teacher)
 
 
-@pytest.mark.parametrize(("given", "found"), [(torch.bfloat16, torch.float32), (torch.float64, torch.float64)])
-def test_they_are_computed_in_the_dtype_given_and_never_below_single(given: torch.dtype, found: torch.dtype) -> None:
+@pytest.mark.parametrize(("given", "computed"), [(torch.bfloat16, torch.float32), (torch.float64, torch.float64)])
+def test_they_are_computed_in_the_dtype_of_the_inputs_and_at_least_in_single_precision(
+    given: torch.dtype, computed: torch.dtype
+) -> None:
     student, teacher = drawn(2, 2, 4, 6, 8).to(given), drawn(3, 2, 4, 6, 8).to(given)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        under = (image_semantic(student, teacher), region_content(student, teacher, size=(3, 3)))
-    alone = (
+        with_autocast = (image_semantic(student, teacher), region_content(student, teacher, size=(3, 3)))
+    in_double = (
         image_semantic(student.double(), teacher.double()),
         region_content(student.double(), teacher.double(), size=(3, 3)),
     )
-    for mine, exact in zip(under, alone, strict=True):
-        assert mine.dtype == found
-        assert mine.item() == pytest.approx(exact.item(), rel=1e-5)
+    for loss, exact in zip(with_autocast, in_double, strict=True):
+        assert loss.dtype == computed
+        assert loss.item() == pytest.approx(exact.item(), rel=1e-5)

@@ -1,4 +1,4 @@
-"""Losses against slow, plain references, in value and in gradient."""
+"""Losses against slow, plain references, in value and gradient."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def example(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def plain_losses(logits: torch.Tensor, target: torch.Tensor) -> list[torch.Tensor]:
-    """Cross entropy of every pixel that counts, one by one."""
+    """Return the cross entropy of every pixel that counts, pixel by pixel."""
     losses = []
     for b in range(target.shape[0]):
         for h in range(target.shape[1]):
@@ -57,7 +57,7 @@ def test_pixel_ce_is_the_mean_over_the_pixels_that_count() -> None:
     assert_same(pixel_ce(logits, target), torch.stack(losses).mean(), logits)
 
 
-def test_pixel_ce_of_nothing_is_a_differentiable_zero() -> None:
+def test_pixel_ce_of_no_pixels_is_a_differentiable_zero() -> None:
     logits, target = example()
     loss = pixel_ce(logits, torch.full_like(target, IGNORE))
     loss.backward()
@@ -66,13 +66,13 @@ def test_pixel_ce_of_nothing_is_a_differentiable_zero() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_pixel_ce_computes_in_the_dtype_it_is_given(dtype: torch.dtype) -> None:
+def test_pixel_ce_has_the_dtype_of_the_logits(dtype: torch.dtype) -> None:
     logits, target = example()
     assert pixel_ce(logits.to(dtype), target).dtype == dtype
 
 
 @pytest.mark.parametrize(("threshold", "min_kept"), [(0.3, 1), (0.3, 20), (0.99, 5), (0.01, 7), (0.5, 1000)])
-def test_ohem_keeps_the_hard_pixels_and_at_least_so_many(threshold: float, min_kept: int) -> None:
+def test_ohem_keeps_the_hard_pixels_and_at_least_min_kept(threshold: float, min_kept: int) -> None:
     logits, target = example(3)
     losses = sorted(plain_losses(logits, target), key=lambda loss: -loss.item())
     hard = [loss for loss in losses if math.exp(-loss.item()) <= threshold]
@@ -96,7 +96,7 @@ def test_pseudo_label_is_the_most_probable_class_and_the_mask_its_confidence(thr
     assert not label.requires_grad and not confident.requires_grad
 
 
-def test_agreement_counts_right_pixels_among_those_that_can_be_judged() -> None:
+def test_pseudo_label_accuracy_counts_correct_pixels_among_those_that_can_be_judged() -> None:
     pseudo = torch.tensor([[[0, 1, IGNORE, 2]]])
     truth = torch.tensor([[[0, 2, 1, IGNORE]]])
     right, judged = pseudo_label_accuracy(pseudo, truth)
@@ -104,7 +104,7 @@ def test_agreement_counts_right_pixels_among_those_that_can_be_judged() -> None:
 
 
 @pytest.mark.parametrize("over_classes", ["sum", "mean"])
-def test_probability_distance_leaves_padding_out(over_classes: str) -> None:
+def test_probability_distance_excludes_padding(over_classes: str) -> None:
     logits, _ = example(2)
     other = example(5)[0].detach().softmax(1)
     valid = torch.ones(2, 4, 5, dtype=torch.bool)
@@ -126,9 +126,9 @@ def test_probability_distance_leaves_padding_out(over_classes: str) -> None:
 
 def network(seed: int) -> nn.Module:
     torch.manual_seed(seed)
-    made = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-    made(torch.randn(2, 3, 8, 8))
-    return made
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    net(torch.randn(2, 3, 8, 8))
+    return net
 
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
@@ -139,7 +139,7 @@ def test_kd_is_the_scaled_kl_divergence_of_softened_predictions_over_the_pixels_
     valid[0, 0] = False
     losses = []
     for b, h, w in valid.nonzero().tolist():
-        p, q = ((each[b, :, h, w] / temperature).softmax(0) for each in (teacher.detach(), logits))
+        p, q = ((output[b, :, h, w] / temperature).softmax(0) for output in (teacher.detach(), logits))
         losses.append(temperature**2 * (p * (p.log() - q.log())).sum())
     slow = sum(losses) / len(losses)
     assert_same(kd(logits, teacher, temperature=temperature, valid=valid), slow, logits)
@@ -159,7 +159,7 @@ def test_cwd_is_the_scaled_kl_divergence_of_softened_channels_over_positions(tem
     losses = []
     for b in range(2):
         for c in range(3):
-            p, q = ((each[b, c][valid[b]] / temperature).softmax(0) for each in (teacher.detach(), logits))
+            p, q = ((output[b, c][valid[b]] / temperature).softmax(0) for output in (teacher.detach(), logits))
             losses.append(sum(p[at] * (p[at].log() - q[at].log()) for at in range(len(p))))
     slow = temperature**2 / (2 * 3) * sum(losses)
     fast = cwd(logits, teacher, temperature=temperature, valid=valid if padded else None)
@@ -167,19 +167,19 @@ def test_cwd_is_the_scaled_kl_divergence_of_softened_channels_over_positions(tem
 
 
 def test_cwd_by_hand() -> None:
-    # The teacher's channel attends to its positions by 3/4 and 1/4, the student's by halves.
+    # The softmax over positions is 3/4 and 1/4 for the teacher, and 1/2 and 1/2 for the student.
     student, teacher = torch.zeros(1, 1, 1, 2), torch.tensor([[[[math.log(9), 0.0]]]])
     divergence = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
     assert cwd(student, teacher, temperature=2.0).item() == pytest.approx(4 * divergence)
 
 
-def test_cwd_gives_the_teacher_no_gradient_and_nothing_but_padding_a_differentiable_zero() -> None:
+def test_cwd_has_no_gradient_to_the_teacher_and_is_a_differentiable_zero_on_padding_alone() -> None:
     logits, teacher = example()[0], example(seed=1)[0]
     with pytest.raises(RuntimeError):
         torch.autograd.grad(cwd(logits, teacher, temperature=4.0), teacher)
-    nothing = cwd(logits, teacher, temperature=4.0, valid=torch.zeros(2, 4, 5, dtype=torch.bool))
-    assert nothing.item() == 0
-    assert torch.equal(torch.autograd.grad(nothing, logits)[0], torch.zeros_like(logits))
+    on_padding = cwd(logits, teacher, temperature=4.0, valid=torch.zeros(2, 4, 5, dtype=torch.bool))
+    assert on_padding.item() == 0
+    assert torch.equal(torch.autograd.grad(on_padding, logits)[0], torch.zeros_like(logits))
 
 
 def test_cwd_is_never_computed_below_single_precision() -> None:
@@ -189,17 +189,17 @@ def test_cwd_is_never_computed_below_single_precision() -> None:
 
 
 @pytest.mark.parametrize("buffers", [False, True])
-def test_ema_moves_each_parameter_and_buffers_only_when_asked(buffers: bool) -> None:
+def test_ema_averages_each_parameter_and_buffers_only_on_request(buffers: bool) -> None:
     teacher, student = network(0), network(1)
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     ema_update(teacher, student, 0.75, buffers=buffers)
     parameters = dict(teacher.named_parameters())
     for name, value in teacher.state_dict().items():
-        theirs = student.state_dict()[name]
+        of_student = student.state_dict()[name]
         if name in parameters or (buffers and value.is_floating_point()):
-            expected = 0.75 * before[name] + 0.25 * theirs
+            expected = 0.75 * before[name] + 0.25 * of_student
         else:
-            expected = theirs if buffers else before[name]
+            expected = of_student if buffers else before[name]
         torch.testing.assert_close(value, expected)
 
 

@@ -1,4 +1,4 @@
-"""MGD by hand: networks whose features and logits are what their images hold, one switch at a time."""
+"""MGD by hand: networks whose features and logits are channels of their images, one switch at a time."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from methods.mgd import MGD
 Pixels = list[tuple[float, float]]  # both classes' logits of four pixels, row by row
 IGNORE = 255
 LABEL = [[[0, 1], [1, IGNORE]]]
-# What the student, a first and a second teacher find in an image, each in two channels of its own.
-KNOWN: list[Pixels] = [
+# The logits of the student, the first and the second teacher for an image; each network reads its own two channels.
+LABELED: list[Pixels] = [
     [(2, 0), (0, 1), (1, -1), (0, 3)],
     [(1, 2), (3, 1), (-1, 1), (0, -2)],
     [(2, 1), (1, 2), (4, 1), (1, 3)],
 ]
-NEW: list[Pixels] = [
+UNLABELED: list[Pixels] = [
     [(1, 0), (0, 2), (1, 1), (-1, 3)],
     [(2, 1), (-2, 1), (0, 3), (1, 0)],
     [(0, 1), (3, 1), (1, 0), (-1, -2)],
 ]
-NEWER: list[Pixels] = [
+UNLABELED_PARTNER: list[Pixels] = [
     [(0, -1), (1, 2), (2, 1), (3, 3.5)],
     [(1, 5), (2, 1), (1, 3), (9.5, 0)],
     [(3, 1), (1, 4), (-1, 0), (2, -2)],
@@ -43,43 +43,43 @@ TWO = (Experiment(method="supervised"), Experiment(method="supervised", seed=1))
 EVERYWHERE = {"pixel_on": "both", "image_on": "both", "region_on": "both"}
 
 
-class Looks(nn.Module):
-    """Features and logits are two channels of the image; it notes in which mode, and with which gradients, it looks."""
+class ChannelNetwork(nn.Module):
+    """A network whose features and logits are two channels of the image; it records its mode in each pass."""
 
     def __init__(self, first: int) -> None:
         super().__init__()
         self.first = first
-        self.seen: list[tuple[bool, bool]] = []
+        self.passes: list[tuple[bool, bool]] = []  # train mode, gradient
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        self.seen.append((self.training, torch.is_grad_enabled()))
+        self.passes.append((self.training, torch.is_grad_enabled()))
         return images[:, self.first : self.first + 2]
 
     def classify(self, features: torch.Tensor) -> torch.Tensor:
         return features
 
 
-class Compares(Looks):
-    """What it finds at a pixel depends on the rest of the image, so that a mixed image is not a mix of two."""
+class CentredNetwork(ChannelNetwork):
+    """A network whose logits at a pixel depend on the whole image: those of a mixed image are not a mix of logits."""
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        found = super().features(images)
-        return found - found.mean((2, 3), keepdim=True)
+        features = super().features(images)
+        return features - features.mean((2, 3), keepdim=True)
 
 
-def networks(teachers: int, kind: type[Looks] = Looks) -> nn.ModuleDict:
+def networks(teachers: int, kind: type[ChannelNetwork] = ChannelNetwork) -> nn.ModuleDict:
     return nn.ModuleDict({"student": kind(0)} | {f"teacher{index}": kind(2 + 2 * index) for index in range(teachers)})
 
 
-def image(found: list[Pixels]) -> torch.Tensor:
-    channels = [[pixel[c] for pixel in by] for by in found for c in range(2)]
+def image(logits: list[Pixels]) -> torch.Tensor:
+    channels = [[pixel[c] for pixel in of_network] for of_network in logits for c in range(2)]
     return torch.tensor(channels, dtype=torch.float64).view(1, -1, 2, 2)
 
 
-def stream(*found: list[Pixels], valid: list[list[list[bool]]] | None = None) -> Unlabeled:
-    shape = (len(found), 2, 2)
+def stream(*logits: list[Pixels], valid: list[list[list[bool]]] | None = None) -> Unlabeled:
+    shape = (len(logits), 2, 2)
     return Unlabeled(
-        weak=torch.cat([image(each) for each in found]),
+        weak=torch.cat([image(of_image) for of_image in logits]),
         strong=(),
         valid=torch.ones(shape, dtype=torch.bool) if valid is None else torch.tensor(valid),
         truth=torch.zeros(shape, dtype=torch.int64),
@@ -89,8 +89,8 @@ def stream(*found: list[Pixels], valid: list[list[list[bool]]] | None = None) ->
 def batch(*unlabeled: Unlabeled, mask: list[list[list[bool]]] | None = None) -> Batch:
     everywhere = torch.ones(1, 2, 2, dtype=torch.bool)
     return Batch(
-        labeled=Labeled(weak=image(KNOWN), label=torch.tensor(LABEL), valid=everywhere),
-        unlabeled=unlabeled or (stream(NEW),),
+        labeled=Labeled(weak=image(LABELED), label=torch.tensor(LABEL), valid=everywhere),
+        unlabeled=unlabeled or (stream(UNLABELED),),
         boxes=None if mask is None else BoxMaps(mask=torch.tensor(mask), owner=torch.zeros(1, 2, 2)),
     )
 
@@ -101,57 +101,61 @@ def losses(given: Batch | None = None, *, nets: nn.ModuleDict | None = None, **c
     return method.loss(nets, given or batch(), Step(index=0, total=4))
 
 
-def term(found: Losses, name: str) -> float:
-    return found.terms[name].value.item()
+def term(losses: Losses, name: str) -> float:
+    return losses.terms[name].value.item()
 
 
-def ce(mine: Pixels, labels: list[int]) -> float:
-    return sum(math.log(math.exp(a) + math.exp(b)) - (a, b)[of] for (a, b), of in zip(mine, labels, strict=True)) / len(
-        mine
-    )
+def ce(logits: Pixels, labels: list[int]) -> float:
+    pixels = zip(logits, labels, strict=True)
+    return sum(math.log(math.exp(a) + math.exp(b)) - (a, b)[label] for (a, b), label in pixels) / len(logits)
 
 
-def best(pixels: Pixels) -> list[int]:
+def argmax(pixels: Pixels) -> list[int]:
     return [int(b > a) for a, b in pixels]
 
 
-def image_distance(mine: Pixels, theirs: Pixels) -> float:
-    """Eq. 4 for two classes."""
-    return sum(abs(sum(p[c] for p in mine) - sum(p[c] for p in theirs)) / len(mine) for c in range(2)) / 2
+def image_distance(student: Pixels, teacher: Pixels) -> float:
+    """Return Eq. 4 for two classes."""
+    return sum(abs(sum(p[c] for p in student) - sum(p[c] for p in teacher)) / len(student) for c in range(2)) / 2
 
 
-def region_distance(mine: Pixels, theirs: Pixels) -> float:
-    """Eq. 6 where every pixel is a region."""
+def region_distance(student: Pixels, teacher: Pixels) -> float:
+    """Return Eq. 6 with every pixel as a region."""
 
     def cosine(p: tuple[float, float], q: tuple[float, float]) -> float:
         return (p[0] * q[0] + p[1] * q[1]) / math.sqrt((p[0] ** 2 + p[1] ** 2) * (q[0] ** 2 + q[1] ** 2))
 
-    at = range(len(mine))
-    return sum((cosine(mine[i], mine[j]) - cosine(theirs[i], theirs[j])) ** 2 for i in at for j in at) / len(mine) ** 2
+    n = len(student)
+    pairs = [(i, j) for i in range(n) for j in range(n)]
+    return sum((cosine(student[i], student[j]) - cosine(teacher[i], teacher[j])) ** 2 for i, j in pairs) / n**2
 
 
 def test_the_supervised_loss_is_eq_1() -> None:
-    assert term(losses(), "supervised") == pytest.approx(ce(KNOWN[0][:3], [0, 1, 1]))
+    assert term(losses(), "supervised") == pytest.approx(ce(LABELED[0][:3], [0, 1, 1]))
 
 
-def test_both_teachers_pseudo_labels_are_learned_by_eq_2() -> None:
-    assert best(KNOWN[1]) == [1, 0, 1, 0] and best(KNOWN[2]) == [0, 1, 0, 1]
-    known, new = (ce(by[0], best(by[1])) + ce(by[0], best(by[2])) for by in (KNOWN, NEW))
-    assert term(losses(), "pixel_labeled") == pytest.approx(known)
-    assert term(losses(), "pixel_unlabeled") == pytest.approx(new)
+def test_the_student_learns_both_teachers_pseudo_labels_by_eq_2() -> None:
+    assert argmax(LABELED[1]) == [1, 0, 1, 0] and argmax(LABELED[2]) == [0, 1, 0, 1]
+    labeled, unlabeled = (ce(of[0], argmax(of[1])) + ce(of[0], argmax(of[2])) for of in (LABELED, UNLABELED))
+    assert term(losses(), "pixel_labeled") == pytest.approx(labeled)
+    assert term(losses(), "pixel_unlabeled") == pytest.approx(unlabeled)
 
 
-@pytest.mark.parametrize(("whose", "who"), [("first", [1]), ("last", [2]), ("all", [1, 2])])
-def test_the_image_level_loss_is_eq_4_from_either_teacher_or_both(whose: str, who: list[int]) -> None:
+@pytest.mark.parametrize(("whose", "teachers"), [("first", [1]), ("last", [2]), ("all", [1, 2])])
+def test_the_image_level_loss_is_eq_4_from_either_teacher_or_both(whose: str, teachers: list[int]) -> None:
     found = losses(image_teacher=whose)
-    assert term(found, "image_unlabeled") == pytest.approx(sum(image_distance(NEW[0], NEW[each]) for each in who))
+    assert term(found, "image_unlabeled") == pytest.approx(
+        sum(image_distance(UNLABELED[0], UNLABELED[index]) for index in teachers)
+    )
     assert term(found, "region_unlabeled") == term(losses(), "region_unlabeled")
 
 
-@pytest.mark.parametrize(("whose", "who"), [("first", [1]), ("last", [2]), ("all", [1, 2])])
-def test_the_region_level_loss_is_eq_6_from_either_teacher_or_both(whose: str, who: list[int]) -> None:
+@pytest.mark.parametrize(("whose", "teachers"), [("first", [1]), ("last", [2]), ("all", [1, 2])])
+def test_the_region_level_loss_is_eq_6_from_either_teacher_or_both(whose: str, teachers: list[int]) -> None:
     found = losses(region_teacher=whose)
-    assert term(found, "region_unlabeled") == pytest.approx(sum(region_distance(NEW[0], NEW[each]) for each in who))
+    assert term(found, "region_unlabeled") == pytest.approx(
+        sum(region_distance(UNLABELED[0], UNLABELED[index]) for index in teachers)
+    )
     assert term(found, "image_unlabeled") == term(losses(), "image_unlabeled")
 
 
@@ -161,8 +165,8 @@ def test_by_default_the_first_teacher_gives_eq_4_and_the_last_one_eq_6() -> None
     assert term(losses(), "region_unlabeled") == term(losses(region_teacher="last"), "region_unlabeled")
 
 
-def test_eq_7_weighs_them() -> None:
-    weights = {name: each.weight for name, each in losses().terms.items()}
+def test_the_weights_are_those_of_eq_7() -> None:
+    weights = {name: summand.weight for name, summand in losses().terms.items()}
     assert weights == {
         "supervised": 1.0,
         "pixel_labeled": 1.0,
@@ -171,93 +175,95 @@ def test_eq_7_weighs_them() -> None:
         "region_unlabeled": 100.0,
     }
     changed = losses(weight_pixel=2.0, weight_image=3.0, weight_region=4.0, **EVERYWHERE)
-    assert [each.weight for each in changed.terms.values()].count(2.0) == 2
-    assert [each.weight for each in changed.terms.values()].count(3.0) == 2
-    assert [each.weight for each in changed.terms.values()].count(4.0) == 2
+    weights = [summand.weight for summand in changed.terms.values()]
+    assert sorted(weights) == [1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0]
 
 
 @pytest.mark.parametrize("whose", ["first", "last", "all"])
-def test_a_lone_teacher_gives_all_three(whose: str) -> None:
+def test_a_lone_teacher_gives_all_three_losses(whose: str) -> None:
     found = losses(teachers=TWO[:1], image_teacher=whose, region_teacher=whose)
-    assert term(found, "pixel_unlabeled") == pytest.approx(ce(NEW[0], best(NEW[1])))
-    assert term(found, "image_unlabeled") == pytest.approx(image_distance(NEW[0], NEW[1]))
-    assert term(found, "region_unlabeled") == pytest.approx(region_distance(NEW[0], NEW[1]))
+    assert term(found, "pixel_unlabeled") == pytest.approx(ce(UNLABELED[0], argmax(UNLABELED[1])))
+    assert term(found, "image_unlabeled") == pytest.approx(image_distance(UNLABELED[0], UNLABELED[1]))
+    assert term(found, "region_unlabeled") == pytest.approx(region_distance(UNLABELED[0], UNLABELED[1]))
 
 
-def test_three_teachers_are_added_up() -> None:
+def test_the_losses_of_three_teachers_are_added() -> None:
     third = [(0, 1), (1, 3), (-1, 2), (2, 1)]
-    given = batch(stream([*NEW, third]))
+    given = batch(stream([*UNLABELED, third]))
     given = Batch(
-        labeled=Labeled(weak=image([*KNOWN, third]), label=given.labeled.label, valid=given.labeled.valid),
+        labeled=Labeled(weak=image([*LABELED, third]), label=given.labeled.label, valid=given.labeled.valid),
         unlabeled=given.unlabeled,
     )
     found = losses(given, teachers=(*TWO, TWO[0].replace(seed=2)), image_teacher="all")
-    assert term(found, "pixel_unlabeled") == pytest.approx(sum(ce(NEW[0], best(by)) for by in (*NEW[1:], third)))
-    assert term(found, "image_unlabeled") == pytest.approx(sum(image_distance(NEW[0], by) for by in (*NEW[1:], third)))
-    assert term(found, "region_unlabeled") == pytest.approx(region_distance(NEW[0], third))
+    assert term(found, "pixel_unlabeled") == pytest.approx(
+        sum(ce(UNLABELED[0], argmax(teacher)) for teacher in (*UNLABELED[1:], third))
+    )
+    from_all = sum(image_distance(UNLABELED[0], teacher) for teacher in (*UNLABELED[1:], third))
+    assert term(found, "image_unlabeled") == pytest.approx(from_all)
+    assert term(found, "region_unlabeled") == pytest.approx(region_distance(UNLABELED[0], third))
 
 
-@pytest.mark.parametrize("level", ["pixel", "image", "region"])
+@pytest.mark.parametrize("granularity", ["pixel", "image", "region"])
 @pytest.mark.parametrize(("on", "kinds"), [("labeled", {"labeled"}), ("unlabeled", {"unlabeled"}), ("both", None)])
-def test_each_loss_is_on_where_it_is_asked_for_and_changes_no_other(
-    level: str, on: str, kinds: set[str] | None
+def test_each_loss_is_taken_on_the_chosen_images_and_changes_no_other(
+    granularity: str, on: str, kinds: set[str] | None
 ) -> None:
-    whole, found = losses(**EVERYWHERE), losses(**(EVERYWHERE | {f"{level}_on": on}))
-    gone = {f"{level}_{kind}" for kind in {"labeled", "unlabeled"} - (kinds or {"labeled", "unlabeled"})}
-    assert set(whole.terms) - set(found.terms) == gone
-    assert all(torch.equal(each.value, whole.terms[name].value) for name, each in found.terms.items())
+    whole, found = losses(**EVERYWHERE), losses(**(EVERYWHERE | {f"{granularity}_on": on}))
+    removed = {f"{granularity}_{kind}" for kind in {"labeled", "unlabeled"} - (kinds or {"labeled", "unlabeled"})}
+    assert set(whole.terms) - set(found.terms) == removed
+    assert all(torch.equal(summand.value, whole.terms[name].value) for name, summand in found.terms.items())
 
 
-@pytest.mark.parametrize("level", ["pixel", "image", "region"])
-def test_a_weight_of_zero_removes_exactly_its_terms(level: str) -> None:
-    whole, found = losses(**EVERYWHERE), losses(**EVERYWHERE, **{f"weight_{level}": 0.0})
-    assert set(whole.terms) - set(found.terms) == {f"{level}_labeled", f"{level}_unlabeled"}
-    assert all(torch.equal(each.value, whole.terms[name].value) for name, each in found.terms.items())
+@pytest.mark.parametrize("granularity", ["pixel", "image", "region"])
+def test_a_weight_of_zero_removes_exactly_its_terms(granularity: str) -> None:
+    whole, found = losses(**EVERYWHERE), losses(**EVERYWHERE, **{f"weight_{granularity}": 0.0})
+    assert set(whole.terms) - set(found.terms) == {f"{granularity}_labeled", f"{granularity}_unlabeled"}
+    assert all(torch.equal(summand.value, whole.terms[name].value) for name, summand in found.terms.items())
 
 
 def test_image_and_region_level_losses_on_labelled_images() -> None:
     found = losses(**EVERYWHERE)
-    assert term(found, "image_labeled") == pytest.approx(image_distance(KNOWN[0], KNOWN[1]))
-    assert term(found, "region_labeled") == pytest.approx(region_distance(KNOWN[0], KNOWN[2]))
+    assert term(found, "image_labeled") == pytest.approx(image_distance(LABELED[0], LABELED[1]))
+    assert term(found, "region_labeled") == pytest.approx(region_distance(LABELED[0], LABELED[2]))
 
 
-def test_the_codes_eq_4_adds_up_classes_and_images() -> None:
-    given = batch(stream(NEW, NEWER))
-    first, second = (image_distance(each[0], each[1]) for each in (NEW, NEWER))
+def test_eq_4_of_the_code_is_the_sum_over_classes_and_images() -> None:
+    given = batch(stream(UNLABELED, UNLABELED_PARTNER))
+    first, second = (image_distance(of[0], of[1]) for of in (UNLABELED, UNLABELED_PARTNER))
     assert term(losses(given), "image_unlabeled") == pytest.approx((first + second) / 2)
     assert term(losses(given, image_reduction="sum"), "image_unlabeled") == pytest.approx(2 * (first + second))
 
 
-def test_regions_are_counted_by_height_and_width() -> None:
-    rows = [[((a + c) / 2, (b + d) / 2) for (a, b), (c, d) in (by[:2], by[2:])] for by in NEW]
-    columns = [[((a + c) / 2, (b + d) / 2) for (a, b), (c, d) in (by[::2], by[1::2])] for by in NEW]
+def test_regions_are_given_by_height_and_width() -> None:
+    rows = [[((a + c) / 2, (b + d) / 2) for (a, b), (c, d) in (of[:2], of[2:])] for of in UNLABELED]
+    columns = [[((a + c) / 2, (b + d) / 2) for (a, b), (c, d) in (of[::2], of[1::2])] for of in UNLABELED]
     assert term(losses(regions=(2, 1)), "region_unlabeled") == pytest.approx(region_distance(rows[0], rows[2]))
     assert term(losses(regions=(1, 2)), "region_unlabeled") == pytest.approx(region_distance(columns[0], columns[2]))
 
 
-def test_padding_takes_no_part_unless_the_code_is_followed() -> None:
-    padded = batch(stream(NEW, valid=[[[True, True], [True, False]]]))
+def test_padding_takes_no_part_without_on_padding() -> None:
+    padded = batch(stream(UNLABELED, valid=[[[True, True], [True, False]]]))
     found = losses(padded)
-    s, d, w = (by[:3] for by in NEW)
-    assert term(found, "pixel_unlabeled") == pytest.approx(ce(s, best(d)) + ce(s, best(w)))
-    assert term(found, "image_unlabeled") == pytest.approx(image_distance(s, d))
-    assert term(found, "region_unlabeled") == pytest.approx(region_distance(s, w))
-    whole, trained = losses(), losses(padded, on_padding=True)
-    assert all(torch.equal(each.value, whole.terms[name].value) for name, each in trained.terms.items())
+    student, first, second = (of[:3] for of in UNLABELED)
+    assert term(found, "pixel_unlabeled") == pytest.approx(ce(student, argmax(first)) + ce(student, argmax(second)))
+    assert term(found, "image_unlabeled") == pytest.approx(image_distance(student, first))
+    assert term(found, "region_unlabeled") == pytest.approx(region_distance(student, second))
+    whole, with_padding = losses(), losses(padded, on_padding=True)
+    assert all(torch.equal(summand.value, whole.terms[name].value) for name, summand in with_padding.terms.items())
 
 
 MASK = [[[True, True], [False, False]]]
 
 
-def test_with_cutmix_pseudo_labels_are_of_the_unmixed_images_and_the_rest_of_the_mixed_one() -> None:
-    own, partner = stream(NEW), stream(NEWER)
-    found = losses(batch(own, partner, mask=MASK), nets=networks(2, Compares), cutmix="boxes")
+def test_with_cutmix_pseudo_labels_are_of_the_unmixed_images_and_the_other_losses_of_the_mixed_one() -> None:
+    own, partner = stream(UNLABELED), stream(UNLABELED_PARTNER)
+    found = losses(batch(own, partner, mask=MASK), nets=networks(2, CentredNetwork), cutmix="boxes")
     mask = torch.tensor(MASK)
     mixed = torch.where(mask.unsqueeze(1), partner.weak, own.weak)
-    student, deep, wide = (Compares(first).features(mixed) for first in (0, 2, 4))
+    student, deep, wide = (CentredNetwork(channel).features(mixed) for channel in (0, 2, 4))
     labels = [
-        torch.where(mask, *(Compares(first).features(each.weak).argmax(1) for each in (partner, own)))
-        for first in (2, 4)
+        torch.where(mask, *(CentredNetwork(channel).features(images.weak).argmax(1) for images in (partner, own)))
+        for channel in (2, 4)
     ]
     assert not torch.equal(labels[0], deep.argmax(1))
     expected = {
@@ -269,13 +275,15 @@ def test_with_cutmix_pseudo_labels_are_of_the_unmixed_images_and_the_rest_of_the
         torch.testing.assert_close(found.terms[name].value, value)
 
 
-def test_with_cutmix_padding_is_where_the_mixed_image_shows_some() -> None:
+def test_with_cutmix_padding_is_that_of_the_mixed_image() -> None:
     valid = [[[False, True], [True, True]]], [[[True, True], [True, False]]]
-    own, partner = (stream(by, valid=each) for by, each in zip((NEW, NEWER), valid, strict=True))
-    found = losses(batch(own, partner, mask=MASK), cutmix="boxes")  # the partner above, none of the padding shows
-    s, d, w = ([*NEWER[at][:2], *NEW[at][2:]] for at in range(3))
-    assert term(found, "pixel_unlabeled") == pytest.approx(ce(s, best(d)) + ce(s, best(w)))
-    assert term(found, "image_unlabeled") == pytest.approx(image_distance(s, d))
+    own, partner = (stream(of, valid=mask) for of, mask in zip((UNLABELED, UNLABELED_PARTNER), valid, strict=True))
+    found = losses(
+        batch(own, partner, mask=MASK), cutmix="boxes"
+    )  # the partner is above: the mixed image shows no padding
+    student, first, second = ([*UNLABELED_PARTNER[index][:2], *UNLABELED[index][2:]] for index in range(3))
+    assert term(found, "pixel_unlabeled") == pytest.approx(ce(student, argmax(first)) + ce(student, argmax(second)))
+    assert term(found, "image_unlabeled") == pytest.approx(image_distance(student, first))
 
 
 @pytest.mark.parametrize(
@@ -286,30 +294,30 @@ def test_with_cutmix_padding_is_where_the_mixed_image_shows_some() -> None:
         ({"cutmix": "boxes", "weight_image": 0.0}, 3, 4),
         ({"cutmix": "boxes", "weight_pixel": 0.0}, 1, 1),
         ({"weight_pixel": 0.0, "image_teacher": "last"}, 0, 1),
-        ({"pixel_on": "labeled", **{f"weight_{level}": 0.0 for level in ("image", "region")}}, 1, 1),
+        ({"pixel_on": "labeled", **{f"weight_{granularity}": 0.0 for granularity in ("image", "region")}}, 1, 1),
     ],
 )
-def test_teachers_look_at_each_image_once_and_only_where_asked(
+def test_each_image_passes_a_teacher_once_and_only_if_a_loss_needs_it(
     changes: dict[str, object], first: int, last: int
 ) -> None:
-    given = batch(stream(NEW), stream(NEWER), mask=MASK) if "cutmix" in changes else batch()
+    given = batch(stream(UNLABELED), stream(UNLABELED_PARTNER), mask=MASK) if "cutmix" in changes else batch()
     nets = networks(2)
     losses(given, nets=nets, **changes)
-    assert [len(nets[f"teacher{index}"].seen) for index in range(2)] == [first, last]
+    assert [len(nets[f"teacher{index}"].passes) for index in range(2)] == [first, last]
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
-def test_teachers_look_in_their_mode_and_without_gradient(mode: str) -> None:
-    nets = networks(2).train(mode == "eval")  # the other one before the step
+def test_teachers_predict_in_their_mode_and_without_gradient(mode: str) -> None:
+    nets = networks(2).train(mode == "eval")  # the other mode before the step
     losses(nets=nets, teacher_mode=mode)
     for index in range(2):
-        assert set(nets[f"teacher{index}"].seen) == {(mode == "train", False)}
-    assert {grads for _, grads in nets["student"].seen} == {True}
+        assert set(nets[f"teacher{index}"].passes) == {(mode == "train", False)}
+    assert {has_gradient for _, has_gradient in nets["student"].passes} == {True}
 
 
 def test_the_teachers_accuracy_is_that_of_their_pseudo_labels() -> None:
     shares = losses().shares  # the truth is 0 everywhere
-    counts = {name: (int(each.part), int(each.whole)) for name, each in shares.items()}
+    counts = {name: (int(share.part), int(share.whole)) for name, share in shares.items()}
     assert counts == {"teacher0_accuracy": (2, 4), "teacher1_accuracy": (3, 4)}
 
 
@@ -322,30 +330,30 @@ def training(**changes: object) -> Training:
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
-def test_in_eval_mode_a_teacher_stays_as_it_was_trained(mode: str) -> None:
+def test_in_eval_mode_a_teacher_does_not_change(mode: str) -> None:
     of = training(method__teacher_mode=mode)
     before = {name: value.clone() for name, value in of.nets["teacher0"].state_dict().items()}
     given = on_device(of.plan.micro_batch(0, 0), of.plan.views, of.recipe.augment, device=of.device)
     of.nets.train()
     of.method.loss(of.nets, given, Step(index=0, total=4))
-    moved = {name for name, value in of.nets["teacher0"].state_dict().items() if not torch.equal(value, before[name])}
-    assert bool(moved) == (mode == "train")
-    assert all("running" in name or "num_batches" in name for name in moved)
+    changed = {name for name, value in of.nets["teacher0"].state_dict().items() if not torch.equal(value, before[name])}
+    assert bool(changed) == (mode == "train")
+    assert all("running" in name or "num_batches" in name for name in changed)
 
 
 def test_without_losses_on_unlabelled_images_none_are_read() -> None:
-    on_labeled = {f"method__{level}_on": "labeled" for level in ("pixel", "image", "region")}
+    on_labeled = {f"method__{granularity}_on": "labeled" for granularity in ("pixel", "image", "region")}
     assert not training(**on_labeled, method__cutmix="boxes").plan.unlabeled
     assert len(training().plan.unlabeled) == 1
     assert len(training(method__cutmix="boxes").plan.unlabeled) == 2
 
 
-def test_without_teachers_it_says_so() -> None:
+def test_mgd_without_teachers_is_refused() -> None:
     with pytest.raises(UserError, match=r"method\.teachers must name at least one experiment"):
         training(method__teachers=())
 
 
-def test_no_regions_at_all_are_refused() -> None:
+def test_zero_regions_are_refused() -> None:
     with pytest.raises(UserError, match="regions must be two positive counts"):
         small("mgd", method__regions=(0, 7))
 
@@ -369,7 +377,7 @@ OFF = {"weight_pixel": 0.0, "weight_image": 0.0, "weight_region": 0.0}
         (OFF, {"teacher_mode": "train", "on_padding": True, "cutmix": "boxes"}),
     ],
 )
-def test_fields_without_effect_take_no_part_in_the_key(base: dict[str, object], change: dict[str, object]) -> None:
+def test_fields_without_effect_are_not_in_the_key(base: dict[str, object], change: dict[str, object]) -> None:
     assert key(**base) == key(**(base | change))
 
 
@@ -385,5 +393,5 @@ def test_fields_without_effect_take_no_part_in_the_key(base: dict[str, object], 
         {"teacher_mode": "train"},
     ],
 )
-def test_fields_with_an_effect_do(change: dict[str, object]) -> None:
+def test_fields_with_an_effect_are_in_the_key(change: dict[str, object]) -> None:
     assert key() != key(**change)

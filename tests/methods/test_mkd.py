@@ -1,4 +1,4 @@
-"""MKD by hand: networks that say what their images hold, two by two pixels, one switch at a time."""
+"""MKD by hand: networks whose logits are channels of two by two pixels, one switch at a time."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ def test_students_teach_each_other_by_eq_7() -> None:
     assert term(losses(), "students") == pytest.approx(first + second)
 
 
-def test_alpha_weighs_the_teachers_loss_and_beta_the_students_in_eq_5() -> None:
+def test_alpha_is_the_weight_of_l_st_and_beta_that_of_l_ss_in_eq_5() -> None:
     found = losses(weight_teachers=3.0, weight_students=2.0)
-    weights = {name: each.weight for name, each in found.terms.items()}
+    weights = {name: summand.weight for name, summand in found.terms.items()}
     assert weights == {"supervised1": 1, "supervised2": 1, "teachers": 3, "students": 2}
     supervised = ce((1, 0), (-2, 1), (3, 1)) + ce((-1, 0), (2, 1), (0.5, 1))
     teachers = ce((0.5, 1), (1, 0), (-2, 0), (3, 1)) + ce((1.5, 0), (-1, 1), (2, 0), (-3, 1))
     students = ce((0.5, 0), (1, 1), (-2, 0), (3, 1)) + ce((1.5, 0), (-1, 0), (2, 1), (-3, 0))
-    total = sum(each.weight * each.value.item() for each in found.terms.values())
+    total = sum(summand.weight * summand.value.item() for summand in found.terms.values())
     assert total == pytest.approx(supervised + 3 * teachers + 2 * students)
 
 
-def test_selection_keeps_the_pixels_whose_own_teacher_is_confident() -> None:
+def test_selection_keeps_the_pixels_whose_teacher_is_confident() -> None:
     # sigmoid(4) = 0.98, sigmoid(1) = 0.73: two pixels of each teacher reach 0.9.
     found = losses(threshold_teachers=0.9)
     assert term(found, "teachers") == pytest.approx(ce((0.5, 1), (-2, 0)) + ce((1.5, 0), (-1, 1)))
@@ -62,13 +62,13 @@ def test_eq_3_as_printed_selects_by_the_other_students_confidence() -> None:
     assert term(found, "teachers") == pytest.approx(ce((-2, 0), (3, 1)) + ce((2, 0), (-3, 1)))
 
 
-def test_selection_among_students_is_by_the_one_that_teaches() -> None:
+def test_selection_on_l_ss_is_by_the_confidence_of_the_student_that_gives_the_label() -> None:
     found = losses(threshold_students=0.85)
     assert term(found, "students") == pytest.approx(ce((-2, 0), (3, 1)) + ce((2, 1), (-3, 0)))
     assert term(found, "teachers") == term(losses(), "teachers")
 
 
-def test_strong_views_are_for_the_students_and_weak_ones_for_the_teachers() -> None:
+def test_students_get_strong_views_and_teachers_weak_ones() -> None:
     found = losses(sda=SDA(cutmix=None))
     assert term(found, "teachers") == pytest.approx(
         ce((2, 1), (-1, 0), (0.5, 0), (-3, 1)) + ce((-1, 0), (2, 1), (3, 0), (1, 1))
@@ -79,7 +79,7 @@ def test_strong_views_are_for_the_students_and_weak_ones_for_the_teachers() -> N
 
 
 ZERO = [[[0.0, 0.0], [0.0, 0.0]]] * 2
-SURE = [*ZERO, [[5.0, -5.0], [5.0, 5.0]], [[-5.0, -5.0], [5.0, 5.0]]]  # teachers find 5 and -5, students 0
+SURE = [*ZERO, [[5.0, -5.0], [5.0, 5.0]], [[-5.0, -5.0], [5.0, 5.0]]]  # logits of teachers are 5 and -5, of students 0
 MASK = [[[True, False], [False, True]], [[False, False], [True, False]]]
 
 
@@ -92,19 +92,19 @@ def test_cutmix_mixes_the_students_images_and_the_teachers_logits_by_one_mask() 
     assert term(found, "teachers") == pytest.approx(first + second)
 
 
-def test_cutmix_mixes_the_teachers_features_by_the_same_mask_before_their_estimators_take_them() -> None:
+def test_cutmix_mixes_the_teachers_features_by_the_same_mask_before_their_estimators() -> None:
     method = MKD(**(PLAIN | {"sda": SDA(), "fda": FDA(), "fda_teachers": True}))
     nets = networks(method)
     method.loss(nets, batch(weak=(WEAK, SURE), strong=(STRONG, SURE), mask=MASK), Step(index=0, total=4))
-    # What a teacher finds in image 1, WEAK with SURE at (0, 0) and (1, 1), and in image 2, SURE with WEAK at (1, 0).
+    # A teacher's features of image 1, WEAK with SURE at (0, 0) and (1, 1), and of image 2, SURE with WEAK at (1, 0).
     first, second = ([5, -4, 1, 5], [5, -5, 1, 5]), ([-5, 1, 4, 5], [-5, -5, 4, 5])
-    for name, channel, found in (("teacher1", 2, first), ("teacher2", 3, second)):
-        seen = [value for image in found for value in image]
-        of_class = [value for value in seen if value > 0], [value for value in seen if value < 0]
+    for name, channel, mixed in (("teacher1", 2, first), ("teacher2", 3, second)):
+        features = [value for image in mixed for value in image]
+        of_class = [value for value in features if value > 0], [value for value in features if value < 0]
         estimator = nets[f"{name}_scatter"]
         assert estimator.count.tolist() == [len(values) for values in of_class]
-        assert estimator.mean[:, channel].tolist() == pytest.approx([sum(each) / len(each) for each in of_class])
-        assert estimator.covariance[:, channel].tolist() == pytest.approx([variance(each) for each in of_class])
+        assert estimator.mean[:, channel].tolist() == pytest.approx([sum(values) / len(values) for values in of_class])
+        assert estimator.covariance[:, channel].tolist() == pytest.approx([variance(values) for values in of_class])
 
 
 def test_without_photometric_operators_the_weak_views_are_mixed() -> None:
@@ -115,7 +115,7 @@ def test_without_photometric_operators_the_weak_views_are_mixed() -> None:
     assert term(found, "teachers") == pytest.approx(first + second)
 
 
-def test_padded_pixels_are_never_trained_on_and_move_with_the_mask() -> None:
+def test_padded_pixels_do_not_count_and_are_mixed_by_the_mask() -> None:
     valid = [[[True, False], [True, True]], [[True, True], [True, False]]]
     found = losses(batch(weak=(WEAK, SURE), strong=(STRONG, SURE), mask=MASK, valid=valid), sda=SDA())
     first = ce((0, 1), (0.5, 0), (0, 1), (0, 1), (0.5, 0))
@@ -138,8 +138,8 @@ def test_half_resolution_takes_the_mean_of_two_by_two_logits() -> None:
 
 @pytest.mark.parametrize("full", [False, True])
 def test_fda_adds_half_lambda_times_the_variance_of_the_pixels_class(full: bool) -> None:
-    # w_0 - w_1 picks a student's own channel, so the added term is λ/2 times its variance within the class. Student 1
-    # has class 0 at labels 0 and where teacher 2 says 0, student 2 where teacher 1 does.
+    # w_0 - w_1 selects a student's channel, so the added term is λ/2 times its variance within the class. Student 1
+    # has class 0 at labels 0 and where the pseudo-label of teacher 2 is 0, student 2 where that of teacher 1 is 0.
     found = losses(fda=FDA(strength=2.0, schedule="linear", full=full), index=2)  # λ/2 = 0.5
     first0, first1 = variance([1, 1, -2]) / 2, variance([-2, 3, 0.5, 3]) / 2
     second0, second1 = variance([-1, 1.5, 2]) / 2, variance([2, 0.5, -1, -3]) / 2
@@ -148,7 +148,7 @@ def test_fda_adds_half_lambda_times_the_variance_of_the_pixels_class(full: bool)
     second = [1.5 - second0, -1 + second1, 2 - second0, -3 + second1]
     expected = ce(*zip(first, (1, 0, 0, 1), strict=True)) + ce(*zip(second, (0, 1, 0, 1), strict=True))
     assert term(found, "teachers") == pytest.approx(expected)
-    # In L_ss the class is the other student's, and so is the added term: it never lowers a loss.
+    # In L_ss the class is the other student's pseudo-label, so the added term never lowers the loss.
     first = [0.5 - first0, 1 + first1, -2 - first0, 3 + first1]
     second = [1.5 - second0, -1 - second0, 2 + second1, -3 - second0]
     expected = ce(*zip(first, (0, 1, 0, 1), strict=True)) + ce(*zip(second, (0, 0, 1, 0), strict=True))
@@ -167,15 +167,15 @@ def test_fda_by_the_networks_own_classes() -> None:
 
 
 @pytest.mark.parametrize("classes", ["pseudo_label", "own"])
-def test_the_class_of_a_labelled_pixel_in_eq_4_is_the_losss_target_or_with_own_its_label(classes: str) -> None:
+def test_the_class_of_a_labelled_pixel_in_eq_4_is_the_target_of_the_loss_or_with_own_its_label(classes: str) -> None:
     fda = FDA(strength=2.0, schedule="linear", classes=classes)
     found = losses(fda=fda, on_labeled=True, index=2)
-    # Collected under their labels 0, 1, 1 are 1, -2, 3 (student 1) and -1, 2, 0.5 (student 2) with either.
-    under = {
+    # With either, 1, -2, 3 (student 1) and -1, 2, 0.5 (student 2) are collected under their labels 0, 1, 1.
+    by_class = {
         "pseudo_label": ([1, 1, -2], [-2, 3, 0.5, 3]),
         "own": ([1, 0.5, 1, 3], [-2, 3, -2]),
     }
-    first0, first1 = (variance(values) / 2 for values in under[classes])
+    first0, first1 = (variance(values) / 2 for values in by_class[classes])
     second0, second1 = variance([-1, 1.5, 2]) / 2, variance([2, 0.5, -1, -3]) / 2
     if classes == "own":  # the labels 0, 1, 1 and nothing at the ignored pixel, then the students' own argmax
         first = [1 - first0, -2 + first1, 3 + first1, 0, 0.5 - first0, 1 - first0, -2 + first1, 3 - first0]
@@ -189,19 +189,21 @@ def test_the_class_of_a_labelled_pixel_in_eq_4_is_the_losss_target_or_with_own_i
     assert term(found, "teachers") == pytest.approx(expected)
 
 
-def test_fda_of_the_teachers_can_turn_their_pseudo_labels_but_not_their_confidence() -> None:
-    # Teacher 1 says class 0 at 4 and 1 (variance 2.25), class 1 at -4 and -1: with λ/2 = 1 only its 4 and -4 stay.
+def test_fda_of_the_teachers_can_change_their_pseudo_labels_but_not_their_confidence() -> None:
+    # Teacher 1 has class 0 at 4 and 1 (variance 2.25), class 1 at -4 and -1: with λ/2 = 1 only 4 and -4 keep theirs.
     fda = FDA(strength=2.0, schedule="linear")
     method = MKD(**(PLAIN | {"fda": fda, "fda_teachers": True, "weight_students": 0.0}))
     nets = networks(method)
-    for name in NAMES[:2]:  # only the teachers' estimators are looked at here
+    for name in NAMES[:2]:  # without FDA's effect on the students
         nets[name].classifier.weight.data.zero_()
     found = method.loss(nets, batch(), Step(index=4, total=4))
-    turned = found.shares["teacher_accuracy"]  # of teacher 2: 0 at 1 and 4 (variance 2.25), 1 at -4 and -0.5
-    assert (int(turned.part), int(turned.whole)) == (2, 4)
+    accuracy = found.shares["teacher_accuracy"]  # of teacher 2: 0 at 1 and 4 (variance 2.25), 1 at -4 and -0.5
+    assert (int(accuracy.part), int(accuracy.whole)) == (2, 4)
     assert term(found, "teachers") == pytest.approx(2 * math.log(2))
-    selected = MKD(**(PLAIN | {"fda": fda, "fda_teachers": True, "threshold_teachers": 0.7, "weight_students": 0.0}))
-    kept = selected.loss(networks(selected), batch(), Step(index=4, total=4)).shares["teacher_kept"]
+    with_selection = MKD(
+        **(PLAIN | {"fda": fda, "fda_teachers": True, "threshold_teachers": 0.7, "weight_students": 0.0})
+    )
+    kept = with_selection.loss(networks(with_selection), batch(), Step(index=4, total=4)).shares["teacher_kept"]
     assert int(kept.part) == 3  # the confidences of -4, 1 and 4
 
 
@@ -211,7 +213,7 @@ def test_lambda_rises_from_0_as_a_cosine_or_a_line() -> None:
     assert [FDA(schedule="linear").strength_at(at) for at in quarters] == pytest.approx([0, 0.375, 0.75, 1.125, 1.5])
 
 
-def test_gamma_rises_from_0_to_its_value_or_stays() -> None:
+def test_gamma_rises_from_0_to_its_value_or_is_constant() -> None:
     assert [momentum_at(0.6, t, "min") for t in (1, 2, 3, 100)] == pytest.approx([0, 0.5, 0.6, 0.6])
     assert [momentum_at(0.6, t, "scaled") for t in (1, 2, 3, 100)] == pytest.approx([0, 0.3, 0.4, 0.594])
     assert [momentum_at(0.6, t, "none") for t in (1, 2)] == [0.6, 0.6]
@@ -226,12 +228,12 @@ FULL = {"threshold_teachers": 0.7, "threshold_students": 0.7, "fda": FDA(strengt
         ({"threshold_teachers": 0.0}, {"teachers"}),
         ({"threshold_students": 0.0}, {"students"}),
         ({"fda": None}, {"teachers", "students"}),
-        ({"weight_teachers": 0.0}, {"teachers", "students"}),  # without teachers FDA takes its classes from students
+        ({"weight_teachers": 0.0}, {"teachers", "students"}),  # without teachers FDA's classes are the students'
         ({"weight_students": 0.0}, {"students"}),
     ],
 )
-def test_what_is_turned_off_changes_its_own_terms_and_no_other(off: dict[str, object], changed: set[str]) -> None:
+def test_turning_a_part_off_changes_its_terms_and_no_others(off: dict[str, object], changed: set[str]) -> None:
     whole, less = losses(index=2, **FULL), losses(index=2, **(FULL | off))
-    values = {name: each.value.item() for name, each in whole.terms.items()}
-    left = {name: each.value.item() for name, each in less.terms.items()}
+    values = {name: summand.value.item() for name, summand in whole.terms.items()}
+    left = {name: summand.value.item() for name, summand in less.terms.items()}
     assert {name for name in values if left.get(name) != values[name]} == changed

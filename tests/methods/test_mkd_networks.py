@@ -1,4 +1,4 @@
-"""MKD on small real networks: teachers, statistics, estimators, keys, and what it is with components off."""
+"""MKD on small real networks: teachers, statistics, estimators, keys, and its equivalence to CPS."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def losses_of(of: Training, index: int = 0) -> Losses:
 
 
 @pytest.mark.parametrize("on_labeled", [False, True])
-def test_with_everything_off_it_is_cps(on_labeled: bool) -> None:
+def test_with_every_component_off_mkd_is_cps(on_labeled: bool) -> None:
     off = {"teaching": "none", "sda": None, "resolution": "image", "weight_students": 1.5, "on_labeled": on_labeled}
     mkd = training(**{f"method__{name}": value for name, value in off.items()})
     cps = training("cps", method__weight=1.5, method__on_labeled=on_labeled)
     assert isinstance(cps.method, CPS) and set(mkd.nets) == set(cps.nets)
     for index in (0, 1):
-        ours, theirs = losses_of(mkd, index).terms, losses_of(cps, index).terms
-        assert ours["students"].weight == theirs["cross"].weight
-        for mine, its in (("supervised1",) * 2, ("supervised2",) * 2, ("students", "cross")):
-            torch.testing.assert_close(ours[mine].value, theirs[its].value, rtol=1e-6, atol=0)
+        of_mkd, of_cps = losses_of(mkd, index).terms, losses_of(cps, index).terms
+        assert of_mkd["students"].weight == of_cps["cross"].weight
+        for name, cps_name in (("supervised1",) * 2, ("supervised2",) * 2, ("students", "cross")):
+            torch.testing.assert_close(of_mkd[name].value, of_cps[cps_name].value, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize(
-    ("change", "gone"),
+    ("change", "removed"),
     [
         ({"method__weight_students": 0}, {"students"}),
         ({"method__weight_teachers": 0}, {"teachers"}),
@@ -53,38 +53,38 @@ def test_with_everything_off_it_is_cps(on_labeled: bool) -> None:
         ({"method__weight_students": 0, "method__weight_teachers": 0}, {"students", "teachers"}),
     ],
 )
-def test_turning_a_component_off_removes_exactly_its_term(change: dict[str, object], gone: set[str]) -> None:
+def test_turning_a_component_off_removes_exactly_its_term(change: dict[str, object], removed: set[str]) -> None:
     whole, without = losses_of(training()).terms, losses_of(training(**change)).terms
-    assert set(whole) - set(without) == gone
-    for name, each in without.items():
-        assert torch.equal(each.value, whole[name].value) and each.weight == whole[name].weight
+    assert set(whole) - set(without) == removed
+    for name, term in without.items():
+        assert torch.equal(term.value, whole[name].value) and term.weight == whole[name].weight
 
 
-def test_the_first_step_begins_with_teachers_equal_to_their_students_and_the_third_averages() -> None:
+def test_teachers_equal_their_students_in_the_first_step_and_average_them_in_the_third() -> None:
     of = training()
     for parameter in of.nets["student1"].parameters():
         parameter.data.add_(1.0)
     of.method.before_step(of.nets, Step(index=0, total=9))
     pairs = list(zip(of.nets["teacher1"].parameters(), of.nets["student1"].parameters(), strict=True))
-    assert all(torch.equal(mine, theirs) for mine, theirs in pairs)
-    before = [mine.clone() for mine, _ in pairs]
+    assert all(torch.equal(teacher, student) for teacher, student in pairs)
+    before = [teacher.clone() for teacher, _ in pairs]
     for parameter in of.nets["student1"].parameters():
         parameter.data.mul_(3.0)
     of.method.before_step(of.nets, Step(index=2, total=9))
-    for old, (mine, theirs) in zip(before, pairs, strict=True):
-        torch.testing.assert_close(mine, 0.6 * old + 0.4 * theirs)
+    for old, (teacher, student) in zip(before, pairs, strict=True):
+        torch.testing.assert_close(teacher, 0.6 * old + 0.4 * student)
 
 
-def test_teachers_move_before_the_loss_and_students_after_it() -> None:
-    """Algorithm 1: at the end of a step the teacher is behind the student by one update."""
+def test_teachers_are_updated_before_the_loss_and_students_after_it() -> None:
+    """Algorithm 1: at the end of a step the teacher lacks the student's last update."""
     of = training(recipe__steps=1, method__threshold_teachers=0.0)
     first = [parameter.clone() for parameter in of.nets["student1"].parameters()]
-    of.run(_Silent())
+    of.run(_NoRecorder())
     assert all(torch.equal(a, b) for a, b in zip(first, of.nets["teacher1"].parameters(), strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(first, of.nets["student1"].parameters(), strict=True))
 
 
-class _Silent:
+class _NoRecorder:
     def write_line(self, line): ...
 
     def save_checkpoint(self, payload, step): ...
@@ -96,13 +96,13 @@ class _Silent:
 def test_teachers_in_eval_mode_use_their_students_statistics(buffers: str, share: float) -> None:
     of = training(method__teacher_mode="eval", method__teacher_buffers=buffers)
     for _ in range(3):
-        losses_of(of)  # moves the students' statistics
-    mine = {name: value.clone() for name, value in of.nets["teacher1"].named_buffers()}
+        losses_of(of)  # changes the students' statistics
+    before = {name: value.clone() for name, value in of.nets["teacher1"].named_buffers()}
     of.method.before_step(of.nets, Step(index=9, total=12))
-    theirs = dict(of.nets["student1"].named_buffers())
+    of_student = dict(of.nets["student1"].named_buffers())
     for name, value in of.nets["teacher1"].named_buffers():
         if name.endswith("running_mean"):
-            torch.testing.assert_close(value, (1 - share) * mine[name] + share * theirs[name])
+            torch.testing.assert_close(value, (1 - share) * before[name] + share * of_student[name])
     after = [value.clone() for value in of.nets["teacher1"].buffers()]
     given = on_device(of.plan.micro_batch(0, 0), of.plan.views, of.recipe.augment, device=of.device)
     of.nets.train()
@@ -110,19 +110,19 @@ def test_teachers_in_eval_mode_use_their_students_statistics(buffers: str, share
     assert all(torch.equal(a, b) for a, b in zip(after, of.nets["teacher1"].buffers(), strict=True))
 
 
-def test_teachers_in_train_mode_keep_statistics_of_their_own() -> None:
+def test_teachers_in_train_mode_have_their_own_statistics() -> None:
     of = training()
     losses_of(of)
     statistics = dict(of.nets["teacher1"].named_buffers())
     assert any(value.abs().sum() > 0 for name, value in statistics.items() if name.endswith("running_mean"))
-    theirs = dict(of.nets["student1"].named_buffers())
-    assert not all(torch.equal(value, theirs[name]) for name, value in statistics.items())
+    of_student = dict(of.nets["student1"].named_buffers())
+    assert not all(torch.equal(value, of_student[name]) for name, value in statistics.items())
 
 
 FROZEN = {"net__batch_norm__frozen": True}
 EVAL = {"method__teacher_mode": "eval", "method__teacher_buffers": "copied"}
 ON_LABELED = {"method__on_labeled": True}
-PSPNET = {"method__second_head": "pspnet"}  # has dropout, in its student alone
+PSPNET = {"method__second_head": "pspnet"}  # has dropout, which is on in its student alone
 
 
 @pytest.mark.parametrize(
@@ -140,25 +140,27 @@ PSPNET = {"method__second_head": "pspnet"}  # has dropout, in its student alone
         (FROZEN | {"method__weight_students": 0, "method__weight_teachers": 0}, (1, 1)),
     ],
 )
-def test_a_network_is_passed_twice_only_where_batch_statistics_or_dropout_ask_for_it(
+def test_a_network_makes_two_passes_only_with_batch_statistics_or_dropout(
     changes: dict[str, object], passes: tuple[int, ...]
 ) -> None:
     of = training(**changes)
     calls = dict.fromkeys((name for name in NAMES if name in of.nets), 0)
     for name in calls:
-        # The encoder: a method asks for `features`, never for the whole network's forward.
+        # The encoder: a method calls `features`, never the whole network.
         of.nets[name].encoder.register_forward_hook(lambda *_, name=name: calls.update({name: calls[name] + 1}))
     losses_of(of)
     assert tuple(calls.values()) == passes
 
 
-def test_no_teacher_keeps_what_a_backward_pass_would_need() -> None:
+def test_teachers_run_without_a_graph_for_gradients() -> None:
     of = training(**ON_LABELED)
     for parameter in of.nets.parameters():
-        parameter.requires_grad_(True)  # so that only the method itself can do without
+        parameter.requires_grad_(True)  # so that the method alone decides
     tracked = {name: [] for name in NAMES}
     for name in NAMES:
-        of.nets[name].encoder.register_forward_hook(lambda *given, name=name: tracked[name].append(given[2][1].grad_fn))
+        of.nets[name].encoder.register_forward_hook(
+            lambda *arguments, name=name: tracked[name].append(arguments[2][1].grad_fn)
+        )
     losses_of(of)
     assert all(function is not None for name in NAMES[:2] for function in tracked[name])
     assert all(function is None for name in NAMES[2:] for function in tracked[name])
@@ -169,22 +171,22 @@ def test_one_pass_gives_the_losses_gradients_and_statistics_of_two(
     changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     double = {"recipe__precision": "float64", "method__fda": "fda", "method__fda_teachers": True}
-    found = []
-    for once in (True, False):
-        if not once:
+    results = []
+    for one_pass in (True, False):
+        if not one_pass:
             monkeypatch.setattr(forward, "is_batch_independent", lambda net: False)
         of = training(**double, **changes, method__threshold_teachers=0.2, method__threshold_students=0.2)
         terms = losses_of(of, 3).terms
-        sum(each.weight * each.value for each in terms.values()).backward()
+        sum(term.weight * term.value for term in terms.values()).backward()
         gradients = {
             name: parameter.grad for name, parameter in of.nets.named_parameters() if parameter.grad is not None
         }
-        found.append(({name: each.value for name, each in terms.items()}, gradients, dict(of.nets.named_buffers())))
-    assert found[0][0].keys() == {"supervised1", "supervised2", "teachers", "students"}
-    torch.testing.assert_close(found[0], found[1], rtol=1e-9, atol=1e-12)
+        results.append(({name: term.value for name, term in terms.items()}, gradients, dict(of.nets.named_buffers())))
+    assert results[0][0].keys() == {"supervised1", "supervised2", "teachers", "students"}
+    torch.testing.assert_close(results[0], results[1], rtol=1e-9, atol=1e-12)
 
 
-def test_a_teacher_in_eval_mode_with_statistics_that_never_move_is_refused() -> None:
+def test_a_teacher_in_eval_mode_with_constant_statistics_is_refused() -> None:
     with pytest.raises(UserError, match="teacher_buffers must be copied or averaged"):
         small("mkd", method__teacher_mode="eval")
 
@@ -195,14 +197,14 @@ def test_a_strong_augmentation_that_does_nothing_is_refused() -> None:
 
 
 @pytest.mark.parametrize("path", ["net.head", "method.second_head"])
-def test_fda_is_refused_where_the_plan_resolves_if_there_is_no_weight_vector_for_each_class(path: str) -> None:
+def test_fda_with_a_head_without_one_weight_vector_per_class_is_refused_before_training(path: str) -> None:
     heads = {path.replace(".", "__"): "deeplabv2"}
     with pytest.raises(UserError, match=rf"method\.fda needs a head .* 1x1 convolution, got {path}=deeplabv2"):
         resolve(small("mkd", method__fda="fda", **heads), Places())
     resolve(small("mkd", **heads), Places())
 
 
-def test_heterogeneous_branches_have_their_own_head_and_their_own_width_of_features() -> None:
+def test_heterogeneous_branches_have_different_heads_and_widths_of_features() -> None:
     changes = {"method__second_head": "pspnet", "method__second_head__channels": 12, "method__fda": "fda"}
     of = training(**changes, method__fda_teachers=True, method__threshold_teachers=0.0)
     terms = losses_of(of, 3).terms
@@ -212,15 +214,15 @@ def test_heterogeneous_branches_have_their_own_head_and_their_own_width_of_featu
     assert all(of.nets[f"{name}_scatter"].count.sum() > 0 for name in NAMES)
 
 
-def test_padding_and_unknown_labels_never_enter_the_estimators() -> None:
+def test_padding_and_ignored_labels_never_enter_the_estimators() -> None:
     of = training(method__fda="fda", recipe__augment__scales=(0.5, 0.5), method__resolution="features")
     losses_of(of)
     raw = of.plan.micro_batch(0, 0)
-    cells = of.nets["student1_scatter"].count.sum()
-    every = 2 * 4 * 8 * 8  # labelled and unlabelled images, cells of the features
-    valid = [each.valid.double().mean().item() for each in (raw.labeled, raw.unlabeled[0])]
+    collected = of.nets["student1_scatter"].count.sum()
+    all_cells = 2 * 4 * 8 * 8  # labelled and unlabelled images, cells of the features
+    valid = [images.valid.double().mean().item() for images in (raw.labeled, raw.unlabeled[0])]
     assert max(valid) < 0.5
-    assert int(cells) < 0.5 * every
+    assert int(collected) < 0.5 * all_cells
 
 
 def test_checkpoints_hold_the_estimators() -> None:
@@ -228,8 +230,8 @@ def test_checkpoints_hold_the_estimators() -> None:
     losses_of(of)
     other.load_state(of.state())
     for name in ("mean", "covariance", "count"):
-        mine, theirs = (getattr(each.nets["student1_scatter"], name) for each in (of, other))
-        assert torch.equal(mine, theirs) and mine.abs().sum() > 0
+        saved, loaded = (getattr(run.nets["student1_scatter"], name) for run in (of, other))
+        assert torch.equal(saved, loaded) and saved.abs().sum() > 0
 
 
 def key(**changes: object) -> str:
@@ -253,7 +255,7 @@ OFF = {"weight_students": 0.0, "teaching": "none"}
         (OFF, {"sda": None, "on_labeled": True, "resolution": "image", "fda": "fda"}),
     ],
 )
-def test_fields_without_effect_take_no_part_in_the_key(base: dict[str, object], change: dict[str, object]) -> None:
+def test_fields_without_effect_are_not_in_the_key(base: dict[str, object], change: dict[str, object]) -> None:
     assert key(**base) == key(**(base | change))
 
 
@@ -266,7 +268,7 @@ def test_fields_without_effect_take_no_part_in_the_key(base: dict[str, object], 
         ({}, {"teaching": "none"}),
     ],
 )
-def test_fields_with_an_effect_do(base: dict[str, object], change: dict[str, object]) -> None:
+def test_fields_with_an_effect_are_in_the_key(base: dict[str, object], change: dict[str, object]) -> None:
     assert key(**base) != key(**(base | change))
 
 
