@@ -29,13 +29,13 @@ class Page(HTMLParser):
     @property
     def references(self) -> set[str]:
         """The ids that links, styles and labels refer to."""
-        found: set[str] = set()
+        targets: set[str] = set()
         for _, attributes in self.elements:
             links = (value or "" for name, value in attributes.items() if name.endswith("href"))
-            found |= {link[1:] for link in links if link.startswith("#")}
-            found |= set(re.findall(r"url\(#([^)]*)\)", " ".join(filter(None, attributes.values()))))
-            found |= set((attributes.get("aria-labelledby") or "").split())
-        return found
+            targets |= {link[1:] for link in links if link.startswith("#")}
+            targets |= set(re.findall(r"url\(#([^)]*)\)", " ".join(filter(None, attributes.values()))))
+            targets |= set((attributes.get("aria-labelledby") or "").split())
+        return targets
 
     def text(self) -> str:
         """Return all texts in one line."""

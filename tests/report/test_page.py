@@ -7,11 +7,13 @@ import re
 
 import pytest
 from drawn_study import ERROR, Study, draw_panel, draw_study
+from jinja2 import UndefinedError
 from page_parser import Page
 
 from assay.analysis.filled_table import fill
 from assay.analysis.run_summary import summarize
 from assay.report.page import Section, study_page
+from assay.report.rendering import render
 from assay.results.panel import Panel
 
 ATTACK = "\"><script>alert('1')</script><img src=x onerror=alert(1)> & {{ 7 * 7 }}"
@@ -93,10 +95,6 @@ def test_a_hostile_text_stays_a_text_everywhere() -> None:
 
 
 def test_a_name_that_a_template_does_not_know_is_an_error() -> None:
-    from jinja2 import UndefinedError
-
-    from assay.report.rendering import render
-
     with pytest.raises(UndefinedError, match="study"):
         render("study.html", search=None)
 

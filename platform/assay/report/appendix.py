@@ -1,4 +1,4 @@
-"""The values for the end of a study's page: how light each network is, what has no result, what each row took."""
+"""The values for the end of a study's page: sizes of networks, trainings without a result, costs of rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from assay.analysis.network_sizes import Size
 from assay.analysis.run_summary import Cost, Failure, duration
 from assay.report.formatting import NONE, amount, number
 
-SMALL = 64 * 64  # pixels of an image on which a network's calls take longer than its arithmetic
+SMALL = 64 * 64  # pixels; on smaller images a network's calls take longer than its arithmetic
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class SizeRow:
     """A network with its size, latency and mIoU."""
 
     network: str
-    uses: tuple[str, ...]  # the rows that it is the network of, and the rows that it teaches
+    uses: tuple[str, ...]  # the rows with this network as their own, and the rows with it as a teacher
     cells: tuple[str, ...]
 
 
@@ -28,7 +28,7 @@ class SizeTable:
     """The networks of a study side by side."""
 
     rows: tuple[SizeRow, ...]
-    small_crops: tuple[str, ...]  # crops so small that their latencies tell little about larger images
+    small_crops: tuple[str, ...]  # crops so small that their latencies do not rank networks on larger images
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class CostRow:
 
 
 def size_table(sizes: Sequence[Size]) -> SizeTable | None:
-    """Return the table of the networks; None where there is nothing to set side by side."""
+    """Return the table of the networks; None without networks to compare."""
     if not sizes:
         return None
     return SizeTable(rows=tuple(map(_size_row, sizes)), small_crops=_small_crops(sizes))
@@ -95,7 +95,7 @@ def _seeds(seeds: Sequence[int]) -> str:
 
 
 def cost_row(cost: Cost) -> CostRow:
-    """Return what the trainings of a row took."""
+    """Return the costs of a row's trainings."""
     cells = (
         str(cost.trainings),
         amount(cost.params, ".3g"),

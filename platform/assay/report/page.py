@@ -1,4 +1,4 @@
-"""The page of a study: its tables with all that belongs to them, and how everything was run.
+"""The page of a study: its tables with figures and predictions, its costs and failures.
 
 The functions here prepare plain values; templates/study.html is the page.
 """
@@ -51,7 +51,7 @@ class Section:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ResultCell:
-    """A cell of a table of results; "" stands for a part that is not shown."""
+    """A cell of a table of results; a part that the page leaves out is ""."""
 
     ours: str
     spread: str
@@ -128,7 +128,7 @@ class TableSection:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UntrainedTable:
-    """A table without any planned training: the page names it, because the paper's numbers alone are no result."""
+    """A table without planned trainings. The page only names it: the paper's numbers alone are no result."""
 
     name: str
     title: str
@@ -247,7 +247,7 @@ def _differences(table: FilledTable) -> Differences | None:
 
 
 def _differences_caption(family: int) -> str:
-    """Return what the differences are; tests are mentioned only where a comparison was tested."""
+    """Return an explanation of the differences; it mentions tests only where a comparison was tested."""
     text = "Points of mIoU, equal seeds against equal seeds"
     if not family:
         return f"{text}."

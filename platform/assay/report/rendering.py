@@ -1,4 +1,4 @@
-"""Pages of a report from templates: one file that needs nothing else, no script, no font, no network."""
+"""Pages of a report from templates; a page is one file without scripts, fonts or requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from assay.report.svg import COLORS, GRID, GROUND, INK, MUTED, Figure
 
-# The browser loads nothing and runs nothing, even if a label contains code; pictures and styles are part of the page.
+# The browser loads nothing and runs nothing, even if a label contains code. Pictures and styles are part of the page.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 # A figure takes the page's colours, so that it can be read on a dark ground.
 _THEME = {INK: "--ink", MUTED: "--muted", GRID: "--rule", GROUND: "--card"} | {
@@ -47,7 +47,7 @@ class FigureGroup:
 
 
 def render(template: str, **values: object) -> str:
-    """Return the page that a template makes of these values."""
+    """Return a template's page with these values."""
     style = importlib.resources.files("assay.report").joinpath("page.css").read_text(encoding="utf-8")
     return _TEMPLATES.get_template(template).render(policy=_POLICY, style=Markup(style), **values)
 

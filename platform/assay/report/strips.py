@@ -1,4 +1,4 @@
-"""Strips of validation images: the images, their ground truth, and the predictions of each row of a table."""
+"""Strips of pictures: validation images, their ground truth, and the predictions of a table's rows."""
 
 from __future__ import annotations
 

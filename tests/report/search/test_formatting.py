@@ -99,8 +99,8 @@ def test_parameters_that_no_flag_can_set_are_named() -> None:
 
 def test_an_inactive_parameter_has_no_flag(searched: Search) -> None:
     lines = {
-        each.settings["method.kind"]: set_flags(searched.layout, each)
-        for each in read(searched.layout, searched.trials)
+        trial.settings["method.kind"]: set_flags(searched.layout, trial)
+        for trial in read(searched.layout, searched.trials)
     }
     assert "momentum" not in lines["cps"]
     assert "momentum" in lines["mean & teacher"]

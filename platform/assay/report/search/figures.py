@@ -25,7 +25,7 @@ from assay.report.svg import COLORS, MUTED, Figure, Heading, draw_figure, scale_
 from assay.results.search_layout import ObjectiveLayout, SearchLayout
 
 COMPLETE_COLOR, PRUNED_COLOR, CHOSEN_COLOR, OPEN_COLOR = COLORS[0], COLORS[3], COLORS[2], MUTED
-# The states whose trials are drawn as points; a running or failed trial has not come far enough.
+# The marks of trials by state; a running or failed trial has not trained far enough for a point.
 STATE_MARKERS = {
     "complete": {"color": COMPLETE_COLOR, "marker": "o", "s": 18},
     "pruned": {"color": PRUNED_COLOR, "marker": "x", "s": 18, "linewidths": 1.1},

@@ -96,7 +96,7 @@ def unsettable_note(layout: SearchLayout, trial: Trial) -> str:
 
 
 def _flag_texts(layout: SearchLayout, trial: Trial) -> Iterator[tuple[str, str | None]]:
-    """Yield the path and the value of each parameter as `--set` takes them; None where no text can be the value."""
+    """Yield the path and the value of each parameter in the form of `--set`; None for a value without a text."""
     for parameter in layout.parameters:
         if parameter.path in trial.settings:
             yield parameter.target or parameter.path, _flag_text(parameter, trial.settings[parameter.path])
@@ -132,7 +132,7 @@ def trial_name(trial: Trial) -> str:
 
 
 def paper_variant(layout: SearchLayout, trial: Trial, trials: Sequence[Trial]) -> str:
-    """Return the settings that tell a trial of the paper's values from the other such trials.
+    """Return the settings in which a trial of the paper's values differs from other trials of the paper's values.
 
     A space with conditions has one trial of the paper's values for each condition.
     """

@@ -72,7 +72,7 @@ class Best:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpaceRow:
-    """A parameter with what was searched, the paper's value and the best ones."""
+    """A parameter with its searched range, the paper's value and the best values."""
 
     path: str
     condition: str
@@ -121,7 +121,10 @@ def search_page(
     reason: str,
     figures: Sequence[Figure],
 ) -> str:
-    """Return the whole page as HTML; `reason` is what limits the importances, or why there are none."""
+    """Return the whole page as HTML.
+
+    reason: the limits of the importances, or the reason why there are none
+    """
     best = front(layout, trials)
     page = SearchPage(
         name=layout.name,

@@ -20,7 +20,7 @@ from assay.results.search_layout import ObjectiveLayout, SearchLayout
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImportanceRow:
-    """A parameter with its importance by each evaluator, and the range in which that holds."""
+    """A parameter with its importance by each evaluator, and the range for which the importance holds."""
 
     parameter: str
     cells: tuple[str, ...]
@@ -37,26 +37,26 @@ class ImportanceTable:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Importances:
-    """The importances for each objective, with what limits them; without tables, why there are none."""
+    """The importances for each objective, and their limits or the reason for their absence."""
 
-    trials: int  # completed, which the importances are computed from
-    best_share: str  # the share of trials that PED-ANOVA takes for the best, in percent; "" where it was not used
+    trials: int  # completed trials behind the importances
+    best_share: str  # percent of the trials that PED-ANOVA counts as the best; "" without PED-ANOVA
     reason: str
     tables: tuple[ImportanceTable, ...]
 
 
 def importance_tables(layout: SearchLayout, importances: pd.DataFrame, reason: str) -> Importances | None:
-    """Return the importances as numbers; None where there are none and no reason is known."""
-    tables = [_importance_table(layout, objective, importances) for objective in layout.objectives]
-    shown = tuple(table for table in tables if table is not None)
-    if not shown:
+    """Return the importances as numbers; None without importances and without a reason."""
+    candidates = [_importance_table(layout, objective, importances) for objective in layout.objectives]
+    tables = tuple(table for table in candidates if table is not None)
+    if not tables:
         return Importances(trials=0, best_share="", reason=reason, tables=()) if reason else None
     share = importances["quantile"].max()
     return Importances(
         trials=max(importances["trials"]),
         best_share="" if pd.isna(share) else f"{100 * share:.0f}",
         reason=reason,
-        tables=shown,
+        tables=tables,
     )
 
 
@@ -87,7 +87,7 @@ class TrialRow:
     """A trial with its state, values, parameters and cost."""
 
     number: int
-    marks: str  # its origin, unless the sampler proposed it, and whether it is among the best
+    marks: str  # its origin unless that is the sampler, and its place among the best
     state: State
     values: tuple[str, ...]
     cells: tuple[str, ...]
