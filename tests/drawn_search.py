@@ -1,6 +1,6 @@
-"""Small searches by Optuna over plain functions, in the form in which a search hands its trials to the report.
+"""Small searches by Optuna over plain functions, as a search gives its trials to the report.
 
-Nothing is trained: a trial's curve rises to the function's value, each seed a little beside it.
+Nothing is trained: a trial's curve rises to the function's value, and each seed differs a little from it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import optuna
 import pandas as pd
 
+from assay.analysis.trials import Trial, front, trials_from
 from assay.results.search_layout import ObjectiveLayout, ParameterLayout, SearchLayout
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -47,35 +48,40 @@ LAYOUT = SearchLayout(
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """What Optuna has of a search, and what the report is given."""
+    """Optuna's study of a search, with the arguments of the report."""
 
     study: optuna.Study
     layout: SearchLayout
     trials: pd.DataFrame
 
 
+def best_of(search: Search) -> tuple[Trial, ...]:
+    """Return the best trial of a search, or its front."""
+    return front(search.layout, trials_from(search.layout, search.trials))
+
+
 def suggest(trial: optuna.Trial) -> dict[str, Any]:
-    """One configuration of the space; the momentum belongs to one kind alone."""
-    found: dict[str, Any] = {
+    """Suggest a configuration; the momentum belongs to one kind only."""
+    settings: dict[str, Any] = {
         "method.threshold": trial.suggest_float("method.threshold", 0.5, 0.99),
         "method.weight": trial.suggest_float("method.weight", 0.01, 10.0, log=True),
         "method.boxes": trial.suggest_int("method.boxes", 1, 6),
         "method.kind": trial.suggest_categorical("method.kind", ("cps", "mean & teacher")),
     }
-    if found["method.kind"] != "cps":
-        found["method.momentum"] = trial.suggest_float("method.momentum", 0.9, 0.999)
-    return found
+    if settings["method.kind"] != "cps":
+        settings["method.momentum"] = trial.suggest_float("method.momentum", 0.9, 0.999)
+    return settings
 
 
 def value(settings: dict[str, Any]) -> float:
-    """The weight matters most, the threshold second, the boxes hardly; the best is below one."""
+    """Return a mIoU: the weight matters most, then the threshold, the boxes hardly; the best value is below one."""
     weight = (math.log10(settings["method.weight"]) + 0.6) ** 2
     threshold = (settings["method.threshold"] - 0.8) ** 2
     return 0.62 - 0.05 * weight - 0.3 * threshold + 0.001 * settings["method.boxes"]
 
 
 def search(count: int = 40, *, failing: tuple[int, ...] = (7,), running: tuple[int, ...] = ()) -> Search:
-    """One objective, pruned by the median of the means over the seeds; the paper's values come first."""
+    """Search with one objective, pruned by the median of the means over the seeds; the paper's values come first."""
     pruner = optuna.pruners.MedianPruner(n_startup_trials=4)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0), pruner=pruner)
     study.enqueue_trial(PAPER)
@@ -106,17 +112,17 @@ def _trained(study: optuna.Study, trial: optuna.Trial, settings: dict[str, Any])
 
 
 def two_objectives(count: int = 30) -> Search:
-    """mIoU against a cost that grows with the boxes."""
+    """Search with mIoU and a cost that grows with the boxes."""
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=optuna.samplers.NSGAIISampler(seed=0))
     study.enqueue_trial(PAPER)
     lines: list[dict[str, Any]] = []
     for _ in range(count):
         trial = study.ask()
         settings = suggest(trial)
-        found = (value(settings) + 0.01 * settings["method.boxes"], 30.0 + 9 * settings["method.boxes"])
-        study.tell(trial, found)
-        objectives = {"objective/miou": found[0], "objective/device_seconds": found[1]}
-        lines += _lines(trial, settings, "complete", {400: found[0]}, objectives, cost=found[1])
+        miou, cost = value(settings) + 0.01 * settings["method.boxes"], 30.0 + 9 * settings["method.boxes"]
+        study.tell(trial, (miou, cost))
+        objectives = {"objective/miou": miou, "objective/device_seconds": cost}
+        lines += _lines(trial, settings, "complete", {400: miou}, objectives, cost=cost)
     layout = dataclasses.replace(LAYOUT, objectives=(MIOU, COST), sampler="NSGA-II, seed 0", pruner="none")
     return Search(study, layout, pd.DataFrame(lines))
 
@@ -131,7 +137,7 @@ def _lines(
     cost: float = 12.5,
     error: str = "",
 ) -> list[dict[str, Any]]:
-    """A row for each seed."""
+    """Return a row for each seed."""
     step = max(curve)
     shared = {
         "trial": trial.number,

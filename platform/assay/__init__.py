@@ -17,7 +17,7 @@ NUMERICS = 1
 
 
 def load(out: str | Path = "results") -> Results:
-    """Return the results of every study below a folder, as pandas tables."""
+    """Return the results of every study and search below a folder, as pandas tables."""
     from assay.results.load import load as load_results  # imports pandas, which most commands do not need
 
     return load_results(out)

@@ -1,4 +1,4 @@
-"""Words for numbers, as people read them."""
+"""Texts for numbers, as people read them."""
 
 from __future__ import annotations
 

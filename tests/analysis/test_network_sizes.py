@@ -33,9 +33,9 @@ def test_a_teacher_that_is_no_row_stands_beside_its_students() -> None:
         line("t", "Supervised", "a", 1, latency_ms=4.0),
     )
     assert (student.network, student.latency_ms, student.trainings) == ("tiny, deeplabv3plus", 3.0, 4)
-    assert (student.rows, student.inside) == (("KD", "Supervised"), ())
+    assert (student.rows, student.nested_in) == (("KD", "Supervised"), ())
     assert (teacher.network, teacher.latency_ms, teacher.trainings) == ("resnet101, deeplabv3plus", 80.0, 1)
-    assert (teacher.rows, teacher.inside) == ((), ("KD",))
+    assert (teacher.rows, teacher.nested_in) == ((), ("KD",))
 
 
 def nets(*widths: int, **changes: object) -> list[dict]:

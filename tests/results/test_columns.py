@@ -19,7 +19,7 @@ from assay.nets.flops import multiply_adds, parameters
 from assay.places import Places
 from assay.resolve import resolve
 from assay.results.columns import COLUMNS, results_frame
-from assay.results.nested import INSIDE
+from assay.results.nested import NESTED_COLUMNS
 from assay.store import records
 from assay.store.claims import acquire
 from assay.store.local import LocalStore
@@ -138,7 +138,7 @@ def test_a_teacher_is_in_the_frame_with_its_size_its_score_and_its_time_once_it_
     result = records.read_json(store, teacher.key, records.RESULT)
     assert (found["miou"], found["device_seconds"]) == (100 * result["miou"], result["device_seconds"])
     assert (found["status"], found["seed"], found["net"]) == ("done", 8, small().to_json()["net"])
-    assert set(found) <= set(INSIDE)
+    assert set(found) <= set(NESTED_COLUMNS)
     assert found["latency_ms"] > 0 and found["latency_at"].startswith("cpu ")
     assert pd.isna(row["latency_ms"])
 

@@ -11,7 +11,7 @@ import pytest
 import tiny_search
 
 import methods  # noqa: F401  # so that methods can be named
-from assay.analysis.trials import read
+from assay.analysis.trials import trials_from
 from assay.overrides import Override, parse_text
 from assay.report.search.formatting import set_flags, unsettable_note
 from assay.results.search_columns import trials_frame
@@ -44,7 +44,7 @@ def printed_changes(of: Configurations, point: dict[str, Raw]) -> list[str]:
     """Return the values of --set that are printed for a configuration, as a shell reads them."""
     made = layout_of(of)
     frame = trials_frame(made, pd.DataFrame([row(point)]))
-    return shlex.split(set_flags(made, read(made, frame)[0]))[1::2]
+    return shlex.split(set_flags(made, trials_from(made, frame)[0]))[1::2]
 
 
 def row(point: dict[str, Raw]) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def test_the_flags_of_every_corner_of_a_space_give_its_experiment(search: Search
     searched = configurations(search)
     made = layout_of(searched)
     for point in grid(searched.parameters, 2):
-        (trial,) = read(made, pd.DataFrame([row(point)]))
+        (trial,) = trials_from(made, pd.DataFrame([row(point)]))
         flags = shlex.split(set_flags(made, trial))[1::2]
         # On top of a row of the same method: changes that another method's row makes to its own parts do not apply.
         row_of_method = {"method": point["method"]} if "method" in point else {}

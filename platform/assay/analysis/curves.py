@@ -1,4 +1,4 @@
-"""Learning curves out of a study's history: one per seed, and their mean."""
+"""Learning curves from a study's history: a curve for each seed, and their mean."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-POINTS = 60  # in a curve at most: more cannot be told apart in a figure of this size
+POINTS = 60  # at most in a curve: a figure of this size does not resolve more
 
 Line = tuple[tuple[float, ...], tuple[float, ...]]  # steps and values
 Logged = Mapping[str, pd.DataFrame]  # by key: step, name, value
@@ -16,53 +16,53 @@ Logged = Mapping[str, pd.DataFrame]  # by key: step, name, value
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Curve:
-    """One row's curves in a column of a table."""
+    """The curves of one row in one column of a table."""
 
     label: str
-    style: int  # the row's place in its table: a row looks the same in all figures
-    averaged: tuple[Line, ...]  # the seeds that finished, or all where none has
-    others: tuple[Line, ...] = ()
+    style: int  # the index of the row in its table, so that a row looks the same in all figures
+    averaged: tuple[Line, ...]  # of the finished seeds, or of all where none is finished
+    others: tuple[Line, ...] = ()  # of the remaining seeds
 
     def seeds(self) -> tuple[Line, ...]:
-        """A line per seed."""
+        """Return a line for each seed."""
         return self.averaged + self.others
 
     def mean(self) -> Line:
-        """The mean as far as all have come that it is over: with fewer it would jump where one ends."""
+        """Return the mean up to the step that all averaged seeds reached: with fewer of them it would jump."""
         by_seed = [pd.Series(values, index=steps) for steps, values in self.averaged]
-        together = pd.concat(by_seed, axis=1).dropna().mean(axis=1).sort_index()
-        return (tuple(together.index), tuple(together)) if len(together) else self.averaged[0]
+        mean = pd.concat(by_seed, axis=1).dropna().mean(axis=1).sort_index()
+        return (tuple(mean.index), tuple(mean)) if len(mean) else self.averaged[0]
 
 
 def by_key(history: pd.DataFrame) -> Logged:
-    """The lines of a history apart for each key."""
-    return {str(key): own for key, own in history.dropna(subset=["value"]).groupby("key", sort=False)}
+    """Return the rows of a history by key."""
+    return {str(key): rows for key, rows in history.dropna(subset=["value"]).groupby("key", sort=False)}
 
 
 def validation_miou(logged: Logged, keys: Sequence[str]) -> tuple[Line, ...]:
-    """The official network's mIoU in percent, a line per key; its name is the first of those that were evaluated."""
-    found = []
-    for own in (logged[key] for key in keys if key in logged):
-        names = own["name"].str
-        evaluated = own[names.startswith("val/") & names.endswith("/miou")]
+    """Return the official network's mIoU in percent, a line for each key; it is the first evaluated network."""
+    curves = []
+    for rows in (logged[key] for key in keys if key in logged):
+        names = rows["name"].str
+        evaluated = rows[names.startswith("val/") & names.endswith("/miou")]
         if len(evaluated):
             official = evaluated[evaluated["name"] == evaluated["name"].iloc[0]]
-            found.append(official.groupby("step")["value"].last())
-    return _lines(found)
+            curves.append(official.groupby("step")["value"].last())
+    return _lines(curves)
 
 
 def supervised_loss(logged: Logged, keys: Sequence[str]) -> tuple[Line, ...]:
-    """The supervised term, a line per key; the mean over networks where several are trained together."""
-    found = []
-    for own in (logged[key] for key in keys if key in logged):
-        terms = own[own["name"].str.startswith("term/supervised")]
+    """Return the supervised term, a line for each key; of several networks, their mean."""
+    curves = []
+    for rows in (logged[key] for key in keys if key in logged):
+        terms = rows[rows["name"].str.startswith("term/supervised")]
         if len(terms):
-            found.append(terms.groupby("step")["value"].mean())
-    return _lines(found)
+            curves.append(terms.groupby("step")["value"].mean())
+    return _lines(curves)
 
 
 def _lines(curves: Sequence[pd.Series[float]]) -> tuple[Line, ...]:
-    """Curves over steps as lines of at most POINTS points, all at the same steps, so that they have a mean."""
+    """Return curves as lines of at most POINTS points, all at the same steps, so that they have a mean."""
     if max(map(len, curves), default=0) > POINTS:
         width = max(curve.index.max() for curve in curves) / POINTS
         curves = [curve.groupby((curve.index / width).map(math.ceil) * width).mean() for curve in curves]

@@ -1,4 +1,4 @@
-"""How large and how fast a study's networks are: students beside the teachers that their experiments have inside."""
+"""Size and speed of a study's networks: students beside the teachers that are nested in their experiments."""
 
 from __future__ import annotations
 
@@ -8,30 +8,29 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from assay.analysis.filled_table import Record
 from assay.disambiguate import distinguishing_texts, flatten
-from assay.results.nested import inside
-
-Line = Mapping[str, Any]
+from assay.results.nested import nested_records
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Size:
-    """One network as it was measured under one set of conditions."""
+    """One network, measured under one set of conditions."""
 
-    network: str  # encoder and head, and what sets it apart from others with the same
-    crop: str  # on which multiply-adds are counted and latency is measured
+    network: str  # encoder and head, and the values in which it differs from others with the same
+    crop: str  # the image of multiply-adds and latency
     params: float
     macs: float | None
-    latency_ms: float | None  # the middle one of all its trainings
+    latency_ms: float | None  # the median of all its trainings
     latency_at: str | None  # processor and threads
     trainings: int
-    rows: tuple[str, ...]  # whose own network it is
-    inside: tuple[str, ...]  # the rows whose experiments have it inside
-    miou: tuple[float, float] | None  # of its trainings, the least and the greatest
+    rows: tuple[str, ...]  # the rows that train it
+    nested_in: tuple[str, ...]  # the rows with experiments in which it is nested
+    miou: tuple[float, float] | None  # the least and the greatest of its trainings
 
 
 class _Kind(NamedTuple):
-    """What tells networks apart, and latencies that cannot be compared."""
+    """The values that distinguish networks, and latencies that cannot be compared."""
 
     network: str
     crop: str
@@ -41,72 +40,73 @@ class _Kind(NamedTuple):
 
 
 class _Use(NamedTuple):
+    """One training of a network."""
+
     key: str
     latency_ms: float | None
     miou: float | None
     net: Mapping[str, Any]  # by path; empty in results of older versions
     row: str
-    inside: bool
+    is_nested: bool
 
 
-def sizes(lines: Iterable[Line]) -> tuple[Size, ...]:
-    """Every network of a study's finished trainings, the largest last; none where there is only one network."""
-    found: dict[_Kind, list[_Use]] = {}
-    for line in lines:
-        _add(found, line, line["row"], net=_own_net(line), inner=False)
-        for each in inside(line):
-            _add(found, each, line["row"], net=each["net"], inner=True)
-    if len({kind[:-1] for kind in found}) < 2:
+def sizes(records: Iterable[Record]) -> tuple[Size, ...]:
+    """Return every network of a study's finished trainings, the largest last; empty where there is only one."""
+    uses: dict[_Kind, list[_Use]] = {}
+    for record in records:
+        _add(uses, record, record["row"], net=_net_of_cell(record), is_nested=False)
+        for nested in nested_records(record):
+            _add(uses, nested, record["row"], net=nested["net"], is_nested=True)
+    if len({kind[:-1] for kind in uses}) < 2:
         return ()
-    ordered = sorted(found, key=lambda kind: (kind.params, kind.macs or 0))
-    names = _names({kind: found[kind] for kind in ordered})
-    return tuple(_size(kind, names[kind], found[kind]) for kind in ordered)
+    ordered = sorted(uses, key=lambda kind: (kind.params, kind.macs or 0))
+    names = _names({kind: uses[kind] for kind in ordered})
+    return tuple(_size(kind, names[kind], uses[kind]) for kind in ordered)
 
 
-def _own_net(line: Line) -> Any:
-    experiment = line.get("experiment")
+def _net_of_cell(record: Record) -> Any:
+    experiment = record.get("experiment")
     return json.loads(experiment)["net"] if experiment else None
 
 
-def _add(found: dict[_Kind, list[_Use]], line: Line, row: str, *, net: Any, inner: bool) -> None:
-    if line["status"] != "done" or line["params"] is None:
+def _add(uses: dict[_Kind, list[_Use]], record: Record, row: str, *, net: Any, is_nested: bool) -> None:
+    if record["status"] != "done" or record["params"] is None:
         return
-    name = f"{line['encoder']}, {line['arch']}"
-    kind = _Kind(name, line["crop"], line["params"], line["macs"], line["latency_at"])
-    use = _Use(line["key"], line["latency_ms"], line["miou"], flatten(net or {}), row, inner)
-    found.setdefault(kind, []).append(use)
+    name = f"{record['encoder']}, {record['arch']}"
+    kind = _Kind(name, record["crop"], record["params"], record["macs"], record["latency_at"])
+    use = _Use(record["key"], record["latency_ms"], record["miou"], flatten(net or {}), row, is_nested)
+    uses.setdefault(kind, []).append(use)
 
 
-def _names(found: Mapping[_Kind, Sequence[_Use]]) -> dict[_Kind, str]:
-    """What each network is called; where several have one encoder and head, with the paths that set them apart."""
+def _names(uses: Mapping[_Kind, Sequence[_Use]]) -> dict[_Kind, str]:
+    """Return a name for each network; several with one encoder and head get the paths at which they differ."""
     names: dict[_Kind, str] = {}
-    for name in dict.fromkeys(kind.network for kind in found):
-        own = [kind for kind in found if kind.network == name]
-        # What differs between trainings of one line does not set it apart.
-        mixed = {path for kind in own for path in _mixed([use.net for use in found[kind]])}
-        nets = [{path: value for path, value in found[kind][0].net.items() if path not in mixed} for kind in own]
-        told = distinguishing_texts(nets)
-        names |= {kind: ", ".join(filter(None, (name, each))) for kind, each in zip(own, told, strict=True)}
+    for name in dict.fromkeys(kind.network for kind in uses):
+        kinds = [kind for kind in uses if kind.network == name]
+        # A path at which trainings of one network differ does not distinguish it from others.
+        mixed = {path for kind in kinds for path in _mixed([use.net for use in uses[kind]])}
+        nets = [{path: value for path, value in uses[kind][0].net.items() if path not in mixed} for kind in kinds]
+        for kind, values in zip(kinds, distinguishing_texts(nets), strict=True):
+            names[kind] = ", ".join(filter(None, (name, values)))
     return names
 
 
 def _mixed(nets: Sequence[Mapping[str, Any]]) -> set[str]:
-    """The paths at which networks do not agree."""
+    """Return the paths at which networks differ."""
     first = nets[0]
     return {path for net in nets for path in first.keys() | net.keys() if first.get(path) != net.get(path)}
 
 
 def _size(kind: _Kind, name: str, uses: Sequence[_Use]) -> Size:
-    own = dict.fromkeys(use.row for use in uses if not use.inside)
-    # A teacher is one training, whichever rows it serves.
+    # A teacher of several rows is one training.
     trainings = {use.key: use for use in uses}.values()
-    measured = [use.latency_ms for use in trainings if use.latency_ms is not None]
+    latencies = [use.latency_ms for use in trainings if use.latency_ms is not None]
     scores = [use.miou for use in trainings if use.miou is not None]
     return Size(
         **kind._asdict() | {"network": name},
-        latency_ms=statistics.median(measured) if measured else None,
+        latency_ms=statistics.median(latencies) if latencies else None,
         trainings=len(trainings),
-        rows=tuple(own),
-        inside=tuple(dict.fromkeys(use.row for use in uses if use.inside)),
+        rows=tuple(dict.fromkeys(use.row for use in uses if not use.is_nested)),
+        nested_in=tuple(dict.fromkeys(use.row for use in uses if use.is_nested)),
         miou=(min(scores), max(scores)) if scores else None,
     )

@@ -1,4 +1,7 @@
-"""The trials of a search: rows, one for each seed, become configurations, and the best of them are found."""
+"""The trials of a search: a value for each configuration, made from its rows, one for each seed; and the best trials.
+
+All values here are as Optuna has them: a mIoU is a share.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from assay.results.search_layout import ObjectiveLayout, ParameterLayout, Search
 
 State: TypeAlias = Literal["complete", "pruned", "failed", "running"]
 STATES: tuple[State, ...] = ("complete", "pruned", "failed", "running")
-# A configuration is what its worst seed is: one that failed has no mean.
+# The state of a configuration is the first of these that one of its seeds has: with a failed seed there is no mean.
 _WORST: tuple[State, ...] = ("failed", "running", "pruned", "complete")
 Setting: TypeAlias = float | int | str
 
@@ -33,55 +36,52 @@ class Trial:
     steps: int | None
     pruned_at: int | None
     values: tuple[float, ...] | None  # in the order of the objectives; None unless complete
-    deviations: tuple[float | None, ...]  # over the seeds, where each of them has a number of its own
-    intermediate: tuple[tuple[int, float], ...]  # step and mean over the seeds, of the objective that is watched
+    deviations: tuple[float | None, ...]  # over the seeds, of objectives with a number for each seed
+    intermediate: tuple[tuple[int, float], ...]  # step and mean over the seeds, of the watched objective
     settings: dict[str, Setting]  # the active parameters by path
     device_seconds: float | None  # of all its seeds
     keys: tuple[tuple[int, str], ...]  # seed and key
     error: str
 
     def reached(self, layout: SearchLayout, index: int) -> float | None:
-        """An objective's value; that at which it stopped, where it did not end and the objective was watched."""
+        """Return an objective's value; of a trial without an end, the last value of the watched objective."""
         if self.values is not None:
             return self.values[index]
         return self.intermediate[-1][1] if self.intermediate and index == layout.watched else None
 
 
-def read(layout: SearchLayout, frame: pd.DataFrame) -> tuple[Trial, ...]:
-    """All trials, in the order in which they were proposed."""
+def trials_from(layout: SearchLayout, frame: pd.DataFrame) -> tuple[Trial, ...]:
+    """Return all trials of a search's frame, whose mIoU are shares, in the order of their proposal."""
     return tuple(
         _trial(layout, rows.sort_values("seed", kind="stable"))
         for _, rows in trials_frame(layout, frame).groupby("trial", sort=True)
     )
 
 
-def best(layout: SearchLayout, frame: pd.DataFrame) -> tuple[Trial, ...]:
-    """The best trial, or with several objectives the Pareto front; empty where none was completed."""
-    return front(layout, read(layout, frame))
-
-
 def front(layout: SearchLayout, trials: Sequence[Trial], among: Sequence[int] = ()) -> tuple[Trial, ...]:
-    """The best of some trials: the earliest where one objective is equal, all that nothing beats with several.
+    """Return the best trial of one objective, the earliest of equal ones, or the Pareto front of several.
 
-    among: the objectives that count, by their places; all if none are named
+    Empty where no trial was completed.
+
+    among: the indices of the objectives that count; empty for all of them
     """
-    places = tuple(among) or tuple(range(len(layout.objectives)))
-    ended = [(_worth(layout, each.values, places), each) for each in trials if each.values is not None]
-    if not ended:
+    indices = tuple(among) or tuple(range(len(layout.objectives)))
+    completed = [(_scores(layout, trial.values, indices), trial) for trial in trials if trial.values is not None]
+    if not completed:
         return ()
-    if len(places) == 1:
-        return (max(ended, key=lambda pair: pair[0])[1],)
-    kept = [(worth, each) for worth, each in ended if not any(_beats(other, worth) for other, _ in ended)]
-    return tuple(each for _, each in sorted(kept, key=lambda pair: pair[0], reverse=True))
+    if len(indices) == 1:
+        return (max(completed, key=lambda pair: pair[0])[1],)
+    kept = [(own, trial) for own, trial in completed if not any(_dominates(other, own) for other, _ in completed)]
+    return tuple(trial for _, trial in sorted(kept, key=lambda pair: pair[0], reverse=True))
 
 
-def _worth(layout: SearchLayout, values: Sequence[float], places: Sequence[int]) -> tuple[float, ...]:
-    """The values at these places, all of them the better the larger."""
-    return tuple(layout.objectives[place].sign * values[place] for place in places)
+def _scores(layout: SearchLayout, values: Sequence[float], indices: Sequence[int]) -> tuple[float, ...]:
+    """Return the values of some objectives with signs that make larger values better."""
+    return tuple(layout.objectives[index].sign * values[index] for index in indices)
 
 
-def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
-    return one != other and all(mine >= its for mine, its in zip(one, other, strict=True))
+def _dominates(first: Sequence[float], second: Sequence[float]) -> bool:
+    return first != second and all(a >= b for a, b in zip(first, second, strict=True))
 
 
 # --- reading -------------------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
 
 def _trial(layout: SearchLayout, rows: pd.DataFrame) -> Trial:
     states = set(rows["state"])
-    state = next(each for each in _WORST if each in states)
+    state = next(state for state in _WORST if state in states)
     first: dict[str, Any] = dict(zip(rows.columns, rows.iloc[0].tolist(), strict=True))
     return Trial(
         number=int(first["trial"]),
@@ -100,48 +100,48 @@ def _trial(layout: SearchLayout, rows: pd.DataFrame) -> Trial:
         steps=_count(rows["steps"].max()),
         pruned_at=_count(rows["pruned_at"].max()),
         values=_values(layout, first) if state == "complete" else None,
-        deviations=tuple(_deviation(each, rows) for each in layout.objectives),
+        deviations=tuple(_deviation(objective, rows) for objective in layout.objectives),
         intermediate=_curve(first["intermediate"]),
         settings=_settings(layout, first),
-        device_seconds=_known(rows["device_seconds"].sum(min_count=1)),
+        device_seconds=_finite(rows["device_seconds"].sum(min_count=1)),
         keys=tuple((int(seed), _text(key)) for seed, key in zip(rows["seed"], rows["key"], strict=True)),
-        error=next((text for each in rows["error"] if (text := _text(each))), ""),
+        error=next((text for error in rows["error"] if (text := _text(error))), ""),
     )
 
 
 def _values(layout: SearchLayout, row: Mapping[str, Any]) -> tuple[float, ...] | None:
-    found = tuple(_known(row[each.column]) for each in layout.objectives)
-    values = tuple(each for each in found if each is not None)
-    return values if len(values) == len(found) else None
+    values = tuple(_finite(row[objective.column]) for objective in layout.objectives)
+    finite = tuple(value for value in values if value is not None)
+    return finite if len(finite) == len(values) else None
 
 
 def _deviation(objective: ObjectiveLayout, rows: pd.DataFrame) -> float | None:
-    """The standard deviation over the seeds, where a column of the objective's name has each seed's own number."""
+    """Return the standard deviation over the seeds, where a column of the objective's name has a number for each."""
     if objective.name not in rows:
         return None
-    known = [value for each in rows[objective.name] if (value := _known(each)) is not None]
-    return statistics.stdev(known) if len(known) > 1 else None
+    values = [value for number in rows[objective.name] if (value := _finite(number)) is not None]
+    return statistics.stdev(values) if len(values) > 1 else None
 
 
 def _curve(text: Any) -> tuple[tuple[int, float], ...]:
     means = json.loads(_text(text) or "{}")
-    known = ((int(step), _known(mean)) for step, mean in means.items())
-    return tuple(sorted((step, mean) for step, mean in known if mean is not None))
+    points = ((int(step), _finite(mean)) for step, mean in means.items())
+    return tuple(sorted((step, mean) for step, mean in points if mean is not None))
 
 
 def _settings(layout: SearchLayout, row: Mapping[str, Any]) -> dict[str, Setting]:
-    found: dict[str, Setting] = {}
-    for each in layout.parameters:
-        value = _setting(each, row.get(each.path), found)
+    settings: dict[str, Setting] = {}
+    for parameter in layout.parameters:
+        value = _setting(parameter, row.get(parameter.path), settings)
         if value is not None:
-            found[each.path] = value
-    return found
+            settings[parameter.path] = value
+    return settings
 
 
 def _setting(parameter: ParameterLayout, raw: Any, before: Mapping[str, Setting]) -> Setting | None:
-    """A parameter's value as it was proposed, beside those before it; None where it was not active."""
+    """Return the proposed value of a parameter, given those before it; None where it was not active."""
     if raw is None or pd.isna(raw):
-        # Nothing at all may be one of the options; a table has no other sign for it.
+        # None may be one of the options, and a table shows it as an absent value.
         return _option(parameter, None) if _is_active(parameter, before) else None
     if parameter.kind == "float":
         return float(raw)
@@ -151,7 +151,7 @@ def _setting(parameter: ParameterLayout, raw: Any, before: Mapping[str, Setting]
 
 
 def _is_active(parameter: ParameterLayout, before: Mapping[str, Setting]) -> bool:
-    """Whether what a parameter depends on has the values for which it is searched."""
+    """Return whether the parameters in its condition have the values for which a parameter is searched."""
     return all(
         path in before and (str(before[path]) == value or _same_number(value, before[path]))
         for path, value in parameter.when
@@ -159,9 +159,9 @@ def _is_active(parameter: ParameterLayout, before: Mapping[str, Setting]) -> boo
 
 
 def _option(parameter: ParameterLayout, raw: Any) -> str | None:
-    """The option that a column holds, which may have made a number of it; itself before what is only like it."""
+    """Return the option for a value of a column, which may have turned text into a number; an exact match wins."""
     text, options = str(raw), parameter.options
-    alike = (each for each in options if each.lower() == text.lower() or _same_number(each, raw))
+    alike = (option for option in options if option.lower() == text.lower() or _same_number(option, raw))
     return text if text in options else next(alike, None)
 
 
@@ -176,10 +176,10 @@ def _text(raw: Any) -> str:
     return "" if raw is None or pd.isna(raw) else str(raw)
 
 
-def _known(raw: Any) -> float | None:
+def _finite(raw: Any) -> float | None:
     return None if raw is None or pd.isna(raw) or not math.isfinite(raw) else float(raw)
 
 
 def _count(raw: Any) -> int | None:
-    value = _known(raw)
+    value = _finite(raw)
     return None if value is None else round(value)

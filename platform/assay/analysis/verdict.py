@@ -1,4 +1,4 @@
-"""What a cell says about the paper's number."""
+"""The verdict of a cell on the paper's number."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ Kind = Literal[
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """A kind, and the words for it."""
+    """A kind of verdict with its text."""
 
     kind: Kind
     text: str
-    detail: str = ""  # what differs from the paper's protocol
+    detail: str = ""  # the deviations from the paper's protocol
 
     def __str__(self) -> str:
         return f"{self.text}: {self.detail}" if self.detail else self.text
 
 
 def verdict(cell: FilledCell) -> Verdict:
-    """The verdict on a cell, once all its seeds are finished; until then, what stands in the way.
+    """Return the verdict of a cell whose seeds are all finished; until then, the worst state of its seeds.
 
-    A seed that failed may be one that would have scored low, so the mean of the others is no verdict.
+    A failed seed might have scored low, so the mean of the others gives no verdict.
     """
     if not cell.planned:
         return Verdict(kind="empty", text="") if cell.paper is None else Verdict(kind="quoted", text="quoted")
@@ -43,7 +43,7 @@ def verdict(cell: FilledCell) -> Verdict:
 
 
 def _against_paper(cell: FilledCell, paper: float) -> Verdict:
-    """A verdict from the interval of our mean; one seed has none."""
+    """Return the verdict of the interval of our mean; one seed has no interval."""
     ours = cell.last
     if ours.low is None or ours.high is None:
         return Verdict(kind="one seed", text="one seed: no verdict")

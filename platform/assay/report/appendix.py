@@ -57,7 +57,7 @@ def size_table(sizes: Sequence[Size]) -> SizeTable | None:
 
 
 def _size_row(size: Size) -> SizeRow:
-    uses = (("of", size.rows), ("teaches", size.inside))
+    uses = (("of", size.rows), ("teaches", size.nested_in))
     return SizeRow(
         network=size.network,
         uses=tuple(f"{use}: {'; '.join(rows)}" for use, rows in uses if rows),

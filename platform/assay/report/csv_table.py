@@ -9,12 +9,12 @@ from assay.analysis.verdict import verdict
 
 
 def csv(table: FilledTable) -> str:
-    """The table as CSV, a line per cell, numbers in full precision."""
+    """Return the table as CSV: a line for each cell, numbers in full precision."""
     return pd.DataFrame([_record(table, cell) for cell in table.cells()]).to_csv(index=False, lineterminator="\n")
 
 
 def _record(table: FilledTable, cell: FilledCell) -> dict[str, object]:
-    compared, pair = cell.comparison, cell.comparison.paired if cell.comparison else None
+    comparison, pair = cell.comparison, cell.comparison.paired if cell.comparison else None
     return {
         "table": table.layout.name,
         "row": cell.row,
@@ -29,9 +29,9 @@ def _record(table: FilledTable, cell: FilledCell) -> dict[str, object]:
         **(_sizes(cell) if table.layout.count_flops_of else {}),
         "comparable": cell.comparable,
         "differs": cell.not_comparable,
-        "reference": compared.reference if compared else None,
+        "reference": comparison.reference if comparison else None,
         **_fields(pair, {f"difference{end}": name for end, name in _DIFFERENCE.items()}),
-        "difference_p_holm": compared.holm if compared else None,
+        "difference_p_holm": comparison.holm if comparison else None,
         "errors": "; ".join(f"seed {run.seed}: {' '.join(run.error.split())}" for run in cell.runs if run.error),
     }
 
@@ -50,10 +50,10 @@ _DIFFERENCE = {
 
 def _sizes(cell: FilledCell) -> dict[str, object]:
     names = ("params", "macs", "crop")
-    theirs = _fields(cell.paper_counted, {f"paper_{name}": name for name in names})
-    return theirs | _fields(cell.counted, {name: name for name in names})
+    papers = _fields(cell.paper_counted, {f"paper_{name}": name for name in names})
+    return papers | _fields(cell.counted, {name: name for name in names})
 
 
 def _fields(value: object | None, names: dict[str, str]) -> dict[str, object]:
-    """Some fields of a value under other names; all of them absent where there is no value."""
+    """Return some fields of a value under other names; all are None without a value."""
     return {name: None if value is None else getattr(value, field) for name, field in names.items()}

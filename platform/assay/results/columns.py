@@ -1,6 +1,8 @@
-"""`results.parquet`: one row per table x row x column x seed, rebuilt from the store for every cell ever planned.
+"""`results.parquet`: a row per table x row x column x seed, rebuilt from the store for every cell ever planned.
 
-Nothing here computes a key: what was planned wrote its keys down, and what was trained lies under them.
+No key is computed here: cells.parquet has the keys of the planned cells, and the store has results by key. `miou`,
+`miou_best`, `pixel_accuracy` and `iou` are in percent, as are `paper_miou` and the `miou` in `inside`; the store has
+shares.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from assay.results.nested import INSIDE
+from assay.results.nested import NESTED_COLUMNS
 from assay.store import records
 from assay.store.claims import Observer
 from assay.store.store import Store
@@ -31,28 +33,28 @@ _VERSIONS = ("assay", "python", "torch", "torchvision", "timm", "numpy", "pillow
 def results_frame(
     cells: pd.DataFrame, quoted: Iterable[Mapping[str, Any]], store: Store, *, study: str, profile: str
 ) -> pd.DataFrame:
-    """The results of all cells. `cells` is what was planned; `quoted` are cells with only the paper's number."""
+    """Return the results of the planned `cells`, and of the `quoted` ones, which have the paper's number only."""
     stored = set(store.keys())
     observer = Observer()
-    needed = set(itertools.chain.from_iterable(cells["depends"]))
-    known: dict[str, dict[str, Any]] = {}
-    for key in needed | set(cells["key"].dropna()):
-        known[key] = _of_key(store, key, observer) if key in stored else {"status": "waiting"}
-    inside = {key: _of_inside(store, key, known[key]) for key in needed}
+    inputs = set(itertools.chain.from_iterable(cells["depends"]))
+    trainings: dict[str, dict[str, Any]] = {}
+    for key in inputs | set(cells["key"].dropna()):
+        trainings[key] = _training_columns(store, key, observer) if key in stored else {"status": "waiting"}
+    nested = {key: _nested_record(store, key, trainings[key]) for key in inputs}
     rows = [
         {"study": study, "profile": profile}
-        | _of_cell(cell)
-        | _of_experiment(json.loads(cell["experiment"]))
-        | {"inside": json.dumps([inside[key] for key in cell["depends"]])}
-        | known.get(cell["key"], {})
+        | _cell_columns(cell)
+        | _experiment_columns(json.loads(cell["experiment"]))
+        | {"inside": json.dumps([nested[key] for key in cell["depends"]])}
+        | trainings.get(cell["key"], {})
         for cell in cells.to_dict("records")
     ]
     _block(rows, store)
-    rows += [{"study": study, "profile": profile, "status": "quoted", "error": None} | dict(each) for each in quoted]
+    rows += [{"study": study, "profile": profile, "status": "quoted", "error": None} | dict(cell) for cell in quoted]
     return pd.DataFrame(rows).reindex(columns=list(COLUMNS)).astype(COLUMNS)
 
 
-def _of_cell(cell: Mapping[Any, Any]) -> dict[str, Any]:
+def _cell_columns(cell: Mapping[Any, Any]) -> dict[str, Any]:
     paper = cell["paper_miou"]
     return {
         "table": cell["table"],
@@ -71,8 +73,8 @@ def _of_cell(cell: Mapping[Any, Any]) -> dict[str, Any]:
     }
 
 
-def _of_experiment(experiment: Mapping[str, Any]) -> dict[str, Any]:
-    """What the experiment says of itself."""
+def _experiment_columns(experiment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns that follow from an experiment alone."""
     recipe, net = experiment["recipe"], experiment["net"]
     height, width = recipe["augment"]["crop"]
     evaluation, data = recipe["evaluation"], experiment["data"]
@@ -92,17 +94,17 @@ def _of_experiment(experiment: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _of_key(store: Store, key: str, observer: Observer) -> dict[str, Any]:
-    """What the store knows of a key."""
+def _training_columns(store: Store, key: str, observer: Observer) -> dict[str, Any]:
+    """Return the columns that follow from the store's records of a key."""
     state = records.state(store, key, observer=observer)
-    found: dict[str, Any] = {"status": STATUS[state.name]}
+    columns: dict[str, Any] = {"status": STATUS[state.name]}
     if state.name == "failed":
-        found["error"] = state.detail
+        columns["error"] = state.detail
     result = records.read_json(store, key, records.RESULT) if state.name == "done" else None
-    return found if result is None else found | _of_result(result)
+    return columns if result is None else columns | _result_columns(result)
 
 
-def _of_result(result: Mapping[str, Any]) -> dict[str, Any]:
+def _result_columns(result: Mapping[str, Any]) -> dict[str, Any]:
     session = result["sessions"][-1]
     peak = result["peak_memory"]
     return {
@@ -110,9 +112,9 @@ def _of_result(result: Mapping[str, Any]) -> dict[str, Any]:
         "miou_best": 100 * result["miou_best"],
         "step_best": result["step_best"],
         "pixel_accuracy": 100 * result["pixel_accuracy"],
-        "iou": [None if each is None else 100 * each for each in result["iou"]],
+        "iou": [None if share is None else 100 * share for share in result["iou"]],
         "classes": list(result["classes"]),
-        **_size(result),
+        **_size_columns(result),
         "labeled": result["data"]["labeled"]["count"],
         "unlabeled": result["data"]["unlabeled"]["count"],
         "list_hash": result["data"]["labeled"]["hash"],
@@ -131,8 +133,8 @@ def _of_result(result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _size(result: Mapping[str, Any]) -> dict[str, Any]:
-    """How large and how fast the official network is; older results know neither their encoder's size nor latency."""
+def _size_columns(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return size and latency of the official network; older results lack the encoder's size and the latency."""
     official, costs, latency = result["official"], result["cost"], result.get("latency")
     cost = costs.get(official, next(iter(costs.values()), {}))
     size = {"params": cost.get("parameters"), "macs": cost.get("multiply_adds")}
@@ -145,24 +147,24 @@ def _size(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _conditions(latency: Mapping[str, Any]) -> str:
-    """Where a latency was measured; the image is a training crop, as of `macs`."""
+    """Return the processor and threads of a latency; its image is a training crop, as for `macs`."""
     threads = f"{latency['threads']} thread{'s' if latency['threads'] > 1 else ''}"
     return f"{latency['device']} {latency['processor']}, {threads}"
 
 
-def _of_inside(store: Store, key: str, known: Mapping[str, Any]) -> dict[str, Any]:
-    """An experiment that others have inside, such as a teacher: `known` to the store, and what it is once begun."""
-    begun = known["status"] != "waiting"
-    document = records.read_json(store, key, records.EXPERIMENT) if begun else None
-    found = {"key": key, **known}
+def _nested_record(store: Store, key: str, training: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of a nested experiment, such as a teacher; before it began, its state only."""
+    has_begun = training["status"] != "waiting"
+    document = records.read_json(store, key, records.EXPERIMENT) if has_begun else None
+    columns = {"key": key, **training}
     if document is not None:
         experiment = document["experiment"]
-        found |= _of_experiment(experiment) | {"net": experiment["net"], "seed": experiment["seed"]}
-    return {name: found[name] for name in INSIDE if name in found}
+        columns |= _experiment_columns(experiment) | {"net": experiment["net"], "seed": experiment["seed"]}
+    return {name: columns[name] for name in NESTED_COLUMNS if name in columns}
 
 
 def _block(rows: list[dict[str, Any]], store: Store) -> None:
-    """Cells whose inputs failed cannot be trained."""
+    """Mark waiting rows as blocked where one of their inputs failed."""
     failed: dict[str, bool] = {}
     for row in rows:
         if row["status"] != "waiting":

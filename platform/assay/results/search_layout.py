@@ -1,4 +1,4 @@
-"""What was searched, as plain values: what a report needs beside the trials themselves."""
+"""The layout of a search, as plain values: everything that a report needs beside the trials."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ from typing import Literal
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ObjectiveLayout:
-    """One number that the search makes as large or as small as it can."""
+    """One number that the search maximizes or minimizes."""
 
     name: str
     label: str
     direction: Literal["maximize", "minimize"]
-    percent: bool = False  # stored as a fraction, shown in percent
+    percent: bool = False  # a share between 0 and 1, which users read in percent
 
     @property
     def column(self) -> str:
-        """Its column among the trials."""
+        """The column of the objective among the trials."""
         return f"objective/{self.name}"
 
     @property
     def sign(self) -> int:
-        """What makes a larger number the better one."""
+        """The factor that makes larger numbers better."""
         return 1 if self.direction == "maximize" else -1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ParameterLayout:
-    """One dimension of the space: a range or some options."""
+    """One dimension of the space: a range, or some options."""
 
-    path: str  # its column among the trials, and its name in the report
-    target: str = ""  # the path that `--set` takes, where the column has another name
+    path: str  # the name of the column among the trials, and in the report
+    target: str = ""  # the path for `--set`, where it differs from the name of the column
     kind: Literal["float", "int", "choice"]
     log: bool = False
     low: float | None = None
     high: float | None = None
     options: tuple[str, ...] = ()
-    texts: tuple[str | None, ...] = ()  # what `--set` takes for each option, where not the option; None: no text can
-    paper: float | str | None = None  # the paper's value, where it has one; of options, one of them
-    when: tuple[tuple[str, str], ...] = ()  # columns before it that must hold these values for it to be searched
+    texts: tuple[str | None, ...] = ()  # for `--set`, where they differ from the options; None: no text can
+    paper: float | str | None = None  # the paper's value, or its option; None: the paper has none
+    when: tuple[tuple[str, str], ...] = ()  # its condition: earlier columns with their values
 
     @property
     def where(self) -> str:
-        """When it is searched at all, for people: "if method = cps"; empty for always."""
+        """The condition under which the parameter is searched, as text: "if method = cps"; empty without any."""
         return "if " + " and ".join(f"{path} = {value}" for path, value in self.when) if self.when else ""
 
 
@@ -54,17 +54,17 @@ class SearchLayout:
     name: str
     title: str
     profile: str
-    profile_note: str = ""  # what this profile trains on, in a sentence
-    not_comparable: str = ""  # what keeps it from being the paper's setting
+    profile_note: str = ""  # the data of this profile, in a sentence
+    not_comparable: str = ""  # the deviations from the paper's setting
     sampler: str
     pruner: str
-    seeds: tuple[int, ...]  # that every configuration is trained with
-    command: str = ""  # what trains the cell that it starts from; with a configuration's flags, that configuration
+    seeds: tuple[int, ...]  # of every configuration
+    command: str = ""  # trains the starting cell; with the flags of a configuration, that configuration
     objectives: tuple[ObjectiveLayout, ...]
     parameters: tuple[ParameterLayout, ...]
 
     @property
     def watched(self) -> int:
-        """The objective that is evaluated while training, which is what trials are pruned on."""
-        names = [each.name for each in self.objectives]
+        """The index of the objective that is evaluated while training, and on which trials are pruned."""
+        names = [objective.name for objective in self.objectives]
         return names.index("miou") if "miou" in names else 0

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from drawn_search import LAYOUT, PAPER, Search, search
 
-from assay.analysis.trials import Trial, front, read
+from assay.analysis.trials import Trial, front, trials_from
 from assay.report.search.contours import LEAST, search_contours
 from assay.report.search.figures import search_figures
 from assay.report.search.slices import search_slices
@@ -23,7 +23,7 @@ NONE = pd.DataFrame({"objective": [], "evaluator": [], "parameter": [], "importa
 
 
 def draw(search: Search, weights: pd.DataFrame = NONE) -> list[Figure]:
-    trials = read(search.layout, search.trials)
+    trials = trials_from(search.layout, search.trials)
     return [
         *search_figures(search.layout, trials, weights),
         *search_contours(search.layout, trials, weights),
@@ -54,7 +54,7 @@ def points(figure: Figure) -> list[int]:
 
 def completed(search: Search, values: list[tuple[float, float]]) -> tuple[Trial, ...]:
     """Return completed trials at these thresholds and weights."""
-    trial = read(search.layout, search.trials)[0]
+    trial = trials_from(search.layout, search.trials)[0]
     return tuple(
         dataclasses.replace(
             trial,
@@ -152,7 +152,7 @@ def test_a_figures_file_name_has_plain_characters_only(searched: Search) -> None
     renamed = dataclasses.replace(LAYOUT.parameters[0], path="method.threshold | a/b")
     layout = dataclasses.replace(LAYOUT, parameters=(renamed,))
     trials = searched.trials.rename(columns={"method.threshold": renamed.path})
-    (figure,) = search_slices(layout, read(layout, trials))
+    (figure,) = search_slices(layout, trials_from(layout, trials))
     assert figure.name == "search.slice.1.method.threshold-a-b"
 
 
@@ -165,7 +165,7 @@ def test_two_objectives_have_a_front_with_the_numbers_of_its_trials(traded: Sear
 def test_three_objectives_have_a_front_for_each_pair(traded: Search) -> None:
     third = ObjectiveLayout(name="parameters", label="parameters", direction="minimize")
     layout = dataclasses.replace(traded.layout, objectives=(*traded.layout.objectives, third))
-    trials = read(layout, traded.trials.assign(**{"objective/parameters": 100.0 - traded.trials["trial"]}))
+    trials = trials_from(layout, traded.trials.assign(**{"objective/parameters": 100.0 - traded.trials["trial"]}))
     fronts = [figure for figure in search_figures(layout, trials, NONE) if figure.group == "Pareto front"]
     assert [figure.title for figure in fronts] == [
         "mIoU against device-seconds", "mIoU against parameters", "device-seconds against parameters",

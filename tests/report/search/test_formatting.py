@@ -7,11 +7,11 @@ import shlex
 
 import pandas as pd
 import pytest
-from drawn_search import COST, LAYOUT, MIOU, Search
+from drawn_search import COST, LAYOUT, MIOU, Search, best_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.analysis.trials import best, read
+from assay.analysis.trials import trials_from
 from assay.overrides import Override, apply
 from assay.report.search.formatting import (
     set_flags,
@@ -61,7 +61,7 @@ def round_trip(settings: dict[str, object]) -> Described:
     """Return the configuration after its way through a column, the flags and a shell."""
     layout = dataclasses.replace(LAYOUT, parameters=PARAMETERS)
     frame = pd.DataFrame([{"trial": 0, "seed": 0, "state": "complete", "objective/miou": 0.5, **settings}])
-    arguments = shlex.split(set_flags(layout, read(layout, frame)[0]))
+    arguments = shlex.split(set_flags(layout, trials_from(layout, frame)[0]))
     assert arguments[::2] == ["--set"] * (len(arguments) // 2)
     return apply(Described(), [Override.parse(argument) for argument in arguments[1::2]])
 
@@ -90,7 +90,7 @@ def test_parameters_that_no_flag_can_set_are_named() -> None:
         {"trial": at, "seed": 0, "state": "complete", "teacher": option, "weight": 0.5}
         for at, option in enumerate(teacher.options)
     ]
-    deep, none = read(layout, pd.DataFrame(lines))
+    deep, none = trials_from(layout, pd.DataFrame(lines))
     assert set_flags(layout, deep) == "--set weight=0.5"
     assert unsettable_note(layout, deep) == "No flag can set teacher; set it in a script."
     assert set_flags(layout, none) == "--set teacher=none --set weight=0.5"
@@ -100,7 +100,7 @@ def test_parameters_that_no_flag_can_set_are_named() -> None:
 def test_an_inactive_parameter_has_no_flag(searched: Search) -> None:
     lines = {
         trial.settings["method.kind"]: set_flags(searched.layout, trial)
-        for trial in read(searched.layout, searched.trials)
+        for trial in trials_from(searched.layout, searched.trials)
     }
     assert "momentum" not in lines["cps"]
     assert "momentum" in lines["mean & teacher"]
@@ -119,14 +119,14 @@ def test_a_parameters_space_is_its_range_or_its_options() -> None:
 
 
 def test_the_values_on_a_front_are_a_range(traded: Search) -> None:
-    front = best(traded.layout, traded.trials)
+    front = best_of(traded)
     low, high = (end([trial.settings["method.boxes"] for trial in front]) for end in (min, max))
     assert settings_text(traded.layout.parameters[2], front) == f"{low} to {high}"
     assert settings_text(traded.layout.parameters[2], front[:1]) == str(front[0].settings["method.boxes"])
 
 
 def test_states_are_counted(searched: Search) -> None:
-    text = state_counts(read(searched.layout, searched.trials))
+    text = state_counts(trials_from(searched.layout, searched.trials))
     assert text.startswith("40 trials: ")
     assert text.endswith("1 failed, 2 running")
     assert state_counts(()) == "0 trials"

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from drawn_search import ERROR, LAYOUT, Search, search
+from drawn_search import ERROR, LAYOUT, Search, best_of, search
 from page_parser import Page
 
-from assay.analysis.trials import best
 from assay.report.search.write import write_search_report
 
 
@@ -66,7 +65,7 @@ def test_the_space_is_a_table_with_the_papers_value_beside_each_range(parsed: Pa
 
 
 def test_the_flags_of_the_best_can_be_copied(searched: Search, parsed: Page) -> None:
-    trial = best(searched.layout, searched.trials)[0]
+    trial = best_of(searched)[0]
     flags = shlex.split(next(text for text in parsed.texts if text.startswith("--set ")))
     assert dict(flag.split("=", 1) for flag in flags[1::2]) == {
         path: str(value) for path, value in trial.settings.items()
@@ -83,7 +82,7 @@ def test_several_trials_of_the_papers_values_are_named_by_their_differences(sear
 
 def test_a_front_has_flags_for_each_of_its_trials(traded: Search, tmp_path: Path) -> None:
     page = page_of(traded, tmp_path)
-    assert sum(text.startswith("--set ") for text in page.texts) == len(best(traded.layout, traded.trials))
+    assert sum(text.startswith("--set ") for text in page.texts) == len(best_of(traded))
 
 
 def test_every_trial_has_a_row(searched: Search, parsed: Page) -> None:

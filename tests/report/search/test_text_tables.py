@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import pandas as pd
-from drawn_search import LAYOUT, Search, search
+from drawn_search import LAYOUT, Search, best_of, search
 
-from assay.analysis.trials import best
 from assay.report.search.formatting import set_flags
 from assay.report.search.text_tables import summary
 
 
 def test_the_space_stands_beside_the_papers_and_the_best_values(searched: Search) -> None:
-    found = best(searched.layout, searched.trials)[0]
+    found = best_of(searched)[0]
     line = next(each for each in summary(searched.layout, searched.trials).splitlines() if "threshold " in each)
     assert [part.strip() for part in line.split("│")] == [
         "method.threshold", "0.5 to 0.99", "0.95", f"{found.settings['method.threshold']:.4g}",
@@ -20,7 +19,7 @@ def test_the_space_stands_beside_the_papers_and_the_best_values(searched: Search
 
 def test_the_best_is_said_with_its_spread_beside_the_papers(searched: Search) -> None:
     said = summary(searched.layout, searched.trials)
-    found = best(searched.layout, searched.trials)[0]
+    found = best_of(searched)[0]
     assert f"best: mIoU {100 * (found.values or (0,))[0]:.2f} ± 0.57 % (trial {found.number})" in said
     assert "the paper’s values: mIoU 58.77 ± 0.57 % (trial 0, complete)" in said
 
@@ -37,12 +36,12 @@ def test_where_conditions_give_the_paper_several_trials_each_is_told_by_what_set
 
 def test_the_flags_are_one_line_however_narrow_the_terminal(searched: Search) -> None:
     said = summary(searched.layout, searched.trials, width=50).splitlines()
-    assert f"  {set_flags(searched.layout, best(searched.layout, searched.trials)[0])}" in said
+    assert f"  {set_flags(searched.layout, best_of(searched)[0])}" in said
 
 
 def test_a_front_has_a_line_for_each_of_its_trials(traded: Search) -> None:
     said = summary(traded.layout, traded.trials)
-    front = best(traded.layout, traded.trials)
+    front = best_of(traded)
     assert len(front) > 1
     assert all(set_flags(traded.layout, each) in said for each in front)
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from assay.analysis.trials import Trial, front, read
+from assay.analysis.trials import Trial, front, trials_from
 from assay.report.search.formatting import (
     SELECTION_NOTE,
     command_line,
@@ -27,32 +27,33 @@ from assay.report.search.formatting import (
 from assay.results.search_layout import ParameterLayout, SearchLayout
 
 
-def summary(layout: SearchLayout, trials: pd.DataFrame, *, width: int = 100) -> str:
-    """What was searched, what was found, and the flags that give it again."""
-    known = read(layout, trials)
-    best = front(layout, known)
+def summary(layout: SearchLayout, frame: pd.DataFrame, *, width: int = 100) -> str:
+    """Return the space, the best trials and the flags that train them again, from a search's frame of trials."""
+    trials = trials_from(layout, frame)
+    best = front(layout, trials)
     buffer = io.StringIO()
     console = Console(file=buffer, width=width, color_system=None, highlight=False, soft_wrap=False)
     console.print(Text(f"{layout.name}  {layout.title}"))
     if layout.not_comparable:
         console.print(Text(f"Not the paper’s setting: {layout.not_comparable.rstrip('.')}."))
-    console.print(Text(f"{state_counts(known)} · {search_setup(layout)}"))
+    console.print(Text(f"{state_counts(trials)} · {search_setup(layout)}"))
     console.print("", _space(layout, best), "", sep="\n")
-    for line in _found(layout, known, best):
-        # A line that is to be copied is never broken.
+    for line in _best_lines(layout, trials, best):
+        # Lines with flags are for copying: they are never broken.
         console.print(Text(line), soft_wrap="--set" in line)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
 def _space(layout: SearchLayout, best: Sequence[Trial]) -> Table:
-    made = Table(show_edge=False, pad_edge=False)
-    made.add_column("parameter", overflow="fold")
-    made.add_column("searched", overflow="fold")
-    for name in ("paper", _heading(best)):
-        made.add_column(name, justify="right", overflow="fold")
-    for each in layout.parameters:
-        made.add_row(*map(Text, (_name(each), space_text(each), setting_text(each.paper), settings_text(each, best))))
-    return made
+    table = Table(show_edge=False, pad_edge=False)
+    table.add_column("parameter", overflow="fold")
+    table.add_column("searched", overflow="fold")
+    for head in ("paper", _heading(best)):
+        table.add_column(head, justify="right", overflow="fold")
+    for parameter in layout.parameters:
+        values = setting_text(parameter.paper), settings_text(parameter, best)
+        table.add_row(*map(Text, (_name(parameter), space_text(parameter), *values)))
+    return table
 
 
 def _heading(best: Sequence[Trial]) -> str:
@@ -63,7 +64,7 @@ def _name(parameter: ParameterLayout) -> str:
     return f"{parameter.path} ({parameter.where})" if parameter.where else parameter.path
 
 
-def _found(layout: SearchLayout, trials: Sequence[Trial], best: Sequence[Trial]) -> Iterable[str]:
+def _best_lines(layout: SearchLayout, trials: Sequence[Trial], best: Sequence[Trial]) -> Iterable[str]:
     if not best:
         yield "No configuration was completed yet."
         return
@@ -82,9 +83,9 @@ def _found(layout: SearchLayout, trials: Sequence[Trial], best: Sequence[Trial])
 
 
 def _values(layout: SearchLayout, trial: Trial) -> str:
-    """Every objective, the spread over the seeds behind it."""
-    said = (
+    """Return every objective with its spread over the seeds."""
+    values = (
         f"{objective.label} {trial_value_text(layout, trial, index)}{' %' if objective.percent else ''}"
         for index, objective in enumerate(layout.objectives)
     )
-    return ", ".join(said)
+    return ", ".join(values)
