@@ -52,4 +52,4 @@ def test_commands_refuse_other_schemes_and_write_nothing(
     monkeypatch.chdir(tmp_path)
     key = [] if command == "status" else ["0" * 16]
     assert run([command, *key, "--out", "s3://bucket/results"]) == 2
-    assert "s3:// is none" in capsys.readouterr().err and not list(tmp_path.iterdir())
+    assert "not to s3://" in capsys.readouterr().err and not list(tmp_path.iterdir())

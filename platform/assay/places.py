@@ -52,7 +52,7 @@ def out_folder(text: str) -> Path:
         raise UserError(f"OUT cannot be {text!r}: after file:// comes an absolute path, as in file:///shared/results.")
     if scheme:
         raise UserError(
-            f"OUT cannot be {text!r}: results are written to folders of a file system, and {scheme[1]}:// is none; "
+            f"OUT cannot be {text!r}: results are written to folders of a file system, not to {scheme[1]}://; "
             "name a folder, for instance one where the bucket is mounted."
         )
     return Path(text).expanduser()

@@ -30,7 +30,7 @@ class Resolved:
     fingerprints: Mapping[str, Mapping[str, Any]]  # by path: the content of the key in place of lists and files
     inputs: Mapping[str, Resolved]  # by path: the experiments that must be trained before this one
     like: Resolved | None = None  # the same experiment with another seed, whose identity is reused
-    resolved_on: str = ""  # the machine that found lists and files, where it is not this one
+    resolved_on: str = ""  # the machine that found lists and files, if it is not this one
 
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class Resolver:
     """Resolves many experiments, and reads each list and file once."""
 
     def __init__(self, places: Places, *, resolved_on: str = "") -> None:
-        """Resolve in `places`; `resolved_on` names this machine where its results are sent to another one."""
+        """Resolve in `places`. `resolved_on` names this machine if its results are sent to another machine."""
         self._places, self._resolved_on = places, resolved_on
         self._images: dict[Data, SplitResult | UserError] = {}
         self._data_fingerprints: dict[Data, dict[str, Any]] = {}

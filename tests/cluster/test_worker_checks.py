@@ -199,7 +199,7 @@ def test_a_relative_out_is_refused_in_a_job_and_on_several_nodes_and_an_absolute
 
 @pytest.mark.parametrize("out", ["s3://bucket/results", "gs://bucket"])
 def test_an_address_is_refused_as_out_by_its_scheme(out: str) -> None:
-    with pytest.raises(UserError, match=f"{out.partition(':')[0]}:// is none"):
+    with pytest.raises(UserError, match=f"not to {out.partition(':')[0]}://"):
         require_absolute(out, multi_node=False, in_job=False)
 
 

@@ -99,7 +99,7 @@ def refused(arguments: list[str], out: Path, capsys: pytest.CaptureFixture[str])
         (["--method", "cps", "--set", "data.split.labeled=x/y.txt"], "the list 'x/y.txt' is neither at"),
         (["--method", "cps", "--set", "data.split.unlabeled=trian"], "did you mean 'train'"),
         (["--method", "cps", "--set", "net.encoder.arch=resnet5"], "timm has no 'resnet5'"),
-        (["--method", "cps", "--set", "net.encoder.weights=no.pth"], "net.encoder.weights=no.pth is no file"),
+        (["--method", "cps", "--set", "net.encoder.weights=no.pth"], "net.encoder.weights=no.pth is not a file"),
         (["--method", "cps", "--data", "voc", "--data-root", "nowhere"], "no folder JPEGImages"),
         (["--method", "cps", "--data", "camvid", "--data-root", "nowhere"], "no folder train/images"),
         (["--method", "cps", "--data", "folder"], "data.source.path must name a folder"),

@@ -3,9 +3,8 @@
 Resizing a whole image to keep only a crop of it wastes most of the work. So a `Geometry` holds a rectangle of the
 *source* image and the size to which it is resized; only this rectangle is resized. Its sides are whole source pixels:
 over the crop, the applied factor differs from the drawn one by less than half a source pixel. Image and labels are
-cut from the same rectangle and resized to the same size, so they stay aligned. They are plain tensors and no
-tv_tensors: both share one `Geometry`, and each gets its interpolation explicitly, so torchvision has nothing to choose
-by a tensor's type.
+cut from the same rectangle and resized to the same size, so they stay aligned. They are plain tensors, not tv_tensors:
+both share one `Geometry`, and each gets its interpolation explicitly, so torchvision need not choose by tensor type.
 """
 
 from __future__ import annotations

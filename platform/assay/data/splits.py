@@ -149,7 +149,7 @@ def _without_labeled(
 
 
 def _is_list_file(text: str) -> bool:
-    """Return True if a text can be a list's path. A fraction such as 3/16 is a mistake and no path."""
+    """Return True if a text can be a list's path. A fraction such as 3/16 is a mistake, not a path."""
     return text.endswith(".txt") or ("/" in text and not re.fullmatch(r"-?[0-9]+/-?[0-9]+", text))
 
 

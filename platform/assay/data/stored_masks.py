@@ -25,7 +25,7 @@ _READ_ERRORS = (
 
 
 class MasksDamaged(Exception):
-    """Bytes that are no complete file of masks. The text names the reason."""
+    """Bytes that are not a complete file of masks. The text names the reason."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,7 @@ class StoredMasks:
     digest: str  # of the whole file
 
     def read(self, image_id: str, shape: tuple[int, ...]) -> np.ndarray:
-        """Decode the mask (H x W, uint8) of an image. Raises DataBroken if it has not the image's `shape`."""
+        """Decode the mask (H x W, uint8) of an image. Raises DataBroken if its shape is not `shape`."""
         with Image.open(io.BytesIO(self.images[image_id])) as image:
             mask = np.asarray(image)
         if mask.shape != shape:

@@ -115,7 +115,7 @@ def load_weights(encoder: nn.Module, path: Path) -> tuple[str, ...]:
 def _unexpected(stored: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> list[str]:
     """Return the stored tensors that the encoder lacks in its stages, as in a larger network's file.
 
-    A classifier is no stage of an encoder, so its tensors are allowed.
+    A classifier is not a stage of an encoder, so its tensors are allowed.
     """
     names = {_canonical_name(name) for name in expected}
     stages = {name.split(".")[0] for name in names}

@@ -74,7 +74,7 @@ def _named_file(text: str, places: Places) -> Path:
         if path.is_file():
             return path
     raise WeightsMissing(
-        f"net.encoder.weights={text} is no file, neither as given nor in {places.weights}; it may be none, imagenet,"
+        f"net.encoder.weights={text} is not a file, neither as given nor in {places.weights}; it may be none, imagenet,"
         " or a file's path."
     )
 

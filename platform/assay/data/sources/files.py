@@ -111,7 +111,7 @@ def files_by_stem(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> d
 
 
 def size_notes(pool: str, *, size: int, official_size: int, place: Path, home: str) -> tuple[str, ...]:
-    """Return a note if a pool has not its official size. That is allowed, but its results are not comparable."""
+    """Return a note if the size of a pool is not official: it is allowed, but its results are not comparable."""
     if size == official_size:
         return ()
     return (

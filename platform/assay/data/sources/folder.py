@@ -77,7 +77,7 @@ class Folder(Source):
         for root in (places.data / self.path, Path(self.path).expanduser().absolute()):
             if root.is_dir():
                 return root
-        raise DataMissing(f"data.source.path={self.path} is no folder, neither in {places.data} nor as given.")
+        raise DataMissing(f"data.source.path={self.path} is not a folder, neither in {places.data} nor as given.")
 
 
 @functools.lru_cache(maxsize=8)

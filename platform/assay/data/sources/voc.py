@@ -70,7 +70,7 @@ class VOC(Source):
         return size_notes(f"VOC {pool}", size=size, official_size=SIZES[pool], place=place, home=HOME)
 
     def describe_labeled(self, labeled: tuple[str, ...], places: Places) -> dict[str, Any]:
-        """Return how many labelled images have one of the 1464 fine masks, in which lists differ most."""
+        """Return how many labelled images have one of the 1464 fine masks. Published lists differ most in it."""
         root = _root(places)
         if not (root / _LISTS / "train.txt").is_file():
             return {}
@@ -130,7 +130,7 @@ def _files(root: Path, folder: str) -> dict[str, Path]:
 
 @functools.lru_cache(maxsize=8)
 def _val_with_augmented_mask_only(root: Path) -> frozenset[str]:
-    """Return the validation images that have an augmented mask and no fine one."""
+    """Return the validation images that have an augmented mask but no fine one."""
     return frozenset((_members(root, "val") - set(_files(root, FINE))) & set(_files(root, AUG)))
 
 
