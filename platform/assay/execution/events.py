@@ -1,4 +1,4 @@
-"""What happens to experiments while a run trains them, as typed events, and who listens to them."""
+"""Typed events of a run, and the listeners that receive them."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class TaskSource(Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether more tasks may come."""
+        """True while more tasks may come."""
 
 
 class NoMoreTasks:

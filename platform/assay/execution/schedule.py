@@ -151,5 +151,5 @@ class Schedule:
 
     @property
     def is_over(self) -> bool:
-        """Whether no task can become available any more, unless one is added."""
+        """True when no task can become available any more, unless one is added."""
         return not self.keys("waiting", "running", "held")
