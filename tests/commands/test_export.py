@@ -20,7 +20,7 @@ from assay.commands import run
 from assay.data.normalize import normalize
 from assay.experiment import Experiment
 from assay.export import folder as export_folder
-from assay.export.check import Differs
+from assay.export.check import PredictionsDiffer
 from assay.export.network import load_trained
 from assay.nets.network import build_network
 from assay.places import Places
@@ -202,6 +202,7 @@ def test_files_that_predict_something_else_are_not_left_behind(
     other = trained(tmp_path, small(recipe__steps=2, seed=3))
     wrong = export_folder.make_program(load_trained(LocalStore(tmp_path / "store"), other).network, sides=(16, 16))
     monkeypatch.setattr(export_folder, "make_program", lambda *_, **__: wrong)
-    assert run(["export", key, "--out", str(out), "--to", str(tmp_path / "here" / "there")]) == Differs.exit_code == 1
-    assert "model.pt2 predicts something else" in capsys.readouterr().err
+    arguments = ["export", key, "--out", str(out), "--to", str(tmp_path / "here" / "there")]
+    assert run(arguments) == PredictionsDiffer.exit_code == 1
+    assert "model.pt2 does not predict the same" in capsys.readouterr().err
     assert list((tmp_path / "here").iterdir()) == []

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from forks import started
+from forks import start_fork
 
 from assay.commands import run
 from assay.commands import train as train_command
@@ -60,9 +60,9 @@ def test_the_first_signal_stops_with_a_checkpoint_and_says_how_to_go_on(
     process = start(["train", *ENDLESS, "--out", str(tmp_path)])
     until_it_trains(tmp_path, process)
     process.send_signal(number)
-    said, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == code
-    assert "The same command continues" in said
+    assert "The same command continues" in output
 
 
 def test_the_printed_command_continues_in_a_shell_whatever_the_folder_is_called(tmp_path: Path) -> None:
@@ -100,18 +100,18 @@ def test_the_printed_command_continues_in_a_shell_whatever_the_folder_is_called(
 def test_a_key_that_another_process_trains_is_refused_and_taken_over_when_that_one_is_killed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = started(runs, "train", *ENDLESS, "--out", str(tmp_path))
+    first = start_fork(runs, "train", *ENDLESS, "--out", str(tmp_path))
     while first.is_alive() and not list(tmp_path.glob("store/*/checkpoint-*.pt")):
         time.sleep(0.02)
     (key,) = LocalStore(tmp_path / "store").keys()
     assert run(["train", *ENDLESS, "--out", str(tmp_path)]) == 1
-    said = capsys.readouterr().err
-    assert f"{first.pid}" in said and key in said
+    output = capsys.readouterr().err
+    assert f"{first.pid}" in output and key in output
     assert run(["status", "--out", str(tmp_path)]) == 0
     assert "running" in capsys.readouterr().out
     first.kill()
     first.join()
-    second = started(runs, "train", *ENDLESS, "--out", str(tmp_path))
+    second = start_fork(runs, "train", *ENDLESS, "--out", str(tmp_path))
     deadline = time.monotonic() + 60
     while second.is_alive() and time.monotonic() < deadline:
         sessions = json.loads((tmp_path / "store" / key / "sessions.json").read_text())["sessions"]
@@ -137,8 +137,8 @@ def test_a_loss_that_is_not_finite_ends_it_with_step_term_and_images(
         str(tmp_path),
     ]
     assert run(arguments) == 1
-    said = capsys.readouterr().err
-    assert "'supervised'" in said and "at step" in said and "train-0000" in said
+    output = capsys.readouterr().err
+    assert "'supervised'" in output and "at step" in output and "train-0000" in output
     assert run(["status", "--out", str(tmp_path)]) == 0
     assert "failed" in capsys.readouterr().out
     (key,) = LocalStore(tmp_path / "store").keys()
@@ -155,9 +155,9 @@ def test_out_of_memory_names_the_numbers_to_lower(tmp_path: Path) -> None:
     )
     big = ["--set", "recipe.labeled_batch=64", "--set", "recipe.augment.crop=512,512", "--set", "recipe.steps=2"]
     process = start(["train", *TINY, *big, "--out", str(tmp_path)], limit)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 1, said
-    assert "recipe.labeled_batch (64)" in said and "recipe.accumulate" in said and "Traceback" not in said
+    _, output = process.communicate(timeout=120)
+    assert process.returncode == 1, output
+    assert "recipe.labeled_batch (64)" in output and "recipe.accumulate" in output and "Traceback" not in output
 
 
 @pytest.mark.parametrize(
@@ -193,8 +193,8 @@ def test_why_names_what_changed(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "will not run again" in capsys.readouterr().out
     changed = ["--set", "recipe.steps=3", "--set", "data.split.labeled=1/8"]
     assert run(["why", key, *TINY, *changed, "--out", str(tmp_path)]) == 0
-    said = capsys.readouterr().out
-    assert "recipe.steps: 2 → 3" in said and "data.split.labeled.count: 2 → 4" in said
+    output = capsys.readouterr().out
+    assert "recipe.steps: 2 → 3" in output and "data.split.labeled.count: 2 → 4" in output
 
 
 @pytest.mark.parametrize(
@@ -229,6 +229,6 @@ def test_show_status_splits_and_doctor_answer(tmp_path: Path, capsys: pytest.Cap
     assert run(["splits", "shapes"]) == 0
     assert "60" in capsys.readouterr().out
     assert run(["doctor", "--data-root", str(tmp_path), "--weights", str(tmp_path)]) == 0
-    said = capsys.readouterr().out
-    assert "ok       shapes" in said
-    assert "missing  voc" in said and "resnet50.tv_in1k" in said and str(tmp_path) in said
+    output = capsys.readouterr().out
+    assert "ok       shapes" in output
+    assert "missing  voc" in output and "resnet50.tv_in1k" in output and str(tmp_path) in output

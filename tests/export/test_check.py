@@ -9,7 +9,7 @@ import torch
 from helpers import QUIET, small
 from safetensors.torch import load_file, save_file
 
-from assay.export.check import Differs, Pictures, batches_of, check, pictures_of
+from assay.export.check import CheckImages, PredictionsDiffer, batches_of, check, check_images
 from assay.export.folder import PROGRAM, WEIGHTS, export
 from assay.export.network import Trained, load_trained
 from assay.export.program import Program
@@ -37,7 +37,7 @@ def test_it_looks_at_validation_images_and_knows_what_was_predicted(
     exported: tuple[LocalStore, Trained, Path],
 ) -> None:
     store, trained, folder = exported
-    found, _ = check(folder / PROGRAM, folder / WEIGHTS, trained, PROGRAM_OF_ANY_SIZE, pictures_of(store, trained))
+    found, _ = check(folder / PROGRAM, folder / WEIGHTS, trained, PROGRAM_OF_ANY_SIZE, check_images(store, trained))
     assert (found.images, found.as_in_training) == ("validation", 1.0)
     assert found.shapes == ((1, 3, 16, 16), (2, 3, 12, 12), (3, 3, 5, 5))
     assert max(found.program_difference, found.weights_difference) < 1e-5
@@ -47,7 +47,7 @@ def test_without_stored_images_it_looks_at_random_ones_and_says_so(
     exported: tuple[LocalStore, Trained, Path], store: LocalStore
 ) -> None:
     _, trained, folder = exported
-    pictures = pictures_of(store, trained)
+    pictures = check_images(store, trained)
     found, _ = check(folder / PROGRAM, folder / WEIGHTS, trained, PROGRAM_OF_ANY_SIZE, pictures)
     assert (found.images, found.as_in_training) == ("random", None)
 
@@ -59,8 +59,8 @@ def test_weights_that_predict_something_else_are_found(
     weights = load_file(folder / WEIGHTS)
     weights["head.classifier.bias"] += torch.tensor([5.0, 0, 0, 0, 0, -5.0])
     save_file(weights, tmp_path / WEIGHTS)
-    with pytest.raises(Differs, match=rf"{WEIGHTS} predicts something else"):
-        check(folder / PROGRAM, tmp_path / WEIGHTS, trained, PROGRAM_OF_ANY_SIZE, pictures_of(store, trained))
+    with pytest.raises(PredictionsDiffer, match=rf"{WEIGHTS} does not predict the same"):
+        check(folder / PROGRAM, tmp_path / WEIGHTS, trained, PROGRAM_OF_ANY_SIZE, check_images(store, trained))
 
 
 def test_a_program_of_other_weights_is_found(exported: tuple[LocalStore, Trained, Path]) -> None:
@@ -68,12 +68,12 @@ def test_a_program_of_other_weights_is_found(exported: tuple[LocalStore, Trained
     other = load_trained(store, trained.key)
     with torch.no_grad():
         other.network.head.classifier.bias += torch.tensor([0.0, 0, 0, 0, 0, 0.5])
-    with pytest.raises(Differs, match=rf"{PROGRAM} predicts something else"):
-        check(folder / PROGRAM, folder / WEIGHTS, other, PROGRAM_OF_ANY_SIZE, pictures_of(store, trained))
+    with pytest.raises(PredictionsDiffer, match=rf"{PROGRAM} does not predict the same"):
+        check(folder / PROGRAM, folder / WEIGHTS, other, PROGRAM_OF_ANY_SIZE, check_images(store, trained))
 
 
 def test_a_program_for_one_size_is_asked_for_that_size_alone() -> None:
-    pictures = Pictures(kind="random", images=(torch.zeros(3, 9, 7, dtype=torch.uint8),) * 2, predictions=())
+    pictures = CheckImages(kind="random", images=(torch.zeros(3, 9, 7, dtype=torch.uint8),) * 2, predictions=())
     program = Program(data=b"", sides=(9, 7), smallest=5)
     assert [tuple(each.shape) for each in batches_of(pictures.images, program)] == [(1, 3, 9, 7), (2, 3, 9, 7)]
 

@@ -1,4 +1,7 @@
-"""The command line: one file per command, imported when it is run, so that `--help` imports neither torch nor ray."""
+"""The command line of single experiments: one file for each command.
+
+Each file imports torch inside its functions, so that `--help` imports neither torch nor ray.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,23 @@ from collections.abc import Sequence
 from assay.terminal import exit_code
 
 COMMANDS = {
-    "train": "train one experiment, or continue it",
-    "show": "print an experiment and its result",
-    "export": "write a finished experiment's network as files that run without this program, and check them",
-    "log": "print what was said while a study trained an experiment, and why it failed",
-    "status": "list the experiments of a store and how far they are",
-    "why": "say why an experiment will run again",
-    "splits": "list the published lists that are here, and what a split resolves to",
+    "train": "train one experiment, or continue it from its last checkpoint",
+    "show": "print an experiment, its state and its result",
+    "export": "write a finished experiment's network as files that run without this program, and check the files",
+    "log": "print the log of an experiment that a study trained (notes and warnings), and its errors",
+    "status": "list all experiments in the folder of results, with state, step and mIoU",
+    "why": "explain why an experiment will, or will not, be trained again",
+    "splits": "list the published lists on this machine, or count the images of a data set's split",
     "doctor": "show what this machine has, what is missing, and what each study in ./studies still needs",
 }
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+    """Return the parser of the whole command line."""
     top = argparse.ArgumentParser(
         prog="python -m assay",
-        description="Train and look at single experiments; studies/ holds whole tables.",
+        description="Train, inspect and export single experiments. The scripts in studies/ train whole tables.",
+        epilog="`python -m assay COMMAND --help` explains a command.",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, purpose in COMMANDS.items():
@@ -34,11 +38,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command; 0 when all is well, 2 for a user's mistake, 1 for a failure, 130 or 143 after a signal."""
+    """Run a command. Return 0 for success, 1 for a failure, 2 for a user error, 130 or 143 after a signal."""
 
-    def chosen() -> int:
-        asked = parser().parse_args(arguments)
-        code: int = importlib.import_module(f"assay.commands.{asked.command}").run(asked)
+    def run_command() -> int:
+        options = parser().parse_args(arguments)
+        code: int = importlib.import_module(f"assay.commands.{options.command}").run(options)
         return code
 
-    return exit_code(chosen)
+    return exit_code(run_command)

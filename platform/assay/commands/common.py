@@ -1,4 +1,4 @@
-"""What several commands share: where things lie, and which experiment is meant."""
+"""Flags and look-ups that several commands share: folders, and the experiment of a key."""
 
 from __future__ import annotations
 
@@ -11,44 +11,50 @@ from assay.store.local import LocalStore
 from assay.store.store import Store
 from assay.values import suggestion
 
+KEY_HELP = "an experiment's key (its name in the folder of results), or the beginning of the key"
+
 
 def add_out(command: argparse.ArgumentParser) -> None:
-    """Where results lie."""
+    """Add the flag for the folder of results."""
     command.add_argument("--out", default="results", metavar="DIR", help="folder of results (default: results)")
 
 
 def add_places(command: argparse.ArgumentParser) -> None:
-    """Where data, lists and weights lie."""
-    group = command.add_argument_group("places", "folders to read from; nothing is ever downloaded")
-    group.add_argument("--data-root", metavar="DIR", help="data sets (default: $ASSAY_DATA or data)")
-    group.add_argument("--splits", metavar="DIR", help="published lists (default: $ASSAY_SPLITS or splits)")
-    group.add_argument("--weights", metavar="DIR", help="encoder weights (default: $ASSAY_WEIGHTS or weights)")
+    """Add the flags for the folders of data, lists and weights."""
+    group = command.add_argument_group("places", "folders to read from; this program never downloads anything")
+    group.add_argument("--data-root", metavar="DIR", help="folder of data sets (default: $ASSAY_DATA, or data)")
+    group.add_argument("--splits", metavar="DIR", help="folder of published lists (default: $ASSAY_SPLITS, or splits)")
+    group.add_argument(
+        "--weights", metavar="DIR", help="folder of encoder weights (default: $ASSAY_WEIGHTS, or weights)"
+    )
 
 
 def places_of(arguments: argparse.Namespace) -> Places:
-    """The places that the command line names."""
+    """Return the places that the flags name."""
     return Places.from_environment(data=arguments.data_root, splits=arguments.splits, weights=arguments.weights)
 
 
 def store_of(arguments: argparse.Namespace) -> Store:
-    """The store below OUT; it may not exist yet."""
+    """Return the store in the folder of results; the folder may not exist yet."""
     return LocalStore(out_folder(arguments.out).absolute() / "store")
 
 
 def key_in(store: Store, beginning: str) -> str:
-    """The one key that begins so."""
+    """Return the only key that begins with `beginning`; raise a UserError for none or several."""
     keys = store.keys()
-    found = [key for key in keys if key.startswith(beginning)]
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    matches = [key for key in keys if key.startswith(beginning)]
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
         raise UserError(f"no key in {store.describe()} begins with {beginning!r}{suggestion(beginning, keys[:20])}.")
-    raise UserError(f"{len(found)} keys begin with {beginning!r}: {', '.join(found[:8])}; write more of it.")
+    raise UserError(f"{len(matches)} keys begin with {beginning!r}: {', '.join(matches[:8])}; write more of the key.")
 
 
 def document_of(store: Store, key: str) -> dict[str, object]:
-    """What is stored as experiment.json."""
+    """Return the content of a key's experiment.json."""
     document = records.read_json(store, key, records.EXPERIMENT)
     if document is None:
-        raise UserError(f"{store.place(key)} holds no {records.EXPERIMENT}; it was not written by this program.")
+        raise UserError(
+            f"{store.place(key)} holds no {records.EXPERIMENT}, so this program did not write it; choose another key."
+        )
     return document

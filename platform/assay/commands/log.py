@@ -1,25 +1,25 @@
-"""`assay log`: what was said while an experiment was trained by a study."""
+"""`assay log`: print the log of an experiment that a study trained."""
 
 from __future__ import annotations
 
 import argparse
 
-from assay.commands.common import add_out, key_in, store_of
+from assay.commands.common import KEY_HELP, add_out, key_in, store_of
 from assay.store import records
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """The flags of the command."""
-    command.add_argument("key", metavar="KEY", help="a key, or its beginning")
+    """Add the command's flags."""
+    command.add_argument("key", metavar="KEY", help=KEY_HELP)
     add_out(command)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print notes, warnings and tracebacks."""
+    """Print the notes, warnings and tracebacks of an experiment."""
     store = store_of(arguments)
     key = key_in(store, arguments.key)
-    said = (store.read(key, records.LOG) or b"").decode("utf-8", errors="replace")
-    print(said or f"nothing was said about {key}", end="" if said else "\n")
+    log = (store.read(key, records.LOG) or b"").decode("utf-8", errors="replace")
+    print(log or f"the log of {key} is empty", end="" if log else "\n")
     for failure in records.failures(store, key):
         rank = f" on rank {failure['rank']}" if failure.get("rank") else ""
         print(f"failed{rank}: {failure['error']}")

@@ -1,4 +1,4 @@
-"""`assay show`: an experiment and its result, from the store alone."""
+"""`assay show`: print an experiment and its result, from the store alone."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from assay.commands.common import add_out, document_of, key_in, store_of
+from assay.commands.common import KEY_HELP, add_out, document_of, key_in, store_of
 from assay.store import records
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """The flags of the command."""
-    command.add_argument("key", metavar="KEY", help="a key, or its beginning")
-    command.add_argument("--json", action="store_true", help="everything that is stored, as JSON")
+    """Add the command's flags."""
+    command.add_argument("key", metavar="KEY", help=KEY_HELP)
+    command.add_argument("--json", action="store_true", help="print the whole stored experiment and result as JSON")
     add_out(command)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what is known of a key."""
+    """Print the state, the result or the last metrics, the errors, and the experiment of a key."""
     store = store_of(arguments)
     key = key_in(store, arguments.key)
     document = document_of(store, key)
@@ -47,7 +47,7 @@ def _print_last_line(metrics: list[dict[str, Any]]) -> None:
 
 
 def summary(document: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-    """A result in a few lines."""
+    """Return the summary of a result in a few lines."""
     experiment = document["experiment"]
     data = result["data"]
     lines = [
@@ -65,7 +65,7 @@ def summary(document: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     lines.append(f"{result['seconds']:.0f} s, {result['device_seconds']:.0f} device seconds")
     if not result["same_bits"]:
         changed = "; ".join(change for session in result["sessions"] for change in session["changed"])
-        lines.append("not the bits of an uninterrupted training" + (f": {changed}" if changed else ""))
+        lines.append("not the same bits as an uninterrupted training" + (f": {changed}" if changed else ""))
     lines += [f"note: {note}" for note in result["notes"]]
     for network, names in result["random_parameters"].items():
         lines.append(f"{network}: {len(names)} parameters of the encoder have no pre-trained weights")
@@ -73,11 +73,11 @@ def summary(document: Mapping[str, Any], result: Mapping[str, Any]) -> str:
 
 
 def _size(name: str, cost: Mapping[str, Any], latency: Mapping[str, Any] | None) -> str:
-    """How large a network is, and how fast where that was measured."""
-    said = f"{cost['parameters'] / 1e6:.2f} M parameters, {cost['multiply_adds'] / 1e9:.3f} G multiply-adds"
-    return f"{said}, {latency['milliseconds'][name]:.1f} ms on the {latency['device']}" if latency else said
+    """Return the size of a network, and its latency where that was measured."""
+    size = f"{cost['parameters'] / 1e6:.2f} M parameters, {cost['multiply_adds'] / 1e9:.3f} G multiply-adds"
+    return f"{size}, {latency['milliseconds'][name]:.1f} ms on the {latency['device']}" if latency else size
 
 
 def percent(share: float | None) -> str:
-    """A share as a text in percent."""
+    """Return a share as a text in percent."""
     return "-" if share is None else f"{100 * share:.2f}"

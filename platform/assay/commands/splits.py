@@ -1,4 +1,4 @@
-"""`assay splits`: the published lists that are here, and what a data set's split resolves to."""
+"""`assay splits`: list the published lists on this machine, or the images of a data set's split."""
 
 from __future__ import annotations
 
@@ -9,16 +9,26 @@ from assay.places import Places
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """The flags of the command."""
-    command.add_argument("data", nargs="?", metavar="DATA", help="a data set's name: resolve its split")
+    """Add the command's flags."""
     command.add_argument(
-        "--set", action="append", default=[], dest="overrides", metavar="PATH=VALUE", help="as in train"
+        "data",
+        nargs="?",
+        metavar="DATA",
+        help="a data set (shapes, camvid, voc, folder) whose split is counted; without it, lists are listed",
+    )
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="PATH=VALUE",
+        help="change a field of the split, for example data.split.labeled=1/8; may be repeated",
     )
     add_places(command)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List the lists, or resolve one split."""
+    """List the lists, or count and hash the images of one split."""
     places = places_of(arguments)
     return _resolve(arguments, places) if arguments.data else _list(places)
 
@@ -42,12 +52,12 @@ def _resolve(arguments: argparse.Namespace, places: Places) -> int:
 
     overrides = [Override.parse(text) for text in arguments.overrides]
     data = apply(starting_point("supervised", arguments.data), overrides).data
-    found = split(data.source, data.split, places)
+    images = split(data.source, data.split, places)
     for name in ("labeled", "unlabeled", "val"):
-        described = found.describe(name)
+        described = images.describe(name)
         print(f"{name:10} {described['count']:6}  {described['hash']}")
-    for name, value in data.source.describe_labeled(found.labeled, places).items():
+    for name, value in data.source.describe_labeled(images.labeled, places).items():
         print(f"{name:10} {value!s:>6}")
-    for note in found.notes:
+    for note in images.notes:
         print(f"note: {note}")
     return 0

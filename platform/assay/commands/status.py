@@ -1,4 +1,4 @@
-"""`assay status`: every experiment of a store in a line."""
+"""`assay status`: list every experiment of a store in one line each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from assay.store.store import DamagedDocument, Store
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """The flags of the command."""
+    """Add the command's flags."""
     add_out(command)
 
 

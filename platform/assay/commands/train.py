@@ -1,4 +1,4 @@
-"""`assay train`: one experiment, from flags to a result."""
+"""`assay train`: train one experiment, from flags to a result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXAMPLES = """examples:
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """The flags of the command."""
+    """Add the command's flags."""
     command.formatter_class = argparse.RawDescriptionHelpFormatter
     command.epilog = EXAMPLES
     add_experiment(command)
@@ -32,20 +32,21 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FIELD=VALUE",
-        help="what changes no number: device, threads, loader_workers, checkpoint_every, compile, …",
+        help="set a field that changes no result: device, threads, loader_workers, checkpoint_every, compile, …;"
+        " may be repeated",
     )
-    command.add_argument("--retry", action="store_true", help="train again an experiment that is marked as failed")
+    command.add_argument("--retry", action="store_true", help="train an experiment again that has failed")
 
 
 def add_experiment(command: argparse.ArgumentParser) -> None:
-    """The flags that describe an experiment."""
-    command.add_argument("--method", metavar="NAME", help="short name of the method: supervised, cps, …")
+    """Add the flags that describe an experiment."""
+    command.add_argument("--method", metavar="NAME", help="the method's short name: supervised, cps, …")
     command.add_argument(
         "--data",
         default="shapes",
         metavar="NAME",
-        help="data set, with a network and recipe that suit it: shapes,"
-        " camvid, voc, folder (default: shapes, drawn by the program)",
+        help="data set: shapes, camvid, voc or folder, each with a network and a recipe that suit it (default: shapes,"
+        " images that the program draws)",
     )
     command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the training (default: 0)")
     command.add_argument(
@@ -54,25 +55,25 @@ def add_experiment(command: argparse.ArgumentParser) -> None:
         default=[],
         dest="overrides",
         metavar="PATH=VALUE",
-        help="change a field, for example method.weight=1 or recipe.optimizer.lr=0.01; may be repeated",
+        help="change a field of the experiment, for example method.weight=1 or recipe.optimizer.lr=0.01; repeatable",
     )
 
 
 def experiment_of(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]  # noqa: ANN201
-    """The experiment that the flags describe."""
+    """Return the experiment that the flags describe."""
     from assay.overrides import Override, apply
     from assay.presets import starting_point
 
     if not arguments.method:
         raise UserError("--method is missing; `python -m assay train --help` shows examples.")
     start = starting_point(arguments.method, arguments.data)
-    # By itself: a rule over several fields that --set breaks is not this flag's matter.
+    # The seed alone first: where --set breaks a rule over several fields, the message must not name --seed.
     start = apply(start, [Override("seed", arguments.seed, f"--seed {arguments.seed}")])
     return apply(start, [Override.parse(text) for text in arguments.overrides])
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train, or continue, or show what is there already."""
+    """Train or continue an experiment, or print its result where it is done."""
     from assay.experiment import Runtime
     from assay.overrides import Override, apply
     from assay.resolve import resolve

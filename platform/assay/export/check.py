@@ -1,4 +1,4 @@
-"""Whether the written files predict what the platform predicts."""
+"""The check that the exported files predict the same as the trained network."""
 
 from __future__ import annotations
 
@@ -31,75 +31,83 @@ _TOLERANCE = 1e-4  # of logits, against their largest; other kernels may be chos
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Pictures:
-    """What the check looks at."""
+class CheckImages:
+    """The images of the check, with stored predictions where there are any."""
 
-    kind: str
+    kind: str  # "validation" or "random"
     images: tuple[torch.Tensor, ...]  # each 3 x H x W, uint8
-    predictions: tuple[torch.Tensor, ...]  # H x W, made when the training ended; none for random images
+    predictions: tuple[torch.Tensor, ...]  # each H x W, made when the training ended; none for random images
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Check:
-    """What the check found; it is stored beside the files."""
+class CheckResult:
+    """The result of the check, which is stored beside the files."""
 
-    images: str
+    images: str  # their kind
     shapes: tuple[tuple[int, ...], ...]
-    program_difference: float  # the largest, of logits
+    program_difference: float  # the largest of all logits
     weights_difference: float
-    as_in_training: float | None  # share of the pixels that were predicted so when the training ended
+    as_in_training: float | None  # share of pixels with the same class as when the training ended
 
 
-class Differs(AssayError):
-    """A written file predicts something else than the platform."""
+class PredictionsDiffer(AssayError):
+    """An exported file does not predict the same as the trained network."""
 
 
-def pictures_of(store: Store, trained: Trained) -> Pictures:
-    """The validation images that lie with the result, with their predictions; random ones where there are none."""
+def check_images(store: Store, trained: Trained) -> CheckImages:
+    """Return the validation images stored with the result, with their predictions; random images where none are."""
     with np.load(io.BytesIO(store.read(trained.key, records.PANEL) or _EMPTY), allow_pickle=False) as arrays:
         count = sum(name.startswith("image") for name in arrays)
         if count:
-            return Pictures(
+            return CheckImages(
                 kind="validation",
                 images=tuple(torch.tensor(arrays[f"image{index}"]).permute(2, 0, 1) for index in range(count)),
                 predictions=tuple(torch.tensor(arrays[f"prediction{index}"]) for index in range(count)),
             )
     crop = trained.experiment.recipe.augment.crop
     images = torch.randint(0, 256, (2, 3, *crop), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return Pictures(kind="random", images=tuple(images), predictions=())
+    return CheckImages(kind="random", images=tuple(images), predictions=())
 
 
 def check(
-    program_file: Path, weights_file: Path, trained: Trained, program: Program, pictures: Pictures
-) -> tuple[Check, Runnable]:
-    """Compare both files, read anew, with the trained network; also the program that was read. Raises Differs."""
-    loaded: Runnable = torch.export.load(program_file).module()
+    program_file: Path, weights_file: Path, trained: Trained, program: Program, images: CheckImages
+) -> tuple[CheckResult, Runnable]:
+    """Read both files, compare them with the trained network, and return the result and the program that was read.
+
+    Raise PredictionsDiffer where a file predicts other classes, or logits beyond the tolerance.
+    """
+    read_program: Runnable = torch.export.load(program_file).module()
     experiment, network = trained.experiment, trained.network
-    fresh = build_network(network.spec, network.num_classes).to(DTYPES[experiment.recipe.precision])
-    fresh.load_state_dict(load_file(weights_file))
-    batches = batches_of(pictures.images, program)
-    ours = _with_normalizing(network, experiment)
-    return Check(
-        images=pictures.kind,
+    read_network = build_network(network.spec, network.num_classes).to(DTYPES[experiment.recipe.precision])
+    read_network.load_state_dict(load_file(weights_file))
+    batches = batches_of(images.images, program)
+    expected = _with_normalizing(network, experiment)
+    return CheckResult(
+        images=images.kind,
         shapes=tuple(tuple(batch.shape) for batch in batches),
-        program_difference=_difference(program_file, loaded, ours, batches),
-        weights_difference=_difference(weights_file, _with_normalizing(fresh.eval(), experiment), ours, batches),
-        as_in_training=_as_in_training(network, experiment, pictures),
-    ), loaded
+        program_difference=_difference(program_file, read_program, expected, batches),
+        weights_difference=_difference(
+            weights_file, _with_normalizing(read_network.eval(), experiment), expected, batches
+        ),
+        as_in_training=_as_in_training(network, experiment, images),
+    ), read_program
 
 
 def batches_of(images: Sequence[torch.Tensor], program: Program) -> list[torch.Tensor]:
-    """One image as it is, two of another size, and the smallest that is taken; equal sizes where there is one only."""
+    """Return one image at its size, two of another size, and three of the smallest size that the program takes.
+
+    For a program of one size, return one image and two images of that size.
+    """
     first, second = images[0], images[-1]
     if program.sides is not None:
-        return [_of_size([first], program.sides), _of_size([first, second], program.sides)]
+        return [_resize([first], program.sides), _resize([first, second], program.sides)]
     height, width = (max(side * 3 // 4, program.smallest) for side in first.shape[1:])
     smallest = (program.smallest, program.smallest)
-    return [first[None], _of_size([first, second], (height, width)), _of_size([first, second, first], smallest)]
+    return [first[None], _resize([first, second], (height, width)), _resize([first, second, first], smallest)]
 
 
-def _of_size(images: Sequence[torch.Tensor], sides: tuple[int, int]) -> torch.Tensor:
-    return torch.stack([functional.interpolate(each[None], size=sides, mode="nearest")[0] for each in images])
+def _resize(images: Sequence[torch.Tensor], sides: tuple[int, int]) -> torch.Tensor:
+    return torch.stack([functional.interpolate(image[None], size=sides, mode="nearest")[0] for image in images])
 
 
 def _with_normalizing(network: Network, experiment: Experiment) -> Runnable:
@@ -107,29 +115,33 @@ def _with_normalizing(network: Network, experiment: Experiment) -> Runnable:
 
 
 @torch.no_grad()
-def _difference(file: Path, theirs: Runnable, ours: Runnable, batches: Sequence[torch.Tensor]) -> float:
-    """The largest difference of logits."""
+def _difference(file: Path, exported: Runnable, network: Runnable, batches: Sequence[torch.Tensor]) -> float:
+    """Return the largest difference of logits; raise PredictionsDiffer beyond the tolerance."""
     largest = 0.0
     for images in batches:
-        found, expected = theirs(images), ours(images)
-        difference = (found - expected).abs().max().item()
-        same = bool((found.argmax(dim=1) == expected.argmax(dim=1)).all())
-        if not same or not difference <= _TOLERANCE * max(1.0, expected.abs().max().item()):
-            raise Differs(
-                f"{file.name} predicts something else than the network: for images {tuple(images.shape)} logits differ"
-                f" by up to {difference:g}, and classes {'do not' if same else 'do'} differ; nothing was exported."
+        logits, expected = exported(images), network(images)
+        difference = (logits - expected).abs().max().item()
+        same_classes = bool((logits.argmax(dim=1) == expected.argmax(dim=1)).all())
+        if not same_classes or not difference <= _TOLERANCE * max(1.0, expected.abs().max().item()):
+            raise PredictionsDiffer(
+                f"{file.name} does not predict the same as the network: for images {tuple(images.shape)} logits differ"
+                f" by up to {difference:g}, and classes {'do not differ' if same_classes else 'differ'}; nothing was"
+                " exported."
             )
         largest = max(largest, difference)
     return largest
 
 
 @torch.no_grad()
-def _as_in_training(network: Predictor, experiment: Experiment, pictures: Pictures) -> float | None:
-    """How many pixels are predicted as when the training ended, by the same protocol in this machine's arithmetic."""
+def _as_in_training(network: Predictor, experiment: Experiment, images: CheckImages) -> float | None:
+    """Return the share of pixels with the class predicted when the training ended; None without such predictions.
+
+    The protocol is the same, the arithmetic is this machine's.
+    """
     right = total = 0
     evaluation: Evaluation = experiment.recipe.evaluation
-    for image, stored in zip(pictures.images, pictures.predictions, strict=False):
-        found = predict(network, normalize(image[None], dtype=DTYPES[experiment.recipe.precision]), evaluation)[0]
-        right += int((found == stored).sum())
+    for image, stored in zip(images.images, images.predictions, strict=False):
+        pixels = normalize(image[None], dtype=DTYPES[experiment.recipe.precision])
+        right += int((predict(network, pixels, evaluation)[0] == stored).sum())
         total += stored.numel()
     return right / total if total else None

@@ -1,4 +1,4 @@
-"""An exported network: a folder with a program, its weights, and a document that says what they expect."""
+"""An exported network: a folder with a program, its weights, and a document that describes both."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from assay.atomic import replace_folder
 from assay.data.normalize import MEAN, STD, normalize
 from assay.data.source import IGNORE
 from assay.errors import UserError
-from assay.export.check import Check, Pictures, Runnable, check, pictures_of
+from assay.export.check import CheckImages, CheckResult, Runnable, check, check_images
 from assay.export.network import Trained, load_trained
 from assay.export.program import Program, make_program
 from assay.nets.flops import multiply_adds, parameters
@@ -31,47 +31,47 @@ DOCUMENT = "model.json"
 
 
 def export(store: Store, key: str, folder: Path, *, force: bool = False, threads: int = 1) -> dict[str, Any]:
-    """Write the folder, which appears whole or not at all, and return its document."""
+    """Write the folder, which appears as a whole or not at all, and return its document."""
     with _explained(folder):
         _refuse_to_overwrite(folder, force=force)
     torch.set_num_threads(threads)
     trained = load_trained(store, key)
-    pictures = pictures_of(store, trained)
-    program = make_program(trained.network, sides=_sides(pictures))
+    images = check_images(store, trained)
+    program = make_program(trained.network, sides=_sides(images))
     with _explained(folder), replace_folder(folder) as spool:
-        return _write(spool, trained, program, pictures)
+        return _write(spool, trained, program, images)
 
 
-def _write(spool: Path, trained: Trained, program: Program, pictures: Pictures) -> dict[str, Any]:
+def _write(spool: Path, trained: Trained, program: Program, images: CheckImages) -> dict[str, Any]:
     (spool / PROGRAM).write_bytes(program.data)
     # Copies, since the format refuses tensors that share memory.
     state = {name: value.detach().clone() for name, value in trained.network.state_dict().items()}
     (spool / WEIGHTS).write_bytes(save(state, metadata={"format": "pt", "assay_key": trained.key}))
-    found, loaded = check(spool / PROGRAM, spool / WEIGHTS, trained, program, pictures)
-    document = _document(trained, program, found) | {"latency": _latency(trained, loaded, program)}
+    result, read_program = check(spool / PROGRAM, spool / WEIGHTS, trained, program, images)
+    document = _document(trained, program, result) | {"latency": _latency(trained, read_program, program)}
     (spool / DOCUMENT).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return document
 
 
-def _latency(trained: Trained, loaded: Runnable, program: Program) -> dict[str, Any]:
-    """Of the program that was written, and of the network as torch runs it line by line, for one training crop."""
+def _latency(trained: Trained, read_program: Runnable, program: Program) -> dict[str, Any]:
+    """Return the latency of the written program and of the eager network, for one training crop."""
     sides = program.sides or trained.experiment.recipe.augment.crop
     image = torch.zeros(1, 3, *sides, dtype=torch.uint8)
     pixels = normalize(image, dtype=DTYPES[trained.experiment.recipe.precision])
-    found = {"program": latency(loaded, image), "network": latency(trained.network, pixels)}
+    latencies = {"program": latency(read_program, image), "network": latency(trained.network, pixels)}
     return conditions(*sides) | {
-        "milliseconds": {name: each.milliseconds for name, each in found.items()},
-        "runs": {name: each.runs for name, each in found.items()},
+        "milliseconds": {name: measured.milliseconds for name, measured in latencies.items()},
+        "runs": {name: measured.runs for name, measured in latencies.items()},
     }
 
 
-def _sides(pictures: Pictures) -> tuple[int, int]:
-    height, width = pictures.images[0].shape[1:]
+def _sides(images: CheckImages) -> tuple[int, int]:
+    height, width = images.images[0].shape[1:]
     return height, width
 
 
-def _document(trained: Trained, program: Program, found: Check) -> dict[str, Any]:
-    """Everything that somebody needs who has these files alone."""
+def _document(trained: Trained, program: Program, checked: CheckResult) -> dict[str, Any]:
+    """Return everything that a user of these files alone needs."""
     experiment, result, network = trained.experiment, trained.result, trained.network
     height, width = experiment.recipe.augment.crop
     return {
@@ -99,10 +99,13 @@ def _document(trained: Trained, program: Program, found: Check) -> dict[str, Any
         "evaluation": to_json(experiment.recipe.evaluation),
         "precision": experiment.recipe.precision,
         "check": {
-            "images": found.images,
-            "shapes": [list(shape) for shape in found.shapes],
-            "largest_difference_of_logits": {PROGRAM: found.program_difference, WEIGHTS: found.weights_difference},
-            "pixels_as_in_training": found.as_in_training,
+            "images": checked.images,
+            "shapes": [list(shape) for shape in checked.shapes],
+            "largest_difference_of_logits": {
+                PROGRAM: checked.program_difference,
+                WEIGHTS: checked.weights_difference,
+            },
+            "pixels_as_in_training": checked.as_in_training,
         },
         "versions": {"assay": __version__, "torch": str(torch.__version__)},
         "experiment": experiment.to_json(),
@@ -110,7 +113,7 @@ def _document(trained: Trained, program: Program, found: Check) -> dict[str, Any
 
 
 def _input(program: Program) -> dict[str, Any]:
-    """What the program takes; where height and width are words, any number stands for them, of no multiple."""
+    """Return the description of the input. Height and width as words stand for any number, not only for multiples."""
     height, width = program.sides or ("height", "width")
     return {
         "images": ["batch", 3, height, width],
@@ -126,21 +129,21 @@ def _input(program: Program) -> dict[str, Any]:
 
 
 def _refuse_to_overwrite(folder: Path, *, force: bool) -> None:
-    """Stop before anything is done where something is in the way; only an export is ever replaced."""
+    """Raise a UserError, before any work, for a folder of other files, and for an export without `force`."""
     if not folder.exists() and not folder.is_symlink():
         return
     if not folder.is_dir():
         raise UserError(f"{folder} is a file; name another folder with --to.")
-    foreign = sorted({each.name for each in folder.iterdir()} - {PROGRAM, WEIGHTS, DOCUMENT})
+    foreign = sorted({path.name for path in folder.iterdir()} - {PROGRAM, WEIGHTS, DOCUMENT})
     if foreign:
         raise UserError(f"{folder} holds {foreign[0]}, which no export wrote; name another folder with --to.")
     if not force:
-        raise UserError(f"{folder} is there already; replace it with --force, or name another folder with --to.")
+        raise UserError(f"{folder} exists already; replace it with --force, or name another folder with --to.")
 
 
 @contextlib.contextmanager
 def _explained(folder: Path) -> Iterator[None]:
-    """What the operating system refuses is the user's to know, in a sentence."""
+    """Turn a refusal of the operating system into a UserError in one sentence."""
     try:
         yield
     except OSError as problem:

@@ -1,4 +1,4 @@
-"""The network that a finished experiment is judged by, from the store alone: no data, lists or pre-trained files."""
+"""The official network of a finished experiment, from the store alone: no data, lists or pre-trained files."""
 
 from __future__ import annotations
 
@@ -28,19 +28,21 @@ class Trained:
     key: str
     experiment: Experiment
     result: dict[str, Any]
-    network: Network  # on the CPU, as it is evaluated
+    network: Network  # on the CPU, in evaluation mode
 
 
 def load_trained(store: Store, key: str) -> Trained:
-    """The official network of a finished experiment with its stored weights."""
+    """Return a finished experiment with its official network and stored weights."""
     state = records.state(store, key)
     document, result = (records.read_json(store, key, name) for name in (records.EXPERIMENT, records.RESULT))
     if result is None or document is None:
         detail = f" ({state.detail})" if state.detail else ""
-        raise UserError(f"experiment {key} is {state.name}{detail}; only a finished one can be exported.")
+        raise UserError(f"experiment {key} is {state.name}{detail}; only a finished experiment can be exported.")
     weights = stored_weights(store)(key)
     if hashlib.sha256(weights).hexdigest() != result["weights_sha256"]:
-        raise AssayError(f"the weights in {store.place(key)} are not those that its result names; train it again.")
+        raise AssayError(
+            f"the weights in {store.place(key)} are not those that its result names; train the experiment again."
+        )
     experiment = Experiment.from_json(document["experiment"])
     network = _network(experiment, torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True), key)
     return Trained(key=key, experiment=experiment, result=result, network=network)
@@ -49,13 +51,13 @@ def load_trained(store: Store, key: str) -> Trained:
 def _network(experiment: Experiment, state: dict[str, torch.Tensor], key: str) -> Network:
     method = experiment.method
     assert isinstance(method, Method)
-    nets = method.networks(_Shapes(experiment)).to(DTYPES[experiment.recipe.precision])
+    nets = method.networks(_UntrainedNetworks(experiment)).to(DTYPES[experiment.recipe.precision])
     try:
         load_own_state(nets, state)
     except (ValueError, RuntimeError) as error:
         raise UserError(
-            f"the weights of {key} do not fit the networks that {method.name} has in this version ({error}); export it"
-            " with the version that trained it."
+            f"the weights of {key} do not fit the networks that {method.name} has in this version ({error}); export the"
+            " experiment with the version that trained it."
         ) from error
     official = next(iter(method.predictors(nets).values()))
     if not isinstance(official, Network):
@@ -64,8 +66,8 @@ def _network(experiment: Experiment, state: dict[str, torch.Tensor], key: str) -
 
 
 @dataclasses.dataclass(frozen=True)
-class _Shapes:
-    """Makes an experiment's networks with some weights; stored ones take their place."""
+class _UntrainedNetworks:
+    """A factory of an experiment's networks with arbitrary weights, in place of which the stored ones are loaded."""
 
     experiment: Experiment
 
@@ -73,10 +75,10 @@ class _Shapes:
         return build_network(net or self.experiment.net, self.experiment.data.source.num_classes())
 
     def trained(self, field: str) -> Network:
-        """A network that stands where a trained one stood; what is exported never asks it anything."""
+        """Return a network in place of a trained input; the exported network never calls it."""
         inner = dict(walk(self.experiment.method))[field]
         assert isinstance(inner, Experiment) and isinstance(inner.method, Method)
-        network = next(iter(inner.method.predictors(inner.method.networks(_Shapes(inner))).values()))
+        network = next(iter(inner.method.predictors(inner.method.networks(_UntrainedNetworks(inner))).values()))
         assert isinstance(network, Network)
         network.requires_grad_(False)
         network.is_input = True

@@ -1,4 +1,4 @@
-"""A network as a torch.export program that takes images as they are decoded: nothing to normalise, nothing to import.
+"""A network as a torch.export program. It takes decoded images, normalises them itself, and imports nothing of this.
 
 Images B x 3 x H x W (uint8, RGB) in, logits B x C x H x W out.
 """
@@ -16,20 +16,20 @@ from assay.data.normalize import MEAN, STD
 from assay.errors import AssayError
 from assay.nets.network import Network
 
-_SIDES = (128, 192)  # of the images that are traced: unequal, so that no rule is found that holds for squares alone
+_SIDES = (128, 192)  # of the traced images: unequal, so that the tracer derives no rule that holds for squares alone
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Program:
-    """A program as a file's bytes, and which images it takes."""
+    """A program as a file's bytes, with the sizes of images that it takes."""
 
     data: bytes
-    sides: tuple[int, int] | None  # height and width of every image; None where any from `smallest` up will do
+    sides: tuple[int, int] | None  # height and width of every image; None for any sides from `smallest` up
     smallest: int
 
 
-class Deployed(nn.Module):
-    """Normalising and a network as one module; mean and spread are buffers, so that it moves to any device whole."""
+class NormalizingNetwork(nn.Module):
+    """Normalisation and a network as one module. Mean and deviation are buffers, so that they move between devices."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -45,18 +45,18 @@ class Deployed(nn.Module):
 
 
 def make_program(network: Network, *, sides: tuple[int, int]) -> Program:
-    """The network for any number of images of any size; where it cannot be traced so, for images of `sides` alone."""
-    deployed = Deployed(network).eval()
+    """Return a program for images of any size; where the network cannot be traced so, for images of `sides` alone."""
+    module = NormalizingNetwork(network).eval()
     batch = {0: Dim.DYNAMIC}
     smallest = _smallest(network)
     try:
         return Program(
-            data=_traced(deployed, _SIDES, batch | {2: Dim.DYNAMIC, 3: Dim.DYNAMIC}), sides=None, smallest=smallest
+            data=_trace(module, _SIDES, batch | {2: Dim.DYNAMIC, 3: Dim.DYNAMIC}), sides=None, smallest=smallest
         )
-    except Exception:  # torch's tracer and its writer raise whatever their parts raise
+    except Exception:  # torch's tracer and its writer raise errors of many kinds
         pass
     try:
-        return Program(data=_traced(deployed, sides, batch), sides=sides, smallest=smallest)
+        return Program(data=_trace(module, sides, batch), sides=sides, smallest=smallest)
     except Exception as error:
         raise AssayError(
             f"torch.export cannot trace {network.spec.encoder.arch} with {network.spec.head.name}"
@@ -65,23 +65,23 @@ def make_program(network: Network, *, sides: tuple[int, int]) -> Program:
 
 
 def _smallest(network: Network) -> int:
-    """A side from which on features have two cells; below that torch traces another program."""
+    """Return the smallest side for which features have two cells; below it torch traces another program."""
     encoder = network.spec.encoder
     return (4 if encoder.arch == "tiny" else encoder.output_stride) + 1
 
 
 @torch.no_grad()
-def _traced(deployed: Deployed, sides: tuple[int, int], dynamic: dict[int, object]) -> bytes:
+def _trace(module: NormalizingNetwork, sides: tuple[int, int], dynamic: dict[int, object]) -> bytes:
     images = torch.zeros(2, 3, *sides, dtype=torch.uint8)
-    program = torch.export.export(deployed, (images,), dynamic_shapes=({**dynamic},))
-    _forget_lines(program)
+    program = torch.export.export(module, (images,), dynamic_shapes=({**dynamic},))
+    _remove_source_lines(program)
     buffer = io.BytesIO()
     torch.export.save(program, buffer)
     return buffer.getvalue()
 
 
-def _forget_lines(program: ExportedProgram) -> None:
-    """Leave out in which file of this machine each operation was written; nobody else has these files."""
+def _remove_source_lines(program: ExportedProgram) -> None:
+    """Remove the source file and line of each operation: users of the program do not have this machine's files."""
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
             node.meta.pop("stack_trace", None)
