@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PACKAGES = (
     *("torch", "torchvision", "numpy", "pillow", "timm", "safetensors", "rich", "ray", "pandas", "pyarrow", "scipy"),
-    *("matplotlib", "optuna", "cmaes", "scikit-learn"),
+    *("matplotlib", "jinja2", "optuna", "cmaes", "scikit-learn"),
 )
 STUDIES = Path("studies")  # in the working folder, as in a checkout
 
