@@ -216,7 +216,7 @@ def sigmoid(logit: float) -> float:
 
 
 # The gradient of student 1's L_ss to its weight of class 0 on its channel: four pixels of 0.5, 1, -2, 3 and targets 0,
-# 1, 0, 1. Each pixel contributes the probability of the wrong class times its feature or, with `train_weight`, times its
+# 1, 0, 1. A pixel contributes the probability of the wrong class times its feature or, with `train_weight`, times its
 # feature ∓ λ times the variance of the class (2 or 4.296875).
 WRONG = (sigmoid(-0.5 + 1), sigmoid(1 + 2.1484375), sigmoid(2 + 1), sigmoid(3 + 2.1484375))
 BY_HAND = {

@@ -1,4 +1,4 @@
-"""What MGD's studies train: every value of the paper's profile with its source, teachers, and which parts a row has."""
+"""The experiments of MGD's studies: every value of the paper's profile with its source, teachers, and rows' parts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from assay.study.paper import paper_number
 from assay.study.tables import Study
 from studies import mgd_ablation, mgd_benchmark
 
-# path | value | source: the paper (section), the authors' code where the paper is silent, ours where both are.
+# path | value | source: the paper (section), the authors' code if the paper does not give it, ours if neither does.
 PAPER = """
 method.name | "mgd" | 3
 method.teacher_mode | "eval" | 3.2: frozen
@@ -102,8 +102,8 @@ def cells(study: Study, profile: str, *, seeds: tuple[int, ...] = (0,), **choice
 
 
 def row(study: Study, profile: str, table: str, label: str, column: str, seed: int = 0) -> Cell:
-    (found,) = cells(study, profile, seeds=(seed,), tables=(table,), rows=(label,), columns=(column,))
-    return found
+    (cell,) = cells(study, profile, seeds=(seed,), tables=(table,), rows=(label,), columns=(column,))
+    return cell
 
 
 def methods(profile: str, table: str, column: str) -> dict[str, Any]:
@@ -112,14 +112,14 @@ def methods(profile: str, table: str, column: str) -> dict[str, Any]:
 
 def test_every_value_of_the_papers_profile_has_a_source() -> None:
     student = row(ABLATION, "paper", "mgd.table4", "T_D + T_W", "VOC").experiment.to_json()
-    told = dict(line.split(" | ")[:2] for line in PAPER.strip().splitlines())
-    strong = "recipe.augment.strong."  # no view of these methods is a strong one
-    others = ("name", "seed", "method.teachers")
-    found = {path: value for path, value in leaves(student) if path not in others and not path.startswith(strong)}
-    assert found == {path: json.loads(value) for path, value in told.items()}
+    listed = dict(line.split(" | ")[:2] for line in PAPER.strip().splitlines())
+    strong = "recipe.augment.strong."  # these methods have no strong views
+    skipped = ("name", "seed", "method.teachers")
+    values = {path: value for path, value in leaves(student) if path not in skipped and not path.startswith(strong)}
+    assert values == {path: json.loads(value) for path, value in listed.items()}
 
 
-# What a teacher has that its student has not; everything else is equal.
+# The values of a teacher that differ from its student's.
 TEACHER = {
     "method.name": "cps",
     "method.weight": 1.0,
@@ -139,17 +139,17 @@ WIDE = {
 }
 
 
-def test_the_papers_teachers_are_cps_with_cutmix_and_differ_from_the_student_in_nothing_else() -> None:
+def test_the_papers_teachers_are_cps_with_cutmix_and_otherwise_equal_to_the_student() -> None:
     student = row(ABLATION, "paper", "mgd.table4", "T_D + T_W", "VOC").experiment
-    own = dict(leaves(student.to_json()))
-    found = [
-        {path: value for path, value in leaves(each.to_json()) if path not in own or own[path] != value}
-        for each in student.method.teachers  # type: ignore[attr-defined]
+    of_student = dict(leaves(student.to_json()))
+    differences = [
+        {path: value for path, value in leaves(teacher.to_json()) if (path, value) not in of_student.items()}
+        for teacher in student.method.teachers  # type: ignore[attr-defined]
     ]
-    assert found == [DEEP, WIDE]
+    assert differences == [DEEP, WIDE]
 
 
-TABLE5A = {  # weights of L_P, λ1, λ2 are there or not; who gives L_I and L_R
+TABLE5A = {  # L_P, L_I and L_R on or off; the teachers of L_I and L_R
     "Sup + P": (True, False, False, "first", "last"),
     "Sup + P + I(TD)": (True, True, False, "first", "last"),
     "Sup + P + R(TW)": (True, False, True, "first", "last"),
@@ -159,9 +159,9 @@ TABLE5A = {  # weights of L_P, λ1, λ2 are there or not; who gives L_I and L_R
 
 
 @pytest.mark.parametrize("profile", ["quick", "quick-tied", "paper", "paper-tied", "code"])
-def test_each_row_of_table_5a_has_the_losses_that_it_names(profile: str) -> None:
-    found = methods(profile, "mgd.table5a", "VOC")
-    assert found.pop("Sup").name == "supervised"
+def test_each_row_of_table_5a_has_the_losses_in_its_label(profile: str) -> None:
+    by_row = methods(profile, "mgd.table5a", "VOC")
+    assert by_row.pop("Sup").name == "supervised"
     assert {
         label: (
             method.weight_pixel > 0,
@@ -170,12 +170,12 @@ def test_each_row_of_table_5a_has_the_losses_that_it_names(profile: str) -> None
             method.image_teacher,
             method.region_teacher,
         )
-        for label, method in found.items()
+        for label, method in by_row.items()
     } == TABLE5A
-    assert all(method.pixel_on == "both" and len(method.teachers) == 2 for method in found.values())
+    assert all(method.pixel_on == "both" and len(method.teachers) == 2 for method in by_row.values())
 
 
-def test_the_other_tables_vary_one_thing_of_table_5as_full_row() -> None:
+def test_the_other_tables_change_one_part_of_table_5as_full_row() -> None:
     full = methods("quick", "mgd.table5a", "VOC")[FULL]
     assert methods("quick", "mgd.table5b", "VOC") == {
         "labelled distillation only": full.replace(weight_image=0.0, weight_region=0.0, pixel_on="labeled"),
@@ -196,26 +196,28 @@ def test_the_other_tables_vary_one_thing_of_table_5as_full_row() -> None:
     assert all(method.replace(teachers=full.teachers) == full for method in four.values())
 
 
-def test_teachers_have_a_fixed_seed_or_the_students_own_and_the_results_say_which() -> None:
+def test_teachers_have_a_fixed_seed_or_the_students_and_the_notes_name_it() -> None:
     def seeds(profile: str, seed: int) -> list[int]:
         cell = row(ABLATION, profile, "mgd.table4", "T_D + T_D", "VOC", seed)
-        return [each.seed for each in cell.experiment.method.teachers]  # type: ignore[attr-defined]
+        return [teacher.seed for teacher in cell.experiment.method.teachers]  # type: ignore[attr-defined]
 
     assert [seeds("quick", seed) for seed in (0, 3)] == [[0, 1000], [0, 1000]]
     assert [seeds("quick-tied", seed) for seed in (0, 3)] == [[0, 1000], [3, 1003]]
     notes = {
-        each.name: layout_of(ABLATION, each).tables[0].notes for each in ABLATION.profiles if each.name[:5] == "quick"
+        profile.name: layout_of(ABLATION, profile).tables[0].notes
+        for profile in ABLATION.profiles
+        if profile.name.startswith("quick")
     }
-    assert "seed 0, 1000 whatever the seed around them" in notes["quick"][0]
-    assert "the seed of what they are inside" in notes["quick-tied"][0]
+    assert "(teachers) have seed 0, 1000 in all cells" in notes["quick"][0]
+    assert "(teachers) have the seed of their cell" in notes["quick-tied"][0]
 
 
-def test_the_two_columns_are_two_drawn_worlds_in_quick_and_cityscapes_is_blocked_on_the_papers_data() -> None:
+def test_the_two_columns_are_two_drawn_data_sets_in_quick_and_cityscapes_is_blocked_in_paper() -> None:
     columns = ("VOC", "Cityscapes")
-    made = cells(ABLATION, "quick", tables=("mgd.table4",), rows=("T_D",), columns=columns)
-    data = [cell.experiment.data for cell in made]
-    assert [(each.source.world, each.split.labeled) for each in data] == [(0, "1/8"), (1, "1/8")]  # type: ignore[attr-defined]
-    assert [cell.experiment.method.teachers[0].data for cell in made] == data  # type: ignore[attr-defined]
+    planned = cells(ABLATION, "quick", tables=("mgd.table4",), rows=("T_D",), columns=columns)
+    data = [cell.experiment.data for cell in planned]
+    assert [(of.source.world, of.split.labeled) for of in data] == [(0, "1/8"), (1, "1/8")]  # type: ignore[attr-defined]
+    assert [cell.experiment.method.teachers[0].data for cell in planned] == data  # type: ignore[attr-defined]
     (blocked,) = cells(ABLATION, "paper", tables=("mgd.table4",), rows=("T_D",), columns=("Cityscapes",))
     assert blocked.blocked_by == "Cityscapes is not among this project's data sets yet"
 
@@ -234,48 +236,49 @@ def test_every_number_of_the_papers_tables_is_shown(study: Study) -> None:
 
     for table in study.tables:
         shown = {
-            (str(each.paper), column)
-            for each in table.rows
+            (str(row.paper), column)
+            for row in table.rows
             for column in table.columns
-            if paper_number(table, each, column) is not None
+            if paper_number(table, row, column) is not None
         }
-        printed = {(each["label"], column) for each in paper.table(table.paper)["rows"] for column in each["values"]}
+        printed = {(row["label"], column) for row in paper.table(table.paper)["rows"] for column in row["values"]}
         assert printed == shown, table.name
 
 
-def test_the_drawn_teachers_outweigh_their_student_as_the_papers_do() -> None:
+def test_the_drawn_teachers_have_the_papers_ratios_of_parameters_to_their_student() -> None:
     student = row(ABLATION, "quick", "mgd.table5a", FULL, "VOC").experiment
-    own, *others = (
-        parameters(build_encoder(each.net.encoder))
-        for each in (student, *student.method.teachers)  # type: ignore[attr-defined]
+    of_student, *of_teachers = (
+        parameters(build_encoder(experiment.net.encoder))
+        for experiment in (student, *student.method.teachers)  # type: ignore[attr-defined]
     )
-    assert [other / own for other in others] == [pytest.approx(3.81, rel=0.05), pytest.approx(5.97, rel=0.05)]
+    ratios = [of_teacher / of_student for of_teacher in of_teachers]
+    assert ratios == [pytest.approx(3.81, rel=0.05), pytest.approx(5.97, rel=0.05)]
 
 
-def test_the_benchmarks_full_row_is_the_ablations() -> None:
+def test_the_benchmarks_full_row_is_the_ablations_full_row() -> None:
     for profile in ("paper", "code"):
         ours = row(mgd_benchmark.STUDY, profile, "mgd.table1", "MGD, ResNet-18", "1/8(1323)").experiment
         assert ours == row(ABLATION, profile, "mgd.table5a", FULL, "VOC").experiment
 
 
-def test_every_row_of_table_1_has_its_method_its_network_and_the_two_teachers_of_the_table() -> None:
-    made = cells(mgd_benchmark.STUDY, "paper", tables=("mgd.table1",), columns=("1/16(662)",))
-    found = {cell.row: cell.experiment for cell in made}
-    deep, wide = (found[f"CPS, {name}"] for name in ("ResNet-101 (T_D)", "Wide ResNet-34 (T_W)"))
+def test_every_row_of_table_1_has_its_method_its_network_and_the_tables_two_teachers() -> None:
+    planned = cells(mgd_benchmark.STUDY, "paper", tables=("mgd.table1",), columns=("1/16(662)",))
+    by_row = {cell.row: cell.experiment for cell in planned}
+    deep, wide = (by_row[f"CPS, {name}"] for name in ("ResNet-101 (T_D)", "Wide ResNet-34 (T_W)"))
     archs = {"ResNet-18": "resnet18", "MobileNetv2": "mobilenetv2_100"}
     names = {"Sup. l": "supervised", "MT": "mean_teacher", "CPS": "cps", "KD": "kd", "CWD": "cwd", "MGD": "mgd"}
     for network, arch in archs.items():
         for label, name in names.items():
-            each: Any = found[f"{label}, {network}"]
-            assert (each.method.name, each.net.encoder.arch) == (name, arch)
-            assert getattr(each.method, "teachers", (deep, wide)) == (deep, wide)
-    assert len(found) == 14
+            experiment: Any = by_row[f"{label}, {network}"]
+            assert (experiment.method.name, experiment.net.encoder.arch) == (name, arch)
+            assert getattr(experiment.method, "teachers", (deep, wide)) == (deep, wide)
+    assert len(by_row) == 14
 
 
-def test_the_encoders_of_the_papers_profile_are_as_large_as_the_paper_prints_them() -> None:
+def test_the_encoders_of_the_papers_profile_have_the_printed_sizes() -> None:
     profile = profile_of(mgd_benchmark.STUDY, "paper")
     layout = layout_of(mgd_benchmark.STUDY, profile).tables[0]
-    printed = {each.label: each.counted for each in layout.rows}
+    printed = {row.label: row.counted for row in layout.rows}
     assert layout.count_flops_of == "encoder" and len(printed) == 14 and None not in printed.values()
     sizes: dict[Any, tuple[int, int]] = {}
     for cell in cells(mgd_benchmark.STUDY, "paper", tables=("mgd.table1",), columns=("1/16(662)",)):
@@ -284,9 +287,9 @@ def test_the_encoders_of_the_papers_profile_are_as_large_as_the_paper_prints_the
             with torch.device("meta"):
                 encoder = build_encoder(spec)
             sizes[spec] = (parameters(encoder), multiply_adds(encoder, height, width))
-        theirs: Any = printed[cell.row]
-        assert theirs.crop == f"{height}x{width}"
-        assert sizes[spec] == (pytest.approx(theirs.params, abs=2e4), pytest.approx(theirs.macs, rel=0.01))
+        size: Any = printed[cell.row]
+        assert size.crop == f"{height}x{width}"
+        assert sizes[spec] == (pytest.approx(size.params, abs=2e4), pytest.approx(size.macs, rel=0.01))
     assert len(sizes) == 4
 
 
@@ -295,13 +298,13 @@ def test_table_2s_labels_are_pseudosegs_and_its_unlabelled_images_the_rest_of_th
     assert (split.labeled, split.labeled_pool) == ("cps/voc/pseudoseg_labeled_1-8.txt", "train")
 
 
-def test_the_codes_mobilenet_has_weights_of_its_own() -> None:
+def test_the_codes_mobilenet_has_other_loss_weights() -> None:
     method: Any = row(mgd_benchmark.STUDY, "code", "mgd.table1", "MGD, MobileNetv2", "1/16(662)").experiment.method
     assert (method.weight_image, method.weight_region) == (0.0005 / 4, 50.0)
 
 
-def test_all_four_tables_need_four_teachers_for_each_world() -> None:
+def test_all_four_tables_need_four_teachers_for_each_data_set() -> None:
     teachers: set[Any] = set()
-    for cell in cells(ABLATION, "quick", seeds=(0, 1, 2), tables=tuple(each.name for each in ABLATION.tables)):
+    for cell in cells(ABLATION, "quick", seeds=(0, 1, 2), tables=tuple(table.name for table in ABLATION.tables)):
         teachers |= set(getattr(cell.experiment.method, "teachers", ()))
     assert len(teachers) == 4

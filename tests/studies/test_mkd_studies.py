@@ -1,4 +1,4 @@
-"""What MKD's studies train: every value of the paper's profile with its source, and which parts each row has."""
+"""The experiments of MKD's studies: every value of the paper's profile with its source, and each row's parts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from assay.study.tables import Study
 from studies import mkd_ablation, mkd_benchmark
 from studies.recipes import mkd
 
-# path | value | source: the paper (section), the authors' code where the paper is silent, ours where both are.
+# path | value | source: the paper (section), the authors' code if the paper does not give it, ours if neither does.
 PAPER = """
 method.name | "mkd" | 3
 method.teaching | "mutual" | 3.1, table 4
@@ -124,18 +124,18 @@ def cells(study: Study, profile: str, **choice: Any) -> list[Cell]:
 
 
 def row(study: Study, profile: str, table: str, label: str, column: str) -> Cell:
-    (found,) = cells(study, profile, tables=(table,), rows=(label,), columns=(column,))
-    return found
+    (cell,) = cells(study, profile, tables=(table,), rows=(label,), columns=(column,))
+    return cell
 
 
 def test_every_value_of_the_papers_profile_has_a_source() -> None:
     last = row(mkd_ablation.STUDY, "paper", "mkd.table4", "+ Mutual MT + SDA + KS", "1/16(662)")
-    told = dict(line.split(" | ")[:2] for line in PAPER.strip().splitlines())
-    found = {path: value for path, value in leaves(last.experiment.to_json()) if path not in ("name", "seed")}
-    assert found == {path: json.loads(value) for path, value in told.items()}
+    listed = dict(line.split(" | ")[:2] for line in PAPER.strip().splitlines())
+    values = {path: value for path, value in leaves(last.experiment.to_json()) if path not in ("name", "seed")}
+    assert values == {path: json.loads(value) for path, value in listed.items()}
 
 
-# What other rows have otherwise than table 4's last one: path | value | source.
+# Differences of other rows from table 4's last row: path | value | source.
 CO_TRAINING = """
 method.teaching | "none" | 3.1, table 4: students alone
 method.threshold_teachers | 0.0 | table 4: no KS; not used without teachers
@@ -199,13 +199,13 @@ def test_every_value_in_which_another_row_differs_from_table_4s_last_one_has_a_s
 ) -> None:
     last = row(mkd_ablation.STUDY, "paper", "mkd.table4", "+ Mutual MT + SDA + KS", "1/16(662)")
     base = dict(leaves(last.experiment.to_json()))
-    own = dict(leaves(row(mkd_ablation.STUDY, "paper", *place).experiment.to_json()))
-    told = dict(line.split(" | ")[:2] for line in DIFFERENCES[place].split("\n") if line)
-    found = {path: value for path, value in own.items() if path not in base or base[path] != value}
-    assert found == {path: json.loads(value) for path, value in told.items()}
+    values = dict(leaves(row(mkd_ablation.STUDY, "paper", *place).experiment.to_json()))
+    listed = dict(line.split(" | ")[:2] for line in DIFFERENCES[place].split("\n") if line)
+    differences = {path: value for path, value in values.items() if path not in base or base[path] != value}
+    assert differences == {path: json.loads(value) for path, value in listed.items()}
 
 
-PARTS = {  # of table 4's rows: who teaches, SDA, T on L_st, FDA
+PARTS = {  # of table 4's rows: teaching, SDA, T of L_st, FDA
     "Co-training": ("none", False, 0.0, False),
     "+ Mutual MT": ("mutual", False, 0.0, False),
     "+ Mutual MT + FDA": ("mutual", False, 0.0, True),
@@ -216,20 +216,20 @@ PARTS = {  # of table 4's rows: who teaches, SDA, T on L_st, FDA
 
 
 @pytest.mark.parametrize("profile", ["quick", "camvid", "paper"])
-def test_each_row_of_table_4_has_the_parts_that_it_names(profile: str) -> None:
-    found = {}
+def test_each_row_of_table_4_has_the_parts_in_its_label(profile: str) -> None:
+    parts = {}
     for cell in cells(mkd_ablation.STUDY, profile, tables=("mkd.table4",), columns=("1/16(662)",)):
         method: Any = cell.experiment.method
-        found[cell.row] = (
+        parts[cell.row] = (
             method.teaching,
             method.sda is not None,
             method.threshold_teachers,
             method.fda is not None,
         )
-    assert found == PARTS
+    assert parts == PARTS
 
 
-def test_plain_mean_teachers_are_two_rows_of_table_4_and_one_more() -> None:
+def test_the_table_of_plain_mean_teachers_has_two_rows_of_table_4_and_one_more() -> None:
     plain = {
         cell.row: cell.experiment
         for cell in cells(mkd_ablation.STUDY, "quick", tables=("mkd.table4.plain",), columns=("1/16(662)",))
@@ -242,7 +242,7 @@ def test_plain_mean_teachers_are_two_rows_of_table_4_and_one_more() -> None:
     assert plain == {label: whole[label] for label in ("Co-training", "+ Mutual MT")}
 
 
-def test_tables_5_and_6_vary_the_selection_and_the_second_branch_of_table_4s_last_row() -> None:
+def test_tables_5_and_6_change_the_selection_and_the_second_branch_of_table_4s_last_row() -> None:
     base: Any = row(mkd_ablation.STUDY, "paper", "mkd.table4", "+ Mutual MT + SDA + KS", "1/16(662)").experiment.method
     five = {
         cell.row: cell.experiment.method
@@ -263,7 +263,7 @@ def test_tables_5_and_6_vary_the_selection_and_the_second_branch_of_table_4s_las
     assert six["SN"] == last.experiment, "table 6's SN is table 1's last row"
 
 
-def test_cells_of_rows_that_are_not_the_papers_same_thing_are_not_comparable_in_the_papers_profile() -> None:
+def test_rows_that_differ_from_the_papers_are_not_comparable_in_the_papers_profile() -> None:
     reasons = {
         (cell.table, cell.row, cell.column): cell.not_comparable
         for study in (mkd_ablation.STUDY, mkd_benchmark.STUDY)
@@ -285,7 +285,7 @@ def test_cells_of_rows_that_are_not_the_papers_same_thing_are_not_comparable_in_
 
 
 @pytest.mark.parametrize("study", [mkd_ablation.STUDY, mkd_benchmark.STUDY], ids=lambda study: study.name)
-def test_profiles_say_what_they_change_in_the_method(study: Study) -> None:
+def test_profiles_name_their_changes_of_the_method(study: Study) -> None:
     from methods.mkd import MKD
 
     code = MKD()
@@ -297,17 +297,17 @@ def test_profiles_say_what_they_change_in_the_method(study: Study) -> None:
         ours = next(cell for cell in of_mkd if cell.experiment.method.teaching == "mutual")
         method = ours.experiment.method
         sums = {
-            sum((each.weight_teachers, each.weight_students)[each.teaching == "none" :])
-            for each in (cell.experiment.method for cell in of_mkd)
+            sum((method.weight_teachers, method.weight_students)[method.teaching == "none" :])
+            for method in (cell.experiment.method for cell in of_mkd)
         }
-        assert len(sums) == 1, "the unlabelled images weigh the same in every row"
+        assert len(sums) == 1, "the unlabelled images have equal weight in every row"
         if (method.weight_teachers, method.weight_students) != (code.weight_teachers, code.weight_students):
             assert f"α {method.weight_teachers} and β {method.weight_students}" in ours.not_comparable
             assert "code: 1.5, 1.0)" in ours.not_comparable
         assert ("loss at the images' resolution" in ours.not_comparable) == (method.resolution == "image")
 
 
-def test_full_leaves_no_unlabelled_image_of_1464_and_so_the_labelled_ones_serve() -> None:
+def test_at_full_1464_the_labelled_images_are_also_the_unlabelled_ones() -> None:
     full = row(mkd_ablation.STUDY, "paper", "mkd.table5", "KS on L_st", "Full(1464)").experiment.data.split
     assert (full.labeled, full.unlabeled) == ("cps/voc/train.txt", "train")
     larger = row(mkd_ablation.STUDY, "paper", "mkd.table6", "SN", "Full(1464)").experiment.data.split
@@ -320,26 +320,26 @@ def test_every_number_of_the_papers_tables_is_shown(study: Study) -> None:
 
     shown: dict[str, set[tuple[str, str]]] = {}
     for table in study.tables:
-        for each in table.rows:
+        for row in table.rows:
             for column in table.columns:
-                if paper_number(table, each, column) is not None:
-                    shown.setdefault(table.paper, set()).add((str(each.paper), column))
-    for name, found in shown.items():
+                if paper_number(table, row, column) is not None:
+                    shown.setdefault(table.paper, set()).add((str(row.paper), column))
+    for name, places in shown.items():
         printed = {
-            (each["label"], column)
-            for each in paper.table(name)["rows"]
-            for column, value in each["values"].items()
+            (row["label"], column)
+            for row in paper.table(name)["rows"]
+            for column, value in row["values"].items()
             if value is not None
         }
-        assert printed <= found, name
+        assert printed <= places, name
 
 
-def test_u2pls_lists_are_asked_for_under_their_authors_names() -> None:
+def test_u2pls_lists_have_their_authors_file_names() -> None:
     cell = row(mkd_benchmark.STUDY, "paper", "mkd.table2.u2pl", "Ours ‡", "R101 1/16(662)")
     assert cell.experiment.data.split.labeled == "u2pl/pascal/662/labeled.txt"
 
 
-def test_rows_that_name_a_network_have_it_in_the_papers_profile_and_are_one_training_on_shapes() -> None:
+def test_rows_that_name_a_network_have_it_in_the_papers_profile_and_share_one_training_on_shapes() -> None:
     encoders = {
         cell.row: cell.experiment.net.encoder.arch
         for cell in cells(mkd_benchmark.STUDY, "paper", tables=("mkd.table1",), columns=("1/16(92)",))
@@ -353,7 +353,7 @@ def test_rows_that_name_a_network_have_it_in_the_papers_profile_and_are_one_trai
     assert quick["Ours-R50"] == quick["Ours-R101"]
 
 
-def test_the_papers_profile_of_table_2_is_the_ablations_last_row() -> None:
+def test_ours_of_table_2_is_the_ablations_last_row_in_the_papers_profile() -> None:
     ours = row(mkd_benchmark.STUDY, "paper", "mkd.table2", "Ours", "R101 1/16(662)").experiment
     assert ours == row(mkd_ablation.STUDY, "paper", "mkd.table4", "+ Mutual MT + SDA + KS", "1/16(662)").experiment
 
@@ -370,15 +370,15 @@ def test_the_papers_profile_of_table_2_is_the_ablations_last_row() -> None:
         ),
     ],
 )
-def test_rows_that_wait_for_data_sets_only_are_planned_and_blocked(
+def test_rows_that_lack_a_data_set_alone_are_planned_and_blocked(
     profile: str, table: str, rows: set[str], missing: str
 ) -> None:
-    found = cells(mkd_benchmark.STUDY, profile, tables=(table,))
-    assert {cell.row for cell in found} == rows
-    assert {cell.blocked_by for cell in found} == {f"{missing} is not among this project's data sets yet"}
+    planned = cells(mkd_benchmark.STUDY, profile, tables=(table,))
+    assert {cell.row for cell in planned} == rows
+    assert {cell.blocked_by for cell in planned} == {f"{missing} is not among this project's data sets yet"}
 
 
-def test_a_table_without_its_data_is_planned_and_ends_in_the_results_as_blocked(
+def test_a_table_without_its_data_is_in_the_plan_and_in_the_results_as_blocked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--gangs", "0", "--out", str(tmp_path), "--tables", "mkd.table3"]
@@ -394,11 +394,11 @@ def test_a_table_without_its_data_is_planned_and_ends_in_the_results_as_blocked(
     assert set(third.loc[["PseudoSeg [48]", "PC2Seg [46]"], "status"]) == {"quoted"}
 
 
-def test_what_a_pool_is_said_to_be_stands_under_the_tables() -> None:
+def test_captions_describe_a_pool_that_is_not_stated() -> None:
     for table in (mkd_ablation.TABLE5, mkd_benchmark.TABLE1):
         assert "Pool not stated" in table.caption and "Full(1464)" in table.caption
 
 
-def test_that_u2pls_732_are_not_pseudosegs_stands_under_the_tables_with_the_larger_pool() -> None:
+def test_captions_of_tables_with_the_larger_pool_name_the_difference_of_u2pls_732() -> None:
     for table in (mkd_ablation.TABLE6, mkd_benchmark.TABLE1_ALL):
         assert "1/2(732), where the two share 371 images" in table.caption
