@@ -95,7 +95,7 @@ def test_every_trial_has_a_row(searched: Search, parsed: Page) -> None:
 
 def test_importances_come_with_their_limits(parsed: Page) -> None:
     text = parsed.text()
-    caveat = text[text.index("Shares of the variation that the parameters explain together, over") :]
+    caveat = text[text.index("Shares of the total importance, over") :]
     for part in ("only for the ranges below", "Pruned and failed trials are left out", "PED-ANOVA measures what"):
         assert part in caveat
     assert "Momentum is not ranked by fANOVA." in caveat
@@ -104,7 +104,7 @@ def test_importances_come_with_their_limits(parsed: Page) -> None:
 def test_without_importances_the_reason_stands(tmp_path: Path) -> None:
     text = page_of(search(2), tmp_path, "Importances need 10 completed trials.").text()
     assert "Importances Importances need 10 completed trials." in text
-    assert "Shares of the variation" not in text
+    assert "Shares of the total importance" not in text
 
 
 def test_failures_and_labels_are_text_and_not_markup(parsed: Page, search_page: str) -> None:

@@ -10,8 +10,8 @@ from assay.report.formatting import NONE, number
 from assay.results.search_layout import ObjectiveLayout, ParameterLayout, SearchLayout
 
 SELECTION_NOTE = (
-    "The best of many trials is partly the luckiest: expect a lower value on other seeds. To claim that it is better"
-    " than the paper’s values, train both on seeds that the search has not used."
+    "The best of many trials owes part of its value to chance: expect a worse one on other seeds. To claim that it is"
+    " better than the paper’s values, train both on seeds that the search has not used."
 )
 
 
