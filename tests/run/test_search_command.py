@@ -301,7 +301,7 @@ def test_a_space_that_is_used_up_says_so_and_asks_no_more(tmp_path: Path, capsys
     flags = ("--seeds", "0", "--configurations", "50", "--set", "recipe.steps=1")
     for _ in range(2):
         assert searched(tmp_path, *flags, search=search) == 0
-        assert "no configuration left that was not proposed: 2 were, of 2 in all" in capsys.readouterr().out
+        assert "finds no new configuration: 2 were proposed, of 2 in all" in capsys.readouterr().out
         (study,) = studies(tmp_path)
         assert len(study.trials) < 20
 
@@ -376,7 +376,7 @@ BAD: Mapping[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
         (),
         "the space at 'data.split.labeled', value '1/5000th'",
     ),
-    "a seed for all": ({}, ("--set", "seed=7"), "with the same seeds; --seeds"),
+    "a seed for all": ({}, ("--set", "seed=7"), "with the same seeds; choose them with --seeds"),
     "one objective that evaluations say nothing of": (
         {"objectives": ("parameters",), "pruning": Pruning()},
         (),

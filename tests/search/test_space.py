@@ -158,18 +158,21 @@ def test_a_few_values_of_a_huge_range_take_no_time() -> None:
         ({"method.weight": Int(3, 3)}, "low 3 is not below high 3"),
         ({"method.weight": Float(0.0, 1.0, log=True)}, "log needs low above 0"),
         ({"method.weight": Float(0.0, float("inf"))}, "must be finite"),
-        ({"method.weight": Float(0.0, 1.0, paper=1.5)}, "the paper's value 1.5 is not in it (0 to 1); widen it"),
-        ({"method.boxes": Int(1, 9, step=2, paper=4)}, "the paper's value 4 is not in it"),
+        (
+            {"method.weight": Float(0.0, 1.0, paper=1.5)},
+            "the paper's value 1.5 is outside the domain (0 to 1); widen the domain",
+        ),
+        ({"method.boxes": Int(1, 9, step=2, paper=4)}, "the paper's value 4 is outside the domain"),
         ({"method": Choice(("cps",))}, "two different options or more"),
-        ({"method": Choice(("cps", "mkd", "cps"))}, "it has an option twice"),
-        ({"method": Choice(("cps", "mkd"), paper="kd")}, "the paper's value 'kd' is not in it"),
+        ({"method": Choice(("cps", "mkd", "cps"))}, "the options of a choice must differ"),
+        ({"method": Choice(("cps", "mkd"), paper="kd")}, "the paper's value 'kd' is outside the domain"),
         (
             {"method.weight": When("method", {"cps": Float(0.0, 1.0)})},
             "depends on 'method', and a condition needs the whole name of an earlier parameter: there is none",
         ),
         (
             {"method": Choice(("cps", "mkd")), "method.weight": When("method", {"kd": Float(0.0, 1.0)})},
-            "'method' never is 'kd'; it is cps, mkd",
+            "'method' is never 'kd'; its domain is cps, mkd",
         ),
     ],
 )

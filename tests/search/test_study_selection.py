@@ -100,7 +100,7 @@ def test_a_report_of_a_study_that_does_not_exist_is_refused_and_writes_nothing(
     assert run_tiny(tmp_path / "new", *SHORT, *flags, "--report-only") == 2
     other, nothing = capsys.readouterr().err.splitlines()
     assert other.startswith(f"error: nothing was searched with these flags in {folder(finished)} yet (")
-    assert nothing.startswith(f"error: nothing was searched in {folder(tmp_path / 'new')} yet; run it without")
+    assert nothing.startswith(f"error: nothing was searched in {folder(tmp_path / 'new')} yet; run the search without")
     assert contents(finished) == before and not (tmp_path / "new").exists()
 
 

@@ -88,9 +88,12 @@ class Configurations:
         """Raise a UserError for a value that a method refuses, an unknown path, and a path without any effect."""
         for override in self.selection.overrides:
             if override.path == "seed":
-                raise UserError(f"{override.origin}: a search trains every configuration with the same seeds; --seeds.")
+                raise UserError(
+                    f"{override.origin}: a search trains every configuration with the same seeds; choose them with"
+                    " --seeds."
+                )
             if override.path in {parameter.path for parameter in self.parameters}:
-                raise UserError(f"{override.origin}: the search explores {override.path}; leave it out of --set.")
+                raise UserError(f"{override.origin}: the search explores {override.path}; leave the path out of --set.")
         base_values, base = self._base_values(), self.base()
         for parameter in self.parameters:
             self._check_parameter(parameter, base_values, base)
@@ -126,7 +129,7 @@ class Configurations:
         if len(texts) == 1 and not _is_of_data(parameter):
             raise UserError(
                 f"{self.search.name}, the space at {parameter.name!r}: every value gives the same experiment, since"
-                " nothing in this row reads the path; leave it out, or switch on what reads it."
+                " nothing in this row reads the path; leave the path out, or switch on the part that reads it."
             )
 
     def _base_with(self, parameter: Parameter, value: Raw) -> Experiment | None:
@@ -144,13 +147,13 @@ class Configurations:
         steps, every = experiment.recipe.steps, experiment.recipe.evaluation.every
         if steps != base.recipe.steps:
             raise UserError(
-                f"it is trained for {steps} steps and the search's base for {base.recipe.steps}, but configurations are"
-                " compared after the same number of steps; choose it for all with --set recipe.steps=…"
+                f"an experiment is trained for {steps} steps and the search's base for {base.recipe.steps}, but"
+                " configurations are compared after equally many steps; choose them for all with --set recipe.steps=…"
             )
         if every != base.recipe.evaluation.every and self.search.effective_pruning.name != "none":
             raise UserError(
-                f"it is evaluated every {every} steps and the search's base every {base.recipe.evaluation.every}, but"
-                " configurations are pruned at the same steps; use --pruner none"
+                f"an experiment is evaluated every {every} steps and the search's base every"
+                f" {base.recipe.evaluation.every}, but configurations are pruned at the same steps; use --pruner none"
             )
 
 

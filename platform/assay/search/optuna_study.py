@@ -181,7 +181,7 @@ def _check_lines(path: Path) -> None:
     if complete:
         json.loads(complete[-1])
     elif not _ENTRY.startswith(torn[: len(_ENTRY)]):
-        raise ValueError("it does not begin like an entry")
+        raise ValueError("the first line does not begin like an entry")
 
 
 def _drop_torn_line(path: Path) -> None:
@@ -195,4 +195,4 @@ def _drop_torn_line(path: Path) -> None:
             if complete < len(content):
                 file.truncate(complete)
     except OSError as problem:
-        raise UserError(f"{path} cannot be written ({problem}): give --out a folder of your own.") from None
+        raise UserError(f"{path} cannot be written ({problem}): give --out a folder that you can write.") from None

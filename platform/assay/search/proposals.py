@@ -43,8 +43,8 @@ class Proposals:
                 return number, point
         self.is_exhausted = True
         self._print_line(
-            f"sampler {self._configurations.search.sampler} has no configuration left that was not proposed:"
-            f" {len(self._proposed())} were" + (f", of {len(self._all_keys)} in all" if self._all_keys else "")
+            f"sampler {self._configurations.search.sampler} finds no new configuration: {len(self._proposed())} were"
+            " proposed" + (f", of {len(self._all_keys)} in all" if self._all_keys else "")
         )
         return None
 

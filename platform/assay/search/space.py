@@ -52,9 +52,9 @@ class Float:
     def invalid_reason(self) -> str | None:
         """Return why the domain is invalid, or None."""
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
-            return f"its ends must be finite, got {self.low} and {self.high}"
+            return f"the ends must be finite, got {self.low} and {self.high}"
         if self.low >= self.high:
-            return f"its range is empty: low {self.low:g} is not below high {self.high:g}"
+            return f"the range is empty: low {self.low:g} is not below high {self.high:g}"
         if self.log and self.low <= 0:
             return f"log needs low above 0, got {self.low:g}"
         if self.step is not None and (self.log or self.step <= 0):
@@ -110,7 +110,7 @@ class Int:
     def invalid_reason(self) -> str | None:
         """Return why the domain is invalid, or None."""
         if self.low >= self.high:
-            return f"its range is empty: low {self.low} is not below high {self.high}"
+            return f"the range is empty: low {self.low} is not below high {self.high}"
         if self.log and self.low < 1:
             return f"log needs low of 1 or more, got {self.low}"
         if self.step < 1 or (self.log and self.step != 1):
@@ -160,9 +160,9 @@ class Choice:
     def invalid_reason(self) -> str | None:
         """Return why the domain is invalid, or None."""
         if len(set(self.labels)) < 2:
-            return f"it needs two different options or more, got {list(self.labels)}"
+            return f"a choice needs two different options or more, got {list(self.labels)}"
         if len(set(self.labels)) < len(self.labels):
-            return f"it has an option twice: {list(self.labels)}"
+            return f"the options of a choice must differ, got {list(self.labels)}"
         return None
 
     def contains(self, value: Any) -> bool:
@@ -308,22 +308,32 @@ def check_space(space: Space) -> None:
     earlier: dict[str, Range] = {}
     for parameter in parameters_of(space):
         where = f"the space at {parameter.name!r}"
-        domain = parameter.domain
-        reason = domain.invalid_reason()
-        if reason:
-            raise UserError(f"{where}: {reason}.")
-        paper = domain.paper
-        if not isinstance(paper, Unstated) and not domain.contains(paper):
-            raise UserError(f"{where}: the paper's value {paper!r} is not in it ({domain.describe()}); widen it.")
+        _check_domain(where, parameter.domain)
         for name, value in parameter.when:
-            if name not in earlier:
-                raise UserError(
-                    f"{where} depends on {name!r}, and a condition needs the whole name of an earlier parameter:"
-                    f" {', '.join(map(repr, earlier)) or 'there is none'}."
-                )
-            if not earlier[name].contains(value):
-                raise UserError(f"{where}: {name!r} never is {value!r}; it is {earlier[name].describe()}.")
-        earlier[parameter.name] = domain
+            _check_condition(where, name, value, earlier)
+        earlier[parameter.name] = parameter.domain
+
+
+def _check_domain(where: str, domain: Range) -> None:
+    reason = domain.invalid_reason()
+    if reason:
+        raise UserError(f"{where}: {reason}.")
+    if not isinstance(domain.paper, Unstated) and not domain.contains(domain.paper):
+        raise UserError(
+            f"{where}: the paper's value {domain.paper!r} is outside the domain ({domain.describe()}); widen the"
+            " domain."
+        )
+
+
+def _check_condition(where: str, name: str, value: Raw, earlier: Mapping[str, Range]) -> None:
+    """Raise a UserError where no parameter before this one has this name, or its domain lacks the value."""
+    if name not in earlier:
+        raise UserError(
+            f"{where} depends on {name!r}, and a condition needs the whole name of an earlier parameter:"
+            f" {', '.join(map(repr, earlier)) or 'there is none'}."
+        )
+    if not earlier[name].contains(value):
+        raise UserError(f"{where}: {name!r} is never {value!r}; its domain is {earlier[name].describe()}.")
 
 
 def _evenly_spaced(values: Sequence[Any], count: int) -> Iterator[Any]:

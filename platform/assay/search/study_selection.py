@@ -113,7 +113,9 @@ class StudySelection:
             return
         others = self._others()
         where = f"with these flags in {self.folder} yet" if others else f"in {self.folder} yet"
-        raise UserError(f"nothing was searched {where}{self._difference(others)}; run it without --report-only first.")
+        raise UserError(
+            f"nothing was searched {where}{self._difference(others)}; run the search without --report-only first."
+        )
 
     def _others(self) -> list[OptunaStudy]:
         from assay.search.optuna_study import OptunaStudy
