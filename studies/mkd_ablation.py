@@ -74,7 +74,7 @@ TABLE4_PLAIN = Table(
         Row(
             "+ plain MT",
             PLAIN_MT,
-            notes=("each student learns from its own teacher; the paper found no gain and instability",),
+            notes=("each student learns from its own teacher; in the paper no gain, and unstable",),
         ),
         Row("+ Mutual MT", MUTUAL_MT),
     ),

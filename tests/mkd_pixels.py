@@ -72,7 +72,9 @@ def batch(*, weak=(WEAK,), strong=(STRONG,), valid=None, mask=None) -> Batch:
     )
 
 
-def losses(given: Batch | None = None, *, index: int = 0, coarse: tuple[str, ...] = (), **changes: object) -> Losses:
+def compute_losses(
+    given: Batch | None = None, *, index: int = 0, coarse: tuple[str, ...] = (), **changes: object
+) -> Losses:
     method = MKD(**(PLAIN | changes))
     return method.loss(networks(method, coarse=coarse), given or batch(), Step(index=index, total=4))
 

@@ -46,7 +46,7 @@ class ClassCovariance(nn.Module):
 
         `parts` is called twice, and only one part is in memory at a time.
         """
-        # At least single precision, in whatever precision the features are.
+        # At least single precision, also for features in half precision.
         features = next(iter(parts()))[0]
         self.to(torch.promote_types(torch.float32, torch.promote_types(self.mean.dtype, features.dtype)))
         with torch.autocast(features.device.type, enabled=False):

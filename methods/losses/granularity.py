@@ -71,7 +71,7 @@ def _self_similarity(
 def _pool(maps: torch.Tensor, size: Size, valid: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the mean of each region over its cells in `valid` (B x D x size), and the regions with any (B x 1 x size).
 
-    Means have at least single precision, in whatever precision the maps are.
+    Means have at least single precision, also for maps in half precision.
     """
     maps = maps.to(torch.promote_types(torch.float32, maps.dtype))
     if valid is None:

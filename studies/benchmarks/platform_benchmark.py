@@ -222,6 +222,33 @@ def measure(name: str, run: Callable[[], float], numbers: dict[str, Any]) -> flo
 
 def main() -> int:
     """Measure, print the numbers, and write them to a file."""
+    options = make_parser().parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    numbers: dict[str, Any] = {"cores": os.cpu_count(), "load_before": os.getloadavg()[0]}
+    print(f"{numbers['cores']} cores, load {numbers['load_before']:.2f} before")
+    seconds = measure_ways(options.experiments, options.fits, numbers)
+    in_process = [
+        measure("command to first step, in process", lambda: first_step("--gangs", "0"), numbers) for _ in range(3)
+    ]
+    on_ray = [measure("command to first step, one gang", lambda: first_step("--gangs", "1"), numbers) for _ in range(3)]
+    plan = measure("--plan of 10,000 cells", plan_of_10000, numbers)
+    study = quick_study(options.steps)
+    numbers |= {"study": study, "in_process": in_process, "on_ray": on_ray}
+    overhead = 1 - study["training"] / study["wall"]
+    print(f"quick study: {study['wall']:.1f} s, of which {100 * overhead:.1f} % is not training")
+    print_overheads(**seconds)
+    print(
+        f"first step in process {_aim(statistics.median(in_process), 8)}, on Ray {_aim(statistics.median(on_ray), 30)}"
+    )
+    print(f"--plan of 10,000 cells {_aim(plan, 5)}")
+    print(f"not training in a quick study {100 * overhead:.1f} % (< 10: {_met(overhead < 0.1)})")
+    if options.out:
+        Path(options.out).write_text(json.dumps(numbers, indent=2) + "\n")
+    return 0
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--experiments",
@@ -235,42 +262,31 @@ def main() -> int:
     )
     parser.add_argument("--steps", type=int, default=800, metavar="N", help="steps of the quick study (default: 800)")
     parser.add_argument("--out", metavar="FILE", help="write the numbers to this file as JSON")
-    options = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"
-    numbers: dict[str, Any] = {"cores": os.cpu_count(), "load_before": os.getloadavg()[0]}
-    print(f"{numbers['cores']} cores, load {numbers['load_before']:.2f} before")
+    return parser
+
+
+def measure_ways(experiments: int, fits: int, numbers: dict[str, Any]) -> dict[str, float]:
+    """Return the seconds per experiment of the four ways."""
     with tempfile.TemporaryDirectory(prefix="assay-bench-") as folder:
         out = Path(folder)
-        loop = measure("plain loop, per experiment", lambda: plain_loop(options.experiments, out / "loop"), numbers)
-        gang = measure("gang, per experiment", lambda: in_gangs(options.experiments, out / "gang"), numbers)
+        loop = measure("plain loop, per experiment", lambda: plain_loop(experiments, out / "loop"), numbers)
+        gang = measure("gang, per experiment", lambda: in_gangs(experiments, out / "gang"), numbers)
         with quiet_ray():
-            fit = measure(
-                "TorchTrainer.fit() each, per experiment", lambda: fit_each(options.fits, out / "fit"), numbers
-            )
+            fit = measure("TorchTrainer.fit() each, per experiment", lambda: fit_each(fits, out / "fit"), numbers)
             tune = measure("Tune function trial each, per slot", lambda: tune_each(12, out / "tune"), numbers)
-    in_process = [
-        measure("command to first step, in process", lambda: first_step("--gangs", "0"), numbers) for _ in range(3)
-    ]
-    on_ray = [measure("command to first step, one gang", lambda: first_step("--gangs", "1"), numbers) for _ in range(3)]
-    plan = measure("--plan of 10,000 cells", plan_of_10000, numbers)
-    study = quick_study(options.steps)
-    numbers |= {"study": study, "in_process": in_process, "on_ray": on_ray}
-    overhead = 1 - study["training"] / study["wall"]
-    print(f"quick study: {study['wall']:.1f} s, of which {100 * overhead:.1f} % is not training")
+    return {"loop": loop, "gang": gang, "fit": fit, "tune": tune}
+
+
+def print_overheads(*, loop: float, gang: float, fit: float, tune: float) -> None:
+    """Print the overhead of each way, and whether its aim is met."""
     print("\noverhead per experiment, without the plain loop's time (aim in brackets)")
     print(f"  gang            {gang - loop:8.3f} s  (< 0.1 s: {_met(gang - loop < 0.1)})")
     print(f"  Tune function   {tune - loop:8.3f} s")
     print(f"  fit() each      {fit - loop:8.3f} s, {_ratio(fit - loop, gang - loop)}")
-    print(
-        f"first step in process {statistics.median(in_process):.1f} s (< 8: {_met(statistics.median(in_process) < 8)})",
-        end="",
-    )
-    print(f", on Ray {statistics.median(on_ray):.1f} s (< 30: {_met(statistics.median(on_ray) < 30)})")
-    print(f"--plan of 10,000 cells {plan:.1f} s (< 5: {_met(plan < 5)})")
-    print(f"not training in a quick study {100 * overhead:.1f} % (< 10: {_met(overhead < 0.1)})")
-    if options.out:
-        Path(options.out).write_text(json.dumps(numbers, indent=2) + "\n")
-    return 0
+
+
+def _aim(seconds: float, aim: int) -> str:
+    return f"{seconds:.1f} s (< {aim}: {_met(seconds < aim)})"
 
 
 def _ratio(fit: float, gang: float) -> str:

@@ -236,7 +236,7 @@ def main() -> int:
         "--sampler-seeds", nargs="+", type=int, metavar="N", help="sampler seeds of part b (default: 0 1 2 3 4)"
     )
     parser.add_argument(
-        "--at-once", type=int, metavar="N", help="trainings of part b side by side (default: one a core)"
+        "--at-once", type=int, metavar="N", help="trainings of part b side by side (default: one per core)"
     )
     parser.add_argument(
         "--quick", action="store_true", help="test the script: trainings too short and too few for results"

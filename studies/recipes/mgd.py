@@ -110,7 +110,7 @@ FIXED = "teachers of seed 0 serve every seed"
 TIED = "every seed has its own teachers"
 PAPER_NOTE = (
     "PASCAL VOC 2012 with ImageNet weights and the CPS authors' lists; ResNet-18's deep stem starts from random"
-    f" weights, as in the authors' code, where the paper says ImageNet's; {AS_PRINTED}"
+    f" weights as in the authors' code (in the paper from ImageNet's); {AS_PRINTED}"
 )
 AS_IN_CODE = (
     "losses as in the authors' code, all else as in the paper: weight decay is 5e-4 (the code's 1e-4 acts as"

@@ -95,7 +95,7 @@ def batch(*unlabeled: Unlabeled, mask: list[list[list[bool]]] | None = None) -> 
     )
 
 
-def losses(given: Batch | None = None, *, nets: nn.ModuleDict | None = None, **changes: object) -> Losses:
+def compute_losses(given: Batch | None = None, *, nets: nn.ModuleDict | None = None, **changes: object) -> Losses:
     method = MGD(**({"teachers": TWO, "regions": (2, 2)} | changes))
     nets = nets or networks(len(method.teachers))
     return method.loss(nets, given or batch(), Step(index=0, total=4))
@@ -131,42 +131,42 @@ def region_distance(student: Pixels, teacher: Pixels) -> float:
 
 
 def test_the_supervised_loss_is_eq_1() -> None:
-    assert term(losses(), "supervised") == pytest.approx(ce(LABELED[0][:3], [0, 1, 1]))
+    assert term(compute_losses(), "supervised") == pytest.approx(ce(LABELED[0][:3], [0, 1, 1]))
 
 
 def test_the_student_learns_both_teachers_pseudo_labels_by_eq_2() -> None:
     assert argmax(LABELED[1]) == [1, 0, 1, 0] and argmax(LABELED[2]) == [0, 1, 0, 1]
     labeled, unlabeled = (ce(of[0], argmax(of[1])) + ce(of[0], argmax(of[2])) for of in (LABELED, UNLABELED))
-    assert term(losses(), "pixel_labeled") == pytest.approx(labeled)
-    assert term(losses(), "pixel_unlabeled") == pytest.approx(unlabeled)
+    assert term(compute_losses(), "pixel_labeled") == pytest.approx(labeled)
+    assert term(compute_losses(), "pixel_unlabeled") == pytest.approx(unlabeled)
 
 
 @pytest.mark.parametrize(("whose", "teachers"), [("first", [1]), ("last", [2]), ("all", [1, 2])])
 def test_the_image_level_loss_is_eq_4_from_either_teacher_or_both(whose: str, teachers: list[int]) -> None:
-    found = losses(image_teacher=whose)
-    assert term(found, "image_unlabeled") == pytest.approx(
+    losses = compute_losses(image_teacher=whose)
+    assert term(losses, "image_unlabeled") == pytest.approx(
         sum(image_distance(UNLABELED[0], UNLABELED[index]) for index in teachers)
     )
-    assert term(found, "region_unlabeled") == term(losses(), "region_unlabeled")
+    assert term(losses, "region_unlabeled") == term(compute_losses(), "region_unlabeled")
 
 
 @pytest.mark.parametrize(("whose", "teachers"), [("first", [1]), ("last", [2]), ("all", [1, 2])])
 def test_the_region_level_loss_is_eq_6_from_either_teacher_or_both(whose: str, teachers: list[int]) -> None:
-    found = losses(region_teacher=whose)
-    assert term(found, "region_unlabeled") == pytest.approx(
+    losses = compute_losses(region_teacher=whose)
+    assert term(losses, "region_unlabeled") == pytest.approx(
         sum(region_distance(UNLABELED[0], UNLABELED[index]) for index in teachers)
     )
-    assert term(found, "image_unlabeled") == term(losses(), "image_unlabeled")
+    assert term(losses, "image_unlabeled") == term(compute_losses(), "image_unlabeled")
 
 
 def test_by_default_the_first_teacher_gives_eq_4_and_the_last_one_eq_6() -> None:
-    assert losses().terms.keys() == losses(image_teacher="first", region_teacher="last").terms.keys()
-    assert term(losses(), "image_unlabeled") == term(losses(image_teacher="first"), "image_unlabeled")
-    assert term(losses(), "region_unlabeled") == term(losses(region_teacher="last"), "region_unlabeled")
+    assert compute_losses().terms.keys() == compute_losses(image_teacher="first", region_teacher="last").terms.keys()
+    assert term(compute_losses(), "image_unlabeled") == term(compute_losses(image_teacher="first"), "image_unlabeled")
+    assert term(compute_losses(), "region_unlabeled") == term(compute_losses(region_teacher="last"), "region_unlabeled")
 
 
 def test_the_weights_are_those_of_eq_7() -> None:
-    weights = {name: summand.weight for name, summand in losses().terms.items()}
+    weights = {name: summand.weight for name, summand in compute_losses().terms.items()}
     assert weights == {
         "supervised": 1.0,
         "pixel_labeled": 1.0,
@@ -174,17 +174,17 @@ def test_the_weights_are_those_of_eq_7() -> None:
         "image_unlabeled": 0.002,
         "region_unlabeled": 100.0,
     }
-    changed = losses(weight_pixel=2.0, weight_image=3.0, weight_region=4.0, **EVERYWHERE)
+    changed = compute_losses(weight_pixel=2.0, weight_image=3.0, weight_region=4.0, **EVERYWHERE)
     weights = [summand.weight for summand in changed.terms.values()]
     assert sorted(weights) == [1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0]
 
 
 @pytest.mark.parametrize("whose", ["first", "last", "all"])
 def test_a_lone_teacher_gives_all_three_losses(whose: str) -> None:
-    found = losses(teachers=TWO[:1], image_teacher=whose, region_teacher=whose)
-    assert term(found, "pixel_unlabeled") == pytest.approx(ce(UNLABELED[0], argmax(UNLABELED[1])))
-    assert term(found, "image_unlabeled") == pytest.approx(image_distance(UNLABELED[0], UNLABELED[1]))
-    assert term(found, "region_unlabeled") == pytest.approx(region_distance(UNLABELED[0], UNLABELED[1]))
+    losses = compute_losses(teachers=TWO[:1], image_teacher=whose, region_teacher=whose)
+    assert term(losses, "pixel_unlabeled") == pytest.approx(ce(UNLABELED[0], argmax(UNLABELED[1])))
+    assert term(losses, "image_unlabeled") == pytest.approx(image_distance(UNLABELED[0], UNLABELED[1]))
+    assert term(losses, "region_unlabeled") == pytest.approx(region_distance(UNLABELED[0], UNLABELED[1]))
 
 
 def test_the_losses_of_three_teachers_are_added() -> None:
@@ -194,13 +194,13 @@ def test_the_losses_of_three_teachers_are_added() -> None:
         labeled=Labeled(weak=image([*LABELED, third]), label=given.labeled.label, valid=given.labeled.valid),
         unlabeled=given.unlabeled,
     )
-    found = losses(given, teachers=(*TWO, TWO[0].replace(seed=2)), image_teacher="all")
-    assert term(found, "pixel_unlabeled") == pytest.approx(
+    losses = compute_losses(given, teachers=(*TWO, TWO[0].replace(seed=2)), image_teacher="all")
+    assert term(losses, "pixel_unlabeled") == pytest.approx(
         sum(ce(UNLABELED[0], argmax(teacher)) for teacher in (*UNLABELED[1:], third))
     )
     from_all = sum(image_distance(UNLABELED[0], teacher) for teacher in (*UNLABELED[1:], third))
-    assert term(found, "image_unlabeled") == pytest.approx(from_all)
-    assert term(found, "region_unlabeled") == pytest.approx(region_distance(UNLABELED[0], third))
+    assert term(losses, "image_unlabeled") == pytest.approx(from_all)
+    assert term(losses, "region_unlabeled") == pytest.approx(region_distance(UNLABELED[0], third))
 
 
 @pytest.mark.parametrize("granularity", ["pixel", "image", "region"])
@@ -208,47 +208,49 @@ def test_the_losses_of_three_teachers_are_added() -> None:
 def test_each_loss_is_taken_on_the_chosen_images_and_changes_no_other(
     granularity: str, on: str, kinds: set[str] | None
 ) -> None:
-    whole, found = losses(**EVERYWHERE), losses(**(EVERYWHERE | {f"{granularity}_on": on}))
+    whole, losses = compute_losses(**EVERYWHERE), compute_losses(**(EVERYWHERE | {f"{granularity}_on": on}))
     removed = {f"{granularity}_{kind}" for kind in {"labeled", "unlabeled"} - (kinds or {"labeled", "unlabeled"})}
-    assert set(whole.terms) - set(found.terms) == removed
-    assert all(torch.equal(summand.value, whole.terms[name].value) for name, summand in found.terms.items())
+    assert set(whole.terms) - set(losses.terms) == removed
+    assert all(torch.equal(summand.value, whole.terms[name].value) for name, summand in losses.terms.items())
 
 
 @pytest.mark.parametrize("granularity", ["pixel", "image", "region"])
 def test_a_weight_of_zero_removes_exactly_its_terms(granularity: str) -> None:
-    whole, found = losses(**EVERYWHERE), losses(**EVERYWHERE, **{f"weight_{granularity}": 0.0})
-    assert set(whole.terms) - set(found.terms) == {f"{granularity}_labeled", f"{granularity}_unlabeled"}
-    assert all(torch.equal(summand.value, whole.terms[name].value) for name, summand in found.terms.items())
+    whole, losses = compute_losses(**EVERYWHERE), compute_losses(**EVERYWHERE, **{f"weight_{granularity}": 0.0})
+    assert set(whole.terms) - set(losses.terms) == {f"{granularity}_labeled", f"{granularity}_unlabeled"}
+    assert all(torch.equal(summand.value, whole.terms[name].value) for name, summand in losses.terms.items())
 
 
 def test_image_and_region_level_losses_on_labelled_images() -> None:
-    found = losses(**EVERYWHERE)
-    assert term(found, "image_labeled") == pytest.approx(image_distance(LABELED[0], LABELED[1]))
-    assert term(found, "region_labeled") == pytest.approx(region_distance(LABELED[0], LABELED[2]))
+    losses = compute_losses(**EVERYWHERE)
+    assert term(losses, "image_labeled") == pytest.approx(image_distance(LABELED[0], LABELED[1]))
+    assert term(losses, "region_labeled") == pytest.approx(region_distance(LABELED[0], LABELED[2]))
 
 
 def test_eq_4_of_the_code_is_the_sum_over_classes_and_images() -> None:
     given = batch(stream(UNLABELED, UNLABELED_PARTNER))
     first, second = (image_distance(of[0], of[1]) for of in (UNLABELED, UNLABELED_PARTNER))
-    assert term(losses(given), "image_unlabeled") == pytest.approx((first + second) / 2)
-    assert term(losses(given, image_reduction="sum"), "image_unlabeled") == pytest.approx(2 * (first + second))
+    assert term(compute_losses(given), "image_unlabeled") == pytest.approx((first + second) / 2)
+    assert term(compute_losses(given, image_reduction="sum"), "image_unlabeled") == pytest.approx(2 * (first + second))
 
 
 def test_regions_are_given_by_height_and_width() -> None:
     rows = [[((a + c) / 2, (b + d) / 2) for (a, b), (c, d) in (of[:2], of[2:])] for of in UNLABELED]
     columns = [[((a + c) / 2, (b + d) / 2) for (a, b), (c, d) in (of[::2], of[1::2])] for of in UNLABELED]
-    assert term(losses(regions=(2, 1)), "region_unlabeled") == pytest.approx(region_distance(rows[0], rows[2]))
-    assert term(losses(regions=(1, 2)), "region_unlabeled") == pytest.approx(region_distance(columns[0], columns[2]))
+    assert term(compute_losses(regions=(2, 1)), "region_unlabeled") == pytest.approx(region_distance(rows[0], rows[2]))
+    assert term(compute_losses(regions=(1, 2)), "region_unlabeled") == pytest.approx(
+        region_distance(columns[0], columns[2])
+    )
 
 
 def test_padding_takes_no_part_without_on_padding() -> None:
     padded = batch(stream(UNLABELED, valid=[[[True, True], [True, False]]]))
-    found = losses(padded)
+    losses = compute_losses(padded)
     student, first, second = (of[:3] for of in UNLABELED)
-    assert term(found, "pixel_unlabeled") == pytest.approx(ce(student, argmax(first)) + ce(student, argmax(second)))
-    assert term(found, "image_unlabeled") == pytest.approx(image_distance(student, first))
-    assert term(found, "region_unlabeled") == pytest.approx(region_distance(student, second))
-    whole, with_padding = losses(), losses(padded, on_padding=True)
+    assert term(losses, "pixel_unlabeled") == pytest.approx(ce(student, argmax(first)) + ce(student, argmax(second)))
+    assert term(losses, "image_unlabeled") == pytest.approx(image_distance(student, first))
+    assert term(losses, "region_unlabeled") == pytest.approx(region_distance(student, second))
+    whole, with_padding = compute_losses(), compute_losses(padded, on_padding=True)
     assert all(torch.equal(summand.value, whole.terms[name].value) for name, summand in with_padding.terms.items())
 
 
@@ -257,7 +259,7 @@ MASK = [[[True, True], [False, False]]]
 
 def test_with_cutmix_pseudo_labels_are_of_the_unmixed_images_and_the_other_losses_of_the_mixed_one() -> None:
     own, partner = stream(UNLABELED), stream(UNLABELED_PARTNER)
-    found = losses(batch(own, partner, mask=MASK), nets=networks(2, CentredNetwork), cutmix="boxes")
+    losses = compute_losses(batch(own, partner, mask=MASK), nets=networks(2, CentredNetwork), cutmix="boxes")
     mask = torch.tensor(MASK)
     mixed = torch.where(mask.unsqueeze(1), partner.weak, own.weak)
     student, deep, wide = (CentredNetwork(channel).features(mixed) for channel in (0, 2, 4))
@@ -272,18 +274,18 @@ def test_with_cutmix_pseudo_labels_are_of_the_unmixed_images_and_the_other_losse
         "region_unlabeled": region_content(student, wide, size=(2, 2)),
     }
     for name, value in expected.items():
-        torch.testing.assert_close(found.terms[name].value, value)
+        torch.testing.assert_close(losses.terms[name].value, value)
 
 
 def test_with_cutmix_padding_is_that_of_the_mixed_image() -> None:
     valid = [[[False, True], [True, True]]], [[[True, True], [True, False]]]
     own, partner = (stream(of, valid=mask) for of, mask in zip((UNLABELED, UNLABELED_PARTNER), valid, strict=True))
-    found = losses(
+    losses = compute_losses(
         batch(own, partner, mask=MASK), cutmix="boxes"
     )  # the partner is above: the mixed image shows no padding
     student, first, second = ([*UNLABELED_PARTNER[index][:2], *UNLABELED[index][2:]] for index in range(3))
-    assert term(found, "pixel_unlabeled") == pytest.approx(ce(student, argmax(first)) + ce(student, argmax(second)))
-    assert term(found, "image_unlabeled") == pytest.approx(image_distance(student, first))
+    assert term(losses, "pixel_unlabeled") == pytest.approx(ce(student, argmax(first)) + ce(student, argmax(second)))
+    assert term(losses, "image_unlabeled") == pytest.approx(image_distance(student, first))
 
 
 @pytest.mark.parametrize(
@@ -302,21 +304,21 @@ def test_each_image_passes_a_teacher_once_and_only_if_a_loss_needs_it(
 ) -> None:
     given = batch(stream(UNLABELED), stream(UNLABELED_PARTNER), mask=MASK) if "cutmix" in changes else batch()
     nets = networks(2)
-    losses(given, nets=nets, **changes)
+    compute_losses(given, nets=nets, **changes)
     assert [len(nets[f"teacher{index}"].passes) for index in range(2)] == [first, last]
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
 def test_teachers_predict_in_their_mode_and_without_gradient(mode: str) -> None:
     nets = networks(2).train(mode == "eval")  # the other mode before the step
-    losses(nets=nets, teacher_mode=mode)
+    compute_losses(nets=nets, teacher_mode=mode)
     for index in range(2):
         assert set(nets[f"teacher{index}"].passes) == {(mode == "train", False)}
     assert {has_gradient for _, has_gradient in nets["student"].passes} == {True}
 
 
 def test_the_teachers_accuracy_is_that_of_their_pseudo_labels() -> None:
-    shares = losses().shares  # the truth is 0 everywhere
+    shares = compute_losses().shares  # the truth is 0 everywhere
     counts = {name: (int(share.part), int(share.whole)) for name, share in shares.items()}
     assert counts == {"teacher0_accuracy": (2, 4), "teacher1_accuracy": (3, 4)}
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from mkd_pixels import IGNORE, LABEL, LABELED, NAMES, PLAIN, WEAK, batch, ce, losses, networks, term
+from mkd_pixels import IGNORE, LABEL, LABELED, NAMES, PLAIN, WEAK, batch, ce, compute_losses, networks, term
 
 from assay.method import Step
 from methods.fda import FDA
@@ -57,7 +57,7 @@ def cross_entropies(students: Sequence[Sequence[Vector]], targets: Sequence[Sequ
     ],
 )
 def test_the_other_students_confidence_also_selects_for_plain_teachers(threshold: float, by_hand: float) -> None:
-    found = losses(teaching="plain", confidence="student", threshold_teachers=threshold)
+    losses = compute_losses(teaching="plain", confidence="student", threshold_teachers=threshold)
     targets = [
         [
             argmax(logits) if max(probability(other, 0), probability(other, 1)) >= threshold else IGNORE
@@ -66,8 +66,8 @@ def test_the_other_students_confidence_also_selects_for_plain_teachers(threshold
         for teacher, other_student in (("teacher1", "student2"), ("teacher2", "student1"))
     ]
     from_equations = cross_entropies([outputs("student1", WEAK), outputs("student2", WEAK)], targets)
-    assert term(found, "teachers") == pytest.approx(by_hand)
-    assert term(found, "teachers") == pytest.approx(from_equations)
+    assert term(losses, "teachers") == pytest.approx(by_hand)
+    assert term(losses, "teachers") == pytest.approx(from_equations)
 
 
 FIRST, SECOND = ("student1", "teacher1"), ("student2", "teacher2")
@@ -100,7 +100,7 @@ RESOLUTIONS = [
 def test_losses_are_taken_on_the_images_grid_on_the_first_networks_or_on_half_of_it(
     coarse: tuple[str, ...], resolution: str, teachers: float, students: float
 ) -> None:
-    found = losses(batch(valid=[[[True, False], [True, True]]]), coarse=coarse, resolution=resolution)
+    losses = compute_losses(batch(valid=[[[True, False], [True, True]]]), coarse=coarse, resolution=resolution)
     one_cell = resolution == "half" or (resolution == "features" and coarse == FIRST)
     on_grid = {}
     for name in NAMES:
@@ -115,10 +115,10 @@ def test_losses_are_taken_on_the_images_grid_on_the_first_networks_or_on_half_of
     by_students = cross_entropies(
         of_students, [[argmax(logits) for logits in on_grid[name]] for name in ("student2", "student1")]
     )
-    assert term(found, "teachers") == pytest.approx(teachers)
-    assert term(found, "teachers") == pytest.approx(by_teachers)
-    assert term(found, "students") == pytest.approx(students)
-    assert term(found, "students") == pytest.approx(by_students)
+    assert term(losses, "teachers") == pytest.approx(teachers)
+    assert term(losses, "teachers") == pytest.approx(by_teachers)
+    assert term(losses, "students") == pytest.approx(students)
+    assert term(losses, "students") == pytest.approx(by_students)
 
 
 def class_variances(features: Sequence[Vector], classes: Sequence[int], y: int) -> Vector:
@@ -206,9 +206,9 @@ def on_labeled_from_equations(classes: str) -> float:
 @pytest.mark.parametrize("classes", ["pseudo_label", "own"])
 def test_fda_also_augments_l_ss_on_labelled_images(classes: str) -> None:
     fda = FDA(strength=2.0, schedule="linear", classes=classes)
-    found = term(losses(index=2, fda=fda, on_labeled=True), "students")
-    assert found == pytest.approx(on_labeled_by_hand(classes))
-    assert found == pytest.approx(on_labeled_from_equations(classes))
+    l_ss = term(compute_losses(index=2, fda=fda, on_labeled=True), "students")
+    assert l_ss == pytest.approx(on_labeled_by_hand(classes))
+    assert l_ss == pytest.approx(on_labeled_from_equations(classes))
 
 
 def sigmoid(logit: float) -> float:
@@ -257,5 +257,5 @@ def test_eq_4s_term_has_a_gradient_to_the_classifier_with_train_weight_alone(tra
     torch.testing.assert_close(
         gradient[:, :, 0, 0], torch.tensor(gradient_from_equations(train_weight=train_weight)).double()
     )
-    constant = losses(index=2, fda=fda.replace(train_weight=False))
+    constant = compute_losses(index=2, fda=fda.replace(train_weight=False))
     assert value.item() == term(constant, "students")

@@ -37,8 +37,8 @@ method.sda.cutmix.num_boxes | 3 | code
 method.sda.cutmix.area | [0.25, 0.5] | code
 method.sda.cutmix.rule | "toggle" | code
 method.fda | null | table 4: its last row has none
-method.fda_teachers | false | 1: "in student networks", code: teachers too; not used without FDA
-method.on_labeled | false | Eq. 2 and 7; the code takes labelled images too
+method.fda_teachers | false | 1: "in student networks", code: and in teachers; not used without FDA
+method.on_labeled | false | Eq. 2 and 7; the code also takes labelled images
 method.resolution | "half" | code
 method.second_head | null | table 6: same network
 data.source.name | "voc" | 4.1

@@ -39,5 +39,5 @@ def test_a_benchmark_prints_its_help_from_any_folder(script: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("script", [STUDIES / "mkd_search.py", STUDIES / "benchmarks" / "sharing_benchmark.py"])
 def test_a_script_imports_the_code_of_its_checkout(script: Path, tmp_path: Path) -> None:
-    found = run("-c", SHOW_CODE.format(str(script)), folder=tmp_path).split()
-    assert found == [str(STUDIES), str(STUDIES.parent / "platform" / "assay")]
+    imported = run("-c", SHOW_CODE.format(str(script)), folder=tmp_path).split()
+    assert imported == [str(STUDIES), str(STUDIES.parent / "platform" / "assay")]
