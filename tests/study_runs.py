@@ -1,4 +1,4 @@
-"""Studies as users run them in tests: real processes that are marked, so that what is left of them is found."""
+"""Studies that tests run as users do: real processes, with a mark by which leftover processes are found."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import tiny_study
 
-# Equal however often a training was interrupted; times, rates and the machine's state are not.
+# Columns that are equal however often a training was interrupted; times, rates and the machine's state are not.
 VALUES = [
     "table",
     "row",
@@ -30,17 +30,17 @@ VALUES = [
 
 
 def command(out: Path, *flags: str, script: str = tiny_study.__file__) -> list[str]:
-    """A study's command line."""
+    """Return a study's command line."""
     return [sys.executable, script, "--out", str(out), *flags]
 
 
 def environment(mark: str) -> dict[str, str]:
-    """Every process of a run inherits the mark, by which it is found again."""
+    """Return the environment of a run; all its processes inherit the mark."""
     return {**os.environ, "OMP_NUM_THREADS": "1", "ASSAY_TEST_MARK": mark}
 
 
 def finished(out: Path, *flags: str, code: int = 0, script: str = tiny_study.__file__) -> str:
-    """What a run says that ends with this exit code."""
+    """Run a study to its end, check its exit code, and return its output."""
     done = subprocess.run(
         command(out, *flags, script=script),
         env=environment(str(out)),
@@ -54,27 +54,27 @@ def finished(out: Path, *flags: str, code: int = 0, script: str = tiny_study.__f
 
 
 def processes_of(mark: str) -> dict[int, str]:
-    """The living processes of a run, with their command lines."""
-    found: dict[int, str] = {}
+    """Return the living processes of a run with their command lines."""
+    processes: dict[int, str] = {}
     for folder in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
             if folder.name.isdecimal() and f"ASSAY_TEST_MARK={mark}".encode() in (folder / "environ").read_bytes():
                 state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
                 if state not in "ZX":
-                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-    return found
+                    processes[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return processes
 
 
 def wait_until_nothing_is_left(mark: str, *, seconds: float = 30.0) -> None:
-    """Fails where a process of a run lives on."""
+    """Fail where a process of a run is still alive after so many seconds."""
     deadline = time.monotonic() + seconds
     while left := processes_of(mark):
-        assert time.monotonic() < deadline, f"still there: {left}"
+        assert time.monotonic() < deadline, f"still alive: {left}"
         time.sleep(0.2)
 
 
 def results(out: Path) -> pd.DataFrame:
-    """The values of everything that was trained."""
+    """Return the values of all trained experiments."""
     frame = pd.read_parquet(out / "tiny" / "quick" / "results.parquet")
     trained = frame[frame["status"] != "quoted"].sort_values(["row", "column", "seed"])
     return trained[VALUES].reset_index(drop=True)
@@ -82,7 +82,7 @@ def results(out: Path) -> pd.DataFrame:
 
 @contextlib.contextmanager
 def started(out: Path, *flags: str) -> Iterator[subprocess.Popen[str]]:
-    """A run in a process group of its own, as a terminal starts it."""
+    """Start a run in its own process group, as a terminal does."""
     with subprocess.Popen(
         command(out, *flags),
         env=environment(str(out)),

@@ -1,4 +1,4 @@
-"""A Ray of our own: shut off from the network and from the home directory, and nothing is left of it."""
+"""Local Ray: it is cut off from the network and from the home directory, and nothing is left of it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="proc
 
 
 @pytest.mark.parametrize(
-    ("address", "environment", "found"),
+    ("address", "environment", "expected"),
     [
         (None, {}, None),
         ("local", {"RAY_ADDRESS": "10.0.0.1:6379"}, None),
@@ -36,14 +36,14 @@ needs_proc = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="proc
         (None, {"RAY_JOB_CONFIG_JSON_ENV_VAR": "{}"}, "auto"),
     ],
 )
-def test_a_cluster_is_joined_where_one_is_named_or_this_is_its_job(
-    address: str | None, environment: dict[str, str], found: str | None
+def test_a_cluster_is_joined_where_it_is_named_or_runs_this_job(
+    address: str | None, environment: dict[str, str], expected: str | None
 ) -> None:
-    assert cluster_address(address, environment) == found
+    assert cluster_address(address, environment) == expected
 
 
 @pytest.mark.parametrize(
-    ("address", "answer"),
+    ("address", "message"),
     [
         ("ray://head:10001", r"ray://head:10001 cannot be used.* submit the script as a job to http://head:8265"),
         ("http://head:8265", "takes jobs, not connections"),
@@ -53,14 +53,14 @@ def test_a_cluster_is_joined_where_one_is_named_or_this_is_its_job(
         (":6379", "must be HOST:PORT"),
     ],
 )
-def test_an_address_that_cannot_be_joined_is_refused_with_the_way_to_go(address: str, answer: str) -> None:
-    with pytest.raises(UserError, match=answer):
+def test_an_address_that_cannot_be_joined_is_refused_with_its_cure(address: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         connect(address)
     with pytest.raises(UserError, match="from RAY_ADDRESS"):
         cluster_address(None, {"RAY_ADDRESS": address})
 
 
-def test_a_number_of_cpus_is_for_a_ray_of_ones_own() -> None:
+def test_a_number_of_cpus_is_only_for_a_local_ray() -> None:
     with pytest.raises(UserError, match=r"not for head:6379; got 2\."):
         connect("head:6379", cpus=2)
 
@@ -70,7 +70,7 @@ def test_a_process_knows_whether_it_is_a_job() -> None:
     assert not is_in_job({"RAY_ADDRESS": "10.0.0.1:6379"})
 
 
-def test_where_nothing_listens_the_user_hears_at_once() -> None:
+def test_an_address_where_nothing_listens_is_refused_at_once() -> None:
     began = time.monotonic()
     with (
         pytest.raises(UserError, match=r"cannot join a Ray cluster at 127.0.0.1:1 \(.*refused"),
@@ -80,10 +80,10 @@ def test_where_nothing_listens_the_user_hears_at_once() -> None:
     assert time.monotonic() - began < 20
 
 
-# --- a Ray of our own, each in a process of its own ---------------------------------------------------------------
+# --- local Rays, each in its own process --------------------------------------------------------------------------
 
-# What the scripts below share: the processes under this one, and where they listen.
-LOOK = """
+# Functions for the scripts below: the processes under this one, and the addresses at which they listen.
+PROCESSES = """
 import json, os, signal, sys, time
 from pathlib import Path
 
@@ -99,10 +99,10 @@ def stats():
 
 def below(pid):
     pairs = list(stats())
-    found = [pid]
-    for each in found:
-        found += [child for child, parent in pairs if parent == each]
-    return found[1:]
+    pids = [pid]
+    for pid in pids:
+        pids += [child for child, parent in pairs if parent == pid]
+    return pids[1:]
 
 def listeners(pids):
     sockets = set()
@@ -115,15 +115,15 @@ def listeners(pids):
                     pass
         except OSError:
             pass
-    found = []
+    addresses = []
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
             fields = line.split()
             if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
-                found.append(fields[1].partition(":")[0])
-    return found
+                addresses.append(fields[1].partition(":")[0])
+    return addresses
 
-def gone(pids):
+def still_running(pids):
     return sorted(set(pids) & {pid for pid, _ in stats()})
 """
 
@@ -144,7 +144,7 @@ def environment(home: Path) -> dict[str, str]:
 def start(body: str, home: Path) -> subprocess.Popen[str]:
     paths = f"import sys; sys.path[:0] = {[str(ROOT / 'platform'), str(ROOT)]!r}\n"
     return subprocess.Popen(
-        [sys.executable, "-c", paths + LOOK + textwrap.dedent(body)],
+        [sys.executable, "-c", paths + PROCESSES + textwrap.dedent(body)],
         cwd=home.parent,
         env=environment(home),
         stdout=subprocess.PIPE,
@@ -159,61 +159,60 @@ def last_line(process: subprocess.Popen[str]) -> dict[str, Any]:
     return dict(json.loads(out.splitlines()[-1]), stdout=out, stderr=err)
 
 
-# Ray is imported before anything is set, as it is where another room was imported first, and the block fails.
+# Ray is imported before anything is set, as it is where another module imports it first; and the block fails.
 PLAIN = """
 import ray
 from assay.cluster.connection import connect
 
-def stay(*_): pass
-signal.signal(signal.SIGTERM, stay)
+def handler(*_): pass
+signal.signal(signal.SIGTERM, handler)
 before = dict(os.environ)
-facts = {}
+results = {}
 try:
     with connect(None, cpus=2) as connection:
-        facts["is_own"] = connection.is_own
-        facts["describe"] = connection.describe()
-        facts["multi"] = connection.is_multi_node
-        facts["holders"] = connection.who_holds()
+        results["is_local"] = connection.is_local
+        results["describe"] = connection.describe()
+        results["holders"] = connection.who_holds()
 
         @ray.remote(num_cpus=1)
         class Worker:
-            def sees(self):
+            def files(self):
                 import assay, methods, studies
                 print("a worker prints")
                 return [assay.__file__, methods.__file__, studies.__file__]
 
         worker = Worker.remote()
-        facts["worker"] = ray.get(worker.sees.remote())
+        results["worker"] = ray.get(worker.files.remote())
         deadline = time.monotonic() + 20
         while (node := connection.resources()[0]).free["CPU"] != 1 and time.monotonic() < deadline:
             time.sleep(0.1)
-        facts["total"], facts["free"] = node.total["CPU"], node.free["CPU"]
-        facts["store"] = node.total["object_store_memory"]
+        results["total"], results["free"] = node.total["CPU"], node.free["CPU"]
+        results["store"] = node.total["object_store_memory"]
         pids = below(os.getpid())
-        facts["processes"], facts["listeners"] = len(pids), listeners([os.getpid(), *pids])
+        results["processes"], results["listeners"] = len(pids), listeners([os.getpid(), *pids])
         folders = [part for pid in pids for part in Path(f"/proc/{pid}/cmdline").read_text().split("\\0")
                    if "/assay-" in part and "--temp-dir=" in part]
-        facts["folder"] = folders[0].partition("=")[2] if folders else ""
-        facts["folder_was"] = bool(facts["folder"]) and Path(facts["folder"]).is_dir()
-        facts["handler_kept"] = signal.getsignal(signal.SIGTERM) is stay
+        results["folder"] = folders[0].partition("=")[2] if folders else ""
+        results["folder_was"] = bool(results["folder"]) and Path(results["folder"]).is_dir()
+        results["handler_kept"] = signal.getsignal(signal.SIGTERM) is handler
         try:
             with connect(None):
                 pass
         except RuntimeError as error:
-            facts["second"] = str(error)
-        facts["still"] = ray.is_initialized()
+            results["second"] = str(error)
+        results["still"] = ray.is_initialized()
         raise KeyError("the block fails")
 except KeyError:
-    facts["raised"] = True
-facts["left"] = gone(pids)
-facts["folder_is"] = Path(facts["folder"]).exists()
-facts["home"] = [str(path) for path in Path.home().rglob("*")]
+    results["raised"] = True
+results["left"] = still_running(pids)
+results["folder_is"] = Path(results["folder"]).exists()
+results["home"] = [str(path) for path in Path.home().rglob("*")]
 after = dict(os.environ)
-facts["changed"] = [name for name in before | after if before.get(name) != after.get(name)]
-facts["handler_after"] = signal.getsignal(signal.SIGTERM) is stay
+results["changed"] = [name for name in before | after if before.get(name) != after.get(name)]
+results["handler_after"] = signal.getsignal(signal.SIGTERM) is handler
 with connect(None, cpus=1) as connection:
-    facts["again"] = connection.describe()
-print(json.dumps(facts))
+    results["again"] = connection.describe()
+print(json.dumps(results))
 """
 
 
@@ -244,8 +243,8 @@ def test_environment_and_handlers_are_as_before(facts: dict[str, Any]) -> None:
     assert set(facts["changed"]) <= {"PYTHONBREAKPOINT"}, "Ray's debugger stays in place"
 
 
-def test_it_says_what_it_is_and_has(facts: dict[str, Any]) -> None:
-    assert facts["is_own"] and not facts["multi"] and facts["holders"] == ""
+def test_a_connection_describes_its_machine(facts: dict[str, Any]) -> None:
+    assert facts["is_local"] and facts["holders"] == ""
     assert facts["describe"] == "this machine: 2 CPUs"
     assert (facts["total"], facts["free"]) == (2, 1)
     assert facts["store"] == 200 * 2**20
@@ -269,7 +268,7 @@ def test_a_second_connection_is_refused_and_leaves_the_first_alone(facts: dict[s
     assert facts["still"]
 
 
-def test_one_may_connect_again_in_the_same_process(facts: dict[str, Any]) -> None:
+def test_a_process_can_connect_again(facts: dict[str, Any]) -> None:
     assert facts["again"] == "this machine: 1 CPU"
 
 

@@ -1,4 +1,4 @@
-"""Gangs that are killed and stopped, with real signals: the tables stay those of an uninterrupted run."""
+"""Gangs that are killed and stopped with real signals: the tables equal those of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ ENDLESS = ("--rows", "Supervised", "--set", "recipe.steps=100000")
 
 
 @pytest.mark.parametrize("seed", range(int(os.environ.get("ASSAY_KILL_SEEDS", "1"))))  # more for a long night
-def test_killed_at_random_moments_the_tables_are_those_of_an_uninterrupted_run(
+def test_the_tables_of_a_run_killed_at_random_moments_equal_those_of_an_uninterrupted_run(
     whole: Path, seed: int, tmp_path: Path
 ) -> None:
-    """kill -9 of a worker, the dispatcher and the driver of one run, and of all of Ray in another; a last one, whose
-    dispatcher is killed too, goes on to the end by itself.
+    """kill -9 ends a worker, the dispatcher and the driver of one run, and all of Ray in another; the last run, whose
+    dispatcher is killed as well, reaches the end by itself.
     """
     draw = random.Random(seed)
     within = draw.sample(["worker", "dispatcher"], 2)
@@ -43,69 +43,69 @@ def test_killed_at_random_moments_the_tables_are_those_of_an_uninterrupted_run(
     for victims in draw.sample([(*within, "driver"), ("ray",)], 2):
         _run_and_kill(tmp_path, victims, draw, reached)
         wait_until_nothing_is_left(str(tmp_path), seconds=100)
-    said = _to_the_end_without_its_dispatcher(tmp_path)
-    assert "Traceback" not in said, said
+    output = _finish_after_killing_the_dispatcher(tmp_path)
+    assert "Traceback" not in output, output
     pd.testing.assert_frame_equal(results(tmp_path), results(whole), check_exact=True)
     wait_until_nothing_is_left(str(tmp_path))
-    begun = _begun(tmp_path)
+    first_steps = _first_steps(tmp_path)
     for moment in reached:
         for key, (attempts, step) in moment.items():
-            for from_step in begun[key][attempts : attempts + 1]:
+            for from_step in first_steps[key][attempts : attempts + 1]:
                 assert from_step >= step - CHECKPOINT_EVERY, f"{key} went on from {from_step} and had reached {step}"
 
 
-def _to_the_end_without_its_dispatcher(out: Path) -> str:
-    """What a run says that is left alone but for its dispatcher, which another one replaces."""
-    known = _number_begun(out)
+def _finish_after_killing_the_dispatcher(out: Path) -> str:
+    """Run to the end, kill nothing but the dispatcher, and return the output."""
+    before = _attempts(out)
     with started(out, "--gangs", "1") as driver:
-        _wait(lambda: driver.poll() is not None or _number_begun(out) > known)
+        _wait(lambda: driver.poll() is not None or _attempts(out) > before)
         (dispatcher,) = _victims("dispatcher", str(out), driver.pid)
         os.kill(dispatcher, signal.SIGKILL)
-        said, _ = driver.communicate(timeout=200)
-    assert driver.returncode == 0, said
-    return said
+        output, _ = driver.communicate(timeout=200)
+    assert driver.returncode == 0, output
+    return output
 
 
 def _run_and_kill(
     out: Path, victims: tuple[str, ...], draw: random.Random, reached: list[dict[str, tuple[int, int]]]
 ) -> None:
-    """Kill one after the other, each a moment after something new was begun; ends when the run has."""
+    """Kill the victims in turn, each a moment after a new attempt began; return when the run has ended."""
     with subprocess.Popen(
         command(out, "--gangs", "1"), env=environment(str(out)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as driver:
         for victim in victims:
-            known = _number_begun(out)
-            _wait(lambda known=known: driver.poll() is not None or _number_begun(out) > known)  # type: ignore[misc]
+            before = _attempts(out)
+            _wait(lambda before=before: driver.poll() is not None or _attempts(out) > before)  # type: ignore[misc]
             time.sleep(draw.uniform(0.0, 1.0))
             for pid in _victims(victim, str(out), driver.pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            reached.append({key: (len(steps), _step(out, key)) for key, steps in _begun(out).items()})
+            reached.append({key: (len(steps), _step(out, key)) for key, steps in _first_steps(out).items()})
         driver.communicate(timeout=120)
 
 
-def _wait(there: Callable[[], bool], *, seconds: float = 120) -> None:
+def _wait(condition: Callable[[], bool], *, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
-    while not there():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def _begun(out: Path) -> dict[str, list[int]]:
-    """The steps that the attempts at each experiment began with."""
-    found = {}
+def _first_steps(out: Path) -> dict[str, list[int]]:
+    """Return the steps at which the attempts at each experiment began, by key."""
+    first_steps = {}
     for path in out.glob("store/*/attempts.jsonl"):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
-        found[path.parent.name] = [line["from_step"] for line in lines if "from_step" in line]
-    return found
+        first_steps[path.parent.name] = [line["from_step"] for line in lines if "from_step" in line]
+    return first_steps
 
 
-def _number_begun(out: Path) -> int:
-    return sum(map(len, _begun(out).values()))
+def _attempts(out: Path) -> int:
+    return sum(map(len, _first_steps(out).values()))
 
 
 def _step(out: Path, key: str) -> int:
-    """How far an experiment is, as its last whole line says."""
+    """Return the step in the last complete line of an experiment's metrics."""
     try:
         lines = (out / "store" / key / "metrics.jsonl").read_text().split("\n")[:-1]
     except FileNotFoundError:
@@ -120,43 +120,44 @@ def _victims(victim: str, mark: str, driver: int) -> list[int]:
     return [pid for pid, line in processes_of(mark).items() if name in line and pid != driver]
 
 
-def _lines(out: Path) -> int:
+def _metrics_lines(out: Path) -> int:
     return sum(len(path.read_text().splitlines()) for path in out.glob("store/*/metrics.jsonl"))
 
 
 @pytest.mark.long
-def test_a_run_goes_on_without_its_dispatcher_and_the_first_ctrl_c_stops_it_with_checkpoints(tmp_path: Path) -> None:
+def test_a_run_survives_its_dispatcher_and_the_first_ctrl_c_stops_it_with_checkpoints(tmp_path: Path) -> None:
     with started(tmp_path, "--gangs", "1", *ENDLESS) as driver:
-        _wait(lambda: driver.poll() is not None or _lines(tmp_path) > 0)
+        _wait(lambda: driver.poll() is not None or _metrics_lines(tmp_path) > 0)
         (dispatcher,) = _victims("dispatcher", str(tmp_path), driver.pid)
         os.kill(dispatcher, signal.SIGKILL)
-        time.sleep(3)  # until another one is there
-        before = _lines(tmp_path)
-        _wait(lambda: driver.poll() is not None or _lines(tmp_path) > before)
+        time.sleep(3)  # until another dispatcher is there
+        before = _metrics_lines(tmp_path)
+        _wait(lambda: driver.poll() is not None or _metrics_lines(tmp_path) > before)
         os.killpg(driver.pid, signal.SIGINT)  # to the whole process group, as a terminal sends it
-        said, _ = driver.communicate(timeout=90)
-    assert driver.returncode == 130, said
-    assert "The same command continues" in said and "Traceback" not in said
+        output, _ = driver.communicate(timeout=90)
+    assert driver.returncode == 130, output
+    assert "The same command continues" in output and "Traceback" not in output
     assert list(tmp_path.glob("store/*/checkpoint-*.pt"))
-    assert list(_begun(tmp_path).values()) == [[0]], "what was being trained went on, and nothing was begun twice"
+    assert list(_first_steps(tmp_path).values()) == [[0]], "the training went on, and nothing began twice"
     wait_until_nothing_is_left(str(tmp_path))
 
 
 @pytest.mark.long
-def test_the_second_signal_ends_at_once_and_the_store_goes_on(tmp_path: Path) -> None:
-    """The first one as `timeout` and batch systems send it, the second one as a person does."""
+def test_the_second_signal_ends_the_run_at_once_and_the_next_run_continues(tmp_path: Path) -> None:
+    """The first signal is that of `timeout` and batch systems, the second that of a person."""
     flags = ["--rows", "Supervised", "--seeds", "0"]
     flags += ["--set", "recipe.steps=400", "--set", "recipe.evaluation.every=200"]
     with started(tmp_path, "--gangs", "1", *flags) as driver:
         _wait(lambda: driver.poll() is not None or bool(list(tmp_path.glob("store/*/checkpoint-*.pt"))))
         os.killpg(driver.pid, signal.SIGTERM)
-        time.sleep(0.1)  # two signals in one moment are one
+        time.sleep(0.1)  # two signals at the same moment count as one
         driver.send_signal(signal.SIGINT)
         began = time.monotonic()
-        said, _ = driver.communicate(timeout=60)
-    assert driver.returncode == 130 and time.monotonic() - began < 10, said
-    assert "once more stops at once" in said and "The same command continues" not in said and "Traceback" not in said
+        output, _ = driver.communicate(timeout=60)
+    assert driver.returncode == 130 and time.monotonic() - began < 10, output
+    assert "once more stops at once" in output and "The same command continues" not in output
+    assert "Traceback" not in output
     wait_until_nothing_is_left(str(tmp_path))
     assert run_study(tiny_study.STUDY, ["--out", str(tmp_path), "--gangs", "0", *flags]) == 0
-    (begun,) = _begun(tmp_path).values()
-    assert len(begun) == 2 and begun[0] == 0 < begun[1], "it went on from a checkpoint"
+    (first_steps,) = _first_steps(tmp_path).values()
+    assert len(first_steps) == 2 and first_steps[0] == 0 < first_steps[1], "it continued from a checkpoint"

@@ -1,4 +1,4 @@
-"""Scripts sent to a cluster, and connections to one that is not ours: against a real head on loopback."""
+"""Jobs, and connections to an existing cluster, with a real head on the loopback interface."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from studies import baseline_benchmark
 
 ROOT = Path(__file__).parents[2]
 
-# --- what is sent -------------------------------------------------------------------------------------------------
+# --- the code that is sent ----------------------------------------------------------------------------------------
 
 
 def test_the_entrypoint_survives_the_shell() -> None:
@@ -35,11 +35,11 @@ def test_the_entrypoint_survives_the_shell() -> None:
     assert command.startswith("python studies/__init__.py ")
     script = 'for each in "$@"; do printf "%s\\n" "$each"; done'
     words = command.removeprefix("python studies/__init__.py ")
-    found = subprocess.run(["sh", "-c", f"set -- {words}; {script}"], capture_output=True, text=True, check=True)
-    assert found.stdout.splitlines() == flags
+    done = subprocess.run(["sh", "-c", f"set -- {words}; {script}"], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == flags
 
 
-def test_a_script_named_by_its_whole_path_is_sent_by_its_place_in_the_checkout() -> None:
+def test_a_script_given_by_its_absolute_path_is_named_relative_to_the_checkout() -> None:
     assert entrypoint([str(ROOT / "studies" / "__init__.py")], ROOT) == "python studies/__init__.py"
 
 
@@ -56,8 +56,8 @@ def test_the_copy_holds_the_code_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "methods" / "__pycache__").mkdir()
     (tmp_path / "methods" / "__pycache__" / "b.pyc").write_text("x")
     with code_copy(tmp_path) as folder:
-        found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    assert found == ["methods/b.py", "platform/assay/a.py", "studies/c.py"]
+        files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    assert files == ["methods/b.py", "platform/assay/a.py", "studies/c.py"]
     assert not folder.exists()
 
 
@@ -66,22 +66,22 @@ def test_the_checkout_is_the_folder_above_platform() -> None:
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:1", "http://nowhere.invalid:8265", "https://127.0.0.1:1"])
-def test_an_address_that_does_not_answer_is_the_users_matter(address: str) -> None:
+def test_an_address_that_does_not_answer_is_a_user_error(address: str) -> None:
     with pytest.raises(UserError, match=f"no Ray cluster takes jobs at {address} .*http://HEAD:8265"):
-        submit(address, ["studies/__init__.py"], root=ROOT, say=print)
+        submit(address, ["studies/__init__.py"], root=ROOT, print_line=print)
 
 
-# --- a head of somebody else --------------------------------------------------------------------------------------
+# --- an existing cluster ------------------------------------------------------------------------------------------
 
 
 class Head:
-    """A running Ray that was started as a cluster's head is."""
+    """A running Ray that was started like a cluster's head."""
 
     def __init__(self, folder: Path) -> None:
         home = folder / "home"
         home.mkdir()
-        gcs, board, client, agent = free_ports(4)
-        self.address, self.dashboard = f"127.0.0.1:{gcs}", f"http://127.0.0.1:{board}"
+        gcs, dashboard, client, agent = free_ports(4)
+        self.address, self.dashboard = f"127.0.0.1:{gcs}", f"http://127.0.0.1:{dashboard}"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         kept.pop("PYTHONPATH", None)  # the code must come with the job
         self.environment = kept | {
@@ -94,7 +94,7 @@ class Head:
         }
         options = {
             "--port": gcs,
-            "--dashboard-port": board,
+            "--dashboard-port": dashboard,
             "--ray-client-server-port": client,
             "--dashboard-agent-listen-port": agent,
             "--node-ip-address": "127.0.0.1",
@@ -112,21 +112,21 @@ class Head:
             )
 
     def wait(self) -> None:
-        """Until jobs are taken."""
+        """Wait until the head takes jobs."""
         deadline = time.monotonic() + 120
         while not answers(self.dashboard):
             assert self.process.poll() is None and time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """End this Ray only: `ray stop` ends every one of the machine."""
+        """Kill this Ray only; `ray stop` would end every Ray of the machine."""
         for pid in below(self.process.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
     def run(self, script: str, *, seconds: float = 100, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a driver on this machine."""
+        """Run a script on this machine to its end."""
         with self.start(script, **environment) as process:
             out, err = process.communicate(timeout=seconds)
         return subprocess.CompletedProcess(script, process.returncode, out, err)
@@ -162,7 +162,7 @@ def answers(url: str) -> bool:
 
 
 def below(pid: int) -> list[int]:
-    """A process and all that it started."""
+    """Return a process and all processes that it started."""
     parents = {}
     for path in Path("/proc").iterdir():
         if path.name.isdigit():
@@ -170,14 +170,14 @@ def below(pid: int) -> list[int]:
                 parents[int(path.name)] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
             except OSError:
                 continue
-    found = [pid]
-    for each in found:
-        found += [child for child, parent in parents.items() if parent == each]
-    return found
+    pids = [pid]
+    for each in pids:
+        pids += [child for child, parent in parents.items() if parent == each]
+    return pids
 
 
 def read_until(process: subprocess.Popen[str], word: str) -> str:
-    """The output up to a line; the job may write lines of its own before."""
+    """Return the output up to the line with a word; the job may print other lines before."""
     assert process.stdout is not None
     lines = []
     for line in process.stdout:
@@ -207,25 +207,25 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("platform", "methods"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     (root / "studies").mkdir()
-    (root / "studies" / "looks.py").write_text(LOOKS)
+    (root / "studies" / "reports.py").write_text(REPORTS)
     (root / "studies" / "waits.py").write_text("import time\nprint('waiting', flush=True)\ntime.sleep(60)\n")
     return root
 
 
-LOOKS = """
+REPORTS = """
 import sys
 import assay
 import ray
 from assay.cluster.connection import connect, is_in_job
 
-def worker_sees():
+def worker_files():
     import assay, methods
     return assay.__file__, methods.__file__
 
 print("arguments", sys.argv[1:])
 with connect(None) as connection:
-    print("job", is_in_job(), connection.is_own, connection.describe().partition(",")[2])
-    print("worker", *ray.get(ray.remote(worker_sees).remote()))
+    print("job", is_in_job(), connection.is_local, connection.describe().partition(",")[2])
+    print("worker", *ray.get(ray.remote(worker_files).remote()))
 print("driver", assay.__file__)
 sys.exit(int(sys.argv[1]))
 """
@@ -233,7 +233,7 @@ sys.exit(int(sys.argv[1]))
 SUBMIT = """
 from pathlib import Path
 from assay.cluster.jobs import submit
-sys.exit(submit({address!r}, {argv!r}, root=Path({root!r}), say=lambda text: print("said:", text, flush=True)))
+sys.exit(submit({address!r}, {argv!r}, root=Path({root!r}), print_line=lambda text: print("line:", text, flush=True)))
 """
 
 
@@ -243,17 +243,17 @@ def submitting(head: Head, root: Path, *argv: str) -> str:
 
 @pytest.fixture(scope="module")
 def failed(head: Head, root: Path) -> subprocess.CompletedProcess[str]:
-    """A job that looks around and exits with 7; RAY_ADDRESS names another cluster, which must not matter."""
-    script = submitting(head, root, "studies/looks.py", "7", "two words")
+    """A job that prints its surroundings and exits with 7; RAY_ADDRESS names another cluster, which must not matter."""
+    script = submitting(head, root, "studies/reports.py", "7", "two words")
     return head.run(script, RAY_ADDRESS="http://127.0.0.1:1")
 
 
-def test_the_exit_code_is_the_scripts(failed: subprocess.CompletedProcess[str]) -> None:
+def test_the_exit_code_is_that_of_the_script(failed: subprocess.CompletedProcess[str]) -> None:
     assert failed.returncode == 7, failed.stderr
     assert "failed with exit code 7" in failed.stdout
 
 
-def test_the_log_comes_to_stdout_and_flags_arrive_whole(failed: subprocess.CompletedProcess[str]) -> None:
+def test_the_log_goes_to_stdout_and_flags_arrive_unchanged(failed: subprocess.CompletedProcess[str]) -> None:
     assert "arguments ['7', 'two words']" in failed.stdout.splitlines(), failed.stdout
     assert failed.stderr == ""
 
@@ -272,7 +272,7 @@ def test_a_job_joins_its_own_cluster(failed: subprocess.CompletedProcess[str]) -
     assert "job True False  1 node: 2 CPUs" in failed.stdout.splitlines()
 
 
-def test_ctrl_c_leaves_the_job_running_and_says_how_to_stop_it(head: Head, root: Path) -> None:
+def test_ctrl_c_leaves_the_job_running_and_prints_the_command_that_stops_it(head: Head, root: Path) -> None:
     with head.start(submitting(head, root, "studies/waits.py")) as process:
         first = read_until(process, "waiting")
         process.send_signal(signal.SIGINT)
@@ -300,7 +300,7 @@ def test_a_job_that_is_stopped_by_others_ends_with_130(head: Head, root: Path) -
     assert f"job {job} was stopped" in out
 
 
-def test_a_wrong_token_is_named(head: Head, root: Path) -> None:
+def test_a_wrong_token_is_reported_with_its_cure(head: Head, root: Path) -> None:
     script = submitting(head, root, "studies/waits.py").replace("sys.exit(", "print(", 1)
     found = head.run(script, RAY_AUTH_TOKEN="wrong")
     assert "UserError" in found.stderr and "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN" in found.stderr
@@ -316,21 +316,21 @@ sys.stdin.readline()
 """
 
 
-def test_a_joined_cluster_says_who_holds_it_and_goes_on_when_we_leave(head: Head) -> None:
+def test_a_cluster_names_the_holders_of_its_resources_and_goes_on_after_the_connection(head: Head) -> None:
     script = f"""
 from assay.cluster.connection import connect
 import ray
 
-def worker_sees():
+def worker_files():
     import assay
     return assay.__file__
 
 with connect({head.address!r}) as connection:
     holder = ray.remote(num_cpus=1)(type("Holder", (), {{"ready": lambda self: True}})).remote()
     ray.get(holder.ready.remote())
-    print("own", connection.is_own)
+    print("local", connection.is_local)
     print("holds", connection.who_holds())
-    print("worker", ray.get(ray.remote(worker_sees).options(num_cpus=0).remote()))
+    print("worker", ray.get(ray.remote(worker_files).options(num_cpus=0).remote()))
 print("left", ray.is_initialized())
 with connect(None) as connection:
     print("again", connection.describe())
@@ -340,9 +340,9 @@ with connect(None) as connection:
         found = head.run(script, RAY_ADDRESS=head.address)
         other.kill()
     lines = dict(line.split(" ", 1) for line in found.stdout.splitlines())
-    assert lines["own"] == "False", found.stderr
+    assert lines["local"] == "False", found.stderr
     assert re.fullmatch(r"Held by (job \d+ \(.*-c.*\): 1 CPU; this program: 1 CPU)\.", lines["holds"]), lines["holds"]
-    assert lines["worker"].startswith(str(head.log.parent))  # the code was sent, where no job had brought it
+    assert lines["worker"].startswith(str(head.log.parent))  # the code was sent, since no job had brought it
     assert lines["left"] == "False"
     assert lines["again"] == f"the Ray cluster at {head.address}, 1 node: 2 CPUs"
 
@@ -352,8 +352,8 @@ def test_nothing_was_written_to_the_home_directory(head: Head, failed: subproces
 
 
 @pytest.mark.long
-def test_a_study_gives_as_a_job_what_it_gives_in_one_process(head: Head, tmp_path: Path) -> None:
-    """Sent by --address, and with `ray job submit` as Ray's documentation has it."""
+def test_a_study_has_the_same_results_as_a_job_and_in_one_process(head: Head, tmp_path: Path) -> None:
+    """The job is sent with --address, and with `ray job submit` as in Ray's documentation."""
     script = "studies/baseline_benchmark.py"
     flags = ["--rows", "Supervised", "--seeds", "0", "--set", "recipe.steps=10"]
     environment = head.environment | {"PYTHONPATH": ""}
@@ -363,7 +363,7 @@ def test_a_study_gives_as_a_job_what_it_gives_in_one_process(head: Head, tmp_pat
         "submit": [*submitted, "--working-dir", ".", "--", "python", script, "--gangs", "1"],
     }
     assert run_study(baseline_benchmark.STUDY, [*flags, "--gangs", "0", "--out", str(tmp_path / "alone")]) == 0
-    with code_copy(ROOT) as folder:  # what `--working-dir .` sends from a checkout, without its git and results
+    with code_copy(ROOT) as folder:  # the folders that `--working-dir .` sends from a checkout, without git and results
         for name, command in commands.items():
             done = subprocess.run(
                 [*command, *flags, "--out", str(tmp_path / name)],
@@ -387,7 +387,7 @@ def test_a_study_gives_as_a_job_what_it_gives_in_one_process(head: Head, tmp_pat
     pd.testing.assert_frame_equal(tables["submit"], tables["alone"], check_exact=True)
 
 
-def test_ctrl_c_ends_a_run_that_waits_for_what_others_hold(head: Head, tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_run_that_waits_for_resources_that_others_hold(head: Head, tmp_path: Path) -> None:
     script = [sys.executable, str(ROOT / "studies" / "baseline_benchmark.py"), "--address", head.address]
     flags = ["--gangs", "1", "--rows", "Supervised", "--seeds", "0", "--out", str(tmp_path)]
     environment = head.environment | {"PYTHONUNBUFFERED": "1"}
@@ -397,8 +397,8 @@ def test_ctrl_c_ends_a_run_that_waits_for_what_others_hold(head: Head, tmp_path:
         with subprocess.Popen(
             [*script, *flags], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as run:
-            said = read_until(run, "waiting for resources that others hold now")
-            assert "2 CPUs" in said
+            printed = read_until(run, "waiting for resources that others hold now")
+            assert "2 CPUs" in printed
             time.sleep(2)
             run.send_signal(signal.SIGINT)
             rest, _ = run.communicate(timeout=60)
@@ -410,6 +410,6 @@ with connect({head.address!r}) as connection:
     while sum(node.free["CPU"] for node in connection.resources()) < 2:
         time.sleep(0.5)
 """
-    assert head.run(free).returncode == 0, "nothing of it is left that holds a CPU"
+    assert head.run(free).returncode == 0, "the run holds no CPU any more"
     assert run.returncode == 130 and "The same command continues" in rest, rest
     assert "Traceback" not in rest

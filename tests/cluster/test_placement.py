@@ -1,4 +1,4 @@
-"""How many gangs there can be, on clusters that this machine is not."""
+"""The gangs that fit on clusters, given by the resources of their nodes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from assay.cluster.placement import GangShape, cpus_here, fits_now, fitting, gangs_by_default
+from assay.cluster.placement import GangShape, cpus_here, fit_gangs, fits_now, gangs_by_default
 from assay.cluster.resources import NodeResources
 from assay.errors import UserError
 from assay.experiment import Runtime
@@ -26,50 +26,50 @@ def shape(gangs: int = 1, workers: int = 1, gpus: float | None = None, *, widen:
 
 
 def test_a_worker_takes_a_gpu_where_there_are_any() -> None:
-    assert fitting(shape(), [node(CPU=8, GPU=4)], 9).gpus_per_worker == 1
-    assert fitting(shape(), [node(CPU=8)], 9).gpus_per_worker == 0
+    assert fit_gangs(shape(), [node(CPU=8, GPU=4)], 9).gpus_per_worker == 1
+    assert fit_gangs(shape(), [node(CPU=8)], 9).gpus_per_worker == 0
 
 
-def test_as_many_gangs_as_fit_but_no_more_than_there_is_work() -> None:
+def test_as_many_gangs_as_fit_but_no_more_than_there_are_tasks() -> None:
     nodes = [node(CPU=8, GPU=4), node(CPU=8, GPU=4)]
-    assert fitting(shape(workers=4, widen=True), nodes, 9).gangs == 2
-    assert fitting(shape(workers=4, widen=True), nodes, 1).gangs == 1
+    assert fit_gangs(shape(workers=4, widen=True), nodes, 9).gangs == 2
+    assert fit_gangs(shape(workers=4, widen=True), nodes, 1).gangs == 1
 
 
 def test_cpus_count_beside_gpus() -> None:
     with pytest.raises(UserError, match="needs 4 CPU and 4 GPU, and there are places for 2 such workers"):
-        fitting(shape(workers=4), [node(CPU=2, GPU=8)], 9)
+        fit_gangs(shape(workers=4), [node(CPU=2, GPU=8)], 9)
 
 
-def test_a_worker_lies_on_one_node() -> None:
+def test_a_worker_does_not_span_nodes() -> None:
     with pytest.raises(UserError, match="places for 0 such workers on 2 nodes"):
-        fitting(shape(gpus=1.0), [node(CPU=4, GPU=0.5), node(CPU=4, GPU=0.5)], 9)
+        fit_gangs(shape(gpus=1.0), [node(CPU=4, GPU=0.5), node(CPU=4, GPU=0.5)], 9)
 
 
 def test_more_gangs_than_fit_are_refused_with_the_number_that_does() -> None:
     with pytest.raises(UserError, match="lower --gangs to 2"):
-        fitting(shape(gangs=3, workers=2), [node(CPU=4)], 9)
+        fit_gangs(shape(gangs=3, workers=2), [node(CPU=4)], 9)
 
 
-def test_nodes_that_a_cluster_may_still_get_count() -> None:
-    assert fitting(shape(workers=8), [node(CPU=2)], 9, at_most={"CPU": 64.0, "GPU": 8.0}).gpus_per_worker == 1
-    assert fitting(shape(gangs=4, workers=2), [node(CPU=2)], 9, at_most={"CPU": float(sys.maxsize)}).gangs == 4
+def test_nodes_that_an_autoscaler_may_still_add_count() -> None:
+    assert fit_gangs(shape(workers=8), [node(CPU=2)], 9, at_most={"CPU": 64.0, "GPU": 8.0}).gpus_per_worker == 1
+    assert fit_gangs(shape(gangs=4, workers=2), [node(CPU=2)], 9, at_most={"CPU": float(sys.maxsize)}).gangs == 4
     with pytest.raises(UserError, match="places for 8"):
-        fitting(shape(workers=9), [node(CPU=2)], 9, at_most={"CPU": 64.0, "GPU": 8.0})
+        fit_gangs(shape(workers=9), [node(CPU=2)], 9, at_most={"CPU": 64.0, "GPU": 8.0})
 
 
-def test_what_others_hold_is_no_place_now() -> None:
-    asked = fitting(shape(workers=2), [node(CPU=4, free=1)], 9)
-    assert not fits_now(asked, [node(CPU=4, free=1)]) and fits_now(asked, [node(CPU=4, free=2)])
+def test_resources_that_others_hold_are_no_place_now() -> None:
+    fitted = fit_gangs(shape(workers=2), [node(CPU=4, free=1)], 9)
+    assert not fits_now(fitted, [node(CPU=4, free=1)]) and fits_now(fitted, [node(CPU=4, free=2)])
 
 
 def test_as_many_gangs_as_have_room_beside_others_but_always_one() -> None:
     busy = [node(CPU=4, free=1), node(CPU=4, free=2)]
-    assert fitting(shape(widen=True), busy, 9).gangs == 3
-    assert fitting(shape(workers=2, widen=True), busy, 9).gangs == 1
-    assert fitting(shape(widen=True), [node(CPU=4, free=0)], 9).gangs == 1, "it waits for its place"
-    assert fitting(shape(widen=True), busy, 9, at_most={"CPU": 10}).gangs == 5, "nodes that may still come are free"
-    assert fitting(shape(gangs=5), busy, 9).gangs == 5, "what is asked for is waited for"
+    assert fit_gangs(shape(widen=True), busy, 9).gangs == 3
+    assert fit_gangs(shape(workers=2, widen=True), busy, 9).gangs == 1
+    assert fit_gangs(shape(widen=True), [node(CPU=4, free=0)], 9).gangs == 1, "it waits for resources"
+    assert fit_gangs(shape(widen=True), busy, 9, at_most={"CPU": 10}).gangs == 5, "nodes that may still come are free"
+    assert fit_gangs(shape(gangs=5), busy, 9).gangs == 5, "an explicit number is waited for"
 
 
 def launcher(tmp_path: Path, **fields: Any) -> Launcher:
@@ -78,11 +78,11 @@ def launcher(tmp_path: Path, **fields: Any) -> Launcher:
     return Launcher(options=options, runtime=Runtime(), parallel_by_default=parallel)
 
 
-@pytest.mark.skipif(gangs_by_default() == 1, reason="a GPU or a cluster is here, where gangs are the default anyway")
-def test_long_trainings_have_a_core_each_and_all_others_stay_in_this_process(tmp_path: Path) -> None:
+@pytest.mark.skipif(gangs_by_default() == 1, reason="gangs are the default where there is a GPU or a cluster")
+def test_long_trainings_get_a_core_each_and_all_others_stay_in_this_process(tmp_path: Path) -> None:
     cores = cpus_here()
-    side_by_side = launcher(tmp_path, parallel_by_default=True)
-    assert side_by_side.place(1, check_room=True).gangs == 0, "Ray would only start later"
-    assert side_by_side.place(3, check_room=True).gangs == (min(cores, 3) if cores > 1 else 0)
+    parallel = launcher(tmp_path, parallel_by_default=True)
+    assert parallel.place(1, check_room=True).gangs == 0, "Ray would only start later"
+    assert parallel.place(3, check_room=True).gangs == (min(cores, 3) if cores > 1 else 0)
     assert launcher(tmp_path, parallel_by_default=True, gangs=0).place(3, check_room=True).gangs == 0
     assert launcher(tmp_path).place(3, check_room=True).gangs == 0

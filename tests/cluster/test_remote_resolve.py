@@ -1,4 +1,4 @@
-"""A driver that sees no data, and a node that does: real processes of one Ray, each with its own environment."""
+"""A driver without data and a node with data: real processes of one Ray, each with its own environment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from tiny_study import STUDY
 
-from assay.cluster.remote_resolve import look
+from assay.cluster.remote_resolve import resolve_here
 from assay.cluster.worker_checks import code_hash
 from assay.overrides import apply, overrides_of
 from assay.places import Places
@@ -34,7 +34,7 @@ def cells(*columns: str) -> list[Cell]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data root that only one node is told of."""
+    """A data root that only one node has in its environment."""
     root = tmp_path_factory.mktemp("data")
     for pool in ("train", "val"):
         for number in range(8):
@@ -44,22 +44,22 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_a_node_looks_with_its_own_files_and_says_why_where_it_cannot(
+def test_a_node_resolves_with_its_own_files_or_returns_the_reason_why_not(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     driver = Places.from_environment()
     monkeypatch.setenv("ASSAY_DATA", str(data))
-    asked = [cell.experiment for cell in cells(HERE, NOWHERE)]
-    (supervised, missing, kd, _) = look([each.to_json() for each in asked], driver, code_hash(), "n1")
+    experiments = [cell.experiment for cell in cells(HERE, NOWHERE)]
+    (supervised, missing, kd, _) = resolve_here([each.to_json() for each in experiments], driver, code_hash(), "n1")
     assert isinstance(supervised, Resolved) and isinstance(kd, Resolved)
-    assert supervised.key == resolve(asked[0], Places(data=data)).key and supervised.resolved_on == "n1"
+    assert supervised.key == resolve(experiments[0], Places(data=data)).key and supervised.resolved_on == "n1"
     assert [each.resolved_on for each in kd.inputs.values()] == ["n1"]
     assert isinstance(missing, str) and "nowhere.txt" in missing
-    asked_for = Places.from_environment(data=str(tmp_path))
-    (refused,) = look([asked[0].to_json()], asked_for, code_hash(), "n1")
-    assert "mine" in str(refused), "a folder that was asked for is meant on all machines"
-    (refused,) = look([asked[0].to_json()], driver, "0" * 64, "n1")
+    explicit = Places.from_environment(data=str(tmp_path))
+    (refused,) = resolve_here([experiments[0].to_json()], explicit, code_hash(), "n1")
+    assert "mine" in str(refused), "a folder that the user named is the same on all machines"
+    (refused,) = resolve_here([experiments[0].to_json()], driver, "0" * 64, "n1")
     assert "runs other code than the driver" in str(refused)
 
 
@@ -80,7 +80,7 @@ cluster.shutdown()
 
 @dataclasses.dataclass(frozen=True)
 class Head:
-    """A cluster's head, and what a program on its machine finds in its environment."""
+    """A cluster's head, and the environment of programs on its machine."""
 
     address: str
     environment: dict[str, str]
@@ -88,7 +88,7 @@ class Head:
 
 @pytest.fixture(scope="module")
 def head(data: Path) -> Iterator[Head]:
-    """A head that trains nothing and sees no data, and a node with both."""
+    """A head without CPUs and without data, and a node with both."""
     folder = tempfile.mkdtemp(prefix="assay-t-", dir="/tmp")  # sockets have short names: not below pytest's folder
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "ASSAY_"))}
     secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -121,14 +121,14 @@ SEARCH_SCRIPT = (
 import sys
 sys.path[:0] = {[str(ROOT / "platform"), str(ROOT), str(ROOT / "tests")]}
 from tiny_study import STUDY
-from assay.run import explore
-from assay.search import Float, Search, Setting
+from assay.run import run_search
+from assay.search import Float, ProfileSettings, Search
 space = {{"recipe.optimizer.lr": Float(0.01, 0.1)}}
-settings = {{"folder": Setting(column="{HERE}", configurations=2)}}
+settings = {{"folder": ProfileSettings(column="{HERE}", configurations=2)}}
 search = Search(
     name="far", title="T", study=STUDY, table="mkd.table1", row="Supervised", space=space, settings=settings
 )
-sys.exit(explore(search))
+sys.exit(run_search(search))
 """,
 )
 
@@ -148,7 +148,7 @@ def run(head: Head, out: Path, *flags: str, script: tuple[str, ...] = STUDY_SCRI
 
 
 @pytest.mark.long
-def test_what_a_node_sees_is_planned_and_trained_there_and_the_rest_stays_unresolved(
+def test_experiments_that_a_node_resolves_are_planned_and_trained_there_and_the_rest_stay_unresolved(
     head: Head, data: Path, tmp_path: Path
 ) -> None:
     done = run(head, tmp_path, "--gangs", "1")
@@ -166,7 +166,7 @@ def test_what_a_node_sees_is_planned_and_trained_there_and_the_rest_stays_unreso
 
 
 @pytest.mark.long
-def test_a_search_has_a_node_resolve_what_it_proposes(head: Head, data: Path, tmp_path: Path) -> None:
+def test_a_search_lets_a_node_resolve_its_proposals(head: Head, data: Path, tmp_path: Path) -> None:
     done = run(head, tmp_path, "--gangs", "1", script=SEARCH_SCRIPT)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stdout + done.stderr
     frame = pd.read_parquet(tmp_path / "results" / "far" / "folder" / "trials.parquet")
@@ -178,7 +178,7 @@ def test_a_search_has_a_node_resolve_what_it_proposes(head: Head, data: Path, tm
 
 
 @pytest.mark.long
-def test_what_no_node_can_resolve_either_ends_a_search_with_the_reason(head: Head, tmp_path: Path) -> None:
+def test_a_search_ends_with_the_reason_where_no_node_can_resolve_its_experiments(head: Head, tmp_path: Path) -> None:
     nowhere = ("--set", "data.split.labeled=nowhere.txt")
     done = run(head, tmp_path, "--gangs", "1", *nowhere, script=SEARCH_SCRIPT)
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""That a worker is refused unless it sees the driver's OUT, data and code."""
+"""A worker is refused unless it shares the driver's OUT, data and code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from assay.cluster.worker_checks import (
     DriverFingerprint,
     Nonce,
-    check,
+    check_worker,
     code_hash,
     remove_nonce,
     require_absolute,
@@ -27,9 +27,9 @@ from assay.places import Places
 ROOT = Path(__file__).parents[2]
 
 
-def expected(out: Path, nonce: Nonce, **changes: object) -> DriverFingerprint:
-    found = DriverFingerprint(out=out, nonce_name=nonce.name, nonce_value=nonce.value, places=None, code=code_hash())
-    return dataclasses.replace(found, **changes)
+def fingerprint(out: Path, nonce: Nonce, **changes: object) -> DriverFingerprint:
+    present = DriverFingerprint(out=out, nonce_name=nonce.name, nonce_value=nonce.value, places=None, code=code_hash())
+    return dataclasses.replace(present, **changes)
 
 
 @pytest.fixture
@@ -37,36 +37,36 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "results"
 
 
-def test_a_worker_that_sees_everything_passes_for_as_long_as_it_does_and_the_expectation_travels(
+def test_a_worker_that_shares_everything_passes_until_the_nonce_is_removed_and_a_fingerprint_can_be_pickled(
     out: Path, tmp_path: Path
 ) -> None:
     nonce = write_nonce(out)
-    travelled = pickle.loads(pickle.dumps(expected(out, nonce, places=Places(data=tmp_path))))
-    check(travelled, patience=0)
+    received = pickle.loads(pickle.dumps(fingerprint(out, nonce, places=Places(data=tmp_path))))
+    check_worker(received, patience=0)
     remove_nonce(out, nonce)
     with pytest.raises(UserError, match=f"does not see {out}"):
-        check(travelled, patience=0)
+        check_worker(received, patience=0)
 
 
-def test_another_disk_of_the_same_name_is_refused_by_node_and_folder(out: Path) -> None:
+def test_another_disk_of_the_same_name_is_refused_with_its_node_and_folder(out: Path) -> None:
     nonce = write_nonce(out)
     shutil.rmtree(out)
     out.mkdir()
     with pytest.raises(UserError, match=f"node {socket.gethostname()} does not see {out} .no file .*must be on a file"):
-        check(expected(out, nonce), patience=0)
+        check_worker(fingerprint(out, nonce), patience=0)
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     nonce = write_nonce(tmp_path / "here")
     with pytest.raises(UserError, match=r"does not see .*there"):
-        check(expected(tmp_path / "there", nonce), patience=0)
+        check_worker(fingerprint(tmp_path / "there", nonce), patience=0)
 
 
 def test_a_file_of_the_right_name_with_another_value_is_refused(out: Path) -> None:
     nonce = write_nonce(out)
     (out / nonce.name).write_text("something")
     with pytest.raises(UserError, match="holds something else"):
-        check(expected(out, nonce), patience=0)
+        check_worker(fingerprint(out, nonce), patience=0)
 
 
 def test_a_file_that_appears_late_is_waited_for(out: Path) -> None:
@@ -74,53 +74,53 @@ def test_a_file_that_appears_late_is_waited_for(out: Path) -> None:
     (out / nonce.name).rename(out / "late")
     script = f"import os, time; time.sleep(0.4); os.rename({str(out / 'late')!r}, {str(out / nonce.name)!r})"
     with pytest.raises(UserError, match=f"no file {nonce.name}"):
-        check(expected(out, nonce), patience=0)
+        check_worker(fingerprint(out, nonce), patience=0)
     with subprocess.Popen([sys.executable, "-c", script]):
-        check(expected(out, nonce), patience=20)
+        check_worker(fingerprint(out, nonce), patience=20)
 
 
-def test_a_missing_data_root_is_refused_by_its_path(out: Path, tmp_path: Path) -> None:
+def test_a_missing_data_root_is_refused_with_its_path(out: Path, tmp_path: Path) -> None:
     nonce = write_nonce(out)
     with pytest.raises(UserError, match=f"does not see {tmp_path / 'data'} .no such folder"):
-        check(expected(out, nonce, places=Places(data=tmp_path / "data")))
+        check_worker(fingerprint(out, nonce, places=Places(data=tmp_path / "data")))
 
 
-def test_a_data_root_that_nobody_named_is_where_the_nodes_own_environment_says(
+def test_the_default_data_root_is_the_one_in_the_nodes_own_environment(
     out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nonce = write_nonce(out)
     monkeypatch.setenv("ASSAY_DATA", str(tmp_path / "the driver's"))
     unnamed, named = Places.from_environment(), Places.from_environment(data=str(tmp_path / "the driver's"))
     monkeypatch.setenv("ASSAY_DATA", str(tmp_path))
-    check(expected(out, nonce, places=unnamed))
+    check_worker(fingerprint(out, nonce, places=unnamed))
     with pytest.raises(UserError, match=r"does not see .*the driver's"):
-        check(expected(out, nonce, places=named))
+        check_worker(fingerprint(out, nonce, places=named))
 
 
 def test_other_code_is_refused_with_both_hashes(out: Path) -> None:
     nonce = write_nonce(out)
     with pytest.raises(UserError, match=f"{code_hash()[:12]} at .*driver's is {'f' * 12}"):
-        check(expected(out, nonce, code="f" * 64))
+        check_worker(fingerprint(out, nonce, code="f" * 64))
 
 
-def test_two_drivers_on_one_folder_do_not_meet(out: Path) -> None:
+def test_two_drivers_with_one_folder_do_not_disturb_each_other(out: Path) -> None:
     first, second = write_nonce(out), write_nonce(out)
-    check(expected(out, first), patience=0)
+    check_worker(fingerprint(out, first), patience=0)
     remove_nonce(out, first)
-    check(expected(out, second), patience=0)
+    check_worker(fingerprint(out, second), patience=0)
     mixed = Nonce(name=second.name, value=first.value)
     with pytest.raises(UserError, match="holds something else"):
-        check(expected(out, mixed), patience=0)
+        check_worker(fingerprint(out, mixed), patience=0)
 
 
-def test_removing_leaves_nothing_and_may_be_done_twice(out: Path) -> None:
+def test_removing_a_nonce_leaves_nothing_and_may_be_repeated(out: Path) -> None:
     nonce = write_nonce(out)
     remove_nonce(out, nonce)
     remove_nonce(out, nonce)
     assert list(out.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_to_is_the_users_matter(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write to .*file"):
         write_nonce(tmp_path / "file" / "results")
@@ -128,15 +128,15 @@ def test_a_folder_that_cannot_be_written_to_is_the_users_matter(tmp_path: Path) 
 
 def hash_of(root: Path) -> str:
     script = "from assay.cluster.worker_checks import code_hash; print(code_hash())"
-    found = subprocess.run(
-        [sys.executable, "-S", "-B", "-c", script],  # without site: an editable install would be found instead
+    done = subprocess.run(
+        [sys.executable, "-S", "-B", "-c", script],  # without site, where an editable install would come first
         cwd=root,
         env={"PYTHONPATH": f"{root / 'platform'}:{root}", "PATH": ""},
         capture_output=True,
         text=True,
         check=True,
     )
-    return found.stdout.strip()
+    return done.stdout.strip()
 
 
 @pytest.fixture
@@ -189,22 +189,22 @@ def test_the_code_is_hashed_without_studies_where_there_are_none(copy: Path) -> 
 def test_a_relative_out_is_refused_in_a_job_and_on_several_nodes_and_an_absolute_one_nowhere(
     out: str, multi_node: bool, in_job: bool, refused: str
 ) -> None:
-    said = ""
+    message = ""
     try:
         require_absolute(out, multi_node=multi_node, in_job=in_job)
     except UserError as error:
-        said = str(error)
-    assert refused in said and bool(said) == bool(refused)
+        message = str(error)
+    assert refused in message and bool(message) == bool(refused)
 
 
 @pytest.mark.parametrize("out", ["s3://bucket/results", "gs://bucket"])
-def test_an_address_is_refused_as_out_by_its_scheme(out: str) -> None:
+def test_a_url_is_refused_as_out_with_its_scheme(out: str) -> None:
     with pytest.raises(UserError, match=f"not to {out.partition(':')[0]}://"):
         require_absolute(out, multi_node=False, in_job=False)
 
 
-@pytest.mark.parametrize("module", ["proofs", "connection", "jobs"])
-def test_a_mistake_is_answered_without_ray_or_torch(module: str) -> None:
+@pytest.mark.parametrize("module", ["worker_checks", "connection", "jobs"])
+def test_modules_that_check_command_lines_import_neither_ray_nor_torch(module: str) -> None:
     script = f"import assay.cluster.{module}, sys; print({{'ray', 'torch'}} & set(sys.modules))"
-    found = subprocess.run([sys.executable, "-c", script], cwd=ROOT / "platform", capture_output=True, text=True)
-    assert found.stdout.strip() == "set()", found.stderr
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT / "platform", capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stderr

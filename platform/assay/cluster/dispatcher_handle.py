@@ -7,6 +7,7 @@ import threading
 import time
 from typing import Any
 
+from assay.cluster.failures import first_cause
 from assay.cluster.gang import NAMESPACE, dispatcher_name
 from assay.errors import AssayError
 from assay.execution.events import Listener
@@ -18,23 +19,23 @@ _UNAVAILABLE = 30.0  # seconds in which a dispatcher that does not answer may do
 
 
 class DispatcherHandle:
-    """The driver's side of the dispatcher, which is made anew where it died."""
+    """A handle of the run's dispatcher, which it starts anew where the dispatcher died."""
 
-    def __init__(self, name: str, plan: Plan, store: Store, feed: TaskSource | None = None) -> None:
+    def __init__(self, name: str, plan: Plan, store: Store, source: TaskSource | None = None) -> None:
         self.name = f"dispatcher-{name}"
-        self._plan, self._store, self._feed = plan, store, feed or NoMoreTasks()
+        self._plan, self._store, self._source = plan, store, source or NoMoreTasks()
         self._number = 0  # of dispatchers so far
         self._stopping = False
-        self._actor = self._started(plan)
+        self._actor = self._start(plan)
         self._lock = threading.Lock()
 
-    def _started(self, plan: Plan) -> Any:
+    def _start(self, plan: Plan) -> Any:
         import ray
 
         from assay.cluster.dispatcher import Dispatcher
 
         schedule = plan.schedule()
-        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+        this_node = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
         )
         actor = (
@@ -44,38 +45,38 @@ class DispatcherHandle:
                 namespace=NAMESPACE,
                 num_cpus=0,
                 max_restarts=0,
-                scheduling_strategy=here,
+                scheduling_strategy=this_node,
             )
             .remote(
                 plan.tasks(),
                 schedule.keys("done"),
                 {key: schedule.error(key) for key in schedule.keys("failed")},
-                plan.lost() if self._number else {},  # of this run alone: a driver's own end is no experiment's fault
+                plan.lost() if self._number else {},  # of this run only: a driver's own end is no experiment's fault
                 {key: node.resolved.experiment.to_json() for key, node in plan.nodes.items()},
                 number=self._number,
                 paused=schedule.keys("paused"),
-                is_open=self._feed.is_open,
+                is_open=self._source.is_open,
             )
         )
-        ray.get(actor.standing.remote())
+        ray.get(actor.status.remote())
         self._number += 1
         return actor
 
-    def ask(self, method: str, *arguments: Any) -> Any:
-        """The dispatcher's answer; a dead one is replaced first, from the store as it is then."""
+    def call(self, method: str, *arguments: Any) -> Any:
+        """Call a method of the dispatcher; a dead dispatcher is first replaced from the store's present state."""
         import ray
 
         with self._lock:
             self._stopping = self._stopping or method == "stop"
             try:
-                return self._asked(method, *arguments)
+                return self._call_present(method, *arguments)
             except ray.exceptions.RayActorError:
-                return self._asked_anew(method, *arguments)
+                return self._call_successor(method, *arguments)
             except (ray.exceptions.RayError, ConnectionError) as problem:
-                raise _ray_is_gone(problem) from None
+                raise _ray_ended(problem) from None
 
-    def _asked(self, method: str, *arguments: Any) -> Any:
-        """An answer of the present dispatcher; one that does not answer for a moment is asked again."""
+    def _call_present(self, method: str, *arguments: Any) -> Any:
+        """Call the present dispatcher, again and again while it is unavailable for a moment."""
         import ray
 
         deadline = time.monotonic() + _UNAVAILABLE
@@ -87,30 +88,31 @@ class DispatcherHandle:
                     raise
                 time.sleep(0.5)
 
-    def _asked_anew(self, method: str, *arguments: Any) -> Any:
+    def _call_successor(self, method: str, *arguments: Any) -> Any:
+        """Start another dispatcher and call it."""
         import ray
 
         with contextlib.suppress(Exception):
             ray.kill(self._actor)
         try:
-            self._actor = self._started(refresh(self._plan, self._store))
+            self._actor = self._start(refresh(self._plan, self._store))
             if self._stopping:
                 ray.get(self._actor.stop.remote())
             return ray.get(getattr(self._actor, method).remote(*arguments))
         except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as problem:
-            raise _ray_is_gone(problem) from None
+            raise _ray_ended(problem) from None
 
-    def feed(self) -> None:
-        """Hand on what the feed adds. What it told of is in the plan too, from which a dispatcher is made anew."""
-        was_open = self._feed.is_open
-        tasks = self._feed.more()
+    def add_tasks(self) -> None:
+        """Pass on the tasks that the source adds; it adds them to the plan as well, for the next dispatcher."""
+        was_open = self._source.is_open
+        tasks = self._source.more()
         if tasks or was_open:
-            experiments = {task.key: self._feed.experiment(task.key).to_json() for task in tasks}
-            self.ask("add", tasks, experiments, self._feed.is_open)
+            experiments = {task.key: self._source.experiment(task.key).to_json() for task in tasks}
+            self.call("add", tasks, experiments, self._source.is_open)
 
     def pass_on(self, listener: Listener) -> None:
         """Pass the events since the last call to a listener."""
-        for event in self.ask("events"):
+        for event in self.call("events"):
             listener.on_event(event)
 
     def close(self, listener: Listener) -> None:
@@ -121,15 +123,8 @@ class DispatcherHandle:
         ray.kill(self._actor)
 
 
-def _ray_is_gone(problem: BaseException) -> AssayError:
+def _ray_ended(problem: BaseException) -> AssayError:
     return AssayError(
-        f"Ray ended while the study ran ({first_cause(problem)}); what was trained is kept: start the study again."
+        f"Ray ended while the run trained ({first_cause(problem)}); everything trained so far is kept: start the same"
+        " command again."
     )
-
-
-def first_cause(error: BaseException) -> str:
-    """The last line of the error that began it, which Ray wraps several times."""
-    text = str(error)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = [line for line in lines if "UserError" in line or "Error:" in line]
-    return (told or lines or [type(error).__name__])[-1]

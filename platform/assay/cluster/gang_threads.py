@@ -1,4 +1,4 @@
-"""The fits of Ray Train that gangs are: each in a thread of its own, begun again where that can help."""
+"""The threads of gangs: each runs a fit of Ray Train, and starts another fit where that can help."""
 
 from __future__ import annotations
 
@@ -6,70 +6,88 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from assay.cluster.dispatcher_handle import DispatcherHandle, first_cause
-from assay.cluster.gang import GangConfig, work
+from assay.cluster.dispatcher_handle import DispatcherHandle
+from assay.cluster.failures import describe, first_cause, is_failure
+from assay.cluster.gang import DispatcherClient, GangConfig, work
 from assay.cluster.placement import GangShape, worker_needs
+from assay.cluster.ray_internals import (
+    CLEANER_CALLBACK,
+    DATASETS_CALLBACK,
+    failure_callback,
+    kill_train_controllers,
+    torch_trainer,
+)
 from assay.errors import AssayError, UserError
 
-# Groups that may end before Ray Train gives up a fit. Not -1, with which it would begin one after another for ever
-# where none can work: the third group that ends also ends the fit, and `_IDLE_FITS` counts those that took nothing.
+# Groups that may end before Ray Train gives up a fit. Not -1, with which Ray Train would start one group after another
+# for ever where none can work: the third group that ends also ends the fit, and `_IDLE_FITS` limits the fits.
 _FAILURES_OF_A_FIT = 2
+_IDLE_FITS = 1  # fits in a row that may end without an experiment taken: one, since a killed controller ends one too
 _END_OF_A_FIT = 20.0  # seconds that a fit may take to end after its workers have
 _END_FROM_OUTSIDE = 60.0  # seconds, where a fit is still importing when it is ended
-_USERS = f"{UserError.__name__}: "
-# What brings a process with every worker group, for nothing: one splits Ray datasets, of which there are none; the
-# other gives back what a group held whose controller was killed, and asks a dashboard, which a Ray of our own lacks.
-_NO_DATASETS = ("DatasetsCallback",)
-_NO_DASHBOARD = ("PlacementGroupCleanerCallback",)
-_IDLE_FITS = 1  # fits in a row that may end without an experiment taken: one, since a killed controller ends one too
+_USER_ERROR = f"{UserError.__name__}: "
 
 
 class GangThread(threading.Thread):
-    """One gang: a fit of Ray Train in a thread, since fit() in the main thread takes the signals."""
+    """One gang: a fit of Ray Train in a thread, since fit() in the main thread takes over the signals."""
 
     def __init__(
-        self, orders: GangConfig, shape: GangShape, desk: DispatcherHandle, folder: Path, *, has_dashboard: bool
+        self,
+        config: GangConfig,
+        shape: GangShape,
+        dispatcher: DispatcherHandle,
+        folder: Path,
+        *,
+        has_dashboard: bool,
     ) -> None:
-        super().__init__(name=orders.gang, daemon=True)
-        self._unused = _NO_DATASETS if has_dashboard else _NO_DATASETS + _NO_DASHBOARD
-        self._orders, self._shape, self._desk, self._folder = orders, shape, desk, folder
+        super().__init__(name=config.gang, daemon=True)
+        self._unused_callbacks = (DATASETS_CALLBACK,) if has_dashboard else (DATASETS_CALLBACK, CLEANER_CALLBACK)
+        self._config, self._shape, self._dispatcher, self._folder = config, shape, dispatcher, folder
         self.error = ""
-        self.has_worked = False  # whether it had workers
-        self.over = threading.Event()  # no other fit is to follow
+        self.had_workers = False
+        self.no_more_fits = threading.Event()
 
     def run(self) -> None:
+        """Run fits until one ends without an error, or until fits in a row took no experiment."""
         idle, fits = 0, 0
         try:
-            while idle <= _IDLE_FITS and not self.over.is_set():
-                before = self._desk.ask("taken", self.name)
+            while idle <= _IDLE_FITS and not self.no_more_fits.is_set():
+                taken = self._dispatcher.call("taken", self.name)
                 try:
-                    with _quiet():
-                        self._trainer(fits).fit()
+                    _silence_ray_train()
+                    self._trainer(fits).fit()
                     return
                 except Exception as error:
-                    if self.over.is_set():
+                    if self.no_more_fits.is_set():
                         return
-                    self.error = first_cause(error)
-                    if _USERS in self.error:
-                        return  # a node that does not share OUT, data or code will not do so the next time either
+                    self._report_failure(error)
+                    if _USER_ERROR in self.error:
+                        return  # a node that does not share OUT, data or code fails the next time as well
                     fits += 1
-                    self._give_back()
-                    idle = 0 if self._desk.ask("taken", self.name) > before else idle + 1
+                    self._free_resources()
+                    idle = 0 if self._dispatcher.call("taken", self.name) > taken else idle + 1
         except AssayError as error:
             self.error = str(error)
         finally:
             with contextlib.suppress(AssayError):
-                self._desk.ask("gone", self.name)
+                self._dispatcher.call("gang_ended", self.name)
 
-    def _give_back(self) -> None:
-        """Free what former groups held, which Ray does not where the controller of a group was killed."""
+    def _report_failure(self, error: Exception) -> None:
+        """Keep the cause, and report a failure that the callback could not report, such as a killed controller."""
+        self.error = first_cause(error)
+        if is_failure(error):
+            cause, node = describe(error, {})
+            self._dispatcher.call("gang_failed", self.name, cause, node)
+
+    def _free_resources(self) -> None:
+        """Free what former groups held; Ray does not where the controller of a group was killed."""
         import ray
 
-        for group in self._desk.ask("bundles", self.name):
+        for group in self._dispatcher.call("placement_groups", self.name):
             with contextlib.suppress(Exception):
                 ray.util.remove_placement_group(group)
 
@@ -77,9 +95,10 @@ class GangThread(threading.Thread):
         from ray.train import FailureConfig, RunConfig, ScalingConfig
 
         gpus = self._shape.gpus_per_worker
-        return _lean_trainer(self._unused)(
+        callback = failure_callback(_FailureReporter(self._config))
+        return torch_trainer(first_callback=callback, unused_callbacks=self._unused_callbacks)(
             work,
-            train_loop_config={"orders": self._orders},
+            train_loop_config={"config": self._config},
             scaling_config=ScalingConfig(
                 num_workers=self._shape.workers, use_gpu=bool(gpus), resources_per_worker=worker_needs(gpus or 0.0)
             ),
@@ -91,55 +110,35 @@ class GangThread(threading.Thread):
         )
 
 
-def _lean_trainer(unused: tuple[str, ...]) -> Any:
-    """Ray's TorchTrainer without these helper processes, each of which takes seconds to start.
+class _FailureReporter:
+    """A function that reports failures of a gang's groups to the dispatcher, from the process of the controller."""
 
-    Ray has no public way to leave them out. Where a version of it names things otherwise, they are started.
-    """
-    from ray.train.torch import TorchTrainer
+    def __init__(self, config: GangConfig) -> None:
+        self._config = config
 
-    class LeanTrainer(TorchTrainer):  # type: ignore[misc]  # Ray is not checked
-        """A TorchTrainer whose worker group brings no process along that it does not need."""
-
-        def _create_default_callbacks(self) -> list[Any]:
-            callbacks = super()._create_default_callbacks()
-            return [each for each in callbacks if type(each).__name__ not in unused]
-
-    return LeanTrainer
+    def __call__(self, error: Exception, nodes: Mapping[int, str]) -> None:
+        if is_failure(error):
+            DispatcherClient(self._config).report_failure(*describe(error, nodes))
 
 
 def end(gangs: Sequence[GangThread]) -> None:
-    """See the fits to their end; one that waits for a place would go on for ever, and is ended from outside.
+    """Wait for the end of all fits, and end those from outside that would wait for their resources for ever.
 
     No thread may be left in a call to Ray when the connection ends: the process would crash.
     """
     for gang in gangs:
-        gang.over.set()
+        gang.no_more_fits.set()
     deadline = time.monotonic() + _END_OF_A_FIT
     for gang in gangs:
-        if gang.has_worked:
+        if gang.had_workers:
             gang.join(max(0.0, deadline - time.monotonic()))
     deadline = time.monotonic() + _END_FROM_OUTSIDE
     while any(gang.is_alive() for gang in gangs) and time.monotonic() < deadline:
-        _kill_controllers()  # again and again: a fit that is just being begun has none yet
+        kill_train_controllers()  # again and again: a fit that is just starting has no controller yet
         time.sleep(0.2)
 
 
-def _kill_controllers() -> None:
-    """End the controllers of this program's fits, to which Ray Train gives no handle outside the main thread."""
-    import ray
-    from ray._private import state, worker
-
-    job = ray.JobID.from_hex(ray.get_runtime_context().get_job_id())
-    for actor, facts in state.actors(job_id=job).items():
-        if "TrainController" in facts["ActorClassName"] and facts["State"] != "DEAD":
-            with contextlib.suppress(Exception):
-                worker.global_worker.core_worker.kill_actor(ray.ActorID.from_hex(actor), True)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Ray Train's own log lines stay out of the way."""
+def _silence_ray_train() -> None:
+    """Silence the log lines of Ray Train."""
     for name in ("ray", "ray.train", "ray.tune", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    yield

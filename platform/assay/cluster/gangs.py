@@ -1,4 +1,4 @@
-"""The driver's side of gangs: start them, watch them, and write down what comes of them."""
+"""The driver's side of gangs: it starts them, watches them, and passes their events on."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ import dataclasses
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from assay.cluster.connection import connect, is_in_job
+from assay.cluster.connection import Connection, connect, is_in_job
+from assay.cluster.dispatcher import RunStatus
 from assay.cluster.dispatcher_handle import DispatcherHandle
+from assay.cluster.failures import NETWORK_CURE
 from assay.cluster.gang import GangConfig
 from assay.cluster.gang_threads import GangThread, end
-from assay.cluster.placement import GangShape, fits_now, fitting
-from assay.cluster.resources import count
+from assay.cluster.placement import GangShape, fit_gangs, fits_now
+from assay.cluster.ray_internals import train_workers
 from assay.cluster.worker_checks import (
     DriverFingerprint,
     code_hash,
-    keep_nonce,
+    refresh_nonce,
     remove_nonce,
     require_absolute,
     write_nonce,
 )
 from assay.errors import AssayError, UserError
-from assay.execution.events import Event, Listener, Listeners
+from assay.execution.events import Event, Listener, Listeners, WaitingFor
 from assay.execution.in_process import POLL_HELD_EVERY, NoMoreTasks, TaskSource, poll_held
 from assay.execution.plan import Plan
 from assay.experiment import Runtime
@@ -34,13 +36,17 @@ from assay.signals import StopRequest
 from assay.store.claims import Observer
 from assay.store.store import Store, StoreError
 from assay.values import to_json
+from assay.wording import count, duration
 
-_WATCH_EVERY = 0.25  # seconds between two looks of the driver
-_TRAIN = {
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # how soon the end of a worker is noticed
+_WATCH_EVERY = 0.25  # seconds between two rounds of the driver
+_CHECK_START_EVERY = 1.0  # seconds between two looks at the resources while no gang works
+_NORMAL_START, _LONG_START = 20, 60.0  # seconds in which workers usually start; seconds after which that is strange
+_NO_ROOM = "waiting for resources that others hold now, or for nodes to come"
+_RAY_TRAIN = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # the time until the end of a worker is noticed
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a relative path means in a worker what it means in the driver
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a relative path means the same in a worker as in the driver
 }
 
 
@@ -58,7 +64,7 @@ class GangRun:
     shape: GangShape
     written_out: str  # OUT as the user wrote it
     source: TaskSource = dataclasses.field(default_factory=NoMoreTasks)
-    tasks: int  # how many experiments there are to train, at the most
+    tasks: int  # the number of experiments to train, at most
 
 
 def run_gangs(
@@ -68,77 +74,79 @@ def run_gangs(
     listener: Listener,
     print_line: Callable[[str], None],
 ) -> None:
-    """Work a plan off with gangs; returns when nothing is left, or when all have stopped."""
-    os.environ.update({name: value for name, value in _TRAIN.items() if name not in os.environ})
+    """Train a plan with gangs; return when nothing is left or when all gangs have stopped."""
+    os.environ.update({name: value for name, value in _RAY_TRAIN.items() if name not in os.environ})
     with connect(run.address, quiet=not os.environ.get("ASSAY_RAY_LOGS")) as connection:
         stop.on_second_signal.append(connection.kill)
         nodes = connection.resources()
         require_absolute(run.written_out, multi_node=len(nodes) > 1, in_job=is_in_job())
-        shape = fitting(run.shape, nodes, run.tasks, at_most=connection.at_most())
+        shape = fit_gangs(run.shape, nodes, run.tasks, at_most=connection.at_most())
         print_line(f"{count(shape.gangs, 'gang')} of {count(shape.workers, 'worker')} on {connection.describe()}")
         if not fits_now(shape, nodes):
-            print_line(f"waiting for resources that others hold now, or for nodes to come. {connection.who_holds()}")
-        # Several nodes need a folder that all see; what Ray Train keeps there is a few lines.
-        above = run.out if len(nodes) > 1 else None
+            print_line(f"{_NO_ROOM}. {connection.who_holds()}")
+        # Several nodes need a folder that all of them can read and write; Ray Train writes a few lines there.
+        parent = run.out if len(nodes) > 1 else None
         with (
-            _expected(run) as expected,
-            tempfile.TemporaryDirectory(prefix=".gangs-", dir=above, ignore_cleanup_errors=True) as folder,
+            _fingerprint(run) as fingerprint,
+            tempfile.TemporaryDirectory(prefix=".gangs-", dir=parent, ignore_cleanup_errors=True) as folder,
         ):
             run.source.begin(shape.gangs)
-            desk = DispatcherHandle(run.name, run.plan, run.store, run.source)
+            dispatcher = DispatcherHandle(run.name, run.plan, run.store, run.source)
             gangs = [
                 GangThread(
-                    _orders(run, f"{run.name}-{index}", desk, expected),
+                    _config(run, f"gang-{number}", dispatcher, fingerprint),
                     shape,
-                    desk,
+                    dispatcher,
                     Path(folder),
                     has_dashboard=not connection.is_local,
                 )
-                for index in range(shape.gangs)
+                for number in range(1, shape.gangs + 1)
             ]
             for gang in gangs if not stop.is_set() else ():
                 gang.start()
+            waiting = _StartMonitor(connection, shape)
             try:
-                _watch(run, desk, gangs, stop, Listeners((listener, _NonceKeeper(expected))))
+                _watch(run, dispatcher, gangs, stop, Listeners((listener, _NonceKeeper(fingerprint))), waiting)
             except BaseException:
                 with contextlib.suppress(AssayError):
-                    desk.ask("stop")  # what is being trained still leaves a checkpoint
+                    dispatcher.call("stop")  # what is being trained still leaves a checkpoint
                 raise
             finally:
                 end(gangs)
-            _check(desk, gangs, stop)
-            desk.close(listener)
+            dispatcher.pass_on(listener)
+            _raise_if_unfinished(dispatcher, gangs, stop)
+            dispatcher.close(listener)
 
 
-def _orders(run: GangRun, gang: str, desk: DispatcherHandle, expected: DriverFingerprint) -> GangConfig:
+def _config(run: GangRun, gang: str, dispatcher: DispatcherHandle, fingerprint: DriverFingerprint) -> GangConfig:
     return GangConfig(
         gang=gang,
-        dispatcher=desk.name,
+        dispatcher=dispatcher.name,
         out=str(run.out),
         places=run.places,
         runtime=to_json(run.runtime),
         run=run.name,
-        expected=expected,
+        fingerprint=fingerprint,
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class _NonceKeeper:
-    """A listener that keeps the nonce in OUT fresh, which workers look for."""
+    """A listener that keeps the nonce in OUT fresh, which workers read."""
 
-    expected: DriverFingerprint
+    fingerprint: DriverFingerprint
 
     def on_event(self, event: Event) -> None:
         """Do nothing."""
 
     def on_idle(self) -> None:
-        """Write the nonce again if it is old."""
-        keep_nonce(self.expected)
+        """Touch the nonce if it is old."""
+        refresh_nonce(self.fingerprint)
 
 
 @contextlib.contextmanager
-def _expected(run: GangRun) -> Iterator[DriverFingerprint]:
-    """What every worker must see, for as long as the run lasts."""
+def _fingerprint(run: GangRun) -> Iterator[DriverFingerprint]:
+    """Yield the fingerprint that every worker must share; its nonce is in OUT within the block."""
     nonce = write_nonce(run.out)
     try:
         yield DriverFingerprint(
@@ -153,51 +161,109 @@ def _expected(run: GangRun) -> Iterator[DriverFingerprint]:
 
 
 def _reads_data(run: GangRun) -> bool:
-    """Whether the data root is there, for this machine or for one that resolved instead, and anything needs it."""
-    if not run.plan.nodes:  # a search, of which nothing is known yet
+    """Return whether an experiment needs the data root and this machine or a node that resolved it can read it."""
+    if not run.plan.nodes:  # a search, whose experiments are not known yet
         return run.places.data.is_dir()
-    needing = [each for each in run.plan.to_run if each.resolved.experiment.data.source.lies_below_data_root()]
-    return any(run.places.data.is_dir() or each.resolved.resolved_on for each in needing)
+    needing = [node for node in run.plan.to_run if node.resolved.experiment.data.source.lies_below_data_root()]
+    return any(run.places.data.is_dir() or node.resolved.resolved_on for node in needing)
+
+
+class _StartMonitor:
+    """The reason why no gang works yet, as an event."""
+
+    def __init__(self, connection: Connection, shape: GangShape) -> None:
+        self._connection, self._shape = connection, shape
+        self._starting_since = time.monotonic()
+        self._next_check = 0.0
+        self._reason = ""
+
+    def event(self, status: RunStatus) -> WaitingFor | None:
+        """Return the reason if it has changed since the last call; it is empty once a gang works."""
+        now = time.monotonic()
+        if not status.present and now < self._next_check:
+            return None
+        self._next_check = now + _CHECK_START_EVERY
+        reason = "" if status.present else self._find_reason(now)
+        if not reason or reason == _NO_ROOM:
+            self._starting_since = now
+        if reason == self._reason:
+            return None
+        self._reason = reason
+        return WaitingFor(reason=reason)
+
+    def _find_reason(self, now: float) -> str:
+        if not train_workers() and not fits_now(self._shape, self._connection.resources()):
+            return _NO_ROOM
+        return starting(self._shape, now - self._starting_since)
+
+
+def starting(shape: GangShape, seconds: float) -> str:
+    """Return the reason for waiting while workers start, with a cure once that takes strangely long."""
+    reason = (
+        f"the workers of {count(shape.gangs, 'gang')} start"
+        f" ({duration(seconds)} so far; about {_NORMAL_START} s is normal)"
+    )
+    if seconds < _LONG_START or shape.workers == 1:
+        return reason
+    return f"{reason}; perhaps they cannot reach each other: {NETWORK_CURE}"
+
+
+class _HeldPoll:
+    """The reading of the store for experiments that other processes hold, every so often."""
+
+    def __init__(self, store: Store, dispatcher: DispatcherHandle) -> None:
+        self._store, self._dispatcher, self._observer = store, dispatcher, Observer()
+        self._next = 0.0
+
+    def poll(self) -> None:
+        """Report the state of held experiments to the dispatcher if that is due."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + POLL_HELD_EVERY
+        with contextlib.suppress(StoreError):  # a network's file system may fail for a moment
+            outcomes, released = poll_held(self._dispatcher.call("held"), self._store, self._observer)
+            if outcomes or released:
+                self._dispatcher.call("update_held", outcomes, released)
 
 
 def _watch(
     run: GangRun,
-    desk: DispatcherHandle,
-    gangs: list[GangThread],
+    dispatcher: DispatcherHandle,
+    gangs: Sequence[GangThread],
     stop: StopRequest,
     listener: Listener,
+    start_monitor: _StartMonitor,
 ) -> None:
-    observer = Observer()
-    asked, next_look = False, 0.0
+    """Pass on events and tasks until no gang works any more."""
+    held = _HeldPoll(run.store, dispatcher)
+    stop_sent = False
     while any(gang.is_alive() for gang in gangs):
         time.sleep(_WATCH_EVERY)
-        if stop.is_set() and not asked:
-            desk.ask("stop")
-            asked = True
-        desk.pass_on(listener)
+        if stop.is_set() and not stop_sent:
+            dispatcher.call("stop")
+            stop_sent = True
+        dispatcher.pass_on(listener)
         if not stop.is_set():
-            desk.feed()
-        if time.monotonic() >= next_look:
-            next_look = time.monotonic() + POLL_HELD_EVERY
-            with contextlib.suppress(StoreError):  # a network's file system may fail for a moment
-                outcomes, released = poll_held(desk.ask("held"), run.store, observer)
-                if outcomes or released:
-                    desk.ask("looked", outcomes, released)
-        standing = desk.ask("standing")
+            dispatcher.add_tasks()
+        held.poll()
+        status: RunStatus = dispatcher.call("status")
         for gang in gangs:
-            gang.has_worked = gang.has_worked or gang.name in standing.present
-        # A gang that still waits for its place ends only with the connection.
-        if not standing.present and (stop.is_set() or standing.halted or not standing.remaining):
+            gang.had_workers = gang.had_workers or gang.name in status.present
+        # A gang that still waits for its resources ends only with the connection.
+        if not status.present and (stop.is_set() or status.halted or not status.remaining):
             break
+        waiting = start_monitor.event(status)
+        if waiting is not None:
+            listener.on_event(waiting)
         listener.on_idle()
 
 
-def _check(desk: DispatcherHandle, gangs: list[GangThread], stop: StopRequest) -> None:
-    """Refuse an end that leaves work behind and was not asked for."""
-    standing = desk.ask("standing")
-    if standing.halted:
-        raise AssayError(standing.halted)
+def _raise_if_unfinished(dispatcher: DispatcherHandle, gangs: Sequence[GangThread], stop: StopRequest) -> None:
+    """Raise an error where experiments are left and the user did not stop the run."""
+    status: RunStatus = dispatcher.call("status")
+    if status.halted:
+        raise AssayError(status.halted)
     errors = [gang.error for gang in gangs if gang.error]
-    if errors and standing.remaining and not stop.is_set():
+    if errors and status.remaining and not stop.is_set():
         kind = UserError if UserError.__name__ in errors[0] else AssayError
         raise kind(f"the gangs could not go on: {errors[0]}")

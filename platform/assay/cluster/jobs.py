@@ -1,4 +1,4 @@
-"""Sending a script to a cluster: the code goes along, the log comes back, and the exit code is the script's."""
+"""Jobs: a script and its code are sent to a cluster; the log comes back, and the exit code is the script's."""
 
 from __future__ import annotations
 
@@ -18,68 +18,64 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from assay.cluster.ray_internals import JOB_LOGGERS
 from assay.errors import AssayError, UserError
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
 
-FOLDERS = ("platform", "methods", "studies")  # of a checkout; all that runs on a cluster
+FOLDERS = ("platform", "methods", "studies")  # of a checkout: all code that runs on a cluster
 CODE_PATH = "platform:."  # PYTHONPATH where these folders lie in the working folder
 STOPPED = 130
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "*.egg-info")
 _POLL = 1.0  # seconds
-# They tell of each package that is sent and of each connection that ends, and set their levels themselves.
-_TALKATIVE = (
-    "ray._private.runtime_env.packaging",
-    "ray.dashboard.modules.dashboard_sdk",
-    "ray.dashboard.modules.job.sdk",
-)
 
 
-def submit(address: str, argv: Sequence[str], *, root: Path, say: Callable[[str], None]) -> int:
-    """Run a script of the checkout `root`, with its flags, as a job; its log goes to stdout.
+def submit(address: str, argv: Sequence[str], *, root: Path, print_line: Callable[[str], None]) -> int:
+    """Run a script of the checkout `root`, with its flags, as a job, print its log, and return its exit code.
+
+    The exit code is 130 where the job was stopped, or where Ctrl-C ended the printing (the job goes on).
 
     address: of the cluster's dashboard, http://head:8265
-    argv: the script and its flags, without the one that named the address
-    Returns the script's exit code; 130 where the job was stopped, or Ctrl-C ended the following (the job goes on).
+    argv: the script and its flags, without the flag that names the address
     """
     command = entrypoint(argv, root)
     client = _client(address)
     with code_copy(root) as folder:
         job = _start(client, command, folder)
-    say(f"job {job} runs on {address}: {command}")
+    print_line(f"job {job} runs on {address}: {command}")
     try:
         with _interrupts() as interrupted:
             details = _follow(client, job, address, interrupted)
     except KeyboardInterrupt:
-        say(
+        print_line(
             f"job {job} goes on. Follow it: ray job logs --follow --address {address} {job}\n"
             f"Stop it: ray job stop --address {address} {job}"
         )
         return STOPPED
-    return _exit_code(details, job, say)
+    return _exit_code(details, job, print_line)
 
 
 def entrypoint(argv: Sequence[str], root: Path) -> str:
-    """The shell command that runs the script in the copy of the code."""
+    """Return the shell command that runs the script in the copy of the code."""
     script = Path(argv[0])
     full = script if script.is_absolute() else root / script
     try:
-        inside = full.resolve(strict=True).relative_to(root.resolve())
+        relative = full.resolve(strict=True).relative_to(root.resolve())
     except (FileNotFoundError, ValueError):
-        inside = Path()
-    if len(inside.parts) < 2 or inside.parts[0] not in FOLDERS:
+        relative = Path()
+    if len(relative.parts) < 2 or relative.parts[0] not in FOLDERS:
         raise UserError(
             f"only a script in {', '.join(FOLDERS)} of {root} can be submitted as a job, got {argv[0]!r}: "
             "these are the folders that are sent along."
         )
-    # The name is looked up on the head node, whose environment has Ray; this machine's interpreter is not there.
-    return shlex.join(["python", inside.as_posix(), *argv[1:]])
+    # The head node, whose environment has Ray, looks `python` up; this machine's interpreter is not there.
+    return shlex.join(["python", relative.as_posix(), *argv[1:]])
 
 
 @contextlib.contextmanager
 def code_copy(root: Path) -> Iterator[Path]:
-    """A temporary folder with the code of a checkout and nothing else: no data, no results."""
+    """Yield a temporary folder with the code of a checkout and nothing else: no data, no results."""
     with tempfile.TemporaryDirectory(prefix="assay-code-") as folder:
         for name in FOLDERS:
             if (root / name).is_dir():
@@ -88,7 +84,7 @@ def code_copy(root: Path) -> Iterator[Path]:
 
 
 def checkout() -> Path | None:
-    """The checkout that this package is imported from, or None where it is installed."""
+    """Return the checkout from which this package is imported, or None where it is installed."""
     platform = Path(__file__).resolve().parents[2]
     return platform.parent if platform.name == "platform" and (platform.parent / "methods").is_dir() else None
 
@@ -98,7 +94,7 @@ def _client(address: str) -> JobSubmissionClient:
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
-    # Ray lets these win over the address that it is given.
+    # Ray prefers these variables to the address that it is given.
     hidden = {name: os.environ.pop(name, None) for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")}
     try:
         return JobSubmissionClient(address)
@@ -118,7 +114,7 @@ def _client(address: str) -> JobSubmissionClient:
 def _start(client: JobSubmissionClient, command: str, folder: Path) -> str:
     import requests
 
-    for name in _TALKATIVE:
+    for name in JOB_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     environment = {"working_dir": str(folder), "env_vars": {"PYTHONPATH": CODE_PATH}}
     try:
@@ -129,28 +125,28 @@ def _start(client: JobSubmissionClient, command: str, folder: Path) -> str:
 
 @contextlib.contextmanager
 def _interrupts() -> Iterator[threading.Event]:
-    """Ctrl-C as an exception and, since what reads a log over a network may swallow that, as a mark too.
+    """Within the block, let Ctrl-C raise KeyboardInterrupt and set an event, since log readers may catch the exception.
 
-    asyncio's own handler, which cancels a task instead, stays away where there is another than Python's.
+    asyncio installs its own handler, which cancels a task instead, only where the present one is Python's.
     """
-    mark = threading.Event()
+    interrupted = threading.Event()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        mark.set()
+        interrupted.set()
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
-        yield mark
+        yield interrupted
         return
     before = signal.signal(signal.SIGINT, handle)
     try:
-        yield mark
+        yield interrupted
     finally:
         signal.signal(signal.SIGINT, before)
 
 
 def _follow(client: JobSubmissionClient, job: str, address: str, interrupted: threading.Event) -> JobDetails:
-    """Print the job's log until it ends; a connection that breaks is taken up again."""
+    """Print the job's log until the job ends; connect again where the connection breaks."""
     import requests
 
     printed = 0
@@ -162,8 +158,8 @@ def _follow(client: JobSubmissionClient, job: str, address: str, interrupted: th
             details = client.get_job_info(job)
         except (RuntimeError, requests.RequestException) as problem:
             raise AssayError(
-                f"{address} no longer answers ({_first_line(problem)}); "
-                f"whether job {job} goes on says: ray job status --address {address} {job}"
+                f"{address} no longer answers ({_first_line(problem)}); job {job} may go on: "
+                f"ray job status --address {address} {job} shows its state."
             ) from None
         if details.status.is_terminal():
             return details
@@ -171,30 +167,30 @@ def _follow(client: JobSubmissionClient, job: str, address: str, interrupted: th
 
 
 async def _print_log(client: JobSubmissionClient, job: str, printed: int) -> int:
-    """Print what follows the first `printed` characters; how many it has been altogether."""
+    """Print the log after its first `printed` characters; return how many characters are printed now."""
     import aiohttp
 
-    seen = 0
+    received = 0
     with contextlib.suppress(RuntimeError, aiohttp.ClientError):  # the connection broke
         async for text in client.tail_job_logs(job):
-            sys.stdout.write(text[max(0, printed - seen) :])
+            sys.stdout.write(text[max(0, printed - received) :])
             sys.stdout.flush()
-            seen += len(text)
-    return max(seen, printed)
+            received += len(text)
+    return max(received, printed)
 
 
-def _exit_code(details: JobDetails, job: str, say: Callable[[str], None]) -> int:
+def _exit_code(details: JobDetails, job: str, print_line: Callable[[str], None]) -> int:
     status = str(details.status.value)
     if status == "SUCCEEDED":
         return 0
     if status == "STOPPED":
-        say(f"job {job} was stopped")
+        print_line(f"job {job} was stopped")
         return STOPPED
     code = details.driver_exit_code
     if code is None:
-        say(f"job {job} failed: {details.message}")
+        print_line(f"job {job} failed: {details.message}")
         return 1
-    say(f"job {job} failed with exit code {code}")
+    print_line(f"job {job} failed with exit code {code}")
     return code if code > 0 else 128 - code  # negative: the signal that ended it
 
 

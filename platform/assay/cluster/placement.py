@@ -1,4 +1,4 @@
-"""How many gangs of what size there can be, and where: asked of a cluster, or of this machine."""
+"""The number and size of gangs that fit on a cluster or on this machine."""
 
 from __future__ import annotations
 
@@ -7,96 +7,97 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from assay.cluster.connection import cluster_address, connect
+from assay.cluster.connection import cluster_address, connect, is_in_job
 from assay.cluster.ray_internals import cpus_here, gpus_here
 from assay.cluster.resources import NodeResources, amounts
 from assay.errors import UserError
+from assay.wording import count
 
 
 class DoesNotFit(UserError):
-    """There can never be so many gangs of this size."""
+    """A request for gangs that can never be placed."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GangShape:
-    """How many gangs of what size."""
+    """The number of gangs and their size."""
 
     gangs: int
     workers: int
-    gpus_per_worker: float | None  # one where there are any, if nothing is said
+    gpus_per_worker: float | None  # None: one GPU where a node has any
     widen: bool  # as many gangs as have room beside what others hold, instead of `gangs`
 
 
-def fitting(
-    asked: GangShape, nodes: Sequence[NodeResources], tasks: int, *, at_most: Mapping[str, float] | None = None
+def fit_gangs(
+    wanted: GangShape, nodes: Sequence[NodeResources], tasks: int, *, at_most: Mapping[str, float] | None = None
 ) -> GangShape:
-    """The gangs that can be placed once nobody else is there; what can never be is refused by name.
+    """Return the gangs that can be placed once nobody else uses the nodes; raise DoesNotFit where they never can be.
 
-    at_most: what a cluster that grows may come to have in all
+    at_most: all resources that a growing cluster may come to have
     """
-    has_gpus = any(each.get("GPU") for each in (*(node.total for node in nodes), at_most or {}))
-    gpus = asked.gpus_per_worker if asked.gpus_per_worker is not None else float(has_gpus)
+    has_gpus = any(resources.get("GPU") for resources in (*(node.total for node in nodes), at_most or {}))
+    gpus = wanted.gpus_per_worker if wanted.gpus_per_worker is not None else float(has_gpus)
     needs = worker_needs(gpus)
-    there = sum(_places(node.total, needs) for node in nodes)
-    places = max(there, _places(at_most or {}, needs))
-    if places < asked.workers:
+    present = sum(_places(node.total, needs) for node in nodes)
+    places = max(present, _places(at_most or {}, needs))
+    if places < wanted.workers:
         raise DoesNotFit(
-            f"a gang of {asked.workers} workers needs {_amounts(needs, asked.workers)}, and there are places for"
-            f" {places} such workers on {len(nodes)} nodes; lower --workers or --gpus-per-worker."
+            f"a gang of {count(wanted.workers, 'worker')} needs {_amounts(needs, wanted.workers)}, and there are places"
+            f" for {places} such workers on {count(len(nodes), 'node')}; lower --workers or --gpus-per-worker."
         )
-    most = places // asked.workers
-    if not asked.widen and asked.gangs > most:
+    most = places // wanted.workers
+    if not wanted.widen and wanted.gangs > most:
         raise DoesNotFit(
-            f"{asked.gangs} gangs of {asked.workers} workers need {_amounts(needs, asked.gangs * asked.workers)}, and"
-            f" there are places for {places} such workers; lower --gangs to {most}."
+            f"{count(wanted.gangs, 'gang')} of {count(wanted.workers, 'worker')} need"
+            f" {_amounts(needs, wanted.gangs * wanted.workers)}, and there are places for {places} such workers;"
+            f" lower --gangs to {most}."
         )
-    free = places - there + sum(_places(node.free, needs) for node in nodes)
-    wanted = free // asked.workers if asked.widen else asked.gangs
-    return dataclasses.replace(asked, gangs=max(1, min(wanted, tasks)), gpus_per_worker=gpus)
+    free = places - present + sum(_places(node.free, needs) for node in nodes)
+    gangs = free // wanted.workers if wanted.widen else wanted.gangs
+    return dataclasses.replace(wanted, gangs=max(1, min(gangs, tasks)), gpus_per_worker=gpus)
 
 
 def fits_now(shape: GangShape, nodes: Sequence[NodeResources]) -> bool:
-    """Whether one gang can be placed beside what others hold."""
+    """Return whether one gang can be placed beside what others hold."""
     needs = worker_needs(shape.gpus_per_worker or 0.0)
     return sum(_places(node.free, needs) for node in nodes) >= shape.workers
 
 
 def worker_needs(gpus: float) -> dict[str, float]:
-    """What Ray sets aside for one worker."""
+    """Return the resources that Ray reserves for one worker."""
     return {"CPU": 1.0} | ({"GPU": gpus} if gpus else {})
 
 
-def _places(there: Mapping[str, float], needs: Mapping[str, float]) -> int:
-    """How many workers have room in this."""
-    return min(int(there.get(name, 0.0) / each) for name, each in needs.items())
+def _places(resources: Mapping[str, float], needs: Mapping[str, float]) -> int:
+    """Return the number of workers for which there are resources."""
+    return min(int(resources.get(name, 0.0) / need) for name, need in needs.items())
 
 
 def _amounts(needs: Mapping[str, float], times: int) -> str:
-    return " and ".join(f"{times * each:g} {name}" for name, each in needs.items())
+    return " and ".join(f"{times * need:g} {name}" for name, need in needs.items())
 
 
-def preview(asked: GangShape, tasks: int, *, address: str | None) -> tuple[GangShape, str]:
-    """How many gangs of what size fit, and on what; what can never fit is refused as the run would refuse it.
+def preview(wanted: GangShape, tasks: int, *, address: str | None) -> tuple[GangShape, str]:
+    """Return the gangs that fit and the machines in words; raise DoesNotFit as the run would.
 
-    A cluster is asked. A Ray of our own is not started for this: it would have what this machine has.
+    A cluster is asked for its resources. No local Ray is started: it would have the resources of this machine.
     """
     if cluster_address(address, os.environ) is None:
-        here = _this_machine()
-        return fitting(asked, [here], tasks), f"this machine ({amounts(here.total)})"
+        machine = _this_machine()
+        return fit_gangs(wanted, [machine], tasks), f"this machine ({amounts(machine.total)})"
     with connect(address) as connection:
-        shape = fitting(asked, connection.resources(), tasks, at_most=connection.at_most())
+        shape = fit_gangs(wanted, connection.resources(), tasks, at_most=connection.at_most())
         return shape, connection.describe()
 
 
 def _this_machine() -> NodeResources:
-    """Return what a Ray that is started here finds."""
+    """Return the resources that a local Ray would find."""
     gpus = gpus_here()
     total = {"CPU": float(cpus_here())} | ({"GPU": float(gpus)} if gpus else {})
     return NodeResources(node_id="", name="", total=total, free=dict(total))
 
 
 def gangs_by_default() -> int:
-    """Gangs, as many as fit, on a cluster or where there is a GPU; none on a laptop."""
-    # The second is what Ray sets for a job's driver.
-    in_cluster = bool(os.environ.get("RAY_ADDRESS") or os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR"))
+    """Return 1, which stands for as many gangs as fit, on a cluster or where there is a GPU, else 0."""
+    in_cluster = bool(os.environ.get("RAY_ADDRESS")) or is_in_job()
     return 1 if in_cluster or any(Path("/dev").glob("nvidia[0-9]*")) else 0

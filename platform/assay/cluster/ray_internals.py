@@ -1,22 +1,43 @@
-"""What Ray must find in this process before it starts, and must leave as it was: variables and SIGTERM's handler.
+"""Every private part of Ray that this project uses, behind functions with plain names.
 
-Ray is imported inside functions here, as in `connection`.
+No other file names `ray._private`, `ray._raylet` or another private name of Ray; tests/cluster/test_ray_internals.py
+checks that all of these names exist in the installed version. Ray is imported inside functions, so that `--help` and
+mistakes in an address are answered without it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import math
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
+# Loggers that report each package that is sent and each connection that ends, and that set their levels themselves.
+JOB_LOGGERS = (
+    "ray._private.runtime_env.packaging",
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+)
+# Helper processes that Ray Train starts with every group of workers and that a gang does not need: one splits Ray
+# datasets, which gangs do not have; the other frees what a group held whose controller was killed, but asks a
+# dashboard, which a local Ray lacks.
+DATASETS_CALLBACK = "DatasetsCallback"
+CLEANER_CALLBACK = "PlacementGroupCleanerCallback"
+_CONTROLLER_CLASS, _WORKER_CLASS = "TrainController", "RayTrainWorker"
 
-def free_ray() -> Any:
-    """Ray, to which this process has no connection yet."""
+OnGroupFailure = Callable[[Exception, Mapping[int, str]], None]  # the error, and the node of every rank
+
+
+# --- starting Ray -------------------------------------------------------------------------------------------------
+
+
+def disconnected_ray() -> Any:
+    """Return the module `ray`; raise where this process has a connection already."""
     import ray
 
     if ray.is_initialized():
@@ -24,19 +45,24 @@ def free_ray() -> Any:
     return ray
 
 
-def init(ray: Any, *, quiet: bool, **arguments: Any) -> Any:
-    """ray.init, which must not take this program's own handler of SIGTERM away."""
+def init(ray: Any, *, quiet: bool, folder: str | None = None, **arguments: Any) -> Any:
+    """Call ray.init and keep this program's own handler of SIGTERM.
+
+    folder: of a local Ray's files
+    """
     handler = signal.getsignal(signal.SIGTERM)
     level = logging.ERROR if quiet else logging.INFO
+    if folder is not None:
+        arguments["_temp_dir"] = folder
     context = ray.init(log_to_driver=not quiet, logging_level=level, **arguments)
-    if handler is not signal.SIG_DFL:  # else Ray's, which exits, ends the connection in good order
+    if handler is not signal.SIG_DFL:  # else Ray's handler, which exits, ends the connection in good order
         _set_handler(handler)
     return context
 
 
 @contextlib.contextmanager
-def handlers_kept() -> Iterator[None]:
-    """SIGTERM's handler is afterwards what it was."""
+def restored_handler() -> Iterator[None]:
+    """Restore SIGTERM's handler after the block."""
     handler = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -50,8 +76,8 @@ def _set_handler(handler: Any) -> None:
 
 
 @contextlib.contextmanager
-def variables(changes: Mapping[str, str | None]) -> Iterator[None]:
-    """Set variables, or take them away (None), for a while."""
+def environment_variables(changes: Mapping[str, str | None]) -> Iterator[None]:
+    """Set environment variables, or remove them (None), within the block; Ray reads them again."""
     before = {name: os.environ.get(name) for name in changes}
     _set_environment(changes)
     try:
@@ -77,22 +103,163 @@ def _set_environment(changes: Mapping[str, str | None]) -> None:
     AuthenticationTokenLoader.instance().reset_cache()
 
 
+@contextlib.contextmanager
+def separate_process_groups() -> Iterator[None]:
+    """Give each process that Ray starts within the block its own process group.
+
+    `timeout`, batch systems and shells send a signal to a whole group. The signal is meant for this program, which
+    then needs Ray a little longer to end in good order.
+    """
+    from ray._private import services, utils
+
+    if not utils.detect_fate_sharing_support():  # then Ray ends its processes by this program's group
+        yield
+        return
+    popen = services.ConsolePopen
+    services.ConsolePopen = functools.partial(popen, process_group=0)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = popen
+
+
+# --- machines and clusters ----------------------------------------------------------------------------------------
+
+
 def cpus_here() -> int:
-    """How many CPUs a Ray of our own takes by default."""
+    """Return the number of CPUs that a local Ray takes by default."""
     from ray._private.utils import get_num_cpus
 
-    # Ray knows the quota of a container, and not which CPUs a batch system left to this process.
+    # Ray knows the quota of a container, but not which CPUs a batch system left to this process.
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else math.inf
     return int(min(get_num_cpus(), allowed))
 
 
 def gpus_here() -> int:
-    """Count the GPUs that a local Ray finds."""
+    """Return the number of GPUs that a local Ray finds."""
     from ray._private.accelerators import get_accelerator_manager_for_resource
 
     manager = get_accelerator_manager_for_resource("GPU")
     if manager is None:
         return 0
-    found: int = manager.get_current_node_num_accelerators()
-    chosen = manager.get_current_process_visible_accelerator_ids()
-    return found if chosen is None else min(found, len(chosen))
+    installed: int = manager.get_current_node_num_accelerators()
+    visible = manager.get_current_process_visible_accelerator_ids()
+    return installed if visible is None else min(installed, len(visible))
+
+
+def free_resources() -> dict[str, dict[str, float]]:
+    """Return the free resources of every node by its id; the public functions of Ray return sums over nodes."""
+    from ray._private.state import available_resources_per_node
+
+    free: dict[str, dict[str, float]] = available_resources_per_node()
+    return free
+
+
+def autoscaling_limit() -> dict[str, float] | None:
+    """Return all resources that a cluster's autoscaler may come to provide; None where there is no limit on record."""
+    from ray._private.state import state
+
+    limit = state.get_max_resources_from_cluster_config()
+    return None if limit is None else {name: float(amount) for name, amount in limit.items()}
+
+
+def head_address(cluster: str) -> str:
+    """Return the address HOST:PORT of a cluster's head; "auto" is the cluster of which this machine is a node."""
+    from ray._private.services import canonicalize_bootstrap_address
+
+    return str(canonicalize_bootstrap_address(cluster) or cluster)
+
+
+def require_head(address: str) -> None:
+    """Raise RuntimeError or RayError unless a Ray head answers at an address HOST:PORT."""
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # it is compiled
+
+    GcsClient(address=address)
+
+
+# --- Ray Train ----------------------------------------------------------------------------------------------------
+
+
+def torch_trainer(*, first_callback: Any, unused_callbacks: Collection[str]) -> Any:
+    """Return Ray's class TorchTrainer with one more callback and without some others, whose processes start slowly.
+
+    Ray has no public way to leave callbacks out, or to call one before that which forms the process group. Where a
+    version of Ray names the unused callbacks otherwise, they are started.
+    """
+    from ray.train.torch import TorchTrainer
+
+    class LeanTrainer(TorchTrainer):  # type: ignore[misc]  # Ray is not checked
+        """A TorchTrainer that starts only the helper processes that a gang needs."""
+
+        def _create_default_callbacks(self) -> list[Any]:
+            callbacks = super()._create_default_callbacks()
+            return [first_callback, *(each for each in callbacks if type(each).__name__ not in unused_callbacks)]
+
+    return LeanTrainer
+
+
+def failure_callback(on_failure: OnGroupFailure) -> Any:
+    """Return a callback of Ray Train that reports every failure of a group of workers at once and frees its resources.
+
+    It runs in the controller's process. Ray Train itself shows a failure only after its last attempt, and never shows
+    that workers end while they start, for which it starts others without limit. Where a group cannot form its process
+    group, Ray Train 2.60 forgets its placement group: the next group would wait for these resources for ever.
+    """
+    from ray.train.v2._internal.execution.callback import ControllerCallback, WorkerGroupCallback
+    from ray.train.v2._internal.execution.controller.state import ErroredState, ReschedulingState
+    from ray.util import remove_placement_group
+
+    class FailureCallback(ControllerCallback, WorkerGroupCallback):  # type: ignore[misc]  # Ray is not checked
+        """A callback that remembers the present group's nodes and placement group until the group fails."""
+
+        def __init__(self) -> None:
+            self._nodes: dict[int, str] = {}
+            self._placement_group: Any = None
+
+        def after_worker_group_start(self, worker_group: Any) -> None:
+            workers = worker_group.get_workers()
+            self._nodes = {worker.distributed_context.world_rank: worker.metadata.hostname for worker in workers}
+            self._placement_group = worker_group.get_worker_group_state().placement_group_handle.placement_group
+
+        def after_controller_state_update(self, previous_state: Any, current_state: Any) -> None:
+            error = getattr(current_state, "training_failed_error", None)  # of a state before another attempt
+            if error is None:
+                ending = getattr(current_state, "next_state", None)  # of a state before the end
+                error = getattr(ending, "training_failed_error", None)
+            if error is None:
+                return
+            with contextlib.suppress(Exception):  # an error here would end the fit
+                on_failure(error, self._nodes)
+            if isinstance(current_state, ReschedulingState | ErroredState) and self._placement_group is not None:
+                remove_placement_group(self._placement_group)
+                self._placement_group = None
+
+    return FailureCallback()
+
+
+def train_workers() -> int:
+    """Return the number of this program's workers of Ray Train that have been given their resources."""
+    return len(_living_actors(_WORKER_CLASS))
+
+
+def kill_train_controllers() -> None:
+    """End the controllers of this program's fits, for which Ray Train gives no handle outside the main thread."""
+    import ray
+    from ray._private.worker import global_worker
+
+    for actor in _living_actors(_CONTROLLER_CLASS):
+        with contextlib.suppress(Exception):
+            global_worker.core_worker.kill_actor(ray.ActorID.from_hex(actor), True)
+
+
+def _living_actors(kind: str) -> list[str]:
+    """Return the ids of this program's living actors whose class has `kind` in its name."""
+    import ray
+    from ray._private.state import actors
+
+    job = ray.JobID.from_hex(ray.get_runtime_context().get_job_id())
+    return [
+        actor
+        for actor, description in actors(job_id=job).items()
+        if kind in description["ActorClassName"] and description["State"] != "DEAD"
+    ]

@@ -1,4 +1,4 @@
-"""Resolving on a cluster's nodes what this machine cannot read: a login node often sees neither data nor lists."""
+"""Resolving on a cluster's nodes what this machine cannot read: a login node often has neither data nor lists."""
 
 from __future__ import annotations
 
@@ -14,42 +14,48 @@ from assay.errors import UserError
 from assay.experiment import Experiment
 from assay.places import Places
 from assay.resolve import Resolved, Resolver, without_seed
+from assay.wording import count
 
-_NODES = 8  # that are asked at the most: what so many do not see is nowhere
-_PATIENCE = 300.0  # seconds for one node's answer; a large data set on a slow file server takes a while to list
+_NODES = 8  # nodes that try at most: files that so many nodes do not have are nowhere
+_TIMEOUT = 300.0  # seconds for one node; a large data set on a slow file server takes a while to list
 
 
 def resolve_on_nodes(
-    experiments: Sequence[Experiment], places: Places, *, address: str | None, say: Callable[[str], None]
+    experiments: Sequence[Experiment], places: Places, *, address: str | None, print_line: Callable[[str], None]
 ) -> list[Resolved]:
-    """What the nodes of a cluster resolve of these, one node after another; nothing where there is no cluster.
+    """Return what a cluster's nodes, one after another, resolve of experiments; nothing where there is no cluster.
 
-    One answer stands for all seeds of an experiment. What no node resolves is left out, and `say` is told why.
+    One result stands for all seeds of an experiment. Experiments that no node resolves are left out; `print_line`
+    gets the reason.
     """
-    wanted = list({without_seed(each): each for each in experiments}.values())
-    if not wanted or cluster_address(address, os.environ) is None:
+    open_experiments = list({without_seed(experiment): experiment for experiment in experiments}.values())
+    if not open_experiments or cluster_address(address, os.environ) is None:
         return []
-    found: list[Resolved] = []
-    with _connected(address) as connection:
-        nodes = _in_turn(connection)
+    resolved: list[Resolved] = []
+    with _connection(address) as connection:
+        nodes = _nodes_to_try(connection)
         if not nodes:
-            say("no node with a CPU is there yet that could be asked for what this machine does not see")
+            print_line("the cluster has no node with a CPU yet that could resolve what this machine cannot read")
         for node in nodes:
-            answers = _asked(node, wanted, places)
-            found += [each for each in answers if isinstance(each, Resolved)]
-            problems = list(dict.fromkeys(each for each in answers if isinstance(each, str)))
+            results = _resolve_on(node, open_experiments, places)
+            resolved += [result for result in results if isinstance(result, Resolved)]
+            problems = list(dict.fromkeys(result for result in results if isinstance(result, str)))
             if problems:
-                more = f" And {len(problems) - 1} more of this kind." if problems[1:] else ""
-                say(f"unresolved on node {node.name}: {problems[0]}{more}")
-            wanted = [each for each, answer in zip(wanted, answers, strict=True) if not isinstance(answer, Resolved)]
-            if not wanted:
+                more = f" And {count(len(problems) - 1, 'other problem')}." if problems[1:] else ""
+                print_line(f"unresolved on node {node.name}: {problems[0]}{more}")
+            open_experiments = [
+                experiment
+                for experiment, result in zip(open_experiments, results, strict=True)
+                if not isinstance(result, Resolved)
+            ]
+            if not open_experiments:
                 break
-    return found
+    return resolved
 
 
 @contextlib.contextmanager
-def _connected(address: str | None) -> Iterator[Connection]:
-    """The connection that this process has, since a search asks while its gangs train; else one for the question."""
+def _connection(address: str | None) -> Iterator[Connection]:
+    """Yield the connection of this process, since a search resolves while its gangs train, or else a new one."""
     import ray
 
     if ray.is_initialized():
@@ -59,41 +65,41 @@ def _connected(address: str | None) -> Iterator[Connection]:
         yield connection
 
 
-def _in_turn(connection: Connection) -> list[NodeResources]:
-    """The nodes on which something could be trained, those with GPUs first."""
-    nodes = [each for each in connection.resources() if each.total.get("CPU")]
+def _nodes_to_try(connection: Connection) -> list[NodeResources]:
+    """Return the nodes that could train something, nodes with GPUs first."""
+    nodes = [node for node in connection.resources() if node.total.get("CPU")]
     return sorted(nodes, key=lambda node: -node.total.get("GPU", 0.0))[:_NODES]
 
 
-def _asked(node: NodeResources, experiments: Sequence[Experiment], places: Places) -> list[Resolved | str]:
-    """A node's answers; where it gives none, that for each."""
+def _resolve_on(node: NodeResources, experiments: Sequence[Experiment], places: Places) -> list[Resolved | str]:
+    """Return a node's result for each experiment: resolved, or the reason why not."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    there = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
-    task = ray.remote(look).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
-    answer = task.remote([each.to_json() for each in experiments], places, code_hash(), node.name)
+    on_node = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
+    task = ray.remote(resolve_here).options(num_cpus=0, max_retries=0, scheduling_strategy=on_node)
+    reference = task.remote([experiment.to_json() for experiment in experiments], places, code_hash(), node.name)
     try:
-        found: list[Resolved | str] = ray.get(answer, timeout=_PATIENCE)
+        results: list[Resolved | str] = ray.get(reference, timeout=_TIMEOUT)
     except ray.exceptions.GetTimeoutError:
-        ray.cancel(answer, force=True)
-        return [f"it gave no answer in {_PATIENCE:.0f} seconds"] * len(experiments)
+        ray.cancel(reference, force=True)
+        return [f"the node gave no answer in {_TIMEOUT:.0f} seconds"] * len(experiments)
     except ray.exceptions.RayError as problem:
-        return [f"it could not be asked ({str(problem).strip().splitlines()[-1]})"] * len(experiments)
-    return found
+        return [f"the node failed ({str(problem).strip().splitlines()[-1]})"] * len(experiments)
+    return results
 
 
-def look(experiments: Sequence[Any], places: Places, code: str, node: str) -> list[Resolved | str]:
-    """On a node: each experiment resolved with this node's files, or why it cannot be."""
+def resolve_here(experiments: Sequence[Any], places: Places, code: str, node: str) -> list[Resolved | str]:
+    """Resolve experiments, given as JSON, with the files of this node; the result of each may be the reason why not."""
     try:
         check_code(code)
     except UserError as error:
         return [str(error)] * len(experiments)
     resolver = Resolver(places.on_this_machine(), resolved_on=node)
-    return [_resolved(resolver, Experiment.from_json(each)) for each in experiments]
+    return [_resolve(resolver, Experiment.from_json(experiment)) for experiment in experiments]
 
 
-def _resolved(resolver: Resolver, experiment: Experiment) -> Resolved | str:
+def _resolve(resolver: Resolver, experiment: Experiment) -> Resolved | str:
     try:
         return resolver.resolve(experiment)
     except UserError as error:

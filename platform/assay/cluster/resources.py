@@ -1,4 +1,4 @@
-"""What a cluster's nodes have, how much of it is free, and who holds the rest."""
+"""The resources of a cluster's nodes, and the jobs that hold them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from assay.wording import count
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NodeResources:
-    """What a node has, and how much of it nobody holds."""
+    """The resources of a node, all of them and the free ones."""
 
     node_id: str
     name: str
@@ -20,20 +22,20 @@ class NodeResources:
 
 
 def who_holds(address: str) -> str:
-    """A sentence about the jobs that hold CPUs and GPUs of a cluster; empty where nobody does or nobody answers."""
+    """Return a sentence about the jobs that hold a cluster's CPUs and GPUs; empty where there is none or no answer."""
     from ray.exceptions import RayError
     from ray.util.state.exception import RayStateApiException
 
     try:
         held, names = _held_by_job(address)
     except (RayStateApiException, RayError, OSError, ValueError):
-        return ""  # a Ray without its dashboard has nobody to ask
-    holders = [f"{names.get(job, f'job {job}')}: {amounts(each)}" for job, each in sorted(held.items())]
+        return ""  # a Ray without a dashboard cannot answer
+    holders = [f"{names.get(job, f'job {job}')}: {amounts(resources)}" for job, resources in sorted(held.items())]
     return f"Held by {'; '.join(holders)}." if holders else ""
 
 
 def _held_by_job(address: str) -> tuple[dict[str, Counter[str]], dict[str, str]]:
-    """The resources that placement groups and actors of each job hold, and what the jobs are called."""
+    """Return the resources that placement groups and actors of each job hold, and the names of the jobs."""
     import ray
     from ray.util.state import list_actors, list_jobs, list_placement_groups
 
@@ -47,14 +49,9 @@ def _held_by_job(address: str) -> tuple[dict[str, Counter[str]], dict[str, str]]
             held.setdefault(actor.job_id, Counter()).update(actor.required_resources or {})
     names = {job.job_id: f"job {job.job_id} ({textwrap.shorten(job.entrypoint, 80)})" for job in list_jobs(**limits)}
     names[ray.get_runtime_context().get_job_id()] = "this program"
-    return {job: each for job, each in held.items() if amounts(each)}, names
+    return {job: resources for job, resources in held.items() if amounts(resources)}, names
 
 
 def amounts(resources: Mapping[str, float]) -> str:
-    """The processors among resources, in words."""
+    """Return the processors among resources in words."""
     return ", ".join(count(resources[kind], kind) for kind in ("CPU", "GPU") if resources.get(kind))
-
-
-def count(number: float, noun: str) -> str:
-    """1 gang, 2 gangs."""
-    return f"{number:g} {noun}{'' if number == 1 else 's'}"

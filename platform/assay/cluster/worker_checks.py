@@ -1,7 +1,7 @@
-"""What every worker must share with the driver before its first claim: the folder OUT, the data, and the code.
+"""Checks before a worker's first claim that it shares the folder OUT, the data and the code with the driver.
 
 A folder of the same name on another node's own disk takes results that nobody reads, and other code trains another
-method under the same key; neither shows by itself.
+method under the same key. Nobody would notice either.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from assay.errors import UserError
 from assay.places import Places, out_folder
 
 PACKAGES = ("assay", "methods", "studies")
-PATIENCE = 5.0  # seconds; a network's file system may show a file of another node that much later
-_PAUSE = 0.25
+PATIENCE = 5.0  # seconds; a network's file system may show another node's file that much later
+_PAUSE = 0.25  # seconds between two reads of the nonce
 _NONCE = ".seen-by-all-nodes-"
-_ABANDONED_AFTER = 86400.0  # seconds for which no living run leaves its nonce untouched
+_ABANDONED_AFTER = 86400.0  # seconds; every run that lives touches its nonce more often
 
 
 @dataclasses.dataclass(frozen=True)
 class Nonce:
-    """A file in OUT that only the driver's file system can hold."""
+    """A file with a random value, which shows a worker that its OUT is the driver's."""
 
     name: str
     value: str
@@ -37,7 +37,7 @@ class Nonce:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DriverFingerprint:
-    """What the driver sees and every worker must see too; it travels to the workers."""
+    """The driver's OUT, data and code, which the driver sends to every worker for comparison."""
 
     out: Path
     nonce_name: str
@@ -47,8 +47,8 @@ class DriverFingerprint:
 
 
 def write_nonce(out: Path) -> Nonce:
-    """Leave a new random value in OUT, which is made if it is not there."""
-    # A name that was never used before: a network's file system may remember for a minute that a name is missing.
+    """Write a new nonce to OUT, and create OUT if it is missing."""
+    # A new name each time: a network's file system may remember for a minute that a name is missing.
     nonce = Nonce(name=f"{_NONCE}{secrets.token_hex(8)}", value=secrets.token_hex(16))
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def write_nonce(out: Path) -> Nonce:
             file.write(nonce.value)
             file.flush()
             os.fsync(file.fileno())
-            _sweep(out, now=os.fstat(file.fileno()).st_mtime)
+            _remove_abandoned(out, now=os.fstat(file.fileno()).st_mtime)
     except OSError as problem:
         raise UserError(
             f"cannot write to {out} ({problem.strerror}): OUT must be a folder that you may write to."
@@ -64,75 +64,75 @@ def write_nonce(out: Path) -> Nonce:
     return nonce
 
 
-def _sweep(out: Path, *, now: float) -> None:
-    """Remove the nonces of runs that were killed; `now` is the file server's time, as theirs are."""
-    for each in out.glob(f"{_NONCE}*"):
+def _remove_abandoned(out: Path, *, now: float) -> None:
+    """Remove the nonces of killed runs; `now` is the file server's time, like the times of the files."""
+    for path in out.glob(f"{_NONCE}*"):
         with contextlib.suppress(OSError):
-            if now - each.stat().st_mtime > _ABANDONED_AFTER:
-                each.unlink()
+            if now - path.stat().st_mtime > _ABANDONED_AFTER:
+                path.unlink()
 
 
-def keep_nonce(expectation: DriverFingerprint) -> None:
-    """Show now and then that the run still lasts, so that nobody sweeps its nonce away."""
-    path = expectation.out / expectation.nonce_name
+def refresh_nonce(fingerprint: DriverFingerprint) -> None:
+    """Touch the nonce of a running run now and then, so that no other run removes it."""
+    path = fingerprint.out / fingerprint.nonce_name
     with contextlib.suppress(OSError):
         if time.time() - path.stat().st_mtime > _ABANDONED_AFTER / 24:
             os.utime(path)
 
 
 def remove_nonce(out: Path, nonce: Nonce) -> None:
-    """Take the value away again; nothing happens if it has gone."""
+    """Remove the nonce if it is still there."""
     with contextlib.suppress(OSError):
         (out / nonce.name).unlink()
 
 
-def check(expectation: DriverFingerprint, *, patience: float = PATIENCE) -> None:
+def check_worker(fingerprint: DriverFingerprint, *, patience: float = PATIENCE) -> None:
     """Raise a UserError that names this node unless it shares OUT, the data and the code with the driver."""
-    _check_out(expectation, patience)
-    data = expectation.places.on_this_machine().data if expectation.places is not None else None
+    _check_out(fingerprint, patience)
+    data = fingerprint.places.on_this_machine().data if fingerprint.places is not None else None
     if data is not None and not data.is_dir():
         raise UserError(
-            f"node {_node()} does not see {data} (no such folder): the data must lie on all nodes, at the same place or"
-            " where the ASSAY_DATA of a node's own environment says."
+            f"node {_node()} does not see {data} (no such folder): all nodes must have the data, at the same place or"
+            " where the variable ASSAY_DATA in the node's own environment says."
         )
-    check_code(expectation.code)
+    check_code(fingerprint.code)
 
 
 def check_code(expected: str) -> None:
     """Raise a UserError that names this node if its code is not the driver's, whose hash is `expected`."""
-    here = code_hash()
-    if here != expected:
+    present = code_hash()
+    if present != expected:
         raise UserError(
-            f"node {_node()} runs other code than the driver ({here[:12]} at {_code_places()}, the driver's is "
+            f"node {_node()} runs other code than the driver ({present[:12]} at {_code_places()}, the driver's is "
             f"{expected[:12]}): install the same version on all nodes, or submit the script as a job."
         )
 
 
-def _check_out(expectation: DriverFingerprint, patience: float) -> None:
-    path = expectation.out / expectation.nonce_name
+def _check_out(fingerprint: DriverFingerprint, patience: float) -> None:
+    path = fingerprint.out / fingerprint.nonce_name
     deadline = time.monotonic() + patience
     while True:
         try:
-            found = path.read_text(encoding="ascii")
+            value = path.read_text(encoding="ascii")
         except (OSError, UnicodeDecodeError) as problem:
             reason = f"no file {path.name}" if isinstance(problem, FileNotFoundError) else str(problem)
         else:
-            if found == expectation.nonce_value:
+            if value == fingerprint.nonce_value:
                 return
             reason = f"{path.name} holds something else"
         if time.monotonic() >= deadline:
             raise UserError(
-                f"node {_node()} does not see {expectation.out} ({reason}): "
+                f"node {_node()} does not see {fingerprint.out} ({reason}): "
                 "OUT must be on a file system that all nodes share."
             )
         time.sleep(_PAUSE)
 
 
 def code_hash() -> str:
-    """The hash over all source files of the packages: their names below the package, and their content."""
+    """Return a hash of all source files of the packages: their names below the package, and their content."""
     digest = hashlib.sha256()
     for package, folder in packages().items():
-        for path in sorted(folder.rglob("*.py"), key=lambda each: each.relative_to(folder).parts):
+        for path in sorted(folder.rglob("*.py"), key=lambda path: path.relative_to(folder).parts):
             content = path.read_bytes()
             name = (Path(package) / path.relative_to(folder)).as_posix()
             digest.update(f"{name}\0{len(content)}\0".encode())
@@ -142,17 +142,17 @@ def code_hash() -> str:
 
 @functools.cache
 def packages() -> dict[str, Path]:
-    """The folder of each of the project's packages that can be imported here; nothing is imported."""
-    found = {}
+    """Return the folders of the project's packages that can be imported here, without importing them."""
+    folders = {}
     for package in PACKAGES:
         spec = importlib.util.find_spec(package)
         if spec is not None and spec.origin is not None:
-            found[package] = Path(spec.origin).parent.resolve()
-    return found
+            folders[package] = Path(spec.origin).parent.resolve()
+    return folders
 
 
 def require_absolute(out: str, *, multi_node: bool, in_job: bool) -> None:
-    """Raise a UserError unless OUT, as it was written, names the same folder on all nodes."""
+    """Raise a UserError unless OUT, as the user wrote it, names the same folder on all nodes."""
     if not out_folder(out).is_absolute() and (in_job or multi_node):
         where = "inside a job, whose working folder is thrown away" if in_job else "with more than one node"
         raise UserError(f"OUT must be an absolute path {where}, got {out!r}: name a folder that all nodes share.")

@@ -112,7 +112,7 @@ class Launcher:
             return []
         from assay.cluster.remote_resolve import resolve_on_nodes
 
-        return resolve_on_nodes(experiments, self.places, address=self.options.address, say=print_line)
+        return resolve_on_nodes(experiments, self.places, address=self.options.address, print_line=print_line)
 
     def resolver(self, print_line: Callable[[str], None]) -> Callable[[Experiment], Resolved]:
         """Return a function that resolves an experiment here, or else on a cluster's nodes."""

@@ -18,7 +18,7 @@ def submit_this(address: str) -> int:
     """Submit the running script as a job, follow the job, and return its exit code."""
     from assay.cluster.jobs import submit
 
-    return submit(address, _without_address(sys.argv), root=_root(), say=print_line)
+    return submit(address, _without_address(sys.argv), root=_root(), print_line=print_line)
 
 
 def check_reachable(options: LaunchOptions) -> None:
