@@ -1,4 +1,4 @@
-"""A study that was never trained: drawn numbers in the form in which a study hands its results to the report."""
+"""A study that was never trained: drawn numbers, as a study gives its results to the report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROWS: dict[str, tuple[tuple[float, float], tuple[float | None, float | None]]] =
     "PseudoSeg [48]": ((0.0, 0.0), (57.6, 65.5)),
     "Mutual distillation": ((60.1, 64.4), (60.1, None)),
 }
-# mIoU, multiply-adds of network and encoder, and what the paper prints of the encoder: nothing of the teacher.
+# mIoU, multiply-adds of network and encoder, and the encoder's size in the paper, which prints none of the teacher.
 NETWORKS: dict[str, tuple[float, float, float, Counted | None]] = {
     "ResNet-18": (70.1, 5.1e10, 1.72e10, Counted(params=11.19e6, macs=17.2e9, crop="512x512")),
     "MobileNetV2": (66.4, 1.4e10, 1.53e9, Counted(params=1.81e6, macs=1.52e9, crop="512x512")),
@@ -35,24 +35,24 @@ ERROR = "NotFinite: the term 'cross' became NaN at step 310\n  on rank 0 & <batc
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """What `write_report` is given."""
+    """The arguments of `write_report`."""
 
     frame: pd.DataFrame
     layout: StudyLayout
 
     def history(self, keys: Sequence[str]) -> pd.DataFrame:
-        """Curves that rise to the mIoU of their key, and losses that fall."""
+        """Return curves that rise to the mIoU of their key, and losses that fall."""
         ends = self.frame.dropna(subset=["key"]).drop_duplicates("key").set_index("key")
         lines = [line for key in keys for line in _curve(key, ends.loc[key])]
         return pd.DataFrame(lines, columns=["key", "step", "name", "value"])
 
     def panel(self, key: str) -> Panel | None:
-        """The same four images for every key, predicted the worse the more often."""
+        """Return the same four images for every key; longer keys have more wrong predictions."""
         return draw_panel(mistakes=len(key) % 7 / 40)
 
 
 def line(table: str, row: str, column: str, seed: int | None, **changes: Any) -> dict[str, Any]:
-    """One line of results.parquet: a training that is done, unless told otherwise."""
+    """Return a line of results.parquet, by default of a finished training."""
     trained = seed is not None
     return {
         "study": "drawn",
@@ -94,7 +94,7 @@ def line(table: str, row: str, column: str, seed: int | None, **changes: Any) ->
 
 
 def frame_of(lines: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Lines with the columns' types as they are stored."""
+    """Return lines as a frame with the stored types."""
     return pd.DataFrame(lines).astype({"seed": "Int64"})
 
 
@@ -107,23 +107,23 @@ def _methods(comparable: bool, differs: str) -> list[dict[str, Any]]:
     lines = []
     for place, (row, (bases, papers)) in enumerate(ROWS.items()):
         for column, base, paper in zip(COLUMNS, bases, papers, strict=True):
-            known = {
+            common = {
                 "paper_miou": float("nan") if paper is None else paper,
                 "comparable": comparable,
                 "differs": differs,
             }
             if row == "PseudoSeg [48]":
-                lines.append(line("drawn.table1", row, column, None, **known))
+                lines.append(line("drawn.table1", row, column, None, **common))
                 continue
             for seed in SEEDS:
                 spread = 1 + 0.2 * place * (-1) ** seed
-                lines.append(line("drawn.table1", row, column, seed, **known, **_score(base, seed, spread)))
+                lines.append(line("drawn.table1", row, column, seed, **common, **_score(base, seed, spread)))
     return lines
 
 
-def _lose(each: dict[str, Any], status: str, error: str | None) -> None:
-    each.update(status=status, error=error, miou=float("nan"), miou_best=float("nan"), seconds=float("nan"))
-    each.update(device_seconds=float("nan"), started=None, finished=None, device=None, versions=None, git_commit=None)
+def _lose(record: dict[str, Any], status: str, error: str | None) -> None:
+    record.update(status=status, error=error, miou=float("nan"), miou_best=float("nan"), seconds=float("nan"))
+    record.update(device_seconds=float("nan"), started=None, finished=None, device=None, versions=None, git_commit=None)
 
 
 def _networks(comparable: bool, differs: str) -> list[dict[str, Any]]:
@@ -139,21 +139,24 @@ def _networks(comparable: bool, differs: str) -> list[dict[str, Any]]:
 
 
 def draw_study(*, comparable: bool = False) -> Study:
-    """Five methods in two columns and three seeds: one seed failed, one cell blocked, one row quoted; and networks."""
+    """Return a study of two tables: five methods in two columns and three networks, with three seeds.
+
+    One seed failed, one cell is blocked, one row is quoted.
+    """
     differs = "" if comparable else "trained on drawn shapes, not on PASCAL VOC 2012"
     lines = _methods(comparable, differs) + _networks(comparable, differs)
-    for each in lines:
-        if (each["row"], each["column"], each["seed"]) == ("CPS & <R50>_100%", "1/8 (183)", 2):
-            _lose(each, "failed", ERROR)
-        if (each["row"], each["column"]) == ("Mutual distillation", "1/8 (183)"):
-            _lose(each, "blocked", "It needs CPS & <R50>_100% at 1/8 (183), seed 2, which failed.")
+    for record in lines:
+        if (record["row"], record["column"], record["seed"]) == ("CPS & <R50>_100%", "1/8 (183)", 2):
+            _lose(record, "failed", ERROR)
+        if (record["row"], record["column"]) == ("Mutual distillation", "1/8 (183)"):
+            _lose(record, "blocked", "It needs CPS & <R50>_100% at 1/8 (183), seed 2, which failed.")
     tables = (
         TableLayout(
             name="drawn.table1",
             title="Semi-supervised methods on PASCAL VOC 2012",
             caption="Partitions of the original training set; '1/n' labelled, the remaining images unlabelled.",
             rows=tuple(RowLayout(label=row, notes=("quoted",) if "48" in row else ()) for row in ROWS),
-            columns=tuple(ColumnLayout(label=each, note="62 of 992 drawn images labelled") for each in COLUMNS),
+            columns=tuple(ColumnLayout(label=column, note="62 of 992 drawn images labelled") for column in COLUMNS),
             reference="Supervised",
         ),
         TableLayout(
@@ -188,7 +191,7 @@ def _curve(key: str, end: pd.Series) -> list[tuple[str, int, str, float]]:
 
 
 def draw_panel(*, mistakes: float = 0.0, count: int = 4, size: int = 48) -> Panel:
-    """Discs and squares on a ground, an ignored edge around each; a share of the predictions is wrong."""
+    """Return discs and squares with ignored edges on a ground; a share of the predictions is wrong."""
     palette = ((96, 96, 96), (176, 76, 70), (80, 142, 92))
     down, across = np.indices((size, size)) / size
     truths = np.zeros((count, size, size), np.uint8)

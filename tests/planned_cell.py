@@ -1,4 +1,4 @@
-"""What a plan writes down of a cell."""
+"""The record of a cell in cells.parquet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from assay.resolve import resolve
 
 
 def cell(experiment: Experiment, row: str = "a", **changes: Any) -> dict[str, Any]:
-    """One cell of mkd.table1."""
+    """Return the record of a cell of mkd.table1."""
     resolved = resolve(experiment, Places())
     return {
         "table": "mkd.table1",
@@ -24,7 +24,7 @@ def cell(experiment: Experiment, row: str = "a", **changes: Any) -> dict[str, An
         "differs": "",
         "key": resolved.key,
         "meaning": seedless_key(resolved),
-        "depends": [each.key for each in resolved.inputs.values()],
+        "depends": [nested.key for nested in resolved.inputs.values()],
         "experiment": json.dumps(experiment.to_json()),
         **changes,
     }

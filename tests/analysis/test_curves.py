@@ -1,4 +1,4 @@
-"""Learning curves: the official network, means of what can be averaged, few points."""
+"""Learning curves: the official network, means over common steps, few points."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_supervised_loss_of_two_networks_is_their_mean() -> None:
     assert supervised_loss(logged, ["k"]) == (((10.0,), (1.5,)),)
 
 
-def test_keys_come_in_the_order_asked_for_and_those_without_lines_are_left_out() -> None:
+def test_curves_have_the_order_of_the_keys_and_keys_without_lines_are_left_out() -> None:
     logged = history(("a", 10, "val/s/miou", 10.0), ("b", 10, "val/s/miou", 20.0))
     assert [line[1] for line in validation_miou(logged, ["b", "none", "", "a"])] == [(20.0,), (10.0,)]
 

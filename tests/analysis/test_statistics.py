@@ -75,7 +75,7 @@ def brute_force_p(differences: list[int]) -> float:
         abs(sum(sign * difference for sign, difference in zip(signs, differences, strict=True)))
         for signs in itertools.product((1, -1), repeat=len(differences))
     ]
-    return sum(each >= bar for each in sums) / len(sums)
+    return sum(total >= bar for total in sums) / len(sums)
 
 
 def counted_p(differences: list[int]) -> float:

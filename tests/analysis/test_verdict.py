@@ -14,7 +14,7 @@ LAYOUT = TableLayout(name="t", title="T", rows=(RowLayout(label="r"),), columns=
 
 def cell(*seeds: dict, paper: float = 62.0, **common: object) -> FilledCell:
     lines = [
-        line("t", "r", "a", number, **{"paper_miou": paper, **common, **each}) for number, each in enumerate(seeds)
+        line("t", "r", "a", number, **{"paper_miou": paper, **common, **seed}) for number, seed in enumerate(seeds)
     ]
     return next(fill(frame_of(lines), LAYOUT).cells())
 
@@ -34,16 +34,16 @@ def test_one_seed_has_no_verdict() -> None:
     assert str(verdict(cell(DONE[0]))) == "one seed: no verdict"
 
 
-def test_what_is_not_comparable_is_never_reproduced_and_says_what_differs() -> None:
-    found = verdict(cell(*DONE, comparable=False, differs="drawn shapes"))
-    assert str(found) == "not comparable: drawn shapes"
+def test_a_cell_that_is_not_comparable_is_never_reproduced_and_names_its_deviation() -> None:
+    result = verdict(cell(*DONE, comparable=False, differs="drawn shapes"))
+    assert str(result) == "not comparable: drawn shapes"
 
 
-def test_one_seed_that_is_not_comparable_makes_the_cell_so() -> None:
+def test_one_seed_that_is_not_comparable_makes_its_cell_not_comparable() -> None:
     assert verdict(cell(*DONE[:2], {"miou": 64.0, "comparable": False})).kind == "not comparable"
 
 
-def test_without_a_published_number_there_is_nothing_to_reproduce() -> None:
+def test_a_cell_without_a_published_number_says_so() -> None:
     assert verdict(cell(*DONE, paper=float("nan"))).text == "no published number"
 
 
@@ -52,7 +52,7 @@ def test_a_cell_is_judged_only_when_all_its_seeds_are_done(state: str) -> None:
     assert verdict(cell(*DONE, {"status": state})).kind == state
 
 
-def test_of_several_things_in_the_way_the_worst_is_named() -> None:
+def test_of_several_unfinished_states_the_worst_is_named() -> None:
     assert verdict(cell({"status": "waiting"}, {"status": "running"}, {"status": "failed"})).kind == "failed"
 
 
@@ -61,6 +61,6 @@ def test_a_cell_that_is_never_trained_is_quoted() -> None:
     assert verdict(next(fill(frame_of(lines), LAYOUT).cells())).kind == "quoted"
 
 
-def test_a_cell_with_neither_a_training_nor_a_number_says_nothing() -> None:
+def test_a_cell_with_neither_a_training_nor_a_number_is_empty() -> None:
     nothing = next(fill(frame_of([line("t", "other", "a", None, paper_miou=57.6)]), LAYOUT).cells())
     assert (verdict(nothing).kind, str(verdict(nothing))) == ("empty", "")

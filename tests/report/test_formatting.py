@@ -1,4 +1,4 @@
-"""The sentences of a report."""
+"""The texts and numbers of a report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from assay.results.layout import ColumnLayout, RowLayout, TableLayout
 
 
 def compared(*others: float) -> FilledTable:
-    """A reference of 50 in every seed, and a row with these values."""
+    """Return a table with a reference of 50 in every seed and a row with these values."""
     layout = TableLayout(
         name="t",
         title="T",
@@ -37,30 +37,30 @@ def test_negative_numbers_have_a_minus_and_not_a_hyphen() -> None:
     assert signed(-1.5) == "−1.50"
 
 
-@pytest.mark.parametrize(("p", "said"), [(0.25, "0.250"), (0.00001, "< 0.001"), (None, "–")])
-def test_a_p_value_is_never_printed_as_zero(p: float | None, said: str) -> None:
-    assert probability(p) == said
+@pytest.mark.parametrize(("p", "text"), [(0.25, "0.250"), (0.00001, "< 0.001"), (None, "–")])
+def test_a_p_value_is_never_printed_as_zero(p: float | None, text: str) -> None:
+    assert probability(p) == text
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "text"),
     [(11_195_700, "11.20 M"), (222.451e9, "222.45 G"), (1440, "1.44 k"), (999, "999"), (None, "–")],
 )
-def test_a_large_count_has_two_decimals_and_a_letter_as_the_papers_print_it(value: float | None, said: str) -> None:
-    assert amount(value) == said
+def test_a_large_count_has_two_decimals_and_a_letter_as_the_papers_print_it(value: float | None, text: str) -> None:
+    assert amount(value) == text
 
 
 def test_a_row_has_its_sizes_beside_the_papers_and_dashes_where_there_are_none(study: Study) -> None:
-    methods, networks = (fill(study.frame, each) for each in study.layout.tables)
+    methods, networks = (fill(study.frame, layout) for layout in study.layout.tables)
     assert count_heads(methods) == () and counts(methods, methods.rows[0]) == ()
     assert count_heads(networks) == ("Params", "FLOPs")
-    said = [[each.parts() for each in counts(networks, cells)] for cells in networks.rows]
-    assert said[0] == [("11.19 M", "17.20 M"), ("17.20 G", "17.20 G")]
-    assert said[2] == [("–", "59.10 M"), ("–", "59.10 G")]
+    sizes = [[size.parts() for size in counts(networks, cells)] for cells in networks.rows]
+    assert sizes[0] == [("11.19 M", "17.20 M"), ("17.20 G", "17.20 G")]
+    assert sizes[2] == [("–", "59.10 M"), ("–", "59.10 G")]
 
 
-def test_a_row_whose_cells_have_different_networks_says_each_size_once() -> None:
-    columns = tuple(ColumnLayout(label=each) for each in "abc")
+def test_a_row_whose_cells_have_different_networks_has_each_size_once() -> None:
+    columns = tuple(ColumnLayout(label=label) for label in "abc")
     layout = TableLayout(name="t", title="T", rows=(RowLayout(label="r"),), columns=columns, count_flops_of="network")
     lines = [
         line("t", "r", column, 0, miou=50.0, params=size) for column, size in zip("abc", (5e6, 6e6, 5e6), strict=True)
@@ -69,18 +69,18 @@ def test_a_row_whose_cells_have_different_networks_says_each_size_once() -> None
     assert counts(table, table.rows[0])[0].ours == "5.00 M / 6.00 M"
 
 
-def test_progress_names_what_became_of_every_seed(table: FilledTable) -> None:
+def test_progress_names_the_state_of_every_seed(table: FilledTable) -> None:
     assert progress(table.rows[0][0]) == "3 of 3 seeds"
     assert progress(table.rows[2][1]) == "2 of 3 seeds, 1 failed"
     assert progress(table.rows[3][0]) == "not trained here"
 
 
 def test_a_difference_comes_with_the_smallest_p_there_can_be() -> None:
-    said = difference(compared(51.0, 52.0, 53.0).rows[1][0].comparison)
-    assert said == ("+2.00 [−0.48, +4.48], 3 seeds, p 0.250 (least 0.250), Holm 0.250 (of 1), t test 0.074")
+    text = difference(compared(51.0, 52.0, 53.0).rows[1][0].comparison)
+    assert text == ("+2.00 [−0.48, +4.48], 3 seeds, p 0.250 (least 0.250), Holm 0.250 (of 1), t test 0.074")
 
 
-def test_one_seed_is_said_to_be_no_test() -> None:
+def test_one_seed_is_not_tested() -> None:
     assert difference(compared(51.0).rows[1][0].comparison) == "+1.00, one seed: not tested"
 
 

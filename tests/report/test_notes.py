@@ -18,14 +18,14 @@ def equal_rows(row_notes: tuple[str, ...] = (), *, differs: str, keys: tuple[str
     columns = (ColumnLayout(label="a"), ColumnLayout(label="b"))
     lines = [
         line("t", row.label, column, 0, miou=50.0, comparable=not differs, differs=differs, key=key)
-        for column, own in zip("ab", ("k", keys[1]), strict=True)
-        for row, key in zip(rows, (own, "k"), strict=True)
+        for column, first in zip("ab", ("k", keys[1]), strict=True)
+        for row, key in zip(rows, (first, "k"), strict=True)
     ]
     return fill(frame_of(lines), TableLayout(name="t", title="T", rows=rows, columns=columns, reference="all"))
 
 
 def test_a_note_names_the_subject_of_the_sizes_and_their_images(study: Study) -> None:
-    methods, networks = (notes(fill(study.frame, each)) for each in study.layout.tables)
+    methods, networks = (notes(fill(study.frame, layout)) for layout in study.layout.tables)
     (note,) = (text for text in networks if "Params" in text)
     assert "of the encoder alone" in note
     assert "trained here, on 32x32; the paper’s are on 512x512: not to be compared." in note

@@ -1,4 +1,4 @@
-"""`results.parquet` as a frame: what the store knows of every cell, in columns that never change their type."""
+"""The frame of `results.parquet`: the state of every cell in columns that never change their type."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def frame_of(store: LocalStore, *cells: dict[str, Any], quoted: tuple[dict[str, 
 
 QUOTED = {"table": "mkd.table1", "row": "CCT", "column": "1/8(183)", "paper_miou": 71.5}
 WAITING = small(recipe__steps=5)
-TAUGHT = small("kd", method__teachers=(small(seed=8),))
+DISTILLED = small("kd", method__teachers=(small(seed=8),))
 
 
 @pytest.fixture(scope="module")
@@ -46,27 +46,27 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalStore, dict[str
     return store, cell(experiment, "done", paper_miou=45.77, differs="trained on drawn shapes")
 
 
-def test_columns_and_types_are_the_same_whatever_is_in_them(
+def test_columns_and_types_are_the_same_for_any_content(
     done: tuple[LocalStore, dict[str, Any]], store: LocalStore, tmp_path: Path
 ) -> None:
     frames = [
         frame_of(done[0], done[1], quoted=(QUOTED,)),
         frame_of(store, cell(WAITING, "waiting")),
-        frame_of(store, cell(WAITING, "waiting"), cell(TAUGHT, "taught"), quoted=(QUOTED,)),
+        frame_of(store, cell(WAITING, "waiting"), cell(DISTILLED, "distilled"), quoted=(QUOTED,)),
     ]
     for frame in frames:
         assert list(frame.columns) == list(COLUMNS)
         assert frame.dtypes.astype(str).to_dict() == {
-            name: str(pd.Series(dtype=each).dtype) for name, each in COLUMNS.items()
+            name: str(pd.Series(dtype=kind).dtype) for name, kind in COLUMNS.items()
         }
         frame.to_parquet(tmp_path / "f.parquet")
         read = pd.read_parquet(tmp_path / "f.parquet")
         assert list(read.columns) == list(COLUMNS) and list(read["status"]) == list(frame["status"])
-        exact = [name for name, each in COLUMNS.items() if each in ("Int64", "float64", "boolean")]
+        exact = [name for name, kind in COLUMNS.items() if kind in ("Int64", "float64", "boolean")]
         assert read[exact].dtypes.astype(str).tolist() == frame[exact].dtypes.astype(str).tolist()
 
 
-def test_a_finished_cell_has_its_numbers_in_percent_and_where_they_come_from(
+def test_a_finished_cell_has_its_numbers_in_percent_with_their_origin(
     done: tuple[LocalStore, dict[str, Any]],
 ) -> None:
     store, planned = done
@@ -76,7 +76,7 @@ def test_a_finished_cell_has_its_numbers_in_percent_and_where_they_come_from(
     for name in ("miou", "miou_best", "pixel_accuracy"):
         assert row[name] == pytest.approx(100 * result[name])
     assert row["paper_miou"] == 45.77 and not row["comparable"] and row["differs"] == "trained on drawn shapes"
-    assert np.nanmean([np.nan if each is None else each for each in row["iou"]]) == pytest.approx(row["miou"])
+    assert np.nanmean([np.nan if iou is None else iou for iou in row["iou"]]) == pytest.approx(row["miou"])
     assert len(row["classes"]) == len(row["iou"])
     assert (row["method"], row["seed"], row["steps"], row["labeled_batch"]) == ("supervised", 2, 4, 4)
     assert row["crop"] == "16x16" and row["data"] == "shapes" and row["world_size"] == 1 and row["device"] == "cpu"
@@ -87,9 +87,9 @@ def test_a_finished_cell_has_its_numbers_in_percent_and_where_they_come_from(
     assert Experiment.from_json(json.loads(row["experiment"])) == small(recipe__steps=4, seed=2)
 
 
-def test_every_state_of_the_store_has_its_word(store: LocalStore) -> None:
+def test_every_state_of_the_store_has_a_status(store: LocalStore) -> None:
     cells = [cell(small(seed=seed), name) for seed, name in enumerate(("running", "failed", "begun", "absent"))]
-    running, failed, begun, _ = (each["key"] for each in cells)
+    running, failed, begun, _ = (planned["key"] for planned in cells)
     records.add_failure(store, failed, {"error": "NotFinite: at step 3"}, final=True)
     records.begin_attempt(store, begun, {"run": "r"})
     with acquire(store, running):
@@ -106,8 +106,8 @@ def test_every_state_of_the_store_has_its_word(store: LocalStore) -> None:
     assert frame["miou"].isna().all()
 
 
-def test_a_cell_whose_teacher_failed_is_blocked_until_that_is_tried_again(store: LocalStore) -> None:
-    planned = cell(TAUGHT, "taught")
+def test_a_cell_is_blocked_from_the_failure_of_its_teacher_until_the_retry(store: LocalStore) -> None:
+    planned = cell(DISTILLED, "distilled")
     (teacher,) = planned["depends"]
     assert list(frame_of(store, planned)["status"]) == ["waiting"]
     records.add_failure(store, teacher, {"error": "so"}, final=True)
@@ -124,22 +124,22 @@ def test_cells_of_one_experiment_share_its_numbers(done: tuple[LocalStore, dict[
     assert frame["paper_miou"].tolist()[0] == 45.77 and np.isnan(frame["paper_miou"].tolist()[1])
 
 
-def test_a_teacher_is_in_the_frame_with_its_size_its_score_and_its_time_once_it_is_trained(store: LocalStore) -> None:
-    planned = cell(TAUGHT, "taught")
-    (teacher,) = resolve(TAUGHT, PLACES).inputs.values()
+def test_a_trained_teacher_is_in_the_frame_with_size_score_and_time(store: LocalStore) -> None:
+    planned = cell(DISTILLED, "distilled")
+    (teacher,) = resolve(DISTILLED, PLACES).inputs.values()
     (before,) = frame_of(store, planned)["inside"]
     assert json.loads(before) == [{"key": teacher.key, "status": "waiting"}]
     train(teacher, store, places=PLACES, runtime=QUIET)
     (row,) = frame_of(store, planned).to_dict("records")
-    (found,) = json.loads(row["inside"])
+    (nested,) = json.loads(row["inside"])
     cost = records.read_json(store, teacher.key, records.RESULT)["cost"]["student"]
-    assert (found["key"], found["encoder"], found["arch"]) == (teacher.key, "tiny", "deeplabv3plus")
-    assert (found["params"], found["macs"]) == (cost["parameters"], cost["multiply_adds"])
+    assert (nested["key"], nested["encoder"], nested["arch"]) == (teacher.key, "tiny", "deeplabv3plus")
+    assert (nested["params"], nested["macs"]) == (cost["parameters"], cost["multiply_adds"])
     result = records.read_json(store, teacher.key, records.RESULT)
-    assert (found["miou"], found["device_seconds"]) == (100 * result["miou"], result["device_seconds"])
-    assert (found["status"], found["seed"], found["net"]) == ("done", 8, small().to_json()["net"])
-    assert set(found) <= set(NESTED_COLUMNS)
-    assert found["latency_ms"] > 0 and found["latency_at"].startswith("cpu ")
+    assert (nested["miou"], nested["device_seconds"]) == (100 * result["miou"], result["device_seconds"])
+    assert (nested["status"], nested["seed"], nested["net"]) == ("done", 8, small().to_json()["net"])
+    assert set(nested) <= set(NESTED_COLUMNS)
+    assert nested["latency_ms"] > 0 and nested["latency_at"].startswith("cpu ")
     assert pd.isna(row["latency_ms"])
 
 
@@ -171,7 +171,7 @@ def test_a_result_from_before_latency_was_measured_has_none(
     _, planned = done
     result = records.read_json(done[0], planned["key"], records.RESULT)
     assert frame_of(*done)["latency_ms"].tolist()[0] > 0
-    records.write_result(store, planned["key"], {name: each for name, each in result.items() if name != "latency"})
+    records.write_result(store, planned["key"], {name: value for name, value in result.items() if name != "latency"})
     (row,) = frame_of(store, planned).to_dict("records")
     assert row["status"] == "done" and row["params"] > 0
     assert pd.isna(row["latency_ms"]) and pd.isna(row["latency_at"])

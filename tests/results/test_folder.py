@@ -1,4 +1,4 @@
-"""The files of one study and profile, made anew from the store."""
+"""The tables of one study and profile, rebuilt from the store."""
 
 from __future__ import annotations
 
@@ -68,20 +68,20 @@ def planned(folder: StudyFolder) -> list[tuple[str, int]]:
     return list(zip(frame["row"], frame["seed"], strict=True))
 
 
-def test_cells_planned_earlier_stay_when_fewer_are_chosen_later(folder: StudyFolder) -> None:
+def test_cells_of_earlier_plans_stay_when_a_later_plan_has_fewer(folder: StudyFolder) -> None:
     folder.plan([cell(small(seed=seed), row) for row in ("a", "b") for seed in (0, 1)])
     folder.plan([cell(small(seed=1), "b"), cell(small(seed=2), "b")])
     assert sorted(planned(folder)) == [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("b", 2)]
 
 
-def test_a_cell_that_is_planned_again_has_the_key_of_the_last_time(folder: StudyFolder) -> None:
+def test_a_cell_that_is_planned_again_has_its_latest_key(folder: StudyFolder) -> None:
     """A method's new version gives its experiments new keys."""
     folder.plan([cell(small(), key="0" * 16)])
     folder.plan([cell(small())])
     assert list(folder.rebuild(())["key"]) == [resolve(small(), PLACES).key]
 
 
-def test_a_list_that_was_edited_takes_the_place_of_all_seeds_though_no_value_changed(folder: StudyFolder) -> None:
+def test_an_edited_list_replaces_all_seeds_although_no_value_changed(folder: StudyFolder) -> None:
     folder.plan([cell(small(seed=seed)) for seed in (0, 1)])
     edited = [cell(small(seed=seed), key=str(seed) * 16, meaning="another list") for seed in (1, 2)]
     folder.plan(edited[:1])
@@ -90,36 +90,36 @@ def test_a_list_that_was_edited_takes_the_place_of_all_seeds_though_no_value_cha
     assert list(zip(frame["seed"], frame["key"], strict=True)) == [(1, "1" * 16), (2, "2" * 16)]
 
 
-def test_cells_of_a_version_that_wrote_no_meaning_down_are_replaced(folder: StudyFolder) -> None:
+def test_cells_of_versions_that_stored_no_meaning_are_replaced(folder: StudyFolder) -> None:
     old = [{name: value for name, value in cell(small(seed=seed)).items() if name != "meaning"} for seed in (0, 1)]
     folder.plan(old)
     folder.plan([cell(small(seed=1))])
     assert planned(folder) == [("a", 1)]
 
 
-def test_a_cell_with_other_changes_takes_the_place_of_all_its_seeds(folder: StudyFolder) -> None:
+def test_a_cell_with_other_changes_replaces_all_its_seeds(folder: StudyFolder) -> None:
     folder.plan([cell(small(seed=seed), row) for row in ("a", "b") for seed in (0, 1)])
     folder.plan([cell(small("cps", seed=1), "b")])
     assert sorted(planned(folder)) == [("a", 0), ("a", 1), ("b", 1)]
 
 
-def test_a_cell_of_an_edited_profile_takes_the_place_of_all_its_seeds(folder: StudyFolder) -> None:
-    """The row's own changes are what they were; the profile trains twice as long."""
+def test_a_cell_of_an_edited_profile_replaces_all_its_seeds(folder: StudyFolder) -> None:
+    """The changes of the row stay the same; the profile trains twice as long."""
     folder.plan([cell(small(seed=seed)) for seed in (0, 1)])
     folder.plan([cell(small(seed=1, recipe__steps=24))])
     frame = folder.rebuild(())
     assert list(zip(frame["seed"], frame["steps"], strict=True)) == [(1, 24)]
 
 
-def test_seeds_of_a_row_whose_teachers_have_the_cells_own_seed_stand_beside_each_other(folder: StudyFolder) -> None:
+def test_seeds_of_a_row_whose_teachers_have_the_seed_of_the_cell_are_one_cell(folder: StudyFolder) -> None:
     for seed in (0, 1, 2):
         folder.plan([cell(small("kd", method__teachers=(small(seed=seed),), seed=seed))])
     assert planned(folder) == [("a", 0), ("a", 1), ("a", 2)]
 
 
-def test_processes_that_plan_at_once_lose_no_cells(folder: StudyFolder) -> None:
+def test_processes_that_plan_at_the_same_time_lose_no_cells(folder: StudyFolder) -> None:
     command = [sys.executable, "-c", PLANS, str(folder.path)]
-    several = [
+    processes = [
         subprocess.Popen(
             [*command, str(number), json.dumps(cell(small())), json.dumps(sys.path)],
             stdin=subprocess.PIPE,
@@ -127,26 +127,26 @@ def test_processes_that_plan_at_once_lose_no_cells(folder: StudyFolder) -> None:
         )
         for number in range(3)
     ]
-    for each in several:
-        assert each.stdout.readline() == b"ready\n"
-    for each in several:
-        each.stdin.write(b"go\n")
-        each.stdin.flush()
-    for each in several:
-        each.communicate(timeout=60)
-        assert each.returncode == 0
+    for process in processes:
+        assert process.stdout.readline() == b"ready\n"
+    for process in processes:
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
     rows = set(pd.read_parquet(folder.path / "cells.parquet")["row"])
     assert rows == {f"{number}-{part}" for number in range(3) for part in range(10)}
 
 
-def test_only_what_was_never_planned_is_quoted(folder: StudyFolder) -> None:
+def test_only_cells_that_were_never_planned_are_quoted(folder: StudyFolder) -> None:
     folder.plan([cell(small())])
     quoted = [{"table": "mkd.table1", "row": row, "column": "1/8(183)", "paper_miou": 60.0} for row in ("a", "b")]
     frame = folder.rebuild(quoted)
     assert list(zip(frame["row"], frame["status"], strict=True)) == [("a", "waiting"), ("b", "quoted")]
 
 
-def test_everything_reads_with_pandas_alone(folder: StudyFolder, store: LocalStore) -> None:
+def test_pandas_alone_reads_every_table(folder: StudyFolder, store: LocalStore) -> None:
     first, second = small(recipe__steps=4), small(recipe__steps=4, seed=1)
     trained(store, first)
     folder.plan([cell(first), cell(second)])
@@ -165,10 +165,10 @@ def test_everything_reads_with_pandas_alone(folder: StudyFolder, store: LocalSto
         if isinstance(value, (int, float))
     }
     assert {(line.step, line.name): line.value for line in history.itertuples(index=False)} == expected
-    assert not list(folder.path.glob("**/.*.parquet.*")), "nothing half written is left"
+    assert not list(folder.path.glob("**/.*.parquet.*")), "no temporary file is left"
 
 
-def test_a_history_is_written_again_until_its_training_ended_and_after_it_was_trained_anew(
+def test_a_history_is_rewritten_until_its_training_ends_and_after_a_new_training(
     folder: StudyFolder, store: LocalStore
 ) -> None:
     experiment = small(recipe__steps=4)
@@ -181,12 +181,12 @@ def test_a_history_is_written_again_until_its_training_ended_and_after_it_was_tr
     folder.rebuild(())
     first = path.stat().st_ino
     folder.rebuild(())
-    assert path.stat().st_ino == first, "what will not change is left alone"
+    assert path.stat().st_ino == first, "a complete history is not written again"
     result = records.read_json(store, key, records.RESULT)
     for name in store.names(key):
         store.delete(key, name)
     folder.rebuild(())
-    assert not path.exists(), "it was forgotten"
+    assert not path.exists(), "the store forgot it"
     log = store.open_log(key, records.METRICS, b'{"step": 1, "loss": 0.25}\n')
     log.close()
     records.write_result(store, key, {**result, "finished": "2030-01-01T00:00:00Z"})
@@ -199,7 +199,7 @@ def test_a_history_is_written_again_until_its_training_ended_and_after_it_was_tr
     assert pd.read_parquet(path)["value"].tolist() == [0.5]
 
 
-def test_a_folder_that_is_a_file_is_told_in_a_sentence(store: LocalStore, tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_the_folder_is_an_error_in_one_sentence(store: LocalStore, tmp_path: Path) -> None:
     (tmp_path / "s").write_text("")
     with pytest.raises(StoreError, match="a file stands where a folder must be"):
         StudyFolder(tmp_path / "s" / "quick", store, LAYOUT).plan([cell(small())])
@@ -212,11 +212,11 @@ def test_a_layout_with_sizes_comes_back_and_one_of_an_older_version_has_none() -
     assert StudyLayout.from_json(json.loads(json.dumps(sized.to_json()))) == sized
     old = LAYOUT.to_json()
     del old["tables"][0]["counts"]
-    for each in old["tables"][0]["rows"]:
-        del each["counted"]
+    for row in old["tables"][0]["rows"]:
+        del row["counted"]
     assert StudyLayout.from_json(json.loads(json.dumps(old))) == LAYOUT
 
 
-def test_the_layout_lies_beside_the_cells(folder: StudyFolder) -> None:
+def test_the_layout_is_stored_beside_the_cells(folder: StudyFolder) -> None:
     folder.plan([cell(small())])
     assert StudyLayout.from_json(json.loads((folder.path / "study.json").read_text())) == LAYOUT

@@ -51,12 +51,12 @@ def test_a_file_of_an_older_version_is_read_in_percent_beside_a_new_one(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("stored", "asked", "current"), [("t", "t", True), ("t", "later", False), ("t", None, False), (None, "t", False)]
+    ("stored", "finished", "current"), [("t", "t", True), ("t", "later", False), ("t", None, False), (None, "t", False)]
 )
-def test_a_file_is_current_where_it_was_written_after_its_training_ended(
-    stored: str | None, asked: str | None, current: bool, tmp_path: Path
+def test_a_file_is_current_where_it_was_written_after_the_end_of_its_training(
+    stored: str | None, finished: str | None, current: bool, tmp_path: Path
 ) -> None:
-    assert is_current(written(tmp_path / "k.parquet", finished=stored), asked) == current
+    assert is_current(written(tmp_path / "k.parquet", finished=stored), finished) == current
 
 
 def test_a_file_of_an_older_version_is_never_current(tmp_path: Path) -> None:

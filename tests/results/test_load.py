@@ -36,7 +36,7 @@ def write(folder: Path, *, study: str = "s", profile: str = "quick", table: str 
     frame.to_parquet(place / "results.parquet")
 
 
-def test_a_table_has_the_papers_order_and_means_over_what_finished(tmp_path: Path) -> None:
+def test_a_table_has_the_papers_order_and_means_over_the_finished_seeds(tmp_path: Path) -> None:
     write(tmp_path)
     pivot = load(tmp_path).pivot("mkd.table1")
     assert list(pivot.index) == ["Supervised", "CPS"] and list(pivot.columns) == ["1/8", "1/16"]
@@ -56,13 +56,13 @@ def test_no_mean_is_taken_over_two_profiles_or_studies(tmp_path: Path) -> None:
     assert load(tmp_path).pivot("mgd.table1").loc["Supervised", "1/8"] == 51.0
 
 
-def test_a_table_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
+def test_an_unknown_table_is_an_error_with_the_names_of_all_tables(tmp_path: Path) -> None:
     write(tmp_path)
     with pytest.raises(UserError, match=r"no table 'mkd.table2' in .*there is: mkd\.table1"):
         load(tmp_path).pivot("mkd.table2")
 
 
-def test_a_folder_without_results_says_what_to_do(tmp_path: Path) -> None:
+def test_a_folder_without_results_is_an_error_with_a_cure(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no results\.parquet below .*run a study"):
         load(tmp_path / "nowhere")
 
@@ -139,7 +139,7 @@ def test_a_study_without_histories_has_an_empty_one(tmp_path: Path) -> None:
     assert history.empty and list(history.columns) == ["key", "step", "name", "value"]
 
 
-def test_a_history_that_two_studies_share_is_there_once(tmp_path: Path) -> None:
+def test_a_history_that_two_studies_share_appears_once(tmp_path: Path) -> None:
     for study in ("s", "t"):
         write(tmp_path, study=study)
         folder = tmp_path / study / "quick" / "history.parquet"

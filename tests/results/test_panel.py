@@ -1,4 +1,4 @@
-"""Panels: what is stored comes back."""
+"""Panels: encoded and decoded again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_images_of_one_size_come_back() -> None:
     assert (list(panel.palette), panel.classes) == ([(0, 0, 0), (255, 0, 0)], CLASSES)
 
 
-def test_smaller_images_are_filled_up_with_what_does_not_count() -> None:
+def test_smaller_images_are_padded_with_pixels_that_do_not_count() -> None:
     drawn = images((4, 5), (2, 3))
     panel = decode(encode(*drawn), PALETTE, CLASSES)
     assert panel is not None and panel.images.shape == (2, 4, 5, 3)

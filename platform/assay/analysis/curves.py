@@ -40,7 +40,7 @@ def by_key(history: pd.DataFrame) -> Logged:
 
 
 def validation_miou(logged: Logged, keys: Sequence[str]) -> tuple[Line, ...]:
-    """Return the official network's mIoU in percent, a line for each key; it is the first evaluated network."""
+    """Return the mIoU of the official network, which is evaluated first, in percent, a line for each key."""
     curves = []
     for rows in (logged[key] for key in keys if key in logged):
         names = rows["name"].str

@@ -1,6 +1,6 @@
 """The cells of a paper's table with this study's results: a frozen value for each cell.
 
-No number is ever made up: a mean is over the finished seeds and says how many of the planned ones these are.
+No number is ever invented: a mean is over the finished seeds, and the number of planned seeds stands beside it.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class FilledTable:
 
     @property
     def is_planned(self) -> bool:
-        """Whether any training of the table was ever planned here."""
+        """True where any training of the table was ever planned here."""
         return any(cell.planned for cell in self.cells())
 
     def equal_rows(self) -> tuple[EqualRows, ...]:

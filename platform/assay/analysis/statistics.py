@@ -162,7 +162,7 @@ def _exact_p(sizes: tuple[float, ...], bar: float) -> float:
     from scipy import stats
 
     def reaches(flipped: Floats, axis: int) -> Floats:
-        # SciPy's own tolerance is relative to the statistic, which may be zero: the statistic is the comparison.
+        # SciPy's tolerance is relative to the statistic, which may be zero. So the comparison itself is the statistic.
         return (np.abs(flipped.sum(axis)) >= bar).astype(np.float64)
 
     if len(sizes) == 1:  # SciPy wants two; one size is as far from zero with either sign

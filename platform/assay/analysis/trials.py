@@ -1,4 +1,4 @@
-"""The trials of a search: a value for each configuration, made from its rows, one for each seed; and the best trials.
+"""The trials of a search: a value for each configuration, from its rows by seed, and the best of these values.
 
 All values here are as Optuna has them: a mIoU is a share.
 """

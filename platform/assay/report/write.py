@@ -64,7 +64,7 @@ def _section(table: FilledTable, history: History, panel: ReadPanel) -> Section:
 
 
 def _panels(table: FilledTable, panel: ReadPanel) -> tuple[list[tuple[str, Panel]], str]:
-    """Return the predictions of every row in the column with the most finished rows, and a note on their origin."""
+    """Return the predictions of every row in the column with the most finished rows, with a note on their origin."""
     columns = [table.column(index) for index in range(len(table.layout.columns))]
     cells = max(columns, key=lambda column: sum(cell.done > 0 for cell in column), default=())
     panels = [(cell.row, first) for cell in cells if (first := _first_panel(cell, panel)) is not None]
@@ -73,4 +73,4 @@ def _panels(table: FilledTable, panel: ReadPanel) -> tuple[list[tuple[str, Panel
 
 def _first_panel(cell: FilledCell, panel: ReadPanel) -> Panel | None:
     panels: Iterator[Panel | None] = (panel(run.key) for run in cell.runs if run.state == "done" and run.key)
-    return next((each for each in panels if each is not None), None)
+    return next((found for found in panels if found is not None), None)

@@ -77,10 +77,10 @@ def _stacked(frames: Sequence[pd.DataFrame], types: Mapping[str, str]) -> pd.Dat
 
 
 def _labelled(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Return a table of a search with its origin in three columns before its own."""
+    """Return a table of a search with three more columns in front, which name its origin."""
     tables = path.parent.absolute()
     # The first study of a journal has its tables beside it, each later study in a folder below.
     folder = tables.parent if (tables.parent / JOURNAL).exists() else tables
     labels = {"search": folder.parent.name, "profile": folder.name, "tables": str(tables)}
-    made = frame.assign(**labels).astype(_LABELS)
-    return made[[*_LABELS, *frame.columns]]
+    labelled = frame.assign(**labels).astype(_LABELS)
+    return labelled[[*_LABELS, *frame.columns]]

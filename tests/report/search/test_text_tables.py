@@ -10,49 +10,49 @@ from assay.report.search.text_tables import summary
 
 
 def test_the_space_stands_beside_the_papers_and_the_best_values(searched: Search) -> None:
-    found = best_of(searched)[0]
-    line = next(each for each in summary(searched.layout, searched.trials).splitlines() if "threshold " in each)
+    best = best_of(searched)[0]
+    line = next(text for text in summary(searched.layout, searched.trials).splitlines() if "threshold " in text)
     assert [part.strip() for part in line.split("│")] == [
-        "method.threshold", "0.5 to 0.99", "0.95", f"{found.settings['method.threshold']:.4g}",
+        "method.threshold", "0.5 to 0.99", "0.95", f"{best.settings['method.threshold']:.4g}",
     ]  # fmt: skip
 
 
-def test_the_best_is_said_with_its_spread_beside_the_papers(searched: Search) -> None:
-    said = summary(searched.layout, searched.trials)
-    found = best_of(searched)[0]
-    assert f"best: mIoU {100 * (found.values or (0,))[0]:.2f} ± 0.57 % (trial {found.number})" in said
-    assert "the paper’s values: mIoU 58.77 ± 0.57 % (trial 0, complete)" in said
+def test_the_best_value_stands_with_its_spread_beside_the_papers(searched: Search) -> None:
+    text = summary(searched.layout, searched.trials)
+    best = best_of(searched)[0]
+    assert f"best: mIoU {100 * (best.values or (0,))[0]:.2f} ± 0.57 % (trial {best.number})" in text
+    assert "the paper’s values: mIoU 58.77 ± 0.57 % (trial 0, complete)" in text
 
 
-def test_where_conditions_give_the_paper_several_trials_each_is_told_by_what_sets_it_apart(searched: Search) -> None:
+def test_several_trials_of_the_papers_values_are_distinguished_by_their_conditions(searched: Search) -> None:
     trials = searched.trials.copy()
     (kind,) = set(trials.query("trial == 0")["method.kind"])
     assert kind == "cps"
     twin = trials.query("trial == 0").assign(trial=trials["trial"].max() + 1, **{"method.kind": "mean & teacher"})
-    said = summary(searched.layout, pd.concat([trials, twin]))
-    assert "the paper’s values with method.kind = cps: mIoU" in said
-    assert "the paper’s values with method.kind = mean & teacher: mIoU" in said
+    text = summary(searched.layout, pd.concat([trials, twin]))
+    assert "the paper’s values with method.kind = cps: mIoU" in text
+    assert "the paper’s values with method.kind = mean & teacher: mIoU" in text
 
 
 def test_the_flags_are_one_line_however_narrow_the_terminal(searched: Search) -> None:
-    said = summary(searched.layout, searched.trials, width=50).splitlines()
-    assert f"  {set_flags(searched.layout, best_of(searched)[0])}" in said
+    text = summary(searched.layout, searched.trials, width=50).splitlines()
+    assert f"  {set_flags(searched.layout, best_of(searched)[0])}" in text
 
 
 def test_a_front_has_a_line_for_each_of_its_trials(traded: Search) -> None:
-    said = summary(traded.layout, traded.trials)
+    text = summary(traded.layout, traded.trials)
     front = best_of(traded)
     assert len(front) > 1
-    assert all(set_flags(traded.layout, each) in said for each in front)
+    assert all(set_flags(traded.layout, trial) in text for trial in front)
 
 
-def test_the_papers_own_trial_may_be_the_only_one() -> None:
-    said = summary(LAYOUT, search(1).trials)
-    assert "(trial 0, the paper’s values)" in said
-    assert "owes part of its value to chance" not in said
+def test_the_trial_of_the_papers_values_may_be_the_only_one() -> None:
+    text = summary(LAYOUT, search(1).trials)
+    assert "(trial 0, the paper’s values)" in text
+    assert "owes part of its value to chance" not in text
 
 
-def test_before_anything_ended_it_says_so() -> None:
-    said = summary(LAYOUT, pd.DataFrame())
-    assert "No configuration was completed yet." in said
-    assert "0.01 to 10, log" in said
+def test_before_the_first_completed_trial_the_summary_says_so() -> None:
+    text = summary(LAYOUT, pd.DataFrame())
+    assert "No configuration was completed yet." in text
+    assert "0.01 to 10, log" in text
