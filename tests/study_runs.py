@@ -1,4 +1,4 @@
-"""Studies that tests run as users do: real processes, with a mark by which leftover processes are found."""
+"""Studies that tests run as users do: real processes, whose environment has a mark that shows leftover processes."""
 
 from __future__ import annotations
 
@@ -81,10 +81,10 @@ def results(out: Path) -> pd.DataFrame:
 
 
 @contextlib.contextmanager
-def started(out: Path, *flags: str) -> Iterator[subprocess.Popen[str]]:
+def started(out: Path, *flags: str, script: str = tiny_study.__file__) -> Iterator[subprocess.Popen[str]]:
     """Start a run in its own process group, as a terminal does."""
     with subprocess.Popen(
-        command(out, *flags),
+        command(out, *flags, script=script),
         env=environment(str(out)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

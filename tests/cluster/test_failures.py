@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+import tiny_study
 from ray.train import ControllerError, WorkerGroupError
 from study_runs import started, wait_until_nothing_is_left
 
@@ -48,8 +49,22 @@ def test_a_failure_while_the_process_group_forms_has_the_cause_and_the_address_o
 
 def test_a_failure_of_a_rank_has_the_name_of_its_node() -> None:
     error = WorkerGroupError("text", {1: RuntimeError("Traceback:\n  File\nassay.errors.UserError: node n2 has none")})
-    assert describe(error, {0: "n1", 1: "n2"}) == ("UserError: node n2 has none", "n2")
-    assert describe(error, {}) == ("UserError: node n2 has none", "")
+    assert describe(error, {0: "n1", 1: "n2"}) == ("node n2 has none", "n2")
+    assert describe(error, {}) == ("node n2 has none", "")
+
+
+def test_the_rank_that_failed_by_itself_is_named_and_not_the_ranks_that_lost_their_peer() -> None:
+    lost_peer = RuntimeError("RuntimeError: [gloo pair.cc:525] Connection closed by peer [10.0.0.3]:123")
+    error = WorkerGroupError("text", {0: lost_peer, 1: RuntimeError("ValueError: broken")})
+    assert describe(error, {0: "n1", 1: "n2"}) == ("ValueError: broken", "n2")
+    assert cure_for(str(lost_peer)) == ""
+
+
+def test_workers_that_end_while_they_start_are_reported_with_their_cause() -> None:
+    start = RuntimeError("At least one of the worker actors failed to initialize.")
+    start.__cause__ = RuntimeError("The actor died.\n\tip: 10.0.0.3\nThe worker process ran out of memory.")
+    error = ControllerError(start)
+    assert describe(error, {}) == ("The worker process ran out of memory.", "10.0.0.3")
 
 
 def test_a_deliberate_restart_and_waiting_for_resources_are_no_failures() -> None:
@@ -105,13 +120,27 @@ def test_workers_that_start_for_long_bring_the_cure_for_networks() -> None:
     assert gangs.starting(single, 70.0) == "the workers of 2 gangs start (70 s so far; about 20 s is normal)"
 
 
+FREQUENT_LINES = f"""
+import sys
+sys.path.insert(0, {str(Path(tiny_study.__file__).parent)!r})
+from tiny_study import STUDY
+from assay.execution import display
+from assay.run import run_study
+display.SECONDS_BETWEEN_LINES = 1.0
+sys.exit(run_study(STUDY))
+"""
+
+
 def test_a_gang_that_cannot_form_its_process_group_ends_the_run_with_cause_node_and_cure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "missing0")
     monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    script = tmp_path / "study.py"
+    script.write_text(FREQUENT_LINES)
+    flags = ["--gangs", "1", "--workers", "2", "--rows", "Supervised"]
     began = time.monotonic()
-    with started(tmp_path, "--gangs", "1", "--workers", "2", "--rows", "Supervised") as driver:
+    with started(tmp_path, *flags, script=str(script)) as driver:
         assert driver.stdout is not None
         lines = []
         for line in driver.stdout:
@@ -121,10 +150,12 @@ def test_a_gang_that_cannot_form_its_process_group_ends_the_run_with_cause_node_
         shown_after = time.monotonic() - began
         rest, _ = driver.communicate(timeout=150)
     output = "".join(lines)
-    assert shown_after < 120, output
+    assert shown_after < 180, output  # some 30 seconds where nothing else runs
+    assert "the workers of 1 gang start (" in output, "lines show what the run waits for"
     assert f"gang-1 failed on node {socket.gethostname()}: " in output, output + rest
     assert "Unable to find address for: missing0" in lines[-1] and "Set GLOO_SOCKET_IFNAME" in lines[-1]
     assert "gang-1 failed" not in rest, "the first failure stands for all of them"
-    assert driver.returncode == 1 and "the gangs could not go on: " in rest and "missing0" in rest, rest
+    assert driver.returncode == 1, rest
+    assert "the gangs could not go on: RuntimeError: " in rest and "Set GLOO_SOCKET_IFNAME" in rest, rest
     assert "Traceback" not in output + rest
     wait_until_nothing_is_left(str(tmp_path))

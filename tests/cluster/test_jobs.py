@@ -146,9 +146,9 @@ class Head:
 
 def free_ports(count: int) -> list[int]:
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
+    ports = [free.getsockname()[1] for free in sockets]
+    for free in sockets:
+        free.close()
     return ports
 
 
@@ -171,8 +171,8 @@ def below(pid: int) -> list[int]:
             except OSError:
                 continue
     pids = [pid]
-    for each in pids:
-        pids += [child for child, parent in parents.items() if parent == each]
+    for parent in pids:  # the loop goes on with the children
+        pids += [child for child, its_parent in parents.items() if its_parent == parent]
     return pids
 
 
@@ -202,7 +202,7 @@ def head() -> Iterator[Head]:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout with the real packages and a script of its own."""
+    """A checkout with the real packages and small scripts."""
     root = tmp_path_factory.mktemp("checkout")
     for name in ("platform", "methods"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -302,8 +302,8 @@ def test_a_job_that_is_stopped_by_others_ends_with_130(head: Head, root: Path) -
 
 def test_a_wrong_token_is_reported_with_its_cure(head: Head, root: Path) -> None:
     script = submitting(head, root, "studies/waits.py").replace("sys.exit(", "print(", 1)
-    found = head.run(script, RAY_AUTH_TOKEN="wrong")
-    assert "UserError" in found.stderr and "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN" in found.stderr
+    done = head.run(script, RAY_AUTH_TOKEN="wrong")
+    assert "UserError" in done.stderr and "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN" in done.stderr
 
 
 HOLD = """
@@ -337,10 +337,10 @@ with connect(None) as connection:
 """
     with head.start(HOLD.format(address=head.address)) as other:
         read_until(other, "holding")
-        found = head.run(script, RAY_ADDRESS=head.address)
+        done = head.run(script, RAY_ADDRESS=head.address)
         other.kill()
-    lines = dict(line.split(" ", 1) for line in found.stdout.splitlines())
-    assert lines["local"] == "False", found.stderr
+    lines = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    assert lines["local"] == "False", done.stderr
     assert re.fullmatch(r"Held by (job \d+ \(.*-c.*\): 1 CPU; this program: 1 CPU)\.", lines["holds"]), lines["holds"]
     assert lines["worker"].startswith(str(head.log.parent))  # the code was sent, since no job had brought it
     assert lines["left"] == "False"

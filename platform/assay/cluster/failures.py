@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-# Ray's words for its own waiting: a group for which there is no room yet has not failed.
-_NO_ROOM = ("WorkerGroupStartupTimeoutError", "worker group startup timed out")
+from assay.errors import UserError
+
+USER_ERROR = f"{UserError.__name__}: "  # the start of a cause that is the user's to mend
+_NO_ROOM = "worker group startup timed out"  # Ray Train's error where others hold the resources: it tries again
 _ON_PURPOSE = "Restart: "  # see assay.cluster.gang.Restart
-_RAY_NODE = re.compile(r"\bip=(?P<ip>[0-9a-fA-F.:]+)")
+_PEER_ENDED = re.compile(r"(?:closed|reset) by peer|broken pipe", re.IGNORECASE)  # what the other ranks get then
+_RAY_NODE = re.compile(r"\bip(?:=|: )(?P<ip>[0-9a-fA-F.:]+)")
 _MODULES = re.compile(r"^(?:\w+\.)+(?=\w+: )")
 _NCCL = re.compile(r"nccl", re.IGNORECASE)
 _NCCL_NETWORK = re.compile(r"socket|interface|connect|ncclSystemError|unhandled system error|remote", re.IGNORECASE)
@@ -24,7 +27,7 @@ NETWORK_CURE = f"Set GLOO_SOCKET_IFNAME, with GPUs NCCL_SOCKET_IFNAME, {_WHERE}"
 
 
 def first_cause(error: BaseException) -> str:
-    """Return the line of an error that names its first cause; Ray wraps an error several times."""
+    """Return the line of an error that names its first cause, as in "ValueError: …"; Ray wraps errors several times."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     causes = [line for line in lines if "Error: " in line or line.endswith("Error:")]
     return _MODULES.sub("", (causes or lines or [type(error).__name__])[-1])
@@ -32,8 +35,7 @@ def first_cause(error: BaseException) -> str:
 
 def is_failure(error: BaseException) -> bool:
     """Return whether a group failed: it neither restarts on purpose nor waits for resources."""
-    texts = [str(part) for part in _parts(error)]
-    return not any(_ON_PURPOSE in text or any(sign in text for sign in _NO_ROOM) for text in texts)
+    return not any(_ON_PURPOSE in str(part) or _NO_ROOM in str(part) for part in _parts(error))
 
 
 def describe(error: BaseException, nodes: Mapping[int, str]) -> tuple[str, str]:
@@ -41,10 +43,16 @@ def describe(error: BaseException, nodes: Mapping[int, str]) -> tuple[str, str]:
 
     nodes: the node of every rank of the group
     """
-    by_rank: Mapping[int, BaseException] = getattr(error, "worker_failures", {})
-    for rank, failure in by_rank.items():
-        return first_cause(failure), nodes.get(rank, "")
-    return first_cause(error), _node(error, nodes)
+    failures: Mapping[int, BaseException] = getattr(error, "worker_failures", {})
+    if not failures:
+        *_, innermost = _parts(error)
+        return _plain(first_cause(innermost)), _node(error, nodes)
+    rank = min(failures, key=lambda rank: (bool(_PEER_ENDED.search(str(failures[rank]))), rank))
+    return _plain(first_cause(failures[rank])), nodes.get(rank, "")
+
+
+def _plain(cause: str) -> str:
+    return cause.removeprefix(USER_ERROR)
 
 
 def _node(error: BaseException, nodes: Mapping[int, str]) -> str:
@@ -69,6 +77,8 @@ def _parts(error: BaseException) -> Iterator[BaseException]:
 
 def cure_for(cause: str) -> str:
     """Return what the user can do about a cause; "" where nothing is known."""
+    if _PEER_ENDED.search(cause):
+        return ""
     if _NCCL.search(cause):
         return f"Set NCCL_SOCKET_IFNAME {_WHERE}" if _NCCL_NETWORK.search(cause) else ""
     return f"Set GLOO_SOCKET_IFNAME {_WHERE}" if _RENDEZVOUS.search(cause) else ""

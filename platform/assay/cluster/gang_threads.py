@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.cluster.dispatcher_handle import DispatcherHandle
-from assay.cluster.failures import describe, first_cause, is_failure
+from assay.cluster.failures import USER_ERROR, describe, first_cause, is_failure
 from assay.cluster.gang import DispatcherClient, GangConfig, work
 from assay.cluster.placement import GangShape, worker_needs
 from assay.cluster.ray_internals import (
@@ -21,7 +21,7 @@ from assay.cluster.ray_internals import (
     kill_train_controllers,
     torch_trainer,
 )
-from assay.errors import AssayError, UserError
+from assay.errors import AssayError
 
 # Groups that may end before Ray Train gives up a fit. Not -1, with which Ray Train would start one group after another
 # for ever where none can work: the third group that ends also ends the fit, and `_IDLE_FITS` limits the fits.
@@ -29,7 +29,6 @@ _FAILURES_OF_A_FIT = 2
 _IDLE_FITS = 1  # fits in a row that may end without an experiment taken: one, since a killed controller ends one too
 _END_OF_A_FIT = 20.0  # seconds that a fit may take to end after its workers have
 _END_FROM_OUTSIDE = 60.0  # seconds, where a fit is still importing when it is ended
-_USER_ERROR = f"{UserError.__name__}: "
 
 
 class GangThread(threading.Thread):
@@ -65,7 +64,7 @@ class GangThread(threading.Thread):
                     if self.no_more_fits.is_set():
                         return
                     self._report_failure(error)
-                    if _USER_ERROR in self.error:
+                    if self.error.startswith(USER_ERROR):
                         return  # a node that does not share OUT, data or code fails the next time as well
                     fits += 1
                     self._free_resources()

@@ -13,7 +13,7 @@ from pathlib import Path
 from assay.cluster.connection import Connection, connect, is_in_job
 from assay.cluster.dispatcher import RunStatus
 from assay.cluster.dispatcher_handle import DispatcherHandle
-from assay.cluster.failures import NETWORK_CURE
+from assay.cluster.failures import NETWORK_CURE, USER_ERROR, cure_for
 from assay.cluster.gang import GangConfig
 from assay.cluster.gang_threads import GangThread, end
 from assay.cluster.placement import GangShape, fit_gangs, fits_now
@@ -162,14 +162,14 @@ def _fingerprint(run: GangRun) -> Iterator[DriverFingerprint]:
 
 def _reads_data(run: GangRun) -> bool:
     """Return whether an experiment needs the data root and this machine or a node that resolved it can read it."""
-    if not run.plan.nodes:  # a search, whose experiments are not known yet
+    if not run.plan.nodes:  # a search, which proposes its experiments later
         return run.places.data.is_dir()
     needing = [node for node in run.plan.to_run if node.resolved.experiment.data.source.lies_below_data_root()]
     return any(run.places.data.is_dir() or node.resolved.resolved_on for node in needing)
 
 
 class _StartMonitor:
-    """The reason why no gang works yet, as an event."""
+    """A check of the reason why no gang works yet."""
 
     def __init__(self, connection: Connection, shape: GangShape) -> None:
         self._connection, self._shape = connection, shape
@@ -178,7 +178,7 @@ class _StartMonitor:
         self._reason = ""
 
     def event(self, status: RunStatus) -> WaitingFor | None:
-        """Return the reason if it has changed since the last call; it is empty once a gang works."""
+        """Return the reason as an event if it has changed since the last call; it is empty once a gang works."""
         now = time.monotonic()
         if not status.present and now < self._next_check:
             return None
@@ -192,7 +192,11 @@ class _StartMonitor:
         return WaitingFor(reason=reason)
 
     def _find_reason(self, now: float) -> str:
-        if not train_workers() and not fits_now(self._shape, self._connection.resources()):
+        try:
+            has_room = train_workers() or fits_now(self._shape, self._connection.resources())
+        except Exception:  # Ray may have ended, which the next call of the dispatcher reports
+            return self._reason
+        if not has_room:
             return _NO_ROOM
         return starting(self._shape, now - self._starting_since)
 
@@ -208,15 +212,15 @@ def starting(shape: GangShape, seconds: float) -> str:
     return f"{reason}; perhaps they cannot reach each other: {NETWORK_CURE}"
 
 
-class _HeldPoll:
-    """The reading of the store for experiments that other processes hold, every so often."""
+class _HeldCheck:
+    """A regular check of the store for experiments that other processes hold."""
 
     def __init__(self, store: Store, dispatcher: DispatcherHandle) -> None:
         self._store, self._dispatcher, self._observer = store, dispatcher, Observer()
         self._next = 0.0
 
-    def poll(self) -> None:
-        """Report the state of held experiments to the dispatcher if that is due."""
+    def run_if_due(self) -> None:
+        """Report the state of held experiments to the dispatcher, at most every POLL_HELD_EVERY seconds."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + POLL_HELD_EVERY
@@ -235,7 +239,7 @@ def _watch(
     start_monitor: _StartMonitor,
 ) -> None:
     """Pass on events and tasks until no gang works any more."""
-    held = _HeldPoll(run.store, dispatcher)
+    held = _HeldCheck(run.store, dispatcher)
     stop_sent = False
     while any(gang.is_alive() for gang in gangs):
         time.sleep(_WATCH_EVERY)
@@ -245,7 +249,7 @@ def _watch(
         dispatcher.pass_on(listener)
         if not stop.is_set():
             dispatcher.add_tasks()
-        held.poll()
+        held.run_if_due()
         status: RunStatus = dispatcher.call("status")
         for gang in gangs:
             gang.had_workers = gang.had_workers or gang.name in status.present
@@ -265,5 +269,6 @@ def _raise_if_unfinished(dispatcher: DispatcherHandle, gangs: Sequence[GangThrea
         raise AssayError(status.halted)
     errors = [gang.error for gang in gangs if gang.error]
     if errors and status.remaining and not stop.is_set():
-        kind = UserError if UserError.__name__ in errors[0] else AssayError
-        raise kind(f"the gangs could not go on: {errors[0]}")
+        kind = UserError if errors[0].startswith(USER_ERROR) else AssayError
+        cause = errors[0].removeprefix(USER_ERROR).rstrip(".")
+        raise kind(f"the gangs could not go on: {cause}. {cure_for(cause)}".rstrip())
