@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import tiny_study
-from forks import started
+from forks import start_fork
 from small_values import SMALL
 
 from assay.presets import quick
@@ -72,7 +72,7 @@ def stamps(folder: Path) -> dict[str, tuple[int, int]]:
 
 def test_a_run_killed_between_teacher_and_student_goes_on_with_the_student(tmp_path: Path) -> None:
     flags = ["--rows", "KD", "--seeds", "0", "--set", "recipe.steps=100", "--set", "recipe.evaluation.every=100"]
-    process = started(runs, tiny_study.STUDY, tmp_path, *flags)
+    process = start_fork(runs, tiny_study.STUDY, tmp_path, *flags)
     while process.is_alive() and not list(tmp_path.glob("store/*/result.json")):
         time.sleep(0.005)
     process.kill()
