@@ -83,6 +83,11 @@ def test_each_of_several_reasons_stands_once_with_its_own_cells() -> None:
     ]
 
 
+def test_reasons_of_the_same_cells_stand_in_one_note() -> None:
+    texts = notes(equal_rows(differs="drawn; no list"))
+    assert "Not comparable with the paper (all cells): drawn; no list" in texts
+
+
 CHANGED = "changed by --set: method.fda=none"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from assay.analysis.filled_table import STATES, Comparison, FilledCell, FilledTable
 from assay.analysis.statistics import LEVEL
@@ -104,8 +104,8 @@ def counts(table: FilledTable, cells: tuple[FilledCell, ...]) -> tuple[CountText
     """Return a row's Params and FLOPs under `count_heads`; ours are several where its cells have different networks."""
     if table.layout.count_flops_of is None:
         return ()
-    papers, ours = [cells[0].paper_counted], [cell.counted for cell in cells]
-    return tuple(CountText(paper=_amounts(papers, name), ours=_amounts(ours, name)) for name in ("params", "macs"))
+    printed, trained = [cells[0].paper_counted], [cell.counted for cell in cells]
+    return tuple(CountText(paper=_amounts(printed, name), ours=_amounts(trained, name)) for name in ("params", "macs"))
 
 
 def _amounts(counted: Iterable[Counted | None], name: str) -> str:
@@ -167,8 +167,8 @@ def smallest_gap(table: FilledTable) -> str:
         return ""
     if not gaps:
         return "One seed, or equal differences, show no spread: the smallest detectable gap is not known."
-    seeds = _range(f"{n}" for n in sorted({comparison.paired.n for comparison in compared}))
-    span = _range(f"{gap:.1f}" for gap in gaps)
+    seeds = _range([f"{n}" for n in sorted({comparison.paired.n for comparison in compared})])
+    span = _range([f"{gap:.1f}" for gap in gaps])
     least = min(comparison.paired.smallest_p for comparison in compared)
     return (
         f"With {seeds} seeds that spread as these do, a gap has to be about {span} points to be detected reliably;"
@@ -176,7 +176,6 @@ def smallest_gap(table: FilledTable) -> str:
     )
 
 
-def _range(ordered: Iterable[str]) -> str:
+def _range(texts: Sequence[str]) -> str:
     """Return the first and the last of some texts; one of them where they are equal."""
-    first, *_, last = [*(texts := list(ordered)), texts[-1]]
-    return first if first == last else f"{first} to {last}"
+    return " to ".join(dict.fromkeys((texts[0], texts[-1])))

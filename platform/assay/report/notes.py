@@ -142,14 +142,17 @@ def _equality(equal: EqualRows) -> str:
 
 
 def _deviations(table: FilledTable) -> list[str]:
-    """Return each reason that keeps cells from being compared with the paper once, with these cells."""
-    reasons: dict[str, list[FilledCell]] = {}
+    """Return the deviations from the paper's protocol, those of the same cells in one sentence with these cells."""
     trained = [cell for cell in table.cells() if cell.planned]
+    cells: dict[str, list[FilledCell]] = {}
     for cell in trained:
         if not cell.comparable:
-            for reason in (cell.not_comparable or "the protocol differs").split("; "):
-                reasons.setdefault(reason, []).append(cell)
-    return [f"Not comparable with the paper ({_where(cells, trained)}): {reason}" for reason, cells in reasons.items()]
+            for deviation in (cell.not_comparable or "the protocol differs").split("; "):
+                cells.setdefault(deviation, []).append(cell)
+    deviations: dict[str, list[str]] = {}
+    for deviation, deviating in cells.items():
+        deviations.setdefault(_where(deviating, trained), []).append(deviation)
+    return [f"Not comparable with the paper ({where}): {'; '.join(texts)}" for where, texts in deviations.items()]
 
 
 def _where(cells: list[FilledCell], trained: list[FilledCell]) -> str:
