@@ -27,7 +27,7 @@ from methods.losses import (
     supervised_ce,
 )
 
-Kind = Literal["labeled", "unlabeled"]
+ImageKind = Literal["labeled", "unlabeled"]
 On = Literal["both", "labeled", "unlabeled"]
 Whose = Literal["first", "last", "all"]
 
@@ -200,10 +200,10 @@ class MGD(Method):
             "region": Granularity(self.weight_region, self.region_on, self.region_teacher),
         }
 
-    def _distils_on(self, kind: Kind) -> bool:
+    def _distils_on(self, kind: ImageKind) -> bool:
         return any(granularity.is_on(kind) for granularity in self._granularities().values())
 
-    def _granularities_of(self, index: int, kind: Kind) -> frozenset[str]:
+    def _granularities_of(self, index: int, kind: ImageKind) -> frozenset[str]:
         """Return the granularities at which a teacher gives a loss on one kind of images."""
         count = len(self.teachers)
         return frozenset(
@@ -224,7 +224,7 @@ class Granularity:
     on: On
     whose: Whose
 
-    def is_on(self, kind: Kind) -> bool:
+    def is_on(self, kind: ImageKind) -> bool:
         return self.weight > 0 and self.on in ("both", kind)
 
     def is_from(self, index: int, count: int) -> bool:
@@ -244,7 +244,7 @@ class TeacherOutput:
 class DistillationInputs:
     """Images of one kind, as the student gets them."""
 
-    kind: Kind
+    kind: ImageKind
     images: torch.Tensor
     valid: torch.Tensor  # B x H x W: False on padding
     truth: torch.Tensor | None = None  # for diagnostics

@@ -31,7 +31,7 @@ from methods.losses import (
     supervised_ce,
 )
 
-Augment = Callable[[str, torch.Tensor | None], torch.Tensor]  # network, classes → its logits after Eq. 4
+AugmentLogits = Callable[[str, torch.Tensor | None], torch.Tensor]  # network, classes → its logits after Eq. 4
 STUDENTS = ("student1", "student2")
 TEACHERS = ("teacher1", "teacher2")
 
@@ -215,7 +215,7 @@ class MKD(Method):
             labeled=outputs[0] if labeled else None, unlabeled=grid.mix(outputs[-1], with_features=needs_features)
         )
 
-    def _distillation(self, grid: LossGrid, logits: Mapping[str, torch.Tensor], augment: Augment) -> Losses:
+    def _distillation(self, grid: LossGrid, logits: Mapping[str, torch.Tensor], augment: AugmentLogits) -> Losses:
         """Return L_st and L_ss with their weights in Eq. 5, and the quality of their targets."""
         terms: dict[str, Term] = {}
         shares: dict[str, Share] = {}
@@ -240,7 +240,7 @@ class MKD(Method):
         self,
         grid: LossGrid,
         logits: Mapping[str, torch.Tensor],
-        augment: Augment,
+        augment: AugmentLogits,
         *,
         teachers: Mapping[str, str],
         confident: Mapping[str, str],
@@ -297,7 +297,7 @@ class MKD(Method):
 
     def _make_augment(
         self, nets: nn.ModuleDict, label: torch.Tensor, grid: LossGrid, logits: Mapping[str, torch.Tensor], step: Step
-    ) -> Augment:
+    ) -> AugmentLogits:
         """Return the function that applies Eq. 4 to a network's logits.
 
         It takes a network and the classes of the pixels; None stands for the network's own argmax.

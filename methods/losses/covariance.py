@@ -10,7 +10,7 @@ from torch import nn
 from assay.collectives import sum_over_ranks
 from assay.data.source import IGNORE
 
-Part = tuple[torch.Tensor, torch.Tensor]  # N x A features, N labels or slots
+LabelledFeatures = tuple[torch.Tensor, torch.Tensor]  # N x A features, N labels or slots
 MAX_TEMPORARY = 2**20  # numbers in one temporary tensor: all pixels' features at once would be many times as large
 
 
@@ -41,7 +41,7 @@ class ClassCovariance(nn.Module):
         self.update_in_parts(lambda: [(features, labels)])
 
     @torch.no_grad()
-    def update_in_parts(self, parts: Callable[[], Iterable[Part]]) -> None:
+    def update_in_parts(self, parts: Callable[[], Iterable[LabelledFeatures]]) -> None:
         """Add all parts as one update: N x A features with N labels each.
 
         `parts` is called twice, and only one part is in memory at a time.
@@ -56,12 +56,12 @@ class ClassCovariance(nn.Module):
             scatter = (self._outer_products if self.full else self._squares)(self._with_slots(parts()), mean)
             self._merge(counts, mean, sum_over_ranks(scatter))
 
-    def _with_slots(self, parts: Iterable[Part]) -> Iterator[Part]:
+    def _with_slots(self, parts: Iterable[LabelledFeatures]) -> Iterator[LabelledFeatures]:
         """Yield the parts with a slot for each pixel: its class, or one past the last class if it is ignored."""
         for features, labels in parts:
             yield features, torch.where(labels == IGNORE, len(self.mean), labels.long())
 
-    def _counts_and_sums(self, parts: Iterable[Part]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _counts_and_sums(self, parts: Iterable[LabelledFeatures]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the number of pixels of each class (C), and the sum of its features (C x A)."""
         counts = torch.cat([torch.zeros_like(self.count), self.count.new_zeros(1)])
         sums = self._per_slot()
@@ -71,7 +71,7 @@ class ClassCovariance(nn.Module):
                 sums.index_add_(0, row_slots, rows)
         return counts[:-1], sums[:-1]
 
-    def _squares(self, parts: Iterable[Part], mean: torch.Tensor) -> torch.Tensor:
+    def _squares(self, parts: Iterable[LabelledFeatures], mean: torch.Tensor) -> torch.Tensor:
         """Return the sum of squares around the means (C x A); differences of sums of squares would lose digits."""
         squares = self._per_slot()
         centres = torch.cat([mean, torch.zeros_like(mean[:1])])
@@ -80,7 +80,7 @@ class ClassCovariance(nn.Module):
                 squares.index_add_(0, row_slots, (rows - centres[row_slots]).square_())
         return squares[:-1]
 
-    def _outer_products(self, parts: Iterable[Part], mean: torch.Tensor) -> torch.Tensor:
+    def _outer_products(self, parts: Iterable[LabelledFeatures], mean: torch.Tensor) -> torch.Tensor:
         """Return the sum of x xᵀ over each class's centred features x (C x A x A)."""
         products = torch.zeros_like(self.covariance)
         for features, slots in parts:

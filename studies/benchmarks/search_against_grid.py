@@ -83,7 +83,7 @@ SPACES: Mapping[str, Search] = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Comparison:
+class GridComparison:
     """A comparison of searches in one space with the space's full grid."""
 
     space: str
@@ -113,7 +113,7 @@ class Comparison:
         return self.grid**2 * self.rungs[-1] // 4
 
 
-def train_grid(comparison: Comparison) -> dict[str, Any]:
+def train_grid(comparison: GridComparison) -> dict[str, Any]:
     """Train every point of the grid, and the start where it is none of them."""
     gangs = comparison.concurrent if comparison.concurrent > 1 else 0
     points = (
@@ -129,7 +129,7 @@ def train_grid(comparison: Comparison) -> dict[str, Any]:
     return _numbers(grid.tried) | {"wall": grid.wall}
 
 
-def run_searches(comparison: Comparison, start: str, seeds: Sequence[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+def run_searches(comparison: GridComparison, start: str, seeds: Sequence[int]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield each sampler seed with its search's numbers.
 
     Every search runs in its own process, so that its proposals do not depend on the others.
@@ -141,7 +141,7 @@ def run_searches(comparison: Comparison, start: str, seeds: Sequence[int]) -> It
             yield seed, future.result()
 
 
-def _run_search(comparison: Comparison, start: str, seed: int) -> dict[str, Any]:
+def _run_search(comparison: GridComparison, start: str, seed: int) -> dict[str, Any]:
     """Run a search in the budget: raise its number of configurations until no further one fits."""
     search = dataclasses.replace(comparison.search, row=start)
     tried: tuple[Tried, ...] = ()

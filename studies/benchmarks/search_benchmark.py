@@ -29,7 +29,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # runs from a checkout without installation
 
-from studies.benchmarks.search_against_grid import SPACES, Comparison, run_searches, train_grid  # noqa: E402
+from studies.benchmarks.search_against_grid import SPACES, GridComparison, run_searches, train_grid  # noqa: E402
 from studies.benchmarks.search_runs import (  # noqa: E402
     SEARCH,
     STARTS,
@@ -163,7 +163,7 @@ def part_b(measurements: Measurements, scale: Scale, folder: Path, options: argp
     """Measure the best of a grid, and of searches with a quarter of its steps."""
     concurrent = options.at_once or os.cpu_count() or 1
     for space in options.space:
-        comparison = Comparison(
+        comparison = GridComparison(
             space=space, profile=scale.profile, grid=scale.grid, folder=folder, concurrent=concurrent
         )
         with measurements.row("b", f"{space}: grid of {scale.grid**2}") as row:

@@ -7,7 +7,7 @@ import json
 from drawn_study import frame_of, line
 
 from assay.analysis.filled_table import records
-from assay.analysis.network_sizes import Size, sizes
+from assay.analysis.network_sizes import NetworkSize, sizes
 
 TEACHER = {
     "key": "teacher",
@@ -22,7 +22,7 @@ TEACHER = {
 }
 
 
-def sizes_of(*lines: dict) -> tuple[Size, ...]:
+def sizes_of(*lines: dict) -> tuple[NetworkSize, ...]:
     return sizes(records(frame_of(list(lines))))
 
 

@@ -15,7 +15,7 @@ from assay.errors import AssayError
 from assay.execution import in_process
 from assay.execution.events import StepDone
 from assay.execution.in_process import run_in_process
-from assay.execution.schedule import Schedule, Task
+from assay.execution.schedule import Task, TaskSchedule
 from assay.execution.worker import Worker
 from assay.experiment import Experiment
 from assay.places import Places
@@ -43,8 +43,8 @@ class Work:
         self.experiments[resolved.key] = experiment
         return resolved.key
 
-    def run(self, *, stop: Callable[[], bool] = lambda: False) -> Schedule:
-        schedule = Schedule([Task(key=key, needs=needs) for key, needs in self.needs.items()])
+    def run(self, *, stop: Callable[[], bool] = lambda: False) -> TaskSchedule:
+        schedule = TaskSchedule([Task(key=key, needs=needs) for key, needs in self.needs.items()])
         worker = Worker(
             store=self.store,
             resolver=Resolver(self.places),

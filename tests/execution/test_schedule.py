@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from assay.execution.schedule import ATTEMPTS, Outcome, Schedule, Task
+from assay.execution.schedule import ATTEMPTS, Outcome, Task, TaskSchedule
 
 
-def chain() -> Schedule:
-    return Schedule(
+def chain() -> TaskSchedule:
+    return TaskSchedule(
         [Task(key="stage3", needs=("stage2",)), Task(key="stage2", needs=("teacher",)), Task(key="teacher")]
     )
 
@@ -35,12 +35,12 @@ def test_what_needs_something_that_failed_is_blocked_however_far_below() -> None
 
 
 def test_what_failed_before_blocks_from_the_start() -> None:
-    schedule = Schedule([Task(key="student", needs=("teacher",)), Task(key="teacher")], failed={"teacher": "so"})
+    schedule = TaskSchedule([Task(key="student", needs=("teacher",)), Task(key="teacher")], failed={"teacher": "so"})
     assert schedule.take() is None and schedule.state("student") == "blocked"
 
 
 def test_a_lost_attempt_is_tried_again_and_not_for_ever() -> None:
-    schedule = Schedule([Task(key="a")])
+    schedule = TaskSchedule([Task(key="a")])
     for _ in range(ATTEMPTS):
         assert schedule.take().key == "a"
         schedule.report(Outcome(key="a", kind="lost", error="its worker ended"))
@@ -49,7 +49,7 @@ def test_a_lost_attempt_is_tried_again_and_not_for_ever() -> None:
 
 
 def test_what_another_process_holds_is_left_alone_until_it_is_free_or_done() -> None:
-    schedule = Schedule([Task(key="a"), Task(key="b")])
+    schedule = TaskSchedule([Task(key="a"), Task(key="b")])
     schedule.take()
     schedule.report(Outcome(key="a", kind="held"))
     schedule.take()
@@ -63,7 +63,7 @@ def test_what_another_process_holds_is_left_alone_until_it_is_free_or_done() -> 
 
 
 def test_a_late_report_changes_nothing_about_what_is_done() -> None:
-    schedule = Schedule([Task(key="a")])
+    schedule = TaskSchedule([Task(key="a")])
     schedule.take()
     schedule.report(Outcome(key="a", kind="done"))
     schedule.report(Outcome(key="a", kind="lost"))
@@ -77,7 +77,7 @@ def test_whatever_happens_everything_ends_and_nothing_is_taken_too_early_or_twic
     tasks = [Task(key=str(n), needs=tuple(str(m) for m in range(n) if draw.random() < 0.15)) for n in range(40)]
     draw.shuffle(tasks)
     needs = {task.key: task.needs for task in tasks}
-    schedule, working = Schedule(tasks), []
+    schedule, working = TaskSchedule(tasks), []
     for _ in range(5000):
         if schedule.is_over:
             break
@@ -121,7 +121,7 @@ def test_what_failed_here_and_is_done_elsewhere_blocks_nothing_any_more() -> Non
 
 
 def test_a_task_with_a_step_to_pause_at_goes_on_when_it_is_added_again() -> None:
-    schedule = Schedule([Task(key="a", until=10)])
+    schedule = TaskSchedule([Task(key="a", until=10)])
     assert schedule.take().until == 10
     schedule.report(Outcome(key="a", kind="paused", step=10))
     assert schedule.state("a") == "paused" and schedule.take() is None and schedule.is_over
@@ -130,7 +130,7 @@ def test_a_task_with_a_step_to_pause_at_goes_on_when_it_is_added_again() -> None
 
 
 def test_a_task_that_was_asked_to_go_further_meanwhile_does_not_pause() -> None:
-    schedule = Schedule([Task(key="a", until=10)])
+    schedule = TaskSchedule([Task(key="a", until=10)])
     schedule.take()
     schedule.add([Task(key="a", until=30)])
     assert schedule.take() is None, "it is being trained"
@@ -139,6 +139,6 @@ def test_a_task_that_was_asked_to_go_further_meanwhile_does_not_pause() -> None:
 
 
 def test_what_is_done_or_failed_is_not_begun_by_adding_it() -> None:
-    schedule = Schedule([Task(key="a"), Task(key="b")], done=["a"], failed={"b": "so"}, paused=["c"])
+    schedule = TaskSchedule([Task(key="a"), Task(key="b")], done=["a"], failed={"b": "so"}, paused=["c"])
     schedule.add([Task(key="a"), Task(key="b"), Task(key="c", needs=("b",))])
     assert schedule.take() is None and [schedule.state(key) for key in "abc"] == ["done", "failed", "blocked"]

@@ -14,7 +14,7 @@ from assay.results.nested import nested_records
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Size:
+class NetworkSize:
     """One network, measured under one set of conditions."""
 
     network: str  # encoder and head, and the values in which it differs from others with the same
@@ -50,7 +50,7 @@ class _Use(NamedTuple):
     is_nested: bool
 
 
-def sizes(records: Iterable[Record]) -> tuple[Size, ...]:
+def sizes(records: Iterable[Record]) -> tuple[NetworkSize, ...]:
     """Return every network of a study's finished trainings, the largest last; empty where there is only one."""
     uses: dict[_Kind, list[_Use]] = {}
     for record in records:
@@ -97,12 +97,12 @@ def _mixed(nets: Sequence[Mapping[str, Any]]) -> set[str]:
     return {path for net in nets for path in first.keys() | net.keys() if first.get(path) != net.get(path)}
 
 
-def _size(kind: _Kind, name: str, uses: Sequence[_Use]) -> Size:
+def _size(kind: _Kind, name: str, uses: Sequence[_Use]) -> NetworkSize:
     # A teacher of several rows is one training.
     trainings = {use.key: use for use in uses}.values()
     latencies = [use.latency_ms for use in trainings if use.latency_ms is not None]
     scores = [use.miou for use in trainings if use.miou is not None]
-    return Size(
+    return NetworkSize(
         **kind._asdict() | {"network": name},
         latency_ms=statistics.median(latencies) if latencies else None,
         trainings=len(trainings),

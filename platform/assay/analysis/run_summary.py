@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from assay.analysis.filled_table import STATES, Record, State, records
-from assay.analysis.network_sizes import Size, sizes
+from assay.analysis.network_sizes import NetworkSize, sizes
 from assay.results.layout import StudyLayout
 from assay.results.nested import nested_records
 
@@ -50,7 +50,7 @@ class RunSummary:
     failures: tuple[Failure, ...]
     details: tuple[tuple[str, tuple[str, ...]], ...]  # a name with one text or several
     costs: tuple[Cost, ...]
-    sizes: tuple[Size, ...]
+    sizes: tuple[NetworkSize, ...]
     comparable: Literal["all", "some", "none"]  # the cells that follow the paper's protocol
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from assay.analysis.filled_table import FilledCell
 
-Kind = Literal[
+VerdictKind = Literal[
     "reproduced", "above", "below", "one seed", "not comparable", "unpublished",
     "failed", "blocked", "running", "waiting", "quoted", "empty",
 ]  # fmt: skip
@@ -17,7 +17,7 @@ Kind = Literal[
 class Verdict:
     """A kind of verdict with its text."""
 
-    kind: Kind
+    kind: VerdictKind
     text: str
     detail: str = ""  # the deviations from the paper's protocol
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from assay.cluster.failures import cure_for
 from assay.execution.events import Evaluated, Event, GangFailed, StateChanged, StepDone
-from assay.execution.schedule import Outcome, Schedule, Task
+from assay.execution.schedule import Outcome, Task, TaskSchedule
 
 _GENERATIONS = 1_000_000  # more groups than one gang starts under one dispatcher
 _SILENCE = 30.0  # seconds without a call after which a group, which calls twice a second, counts as ended
@@ -61,7 +61,7 @@ class Dispatcher:
         number: of dispatchers that this run had before
         is_open: whether more tasks may come
         """
-        self._schedule = Schedule(tasks, done=done, failed=failed, lost=lost, paused=paused)
+        self._schedule = TaskSchedule(tasks, done=done, failed=failed, lost=lost, paused=paused)
         self._experiments = dict(experiments)
         self._is_open = is_open
         self._incarnation = secrets.token_hex(4)

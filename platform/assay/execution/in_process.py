@@ -8,7 +8,7 @@ from typing import Protocol
 
 from assay.errors import AssayError
 from assay.execution.events import Listener, StateChanged
-from assay.execution.schedule import Outcome, Schedule, Task
+from assay.execution.schedule import Outcome, Task, TaskSchedule
 from assay.execution.worker import Worker
 from assay.experiment import Experiment
 from assay.store import records
@@ -53,7 +53,7 @@ class NoMoreTasks:
 
 
 def run_in_process(
-    schedule: Schedule,
+    schedule: TaskSchedule,
     experiments: Mapping[str, Experiment],
     worker: Worker,
     *,
@@ -83,14 +83,14 @@ def run_in_process(
         listener.on_idle()
 
 
-def _report(outcome: Outcome, schedule: Schedule, listener: Listener) -> None:
+def _report(outcome: Outcome, schedule: TaskSchedule, listener: Listener) -> None:
     if outcome.kind == "halted":
         raise AssayError(outcome.error)
     for change in schedule.report(outcome):
         listener.on_event(change)
 
 
-def _wait_for_others(schedule: Schedule, worker: Worker, listener: Listener) -> None:
+def _wait_for_others(schedule: TaskSchedule, worker: Worker, listener: Listener) -> None:
     """Take in what became of the experiments that other processes hold; sleep where nothing did."""
     outcomes, released = poll_held(schedule.keys("held"), worker.store, worker.observer)
     for outcome in outcomes:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from assay.disambiguate import distinguishing_texts, flatten
 from assay.errors import UserError
-from assay.execution.schedule import Schedule, Task
+from assay.execution.schedule import Task, TaskSchedule
 from assay.identity import identity_of, key_of
 from assay.places import Places
 from assay.resolve import Resolved, Resolver
@@ -125,9 +125,9 @@ class Plan:
         needs = tuple(inner.key for inner in self.nodes[key].resolved.inputs.values())
         return Task(key=key, needs=needs, until=self.until.get(key))
 
-    def schedule(self) -> Schedule:
+    def schedule(self) -> TaskSchedule:
         """Return the work that is left."""
-        return Schedule(
+        return TaskSchedule(
             self.tasks(),
             done=[node.key for node in self.in_state("done")],
             failed={node.key: node.state.detail for node in self.in_state("failed")},

@@ -36,7 +36,7 @@ class Outcome:
     step: int = 0  # the last step that was reported; the step at which it paused
 
 
-class Schedule:
+class TaskSchedule:
     """Tasks with their states; each task is given to one taker at a time."""
 
     def __init__(

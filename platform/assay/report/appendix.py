@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 from assay.analysis.filled_table import State
-from assay.analysis.network_sizes import Size
+from assay.analysis.network_sizes import NetworkSize
 from assay.analysis.run_summary import Cost, Failure, duration
 from assay.report.formatting import NONE, amount, number
 
@@ -49,14 +49,14 @@ class CostRow:
     cells: tuple[str, ...]
 
 
-def size_table(sizes: Sequence[Size]) -> SizeTable | None:
+def size_table(sizes: Sequence[NetworkSize]) -> SizeTable | None:
     """Return the table of the networks; None without networks to compare."""
     if not sizes:
         return None
     return SizeTable(rows=tuple(map(_size_row, sizes)), small_crops=_small_crops(sizes))
 
 
-def _size_row(size: Size) -> SizeRow:
+def _size_row(size: NetworkSize) -> SizeRow:
     uses = (("of", size.rows), ("teaches", size.nested_in))
     return SizeRow(
         network=size.network,
@@ -73,7 +73,7 @@ def _size_row(size: Size) -> SizeRow:
     )
 
 
-def _small_crops(sizes: Sequence[Size]) -> tuple[str, ...]:
+def _small_crops(sizes: Sequence[NetworkSize]) -> tuple[str, ...]:
     timed = dict.fromkeys(size.crop for size in sizes if size.latency_ms is not None)
     return tuple(crop for crop in timed if math.prod(map(int, crop.split("x"))) <= SMALL)
 

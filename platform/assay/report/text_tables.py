@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from assay.analysis.filled_table import FilledCell, FilledTable
-from assay.analysis.verdict import Kind
+from assay.analysis.verdict import VerdictKind
 from assay.report.csv_table import csv
 from assay.report.formatting import (
     COUNT_PARTS,
@@ -34,7 +34,7 @@ from assay.report.formatting import (
 from assay.report.notes import most_important_notes, notes
 
 PRINTED_REMARKS = 3  # in the terminal, where the other forms have all
-_STYLES: dict[Kind, str] = {
+_STYLES: dict[VerdictKind, str] = {
     "reproduced": "green",
     "above": "cyan",
     "below": "yellow",

@@ -10,7 +10,7 @@ from assay.execution.plan import Node, Plan
 from assay.run.launcher import Placement
 from assay.store import records
 from assay.store.store import Store
-from assay.study.equal_rows import EqualRows
+from assay.study.equal_rows import RowsMadeEqual
 from assay.study.tables import Profile
 from assay.wording import count, duration
 
@@ -26,7 +26,7 @@ def print_plan(
     *,
     placement: Placement,
     quoted: Sequence[str],
-    equal_rows: Sequence[EqualRows],
+    equal_rows: Sequence[RowsMadeEqual],
     probed: Mapping[str, float],
     paper_profile: str | None,
     print_line: PrintLine,

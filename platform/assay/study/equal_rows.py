@@ -13,7 +13,7 @@ _Trainings = tuple[tuple[str, int, Experiment], ...]  # a row's columns and seed
 
 
 @dataclasses.dataclass(frozen=True)
-class EqualRows:
+class RowsMadeEqual:
     """Rows of a table that are the same trainings."""
 
     table: str
@@ -27,7 +27,7 @@ class EqualRows:
         return f"{flags} makes the rows {names} of {self.table} the same trainings; they are not compared"
 
 
-def rows_made_equal(study: Study, profile: Profile, selection: Selection, cells: Sequence[Cell]) -> list[EqualRows]:
+def rows_made_equal(study: Study, profile: Profile, selection: Selection, cells: Sequence[Cell]) -> list[RowsMadeEqual]:
     """Return the rows whose cells are equal with the selection's overrides and differ without them."""
     if not selection.overrides:
         return []
@@ -36,7 +36,7 @@ def rows_made_equal(study: Study, profile: Profile, selection: Selection, cells:
         return []
     plain = _groups(cells_of(study, profile, dataclasses.replace(selection, overrides=())))
     overrides = tuple(f"{override.path}={override.value}" for override in selection.overrides)
-    return [EqualRows(table, rows, overrides) for table, rows in equal if (table, rows) not in plain]
+    return [RowsMadeEqual(table, rows, overrides) for table, rows in equal if (table, rows) not in plain]
 
 
 def _groups(cells: Iterable[Cell]) -> list[tuple[str, tuple[str, ...]]]:

@@ -38,7 +38,7 @@ STATE_LABELS = {
 }
 PAPER_MARKER = {"color": CHOSEN_COLOR, "marker": "D", "facecolors": "none", "s": 55, "linewidths": 1.3}
 
-Point = tuple[float, float, Trial]  # x, y and the trial there
+PlotPoint = tuple[float, float, Trial]  # x, y and the trial there
 
 
 def search_figures(layout: SearchLayout, trials: Sequence[Trial], importances: pd.DataFrame) -> list[Figure]:
@@ -64,7 +64,7 @@ def plotted_trials(layout: SearchLayout, trials: Sequence[Trial], index: int) ->
     return [(display_value(layout.objectives[index], value), trial) for value, trial in values if value is not None]
 
 
-def scatter(axes: Axes, points: Sequence[Point]) -> None:
+def scatter(axes: Axes, points: Sequence[PlotPoint]) -> None:
     """Draw trials as points, marked by state; the paper's configuration has a ring."""
     for state, marker in STATE_MARKERS.items():
         places = [(x, y) for x, y, trial in points if trial.state == state]
