@@ -230,9 +230,14 @@ def failure_callback(on_failure: OnGroupFailure) -> Any:
                 return
             with contextlib.suppress(Exception):  # an error here would end the fit
                 on_failure(error, self._nodes)
-            if isinstance(current_state, ReschedulingState | ErroredState) and self._placement_group is not None:
-                remove_placement_group(self._placement_group)
-                self._placement_group = None
+            if isinstance(current_state, ReschedulingState | ErroredState):
+                self._free_resources()
+
+        def _free_resources(self) -> None:
+            group, self._placement_group = self._placement_group, None
+            if group is not None:
+                with contextlib.suppress(Exception):  # the group may be removed already
+                    remove_placement_group(group)
 
     return FailureCallback()
 
