@@ -1,4 +1,4 @@
-"""What a user can get wrong: each ends with one clear message and leaves the store as it was."""
+"""User errors: each ends with one clear message and leaves the store as it was."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def mine(tmp_path: Path) -> Path:
+def dataset(tmp_path: Path) -> Path:
     """A data root with a folder `mine` of eight images of three classes, and a folder of lists."""
     rng = np.random.default_rng(0)
     for name in ("images", "masks"):
@@ -60,23 +60,23 @@ def mine(tmp_path: Path) -> Path:
     return tmp_path / "data" / "mine"
 
 
-def some_training_image(mine: Path) -> str:
+def some_training_image(dataset: Path) -> str:
     from assay.data.sources import Folder
     from assay.places import Places
 
-    return Folder(path="mine", num_labels=3).ids("train", Places(data=mine.parent))[0].split("/")[1]
+    return Folder(path="mine", num_labels=3).ids("train", Places(data=dataset.parent))[0].split("/")[1]
 
 
 def refused(arguments: list[str], out: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    """What is said; exit code 2, one line, no traceback, and the store as before."""
+    """Return the error; check exit code 2, one line, no traceback, and the store as before."""
     before = contents(out)
     capsys.readouterr()
     code = run([*arguments, "--out", str(out)])
-    said = capsys.readouterr().err
-    assert code == 2, said
-    assert said.startswith("error: ") and "Traceback" not in said and said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert code == 2, error
+    assert error.startswith("error: ") and "Traceback" not in error and error.count("\n") == 1
     assert contents(out) == before
-    return said
+    return error
 
 
 @pytest.mark.parametrize(
@@ -114,14 +114,14 @@ def test_a_mistake_in_the_flags(
 
 
 def test_imagenet_weights_that_are_not_here(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ["--set", "net.encoder.arch=resnet18", "--set", "net.encoder.weights=imagenet", "--weights", str(tmp_path)]
-    said = refused(["train", "--method", "supervised", *asked], finished, capsys)
-    assert "resnet18.tv_in1k.safetensors" in said and str(tmp_path) in said and "weights=none" in said
+    flags = ["--set", "net.encoder.arch=resnet18", "--set", "net.encoder.weights=imagenet", "--weights", str(tmp_path)]
+    error = refused(["train", "--method", "supervised", *flags], finished, capsys)
+    assert "resnet18.tv_in1k.safetensors" in error and str(tmp_path) in error and "weights=none" in error
 
 
 def lists(text: str) -> Callable[[Path], list[str]]:
-    def write(mine: Path) -> list[str]:
-        (mine.parent.parent / "splits" / "some.txt").write_text(text)
+    def write(dataset: Path) -> list[str]:
+        (dataset.parent.parent / "splits" / "some.txt").write_text(text)
         return ["--set", "data.split.labeled=some.txt"]
 
     return write
@@ -133,22 +133,22 @@ def lists(text: str) -> Callable[[Path], list[str]]:
         (lists("\n \r\n"), "is empty; it must hold one image per line"),
         (lists(""), "1 of 2 entries of"),
         (lists(""), "more than once"),
-        (lambda mine: (mine / "masks" / "3.png").unlink(), "have no mask in"),
-        (lambda mine: [path.unlink() for path in (mine / "images").iterdir()] and None, "no images in"),
+        (lambda dataset: (dataset / "masks" / "3.png").unlink(), "have no mask in"),
+        (lambda dataset: [path.unlink() for path in (dataset / "images").iterdir()] and None, "no images in"),
     ],
 )
 def test_data_that_cannot_be_split(
-    damage: Callable[[Path], object], message: str, mine: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+    damage: Callable[[Path], object], message: str, dataset: Path, finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Folders are listed once in a process: looking for an image before damaging the folder would hide the damage.
-    train = some_training_image(mine) if message.endswith(("once", "of")) else ""
+    train = some_training_image(dataset) if message.endswith(("once", "of")) else ""
     if message == "more than once":
         damage = lists(f"{train}.jpg\r\nimages/{train}.jpg masks/{train}.png")
     elif message == "1 of 2 entries of":
         damage = lists(f"{train}\nmissing\n")
-    more = damage(mine)
-    arguments = ["train", "--method", "supervised", *FOLDER, *SMALL_NET, "--data-root", str(mine.parent)]
-    arguments += ["--splits", str(mine.parent.parent / "splits"), *(more if isinstance(more, list) else [])]
+    more = damage(dataset)
+    arguments = ["train", "--method", "supervised", *FOLDER, *SMALL_NET, "--data-root", str(dataset.parent)]
+    arguments += ["--splits", str(dataset.parent.parent / "splits"), *(more if isinstance(more, list) else [])]
     assert message in refused(arguments, finished, capsys)
 
 
@@ -164,50 +164,54 @@ def test_a_labelled_list_that_names_validation_images(
     (root / "ImageSets/Segmentation/train.txt").write_text("2007_000001\n2007_000002\n")
     (root / "ImageSets/Segmentation/val.txt").write_text("2007_000003")
     (tmp_path / "list.txt").write_text("2007_000001\r\n2007_000003")
-    asked = ["--set", "data.source.masks=fine", "--set", f"data.split.labeled={tmp_path / 'list.txt'}"]
-    asked += ["--set", "data.split.labeled_pool=train", "--set", "data.split.unlabeled=train", *SMALL_NET]
-    asked += ["--set", "net.encoder.weights=none"]
-    said = refused(
-        ["train", "--method", "supervised", "--data", "voc", "--data-root", str(tmp_path / "data"), *asked],
+    flags = ["--set", "data.source.masks=fine", "--set", f"data.split.labeled={tmp_path / 'list.txt'}"]
+    flags += ["--set", "data.split.labeled_pool=train", "--set", "data.split.unlabeled=train", *SMALL_NET]
+    flags += ["--set", "net.encoder.weights=none"]
+    error = refused(
+        ["train", "--method", "supervised", "--data", "voc", "--data-root", str(tmp_path / "data"), *flags],
         finished,
         capsys,
     )
-    assert "2007_000003" in said and "validation" in said
+    assert "2007_000003" in error and "validation" in error
 
 
-def broken_image(mine: Path) -> str:
-    path = mine / "images" / f"{some_training_image(mine)}.jpg"
+def broken_image(dataset: Path) -> str:
+    path = dataset / "images" / f"{some_training_image(dataset)}.jpg"
     path.write_bytes(path.read_bytes()[:200])
     return "cannot be read as an image"
 
 
-def other_size(mine: Path) -> str:
-    Image.fromarray(np.zeros((5, 5), dtype=np.uint8)).save(mine / "masks" / f"{some_training_image(mine)}.png")
+def other_size(dataset: Path) -> str:
+    Image.fromarray(np.zeros((5, 5), dtype=np.uint8)).save(dataset / "masks" / f"{some_training_image(dataset)}.png")
     return "must have the size of its image"
 
 
-def wrong_class(mine: Path) -> str:
-    Image.fromarray(np.full((20, 24), 9, dtype=np.uint8)).save(mine / "masks" / f"{some_training_image(mine)}.png")
+def wrong_class(dataset: Path) -> str:
+    Image.fromarray(np.full((20, 24), 9, dtype=np.uint8)).save(
+        dataset / "masks" / f"{some_training_image(dataset)}.png"
+    )
     return "holds class 9, but the data set has 3 classes (0-2, 255 = ignore)"
 
 
-def coloured_mask(mine: Path) -> str:
-    Image.fromarray(np.zeros((20, 24, 3), dtype=np.uint8)).save(mine / "masks" / f"{some_training_image(mine)}.png")
+def coloured_mask(dataset: Path) -> str:
+    Image.fromarray(np.zeros((20, 24, 3), dtype=np.uint8)).save(
+        dataset / "masks" / f"{some_training_image(dataset)}.png"
+    )
     return "one class id per pixel"
 
 
 @pytest.mark.parametrize("damage", [broken_image, other_size, wrong_class, coloured_mask])
 def test_a_bad_file_ends_the_training_and_leaves_the_store_as_it_was(
-    damage: Callable[[Path], str], mine: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    damage: Callable[[Path], str], dataset: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    message = damage(mine)
+    message = damage(dataset)
     out = tmp_path / "out"
-    arguments = ["--method", "supervised", *FOLDER, *SMALL_NET, "--data-root", str(mine.parent), "--out", str(out)]
+    arguments = ["--method", "supervised", *FOLDER, *SMALL_NET, "--data-root", str(dataset.parent), "--out", str(out)]
     arguments += ["--set", "data.split.labeled=all", "--set", "recipe.labeled_batch=6"]
     capsys.readouterr()
     code = run(["train", *arguments])
-    said = capsys.readouterr().err
-    assert code == 2 and message in said and "Traceback" not in said
+    error = capsys.readouterr().err
+    assert code == 2 and message in error and "Traceback" not in error
     assert contents(out) == {} and LocalStore(out / "store").keys() == []
     assert run(["train", *arguments]) == 2
     assert message in capsys.readouterr().err
@@ -219,8 +223,8 @@ def test_batch_norm_with_one_value_per_channel(
     capsys.readouterr()
     out = str(tmp_path / "out")
     code = run(["train", "--method", "supervised", *TINY, "--set", "recipe.labeled_batch=1", "--out", out])
-    said = capsys.readouterr().err
-    assert code == 2 and "one value per channel" in said and "head.branches" in said
+    error = capsys.readouterr().err
+    assert code == 2 and "one value per channel" in error and "head.branches" in error
     assert contents(tmp_path / "out") == {}
 
 
@@ -232,12 +236,12 @@ def test_a_weights_file_of_something_else(
     if what == "weights":
         torch.save({"layer1.0.conv1.weight": torch.zeros(2, 2)}, path)
     else:
-        path.write_text("hello")
-    asked = ["--set", "net.encoder.arch=resnet18", "--set", f"net.encoder.weights={path}"]
+        path.write_text("no weights")
+    flags = ["--set", "net.encoder.arch=resnet18", "--set", f"net.encoder.weights={path}"]
     out = str(tmp_path / "out")
-    code = run(["train", "--method", "supervised", *TINY, *asked, "--out", out])
-    said = capsys.readouterr().err
-    assert code == 2 and str(path) in said and "Traceback" not in said
+    code = run(["train", "--method", "supervised", *TINY, *flags, "--out", out])
+    error = capsys.readouterr().err
+    assert code == 2 and str(path) in error and "Traceback" not in error
     assert contents(tmp_path / "out") == {}
 
 
@@ -257,12 +261,12 @@ def test_a_key_that_names_no_single_experiment(
 def test_a_store_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("not a folder")
     assert run(["train", "--method", "supervised", *TINY, "--out", str(tmp_path / "file")]) != 0
-    said = capsys.readouterr().err
-    assert str(tmp_path / "file") in said and "Traceback" not in said
+    error = capsys.readouterr().err
+    assert str(tmp_path / "file") in error and "Traceback" not in error
     assert (tmp_path / "file").read_text() == "not a folder"
 
 
-def test_no_space_left_is_said_and_nothing_half_written_is_left(tmp_path: Path) -> None:
+def test_no_space_left_is_one_error_and_leaves_nothing_half_written(tmp_path: Path) -> None:
     arguments = ["train", "--method", "supervised", *TINY, "--out", str(tmp_path / "out")]
     script = (
         "import resource, signal, sys\n"
@@ -270,7 +274,7 @@ def test_no_space_left_is_said_and_nothing_half_written_is_left(tmp_path: Path) 
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         f"from assay.commands import run; sys.exit(run({arguments!r}))"
     )
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", script],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": "platform:."},
@@ -278,8 +282,8 @@ def test_no_space_left_is_said_and_nothing_half_written_is_left(tmp_path: Path) 
         text=True,
         check=False,
     )
-    assert "Traceback" not in found.stderr, found.stderr
-    assert found.returncode == 1 and str(tmp_path) in found.stderr
+    assert "Traceback" not in process.stderr, process.stderr
+    assert process.returncode == 1 and str(tmp_path) in process.stderr
     assert LocalStore(tmp_path / "out" / "store").keys() == []
     # With room again the same command goes through.
     assert run(arguments) == 0

@@ -30,7 +30,7 @@ from assay.store.local import LocalStore
 from assay.training.session import train
 
 FILES = {"model.pt2", "weights.safetensors", "model.json"}
-# What somebody does who has the folder, torch, and nothing of this package.
+# The program of a user who has the folder and torch, and nothing of this package.
 ALONE = """
 import json, sys
 sys.modules["assay"] = sys.modules["methods"] = None
@@ -60,23 +60,23 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 @pytest.fixture(scope="module")
-def told(finished: tuple[Path, str]) -> tuple[Path, str]:
-    """The student's exported folder, and what was said."""
+def export_output(finished: tuple[Path, str]) -> tuple[Path, str]:
+    """The student's exported folder, and the command's output."""
     out, key = finished
-    with contextlib.redirect_stdout(io.StringIO()) as said:
+    with contextlib.redirect_stdout(io.StringIO()) as output:
         assert run(["export", key[:8], "--out", str(out)]) == 0
-    return out / "export" / key, said.getvalue()
+    return out / "export" / key, output.getvalue()
 
 
 @pytest.fixture
-def exported(told: tuple[Path, str]) -> Path:
+def exported(export_output: tuple[Path, str]) -> Path:
     """The student's exported folder."""
-    return told[0]
+    return export_output[0]
 
 
 def test_a_folder_with_three_files_appears_and_nothing_beside_it(exported: Path) -> None:
-    assert {each.name for each in exported.iterdir()} == FILES
-    assert [each.name for each in exported.parent.iterdir()] == [exported.name]
+    assert {path.name for path in exported.iterdir()} == FILES
+    assert [path.name for path in exported.parent.iterdir()] == [exported.name]
     assert all(
         each.stat().st_mode & 0o044 == (exported / "model.json").stat().st_mode & 0o044 for each in exported.iterdir()
     )
@@ -97,7 +97,7 @@ def test_a_process_without_this_package_predicts_the_same(
     assert np.array_equal(np.load(tmp_path / "answer.npy"), expected.numpy())
 
 
-def test_the_document_says_all_that_a_user_of_the_files_needs(exported: Path, finished: tuple[Path, str]) -> None:
+def test_the_document_holds_everything_that_a_user_needs(exported: Path, finished: tuple[Path, str]) -> None:
     out, key = finished
     document = json.loads((exported / "model.json").read_text())
     result = records.read_json(LocalStore(out / "store"), key, records.RESULT)
@@ -120,24 +120,24 @@ def test_the_weights_fit_a_network_that_is_built_after_the_document(exported: Pa
     network = build_network(spec, len(document["classes"]))
     network.load_state_dict(load_file(exported / "weights.safetensors"))
     original = load_trained(LocalStore(out / "store"), key).network
-    for mine, theirs in zip(network.state_dict().values(), original.state_dict().values(), strict=True):
-        assert torch.equal(mine, theirs)
+    for built, trained_value in zip(network.state_dict().values(), original.state_dict().values(), strict=True):
+        assert torch.equal(built, trained_value)
 
 
-def test_it_says_what_was_checked_and_how_fast_it_is(told: tuple[Path, str]) -> None:
-    folder, said = told
-    assert "checked on validation images (1 x 16 x 16, 2 x 12 x 12, 3 x 5 x 5): equal classes" in said
-    assert "100.00 % of the pixels" in said and "cpu, 1 thread, median" in said
-    assert said.endswith(f"in {folder}\n") and "note" not in said
+def test_the_output_names_the_checked_images_and_the_latency(export_output: tuple[Path, str]) -> None:
+    folder, output = export_output
+    assert "checked on validation images (1 x 16 x 16, 2 x 12 x 12, 3 x 5 x 5): equal classes" in output
+    assert "100.00 % of the pixels" in output and "cpu, 1 thread, median" in output
+    assert output.endswith(f"in {folder}\n") and "note" not in output
 
 
 def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """What is said; exit code 2 and one line."""
+    """Return the error; check exit code 2 and that it is one line."""
     capsys.readouterr()
     assert run(["export", *arguments]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: ") and said.count("\n") == 1
-    return said
+    output = capsys.readouterr().err
+    assert output.startswith("error: ") and output.count("\n") == 1
+    return output
 
 
 def test_an_existing_export_is_replaced_only_with_force(
@@ -149,7 +149,7 @@ def test_an_existing_export_is_replaced_only_with_force(
     assert (exported / "model.json").read_text() == "old"
     assert run(["export", key, "--out", str(out), "--force"]) == 0
     assert json.loads((exported / "model.json").read_text())["key"] == key
-    assert [each.name for each in exported.parent.iterdir()] == [exported.name]
+    assert [path.name for path in exported.parent.iterdir()] == [exported.name]
 
 
 def test_a_folder_with_anything_else_in_it_is_never_replaced(
@@ -159,7 +159,7 @@ def test_a_folder_with_anything_else_in_it_is_never_replaced(
     (tmp_path / "thesis.tex").write_text("mine")
     assert "thesis.tex" in refusal([key, "--out", str(out), "--to", str(tmp_path), "--force"], capsys)
     assert "is a file" in refusal([key, "--out", str(out), "--to", str(tmp_path / "thesis.tex"), "--force"], capsys)
-    assert [each.name for each in tmp_path.iterdir()] == ["thesis.tex"]
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_a_key_that_is_not_there_is_refused(finished: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -172,8 +172,8 @@ def test_a_key_that_is_not_finished_is_refused_with_its_state(
     store, resolved = LocalStore(tmp_path / "store"), resolve(small(), Places())
     calls = iter(range(100))
     train(resolved, store, places=Places(), runtime=QUIET, stop=lambda: next(calls) > 4)
-    said = refusal([resolved.key, "--out", str(tmp_path)], capsys)
-    assert f"{resolved.key} is interrupted (at step" in said
+    output = refusal([resolved.key, "--out", str(tmp_path)], capsys)
+    assert f"{resolved.key} is interrupted (at step" in output
     assert not (tmp_path / "export").exists()
 
 

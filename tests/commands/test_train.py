@@ -38,7 +38,7 @@ def start(arguments: list[str], before: str = "") -> subprocess.Popen[str]:
     )
 
 
-def runs(*arguments: str) -> None:
+def run_command(*arguments: str) -> None:
     sys.exit(run(list(arguments)))
 
 
@@ -54,7 +54,7 @@ def until_it_trains(out: Path, process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_the_first_signal_stops_with_a_checkpoint_and_says_how_to_go_on(
+def test_the_first_signal_stops_with_a_checkpoint_and_prints_the_command_that_continues(
     number: signal.Signals, code: int, tmp_path: Path
 ) -> None:
     process = start(["train", *ENDLESS, "--out", str(tmp_path)])
@@ -100,7 +100,7 @@ def test_the_printed_command_continues_in_a_shell_whatever_the_folder_is_called(
 def test_a_key_that_another_process_trains_is_refused_and_taken_over_when_that_one_is_killed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = start_fork(runs, "train", *ENDLESS, "--out", str(tmp_path))
+    first = start_fork(run_command, "train", *ENDLESS, "--out", str(tmp_path))
     while first.is_alive() and not list(tmp_path.glob("store/*/checkpoint-*.pt")):
         time.sleep(0.02)
     (key,) = LocalStore(tmp_path / "store").keys()
@@ -111,7 +111,7 @@ def test_a_key_that_another_process_trains_is_refused_and_taken_over_when_that_o
     assert "running" in capsys.readouterr().out
     first.kill()
     first.join()
-    second = start_fork(runs, "train", *ENDLESS, "--out", str(tmp_path))
+    second = start_fork(run_command, "train", *ENDLESS, "--out", str(tmp_path))
     deadline = time.monotonic() + 60
     while second.is_alive() and time.monotonic() < deadline:
         sessions = json.loads((tmp_path / "store" / key / "sessions.json").read_text())["sessions"]
@@ -168,9 +168,9 @@ def test_other_ways_to_compute(change: list[str], tmp_path: Path, capsys: pytest
     assert "mIoU" in capsys.readouterr().out
 
 
-def test_torchrun_trains_on_two_ranks_and_says_things_once(tmp_path: Path) -> None:
+def test_torchrun_trains_on_two_ranks_and_prints_once(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "assay"]
-    found = subprocess.run(
+    process = subprocess.run(
         [*command, "train", *TINY, "--set", "recipe.steps=4", "--runtime", "device=cpu", "--out", str(tmp_path)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": "platform:.", "OMP_NUM_THREADS": "1"},
@@ -179,8 +179,8 @@ def test_torchrun_trains_on_two_ranks_and_says_things_once(tmp_path: Path) -> No
         check=False,
         timeout=120,
     )
-    assert found.returncode == 0, found.stderr
-    assert found.stdout.count("validation images") == 1
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.count("validation images") == 1
     (key,) = LocalStore(tmp_path / "store").keys()
     assert WEIGHTS in LocalStore(tmp_path / "store").names(key)
 

@@ -1,4 +1,4 @@
-"""The check of written files finds what differs, and is quiet where nothing does."""
+"""The check of exported files finds differences, and passes where there are none."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalStore, Trai
     return store, load_trained(store, resolved.key), folder / "out"
 
 
-def test_it_looks_at_validation_images_and_knows_what_was_predicted(
+def test_stored_validation_images_are_checked_with_their_predictions(
     exported: tuple[LocalStore, Trained, Path],
 ) -> None:
     store, trained, folder = exported
-    found, _ = check(folder / PROGRAM, folder / WEIGHTS, trained, PROGRAM_OF_ANY_SIZE, check_images(store, trained))
-    assert (found.images, found.as_in_training) == ("validation", 1.0)
-    assert found.shapes == ((1, 3, 16, 16), (2, 3, 12, 12), (3, 3, 5, 5))
-    assert max(found.program_difference, found.weights_difference) < 1e-5
+    result, _ = check(folder / PROGRAM, folder / WEIGHTS, trained, PROGRAM_OF_ANY_SIZE, check_images(store, trained))
+    assert (result.images, result.as_in_training) == ("validation", 1.0)
+    assert result.shapes == ((1, 3, 16, 16), (2, 3, 12, 12), (3, 3, 5, 5))
+    assert max(result.program_difference, result.weights_difference) < 1e-5
 
 
-def test_without_stored_images_it_looks_at_random_ones_and_says_so(
+def test_without_stored_images_random_ones_are_checked(
     exported: tuple[LocalStore, Trained, Path], store: LocalStore
 ) -> None:
     _, trained, folder = exported
-    pictures = check_images(store, trained)
-    found, _ = check(folder / PROGRAM, folder / WEIGHTS, trained, PROGRAM_OF_ANY_SIZE, pictures)
-    assert (found.images, found.as_in_training) == ("random", None)
+    images = check_images(store, trained)
+    result, _ = check(folder / PROGRAM, folder / WEIGHTS, trained, PROGRAM_OF_ANY_SIZE, images)
+    assert (result.images, result.as_in_training) == ("random", None)
 
 
 def test_weights_that_predict_something_else_are_found(
@@ -72,10 +72,10 @@ def test_a_program_of_other_weights_is_found(exported: tuple[LocalStore, Trained
         check(folder / PROGRAM, folder / WEIGHTS, other, PROGRAM_OF_ANY_SIZE, check_images(store, trained))
 
 
-def test_a_program_for_one_size_is_asked_for_that_size_alone() -> None:
-    pictures = CheckImages(kind="random", images=(torch.zeros(3, 9, 7, dtype=torch.uint8),) * 2, predictions=())
+def test_a_program_for_one_size_is_checked_with_that_size_alone() -> None:
+    images = CheckImages(kind="random", images=(torch.zeros(3, 9, 7, dtype=torch.uint8),) * 2, predictions=())
     program = Program(data=b"", sides=(9, 7), smallest=5)
-    assert [tuple(each.shape) for each in batches_of(pictures.images, program)] == [(1, 3, 9, 7), (2, 3, 9, 7)]
+    assert [tuple(each.shape) for each in batches_of(images.images, program)] == [(1, 3, 9, 7), (2, 3, 9, 7)]
 
 
 def test_stored_weights_that_were_changed_are_not_exported(tmp_path: Path) -> None:

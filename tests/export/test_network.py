@@ -37,9 +37,9 @@ def finish(experiment: Experiment, store: LocalStore) -> str:
 def test_every_methods_official_network_predicts_as_when_its_training_ended(method: str, store: LocalStore) -> None:
     key = finish(small(method, recipe__steps=3, **INSIDE.get(method, {})), store)
     trained = load_trained(store, key)
-    found = store.read(key, "panel.npz")
-    assert found is not None
-    with np.load(io.BytesIO(found)) as panel:
+    data = store.read(key, "panel.npz")
+    assert data is not None
+    with np.load(io.BytesIO(data)) as panel:
         image, prediction = torch.tensor(panel["image0"]), torch.tensor(panel["prediction0"])
     pixels = normalize(image.permute(2, 0, 1)[None])
     with torch.no_grad():

@@ -52,8 +52,8 @@ def test_an_encoder_of_timms_takes_images_from_one_pixel_more_than_its_stride() 
     program = make_program(network, sides=(32, 32))
     assert (program.sides, program.smallest) == (None, 17)
     for shape in ((1, 3, 17, 17), (2, 3, 50, 33)):
-        found = run(program.data)(images(*shape))
-        torch.testing.assert_close(found, network(normalize(images(*shape))), rtol=0, atol=1e-4)
+        logits = run(program.data)(images(*shape))
+        torch.testing.assert_close(logits, network(normalize(images(*shape))), rtol=0, atol=1e-4)
 
 
 def test_a_network_in_double_precision_stays_so() -> None:
@@ -75,7 +75,7 @@ def test_a_network_that_cannot_be_traced_for_every_size_is_exported_for_one(monk
         )
 
 
-def test_what_torch_cannot_trace_at_all_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_that_torch_cannot_trace_at_all_is_an_error_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     network = tiny(HEADS[0])
     monkeypatch.setattr(network, "classify", lambda features: features if features.sum().item() > 0 else -features)
     with pytest.raises(AssayError, match=r"^torch\.export cannot trace tiny with deeplabv2 \(.*\)\.$"):

@@ -76,10 +76,10 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before_and_says_so(store):
     whole = path(store, 20).read_bytes()
     for length in range(len(whole)):
         path(store, 20).write_bytes(whole[:length])
-        found = checkpoints.load(store, "key")
-        assert (found.payload, found.step) == (PAYLOAD + bytes([10]), 10), length
-        assert len(found.notes) == 1
-        assert found.notes[0].startswith(f"The checkpoint of step 20 in {store.root}/key is not used: it ")
+        loaded = checkpoints.load(store, "key")
+        assert (loaded.payload, loaded.step) == (PAYLOAD + bytes([10]), 10), length
+        assert len(loaded.notes) == 1
+        assert loaded.notes[0].startswith(f"The checkpoint of step 20 in {store.root}/key is not used: it ")
 
 
 def test_a_longer_checkpoint_is_not_whole_either(store):
@@ -93,19 +93,19 @@ def test_a_flipped_bit_anywhere_is_found(store):
     save(store, 10, 20)
     whole = path(store, 20).read_bytes()
     for index in range(len(whole)):
-        spoilt = bytearray(whole)
-        spoilt[index] ^= 1 << index % 8
-        path(store, 20).write_bytes(spoilt)
-        found = checkpoints.load(store, "key")
-        assert (found.step, len(found.notes)) == (10, 1), index
+        damaged = bytearray(whole)
+        damaged[index] ^= 1 << index % 8
+        path(store, 20).write_bytes(damaged)
+        loaded = checkpoints.load(store, "key")
+        assert (loaded.step, len(loaded.notes)) == (10, 1), index
 
 
 def test_a_checkpoint_under_the_name_of_another_step_is_not_used(store):
     save(store, 10, 20)
     path(store, 20).rename(path(store, 30))
-    found = checkpoints.load(store, "key")
-    assert found.step == 10
-    assert "its header names step 20" in found.notes[0]
+    loaded = checkpoints.load(store, "key")
+    assert loaded.step == 10
+    assert "its header names step 20" in loaded.notes[0]
 
 
 def test_a_format_of_a_later_version_is_named(store):
@@ -120,15 +120,15 @@ def test_with_both_spoilt_there_is_none_and_a_note_for_each(store):
     save(store, 10, 20)
     path(store, 10).write_bytes(b"")
     path(store, 20).write_bytes(path(store, 20).read_bytes()[:-1])
-    found = checkpoints.load(store, "key")
-    assert (found.payload, found.step) == (None, 0)
-    assert ["20" in found.notes[0], "10" in found.notes[1]] == [True, True]
+    loaded = checkpoints.load(store, "key")
+    assert (loaded.payload, loaded.step) == (None, 0)
+    assert ["20" in loaded.notes[0], "10" in loaded.notes[1]] == [True, True]
 
 
 def test_after_both_were_spoilt_a_new_beginning_is_never_without_a_whole_one(store):
     save(store, 100, 200)
     for step in (100, 200):
-        path(store, step).write_bytes(b"spoilt")
+        path(store, step).write_bytes(b"damaged")
     for step in range(20, 241, 20):
         save(store, step)
         assert checkpoints.load(store, "key").step == step
@@ -166,10 +166,10 @@ def test_a_kill_at_any_moment_loses_no_checkpoint_that_was_saved(store):
         time.sleep(draw.uniform(0, 0.05))
         process.send_signal(signal.SIGKILL)
         printed = process.communicate()[0].split()
-        found = checkpoints.load(store, "key")
-        assert found.notes == ()
-        assert found.step > reached
-        assert found.step >= int(printed[-1] if printed else 0)
-        assert found.payload == hashlib.sha256(str(found.step).encode()).digest() * 4000
+        loaded = checkpoints.load(store, "key")
+        assert loaded.notes == ()
+        assert loaded.step > reached
+        assert loaded.step >= int(printed[-1] if printed else 0)
+        assert loaded.payload == hashlib.sha256(str(loaded.step).encode()).digest() * 4000
         assert 1 <= len(checkpoints.steps(store.names("key"))) <= 3
-        reached = found.step
+        reached = loaded.step

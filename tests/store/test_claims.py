@@ -65,8 +65,8 @@ def check(process):
 
 
 def write_claim(store, *, generation=1, beat=0, released=False, by=FOREIGN):
-    sign = claims.ClaimRecord(generation, beat, released, by)
-    store.write("key", f"claim-{generation:06d}.json", json.dumps(dataclasses.asdict(sign)).encode())
+    record = claims.ClaimRecord(generation, beat, released, by)
+    store.write("key", f"claim-{generation:06d}.json", json.dumps(dataclasses.asdict(record)).encode())
 
 
 def claim_files(store):
@@ -76,7 +76,7 @@ def claim_files(store):
 # --- alone ------------------------------------------------------------------------------------------------
 
 
-def test_the_first_claim_is_generation_1_and_says_who_holds_it(store):
+def test_the_first_claim_is_generation_1_and_names_its_owner(store):
     with acquire(store, "key") as claim:
         claim.check()
         document = json.loads(store.read("key", FIRST))
@@ -202,7 +202,7 @@ def test_a_claim_file_of_another_owner_under_the_same_number_is_left_alone(store
 
 
 class Clock:
-    """A clock that goes when it is told to."""
+    """A clock that a test sets."""
 
     now = 1000.0
 
@@ -286,7 +286,7 @@ def test_patience_ends_before_a_claim_that_moves(store):
         acquire(store, "key", stale_after=1.0, patience=1.5)
 
 
-def test_an_observer_that_has_looked_before_takes_over_without_waiting(store, clock):
+def test_an_observer_that_has_watched_a_claim_takes_over_without_waiting(store, clock):
     write_claim(store)
     observer = Observer(clock)
     for _ in range(5):
@@ -315,7 +315,7 @@ def test_a_living_owner_keeps_its_claim(store):
         assert check(process) == "held"
 
 
-def test_a_killed_owner_is_followed_at_once_even_before_its_parent_asked_for_it(store):
+def test_a_killed_owner_is_followed_at_once_even_before_its_parent_waited_for_it(store):
     with owner(store) as process:
         process.send_signal(signal.SIGKILL)
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -325,20 +325,20 @@ def test_a_killed_owner_is_followed_at_once_even_before_its_parent_asked_for_it(
         assert time.monotonic() - began < 1
 
 
-def test_an_owner_that_stood_still_and_was_given_up_finds_out_when_it_goes_on(store):
+def test_a_paused_owner_that_was_given_up_finds_out_when_it_continues(store):
     with owner(store) as process:
         process.send_signal(signal.SIGSTOP)
         with acquire(store, "key", stale_after=0.5, patience=5) as claim:
             assert claim.generation == 2
             process.send_signal(signal.SIGCONT)
-            said = check(process)
-            assert said.startswith("This process no longer holds claim 1")
-            assert f"process {os.getpid()} on " in said
+            answer = check(process)
+            assert answer.startswith("This process no longer holds claim 1")
+            assert f"process {os.getpid()} on " in answer
             claim.check()
     assert newest(store, "key").generation == 2
 
 
-def test_an_owner_that_stood_still_and_was_not_given_up_goes_on(store):
+def test_a_paused_owner_that_was_not_given_up_continues(store):
     with owner(store) as process:
         process.send_signal(signal.SIGSTOP)
         with pytest.raises(ClaimedElsewhere):
@@ -358,7 +358,7 @@ def test_an_owner_that_is_continued_and_killed_again_and_again_is_followed_every
 
 
 def together(count, function):
-    """What `function(number)` returned, or the error it raised, in each of `count` threads at once."""
+    """Return the results, or errors, of `function(number)` in `count` threads at once."""
     barrier = threading.Barrier(count)
     outcomes = [None] * count
 
@@ -381,18 +381,18 @@ def together(count, function):
 def test_of_several_that_take_a_free_key_one_gets_it(store, clock, before):
     for round_number in range(5):
         key = f"key{round_number}"
-        sign = claims.ClaimRecord(5, 0, before == "released", FOREIGN)
+        record = claims.ClaimRecord(5, 0, before == "released", FOREIGN)
         if before != "nothing":
-            store.write(key, "claim-000005.json", json.dumps(dataclasses.asdict(sign)).encode())
+            store.write(key, "claim-000005.json", json.dumps(dataclasses.asdict(record)).encode())
         observers = [Observer(clock) for _ in range(4)]
         for _ in range(5):
             for observer in observers:
                 observer.observe(store, key)
             clock.now += 15
         outcomes = together(4, lambda number: acquire(store, key, observer=observers[number]))  # noqa: B023
-        held = [each for each in outcomes if isinstance(each, claims.Claim)]
+        held = [outcome for outcome in outcomes if isinstance(outcome, claims.Claim)]
         assert len(held) == 1
-        assert sum(isinstance(each, ClaimedElsewhere) for each in outcomes) == 3
+        assert sum(isinstance(outcome, ClaimedElsewhere) for outcome in outcomes) == 3
         assert held[0].generation == (1 if before == "nothing" else 6)
         held[0].check()
         held[0].release()

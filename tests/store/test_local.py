@@ -57,7 +57,7 @@ def test_what_is_not_there_reads_as_none(store):
     assert store.read("key", "other") == b""
 
 
-def test_looking_creates_nothing(store):
+def test_reading_and_listing_create_nothing(store):
     assert (store.read("key", "name"), store.names("key"), store.keys()) == (None, [], [])
     store.delete("key", "name")
     assert not store.root.parent.exists()
@@ -132,11 +132,11 @@ def test_a_reader_sees_the_old_content_or_the_new_and_nothing_between(store):
 
     writer = threading.Thread(target=write)
     writer.start()
-    seen = set()
+    read = set()
     while not done.is_set():
-        seen.add(store.read("key", "name"))
+        read.add(store.read("key", "name"))
     writer.join()
-    assert seen <= contents
+    assert read <= contents
 
 
 # --- exclusive creation -----------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ def test_a_closed_log_takes_nothing(store):
         log.append(b"x")
 
 
-def test_a_former_owner_appends_to_a_log_that_nobody_reads(store):
+def test_a_former_owner_appends_to_a_log_that_is_no_longer_read(store):
     former = store.open_log("key", "log", b"")
     former.append(b"1\n")
     successor = store.open_log("key", "log", b"1\n")
@@ -282,9 +282,9 @@ log.append(b"2\\n")
 
 def test_a_write_that_fails_half_way_leaves_everything_as_it_was(store):
     store.write("key", "name", b"old")
-    said = run(LIMITED, store.root).stdout.splitlines()
+    messages = run(LIMITED, store.root).stdout.splitlines()
     reason = "the file would be larger than allowed: raise the limit (ulimit -f), or choose another folder"
-    assert said == [
+    assert messages == [
         f"Cannot write {store.root}/key/{name}: {reason} for the store." for name in ["name", "fresh", "name", "log"]
     ]
     assert store.read("key", "name") == b"old"

@@ -23,8 +23,8 @@ def sleeper():
     process.stdout.close()
 
 
-def seen_as(process):
-    """The owner that `process` would have written down."""
+def owner_of(process):
+    """Return the owner that `process` would write down."""
     program = f"from assay.store.owners import _process_state; print(_process_state({process.pid})[1])"
     command = [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{program}"]
     started = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
@@ -43,14 +43,14 @@ def test_an_owner_is_read_back_from_json_even_from_a_later_version():
 
 
 def test_a_running_process_is_alive_and_a_stopped_one_too(sleeper):
-    owner = seen_as(sleeper)
+    owner = owner_of(sleeper)
     assert not owner.is_dead()
     sleeper.send_signal(signal.SIGSTOP)
     assert not owner.is_dead()
 
 
-def test_a_killed_process_is_dead_before_and_after_its_parent_asked_for_it(sleeper):
-    owner = seen_as(sleeper)
+def test_a_killed_process_is_dead_before_and_after_its_parent_waited_for_it(sleeper):
+    owner = owner_of(sleeper)
     sleeper.kill()
     os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
     assert owner.is_dead()
@@ -59,13 +59,13 @@ def test_a_killed_process_is_dead_before_and_after_its_parent_asked_for_it(sleep
 
 
 def test_another_process_under_the_same_number_is_not_the_owner(sleeper):
-    owner = seen_as(sleeper)
+    owner = owner_of(sleeper)
     assert dataclasses.replace(owner, started=owner.started - 1).is_dead()
 
 
 @pytest.mark.parametrize("elsewhere", [{"host": "another"}, {"system": "another"}, {"host": ""}])
 def test_what_cannot_be_seen_from_here_is_never_called_dead(sleeper, elsewhere):
-    owner = seen_as(sleeper)
+    owner = owner_of(sleeper)
     sleeper.kill()
     sleeper.wait()
     assert owner.is_dead()
@@ -77,7 +77,7 @@ def test_a_program_with_brackets_in_its_name_is_read_correctly(tmp_path):
     program.symlink_to("/bin/sleep")
     process = subprocess.Popen([program, "60"])
     try:
-        owner = seen_as(process)
+        owner = owner_of(process)
         assert owner.started >= Owner.this_process("t").started
         assert not owner.is_dead()
     finally:

@@ -33,7 +33,7 @@ def test_the_experiment_is_written_once(store):
     assert records.read_json(store, "key", EXPERIMENT) == {"seed": 1}
 
 
-def test_the_first_result_stays_and_the_second_is_told_so(store):
+def test_the_first_result_stays_and_a_second_write_returns_false(store):
     assert records.write_result(store, "key", {"miou": 0.5}) is True
     assert records.write_result(store, "key", {"miou": 0.6}) is False
     assert records.read_json(store, "key", RESULT) == {"miou": 0.5}
@@ -51,7 +51,7 @@ def test_a_name_that_was_taken_and_never_filled_counts_as_nothing_written(store)
     assert records.state(store, "key").name == "done"
 
 
-def test_a_spoilt_document_is_named(store):
+def test_a_damaged_document_is_named(store):
     store.write("key", RESULT, b'{"miou": ')
     with pytest.raises(StoreError, match=r"key/result\.json cannot be read"):
         records.read_json(store, "key", RESULT)
@@ -87,7 +87,7 @@ def test_the_step_itself_is_kept(store, step, kept):
     assert records.metrics_up_to(store, "key", step).count(b"\n") == kept
 
 
-def test_a_log_that_is_reopened_with_what_is_kept_goes_on_as_if_nothing_had_happened(store):
+def test_a_log_that_is_reopened_at_a_step_ends_with_the_same_bytes(store):
     log_steps(store, 10, 20, 30)
     whole = store.read("key", METRICS)
     log_steps(store, 10, 20, 25, rest=b'{"st')
@@ -168,35 +168,35 @@ def test_a_failed_key_that_is_being_tried_again_is_running(store):
         assert records.state(store, "key").name == "running"
 
 
-def test_a_claim_whose_owner_cannot_be_asked_runs_until_an_observer_saw_it_stand_still(store):
+def test_the_claim_of_an_unknown_owner_runs_until_an_observer_has_watched_it_without_a_beat(store):
     store.write("key", "claim-000001.json", b"")
     now = 0.0
     observer = Observer(lambda: now)
-    seen = []
+    states = []
     for _ in range(6):
-        seen.append(records.state(store, "key", observer=observer, stale_after=40).name)
+        states.append(records.state(store, "key", observer=observer, stale_after=40).name)
         now += 10
-    assert seen == ["running"] * 4 + ["interrupted"] * 2
+    assert states == ["running"] * 4 + ["interrupted"] * 2
     assert records.state(store, "key").name == "running"
 
 
-def begun(store: LocalStore, *steps: int) -> None:
+def begin_attempts(store: LocalStore, *steps: int) -> None:
     for step in steps:
         records.begin_attempt(store, "key", {"run": "r", "claim": 1, "from_step": step, "at": "now"})
 
 
-def test_attempts_that_end_without_a_word_and_without_getting_further_are_counted(store: LocalStore) -> None:
-    begun(store, 0, 10, 10)
+def test_attempts_that_crash_without_a_new_checkpoint_are_counted(store: LocalStore) -> None:
+    begin_attempts(store, 0, 10, 10)
     state = records.state(store, "key")
-    assert (state.name, state.crashes_in_a_row) == ("interrupted", 2), "nobody knows who ended them: it is not failed"
+    assert (state.name, state.crashes_in_a_row) == ("interrupted", 2), "a person may have killed it: it is not failed"
 
 
-def test_an_attempt_that_says_how_it_ended_or_gets_further_begins_the_count_anew(store: LocalStore) -> None:
-    begun(store, 0, 0, 0)
+def test_an_orderly_end_or_a_new_checkpoint_begins_the_count_of_crashes_anew(store: LocalStore) -> None:
+    begin_attempts(store, 0, 0, 0)
     assert records.crashes_in_a_row(store, "key") == 3
     records.end_attempt(store, "key", "stopped")
     assert records.crashes_in_a_row(store, "key") == 0
-    begun(store, 0, 0, 20)
+    begin_attempts(store, 0, 0, 20)
     assert records.crashes_in_a_row(store, "key") == 1
     checkpoints.save(store, "key", b"far", step=30)
     assert records.crashes_in_a_row(store, "key") == 0

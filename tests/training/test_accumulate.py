@@ -1,4 +1,4 @@
-"""Micro-batches: what is once a step, and what readers are told."""
+"""Micro-batches: work that is done once a step, and the note on their statistics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from assay.training.session import SessionOptions, train
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_session_and_its_result_say_that_statistics_and_means_are_per_micro_batch(
+def test_a_session_and_its_result_note_that_statistics_and_means_are_per_micro_batch(
     accumulate: int, tmp_path: Path
 ) -> None:
     lines: list[str] = []
@@ -37,8 +37,8 @@ def test_a_session_and_its_result_say_that_statistics_and_means_are_per_micro_ba
     assert (f"note: {note}" in summary(resolved.document(), result)) == (accumulate == 2)
 
 
-class Weights:
-    """Keeps the networks after every step."""
+class NetworkRecorder:
+    """A recorder that keeps the networks after every step."""
 
     def __init__(self) -> None:
         self.steps: list[dict[str, torch.Tensor]] = []
@@ -57,13 +57,13 @@ def test_a_mean_teacher_moves_once_a_step_and_not_once_a_micro_batch() -> None:
         small("mean_teacher", recipe__steps=3, recipe__accumulate=2, recipe__precision="float64", method__momentum=0.6),
         Places(),
     )
-    of = Training(resolved, places=Places(), runtime=dataclasses.replace(QUIET, checkpoint_every=1))
-    names = [name for name, _ in of.nets["teacher"].named_parameters()]
-    expected = {name: value.clone() for name, value in of.nets["teacher"].named_parameters()}
-    kept = Weights()
-    of.run(kept)
-    assert len(kept.steps) == 3
-    for after in kept.steps:
+    training = Training(resolved, places=Places(), runtime=dataclasses.replace(QUIET, checkpoint_every=1))
+    names = [name for name, _ in training.nets["teacher"].named_parameters()]
+    expected = {name: value.clone() for name, value in training.nets["teacher"].named_parameters()}
+    recorder = NetworkRecorder()
+    training.run(recorder)
+    assert len(recorder.steps) == 3
+    for after in recorder.steps:
         for name in names:
             expected[name] = 0.6 * expected[name] + 0.4 * after[f"student.{name}"]
             torch.testing.assert_close(after[f"teacher.{name}"], expected[name], rtol=1e-12, atol=1e-12)

@@ -11,11 +11,11 @@ from assay.training.evaluate import ConfusionMatrix, predict, window_starts
 
 def plain_iou(prediction: torch.Tensor, target: torch.Tensor, num_classes: int) -> list[float | None]:
     pairs = [(p, t) for p, t in zip(prediction.flatten().tolist(), target.flatten().tolist(), strict=True) if t != 255]
-    found: list[float | None] = []
+    iou: list[float | None] = []
     for c in range(num_classes):
         union = sum(p == c or t == c for p, t in pairs)
-        found.append(sum(p == c and t == c for p, t in pairs) / union if union else None)
-    return found
+        iou.append(sum(p == c and t == c for p, t in pairs) / union if union else None)
+    return iou
 
 
 def example() -> tuple[torch.Tensor, torch.Tensor]:
@@ -54,7 +54,7 @@ def test_nothing_counted_is_zero_and_no_error() -> None:
 
 
 def per_pixel(images: torch.Tensor) -> torch.Tensor:
-    """A predictor that looks at single pixels: windows and flips must not change what it says."""
+    """Return logits that depend on single pixels alone, so that windows and flips must not change them."""
     return torch.cat([images, -images.sum(1, keepdim=True)], dim=1) * 3
 
 
@@ -69,29 +69,29 @@ def test_sliding_windows_and_flips_agree_with_the_whole_image(size: tuple[int, i
 
 def test_several_scales_give_one_class_per_pixel_of_the_image() -> None:
     images = torch.randn(1, 3, 12, 9, generator=torch.Generator().manual_seed(2))
-    found = predict(per_pixel, images, Evaluation(scales=(0.5, 1.0, 1.75), flip=True))
-    assert found.shape == (1, 12, 9)
+    classes = predict(per_pixel, images, Evaluation(scales=(0.5, 1.0, 1.75), flip=True))
+    assert classes.shape == (1, 12, 9)
     smooth = torch.ones(1, 3, 12, 9) * torch.tensor([3.0, 1.0, 1.0]).view(1, 3, 1, 1)
     assert (predict(per_pixel, smooth, Evaluation(scales=(0.5, 1.75))) == 0).all()
 
 
-def test_an_image_is_fitted_with_its_ratio_and_judged_at_its_own_size() -> None:
+def test_an_image_is_fitted_with_its_ratio_and_scored_at_its_own_size() -> None:
     images = torch.randn(2, 3, 12, 9, generator=torch.Generator().manual_seed(3))
-    seen: list[tuple[int, ...]] = []
+    sizes: list[tuple[int, ...]] = []
 
-    def predictor(given: torch.Tensor) -> torch.Tensor:
-        seen.append(tuple(given.shape[-2:]))
-        return per_pixel(given)
+    def predictor(images_of_size: torch.Tensor) -> torch.Tensor:
+        sizes.append(tuple(images_of_size.shape[-2:]))
+        return per_pixel(images_of_size)
 
-    found = predict(predictor, images, Evaluation(fit=16))
-    assert seen == [(16, 12)] and found.shape == (2, 12, 9)
+    classes = predict(predictor, images, Evaluation(fit=16))
+    assert sizes == [(16, 12)] and classes.shape == (2, 12, 9)
     larger = torch.nn.functional.interpolate(images, size=(16, 12), mode="bilinear")
     logits = torch.nn.functional.interpolate(per_pixel(larger), size=(12, 9), mode="bilinear")
-    assert torch.equal(found, logits.argmax(dim=1))
+    assert torch.equal(classes, logits.argmax(dim=1))
     predict(predictor, images, Evaluation(fit=16, scales=(0.5, 1.0), mode="sliding", window=(20, 20)))
-    assert seen[1:] == [(20, 20), (20, 20)], "one window, padded, at each scale"
+    assert sizes[1:] == [(20, 20), (20, 20)], "one window, padded, at each scale"
     predict(predictor, images, Evaluation(fit=16, scales=(0.5, 1.0), flip=True))
-    assert seen[3:] == [(8, 6), (8, 6), (16, 12), (16, 12)]
+    assert sizes[3:] == [(8, 6), (8, 6), (16, 12), (16, 12)]
 
 
 @pytest.mark.parametrize("length", [1, 5, 6, 7, 20, 33])

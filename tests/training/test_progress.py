@@ -1,4 +1,4 @@
-"""What a person sees while a training runs, on a terminal and elsewhere; and a compiled step, which nobody sees."""
+"""The progress of a running training, on a terminal and elsewhere; and a compiled step, which changes nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STEPS = 12
 
 
 def trained(folder: Path, how: str) -> list[str]:
-    """What a short training says."""
+    """Return the lines of a short training."""
     lines: list[str] = []
     experiment = resolve(small("supervised", recipe__steps=STEPS), Places())
     runtime = QUIET.replace(progress=how)
@@ -35,7 +35,7 @@ def trained(folder: Path, how: str) -> list[str]:
     return lines
 
 
-def test_elsewhere_lines_tell_the_step_the_loss_the_rate_and_the_time_left(
+def test_elsewhere_lines_have_the_step_the_loss_the_rate_and_the_time_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
@@ -47,16 +47,16 @@ def test_elsewhere_lines_tell_the_step_the_loss_the_rate_and_the_time_left(
 
 
 def test_on_a_terminal_a_bar_has_rate_time_left_loss_and_miou(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours, theirs = os.openpty()
+    controller, terminal_end = os.openpty()
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("TERM", "xterm")
-    with os.fdopen(theirs, "w") as terminal:
+    with os.fdopen(terminal_end, "w") as terminal:
         monkeypatch.setattr("sys.stderr", terminal)
         assert trained(tmp_path, "auto") == []
-    painted = os.read(ours, 2**16).decode()
-    os.close(ours)
-    seen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", painted)
-    assert re.search(r"12/12 \d+\.\d steps/s  loss \d+\.\d{4}  mIoU \d+\.\d\d % \d:\d\d:\d\d", seen), seen[-500:]
+    output = os.read(controller, 2**16).decode()
+    os.close(controller)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output)
+    assert re.search(r"12/12 \d+\.\d steps/s  loss \d+\.\d{4}  mIoU \d+\.\d\d % \d:\d\d:\d\d", text), text[-500:]
 
 
 @pytest.mark.long

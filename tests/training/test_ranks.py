@@ -1,4 +1,4 @@
-"""Two ranks compute what one computes; an error on one ends both."""
+"""Two ranks compute the same as one; an error on one rank ends both."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from assay.training.session import SessionOptions, train
 from methods.fda import FDA
 
 
-class Keep:
-    """Keeps the loss of every step."""
+class LossRecorder:
+    """A recorder that keeps the loss of every step."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
@@ -38,38 +38,38 @@ class Keep:
 
 
 def first_steps(method: str, changes: dict[str, object]) -> tuple[list[float], list[torch.Tensor]]:
-    """Losses and final weights and buffers."""
+    """Return the losses, and the final weights and buffers."""
     torch.set_num_threads(1)
     resolved = resolve(small(method, **changes), Places())
-    of = Training(resolved, places=Places(), runtime=QUIET, read_weights=fresh_weights(resolved))
-    keep = Keep()
-    of.run(keep)
-    return keep.losses, [value.clone() for value in of.nets.state_dict().values()]
+    training = Training(resolved, places=Places(), runtime=QUIET, read_weights=fresh_weights(resolved))
+    recorder = LossRecorder()
+    training.run(recorder)
+    return recorder.losses, [value.clone() for value in training.nets.state_dict().values()]
 
 
-def roll_on(folder: str) -> None:
+def save_next_in_batch(folder: str) -> None:
     rank = dist.get_rank()
     batch = torch.arange(12.0).view(6, 2)
     torch.save(Batch.next_in_batch(batch[3 * rank : 3 * rank + 3]), f"{folder}/{rank}.pt")
 
 
 def test_the_partner_of_an_image_is_its_successor_in_the_global_batch(tmp_path: Path) -> None:
-    on_two_ranks(roll_on, str(tmp_path))
+    on_two_ranks(save_next_in_batch, str(tmp_path))
     together = torch.cat([torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)])
     batch = torch.arange(12.0).view(6, 2)
     assert torch.equal(together, batch.roll(-1, 0))
     assert torch.equal(together, Batch.next_in_batch(batch))
 
 
-def trace_on(method: str, changes: dict[str, object], folder: str) -> None:
-    found = first_steps(method, changes)
+def save_trace(method: str, changes: dict[str, object], folder: str) -> None:
+    trace = first_steps(method, changes)
     if dist.get_rank() == 0:
-        torch.save(found, f"{folder}/found.pt")
+        torch.save(trace, f"{folder}/trace.pt")
 
 
 def two_ranks(method: str, changes: dict[str, object], folder: Path):
-    on_two_ranks(trace_on, method, changes, str(folder))
-    return torch.load(folder / "found.pt")
+    on_two_ranks(save_trace, method, changes, str(folder))
+    return torch.load(folder / "trace.pt")
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ def test_two_ranks_agree_with_one(method: str, changes: dict[str, object], toler
     losses, weights = first_steps(method, changes)
     losses_of_two, weights_of_two = two_ranks(method, changes, tmp_path)
     torch.testing.assert_close(losses_of_two, losses, rtol=tolerance, atol=tolerance)
-    for theirs, ours in zip(weights_of_two, weights, strict=True):
-        torch.testing.assert_close(theirs, ours, rtol=tolerance, atol=tolerance)
+    for of_two, of_one in zip(weights_of_two, weights, strict=True):
+        torch.testing.assert_close(of_two, of_one, rtol=tolerance, atol=tolerance)
 
 
 def train_on(folder: str, fails: bool, stops: bool = False) -> None:
@@ -163,7 +163,7 @@ def train_on(folder: str, fails: bool, stops: bool = False) -> None:
 
 
 def break_third_step() -> None:
-    """A rank on which reading an image fails, for real, at its third step."""
+    """Make reading an image fail on this rank, at its third step."""
     from assay.training.loading import BatchPlan
 
     whole = BatchPlan.micro_batch
@@ -187,7 +187,7 @@ def test_an_error_on_one_rank_ends_all_and_hangs_none(tmp_path: Path) -> None:
     assert failure["rank"] == 1 and "this rank's image cannot be read" in failure["error"]
 
 
-def test_two_ranks_write_one_result_that_says_so(tmp_path: Path) -> None:
+def test_two_ranks_write_one_result_that_names_their_number(tmp_path: Path) -> None:
     on_two_ranks(train_on, str(tmp_path), False)
     store = LocalStore(tmp_path)
     (key,) = store.keys()
@@ -198,7 +198,7 @@ def test_two_ranks_write_one_result_that_says_so(tmp_path: Path) -> None:
     assert result["miou"] == pytest.approx(other["miou"], abs=0.02)
 
 
-def test_what_two_ranks_began_one_continues_to_rounding_and_log_result_and_summary_say_so(tmp_path: Path) -> None:
+def test_one_rank_continues_a_training_of_two_and_log_result_and_summary_name_the_change(tmp_path: Path) -> None:
     on_two_ranks(train_on, str(tmp_path), False, True)
     store = LocalStore(tmp_path)
     (key,) = store.keys()
@@ -208,7 +208,7 @@ def test_what_two_ranks_began_one_continues_to_rounding_and_log_result_and_summa
     result = train(resolved, store, places=Places(), runtime=QUIET, options=SessionOptions(print_line=lines.append))
     note = "begun with 2 workers, continues with 1: equal to rounding, recorded"
     assert f"note: {note}" in lines and result["notes"] == [note] and not result["same_bits"]
-    assert [each["ranks"] for each in result["sessions"]] == [2, 1]
+    assert [session["ranks"] for session in result["sessions"]] == [2, 1]
     assert "uninterrupted training: ranks: 2 → 1" in summary(resolved.document(), result)
     whole = train(resolved, LocalStore(tmp_path / "whole"), places=Places(), runtime=QUIET)
     assert result["miou"] == pytest.approx(whole["miou"], abs=0.02)

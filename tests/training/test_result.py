@@ -1,4 +1,4 @@
-"""What a result says of its networks' sizes where one process trains many experiments."""
+"""The sizes of networks in results where one process trains many experiments."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from assay.nets.network import build_network
 from assay.places import Places
 from assay.resolve import resolve
 from assay.store.local import LocalStore
-from assay.training import result as outcome
+from assay.training import result as result_module
 from assay.training.session import train
 
 
 def cost(folder: Path, **changes: object) -> dict[str, Any]:
-    """Of the network of a short training, and beside it what is counted of a new network."""
+    """Return the sizes of the network of a short training, after comparing them with those of a new network."""
     experiment = small(recipe__steps=2, **changes)
     result = train(resolve(experiment, Places()), LocalStore(folder), places=Places(), runtime=QUIET)
     assert result is not None
@@ -46,5 +46,5 @@ def test_sizes_are_those_of_each_experiment_and_equal_networks_are_counted_once(
     assert narrow["parameters"] == cropped["parameters"] < wide["parameters"]
     assert cropped["multiply_adds"] < narrow["multiply_adds"] < wide["multiply_adds"]
 
-    monkeypatch.delattr(outcome, "multiply_adds")  # whoever counts again fails
+    monkeypatch.delattr(result_module, "multiply_adds")  # a second count fails
     assert cost(tmp_path, net__encoder__width=4, seed=1) == narrow

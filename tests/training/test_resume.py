@@ -28,7 +28,7 @@ METHODS = ["supervised", "mean_teacher", "cps"]
 
 
 def run(experiment: Experiment, store: LocalStore, *, stop_at: int | None = None, runtime: Runtime = QUIET):
-    """Train, or stop after so many calls of `stop` (one a step)."""
+    """Train, or stop after `stop_at` calls of `stop` (one a step)."""
     calls = iter(range(1, 10_000))
     stop = (lambda: next(calls) >= stop_at) if stop_at else (lambda: False)
     resolved = resolve(experiment, Places())
@@ -40,7 +40,7 @@ def run(experiment: Experiment, store: LocalStore, *, stop_at: int | None = None
 
 
 def numbers(store: LocalStore, key: str) -> list[dict[str, object]]:
-    """All lines without what depends on the clock."""
+    """Return all lines, without the values that depend on the clock."""
     return [
         {name: value for name, value in line.items() if not name.startswith("time/")}
         for line in records.read_metrics(store, key)
@@ -77,7 +77,7 @@ def test_any_number_of_loader_processes_gives_the_same_numbers(tmp_path: Path) -
     assert_same_end(one, other, key)
 
 
-def test_after_a_damaged_checkpoint_the_one_before_is_used_and_it_is_said(tmp_path: Path) -> None:
+def test_after_a_damaged_checkpoint_the_one_before_is_used_and_a_note_is_printed(tmp_path: Path) -> None:
     experiment = small("mean_teacher")
     whole, parts = LocalStore(tmp_path / "whole"), LocalStore(tmp_path / "parts")
     key, _, _ = run(experiment, whole)
@@ -100,7 +100,7 @@ def test_continuing_under_other_conditions_is_recorded_and_loses_the_mark(tmp_pa
 
 
 @pytest.mark.parametrize("name", ["python", "torch", "numpy"])
-def test_continuing_under_another_version_is_said_and_loses_the_mark(
+def test_continuing_under_another_version_is_printed_and_loses_the_mark(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = LocalStore(tmp_path / "store")
@@ -128,17 +128,17 @@ def trains(experiment: Experiment, folder: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_killed_at_random_moments_it_ends_with_the_same_bits(seed: int, tmp_path: Path) -> None:
-    """kill -9 in the middle of whatever it does, a few times, and then to the end."""
+    """kill -9 at a random moment, a few times, and then a training to the end."""
     experiment = small("mean_teacher", recipe__steps=40)
     whole, killed = LocalStore(tmp_path / "whole"), LocalStore(tmp_path / "killed")
     key, _, _ = run(experiment, whole)
     draw = torch.Generator().manual_seed(seed)
     kills = 0
     while kills < 2:
-        known = checkpoints.steps(killed.names(key))
+        before = checkpoints.steps(killed.names(key))
         process = start_fork(trains, experiment, killed.root)
         # Training has begun once a checkpoint is there that was not; then anything may be going on.
-        while process.is_alive() and checkpoints.steps(killed.names(key)) == known:
+        while process.is_alive() and checkpoints.steps(killed.names(key)) == before:
             time.sleep(0.005)
         time.sleep(0.1 * torch.rand((), generator=draw).item())
         process.kill()
@@ -153,9 +153,9 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(seed: int, tmp_path
 
 
 def claim_of_another_machine(store: LocalStore, key: str) -> None:
-    """What a process of a machine that was switched off leaves behind."""
+    """Leave a claim behind as a process of a machine that was switched off does."""
     with acquire(store, key):
-        (name,) = (each for each in store.names(key) if each.startswith("claim-"))
+        (name,) = (name for name in store.names(key) if name.startswith("claim-"))
         document = json.loads(store.read(key, name))
     document["released"] = False
     document["owner"] |= {"host": "another-machine", "system": "another-kernel"}
@@ -206,7 +206,7 @@ def test_a_mistake_that_shows_late_in_the_first_session_costs_no_checkpoint(tmp_
     reached = checkpoints.load(store, resolved.key).step
     assert reached > 0 and records.state(store, resolved.key).name == "interrupted"
     run(small(), store)
-    assert [each["from_step"] for each in records.attempts(store, resolved.key)] == [0, reached]
+    assert [attempt["from_step"] for attempt in records.attempts(store, resolved.key)] == [0, reached]
 
 
 def test_every_attempt_is_written_down_before_it_trains(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_every_attempt_is_written_down_before_it_trains(tmp_path: Path) -> None:
     key, _, _ = run(small(), store, stop_at=5)
     reached = checkpoints.load(store, key).step
     run(small(), store)
-    assert reached and [each["from_step"] for each in records.attempts(store, key)] == [0, reached]
+    assert reached and [attempt["from_step"] for attempt in records.attempts(store, key)] == [0, reached]
 
 
 def test_the_state_of_a_training_is_plain_data(tmp_path: Path) -> None:

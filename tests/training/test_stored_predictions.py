@@ -1,4 +1,4 @@
-"""Masks that an earlier experiment predicts: made once, by whoever needs them first, and read by all."""
+"""Masks that an earlier experiment predicts: made once, by the first experiment that needs them, and read by all."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def numbers(store: LocalStore, key: str) -> list[dict[str, object]]:
 
 @pytest.fixture(scope="module")
 def first_stage(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
-    """A store in which another process has trained the first stage, and nobody has asked for masks."""
+    """A store in which another process has trained the first stage, and no process has requested masks."""
     store = LocalStore(tmp_path_factory.mktemp("stage1"))
     end_of(start_fork(trains, STAGE1, store.root))
     return store
@@ -109,15 +109,15 @@ def test_masks_are_what_the_official_network_predicts_on_whole_images(store: Loc
     resolved = resolve(STAGE1, Places())
     nets = trained_networks(resolved, Places(), lambda key: store.read(key, WEIGHTS)).eval()
     assert sorted(masks.images) == list(resolve(stage2(), Places()).images.unlabeled)
-    seen = set()
+    classes = set()
     for image_id in masks.images:
         image, _ = STAGE1.data.source.read(image_id, Places())
         with torch.no_grad():
             logits = nets["student"](normalize(torch.tensor(image).permute(2, 0, 1)[None]))
         mask = masks.read(image_id, image.shape[:2])
         assert np.array_equal(mask, logits.argmax(1)[0].numpy())
-        seen |= set(np.unique(mask))
-    assert len(seen) > 1, "one class everywhere shows nothing"
+        classes |= set(np.unique(mask))
+    assert len(classes) > 1, "one class everywhere shows nothing"
     assert result["sessions"][0]["stored_masks"] == {"pseudo": masks.digest}
 
 
@@ -151,7 +151,7 @@ def kept(store: LocalStore) -> bytes:
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-40], lambda data: b"", lambda data: data[:90] + data[95:]])
-def test_a_damaged_file_is_made_again_and_it_is_said(damage, store: LocalStore) -> None:
+def test_a_damaged_file_is_made_again_and_a_note_is_printed(damage, store: LocalStore) -> None:
     whole, lines = kept(store), []
     (name,) = mask_files(store)
     store.write(STAGE1_KEY, name, damage(whole))
@@ -164,8 +164,8 @@ def test_a_damaged_file_is_made_again_and_it_is_said(damage, store: LocalStore) 
 
 def test_where_another_process_was_faster_its_file_is_used(store: LocalStore) -> None:
     training = fetching(store)
-    (wanted,) = mask_requests(training.resolved, training.plan).values()
-    other = pack({each: encode(np.full((16, 16), 3, dtype=np.uint8)) for each in wanted.ids})
+    (request,) = mask_requests(training.resolved, training.plan).values()
+    other = pack({image_id: encode(np.full((16, 16), 3, dtype=np.uint8)) for image_id in request.ids})
 
     class Late(LocalStore):
         """A store into which another process writes while this one predicts."""
@@ -212,9 +212,9 @@ def test_a_product_that_the_method_does_not_make_is_refused_with_those_it_makes(
 
 def test_an_image_that_changed_its_size_since_is_refused(store: LocalStore) -> None:
     training = fetching(store)
-    (wanted,) = mask_requests(training.resolved, training.plan).values()
-    small_masks = pack({each: encode(np.zeros((8, 16), dtype=np.uint8)) for each in wanted.ids})
-    store.write(STAGE1_KEY, wanted.file, small_masks)
+    (request,) = mask_requests(training.resolved, training.plan).values()
+    small_masks = pack({image_id: encode(np.zeros((8, 16), dtype=np.uint8)) for image_id in request.ids})
+    store.write(STAGE1_KEY, request.file, small_masks)
     with pytest.raises(DataBroken, match=r"must have its image's size, 16 x 16, got 16 x 8.*delete that file"):
         run(stage2(), store)
 
@@ -286,12 +286,12 @@ def test_a_third_stage_learns_the_masks_of_the_second(store: LocalStore) -> None
 
 
 def train_on(folder: str) -> None:
-    """The second stage on one of two ranks, which hear of each other after every image."""
+    """The second stage on one of two ranks, which exchange their progress after every image."""
     stored_predictions._REPORT_EVERY = 0.0
     lines: list[str] = []
     options = SessionOptions(print_line=lines.append)
     train(resolve(stage2(), Places()), LocalStore(Path(folder)), places=Places(), runtime=QUIET, options=options)
-    assert bool(lines) == (dist.get_rank() == 0), "the first rank alone predicts and speaks"
+    assert bool(lines) == (dist.get_rank() == 0), "the first rank alone predicts and prints"
 
 
 def test_on_two_ranks_the_first_one_predicts_and_both_learn_the_same(store: LocalStore, tmp_path: Path) -> None:
@@ -319,7 +319,9 @@ def test_masks_that_changed_between_two_sessions_cost_the_mark_of_the_same_bits(
     run(stage2(), store, stop_at=IMAGES + 6)
     (name,) = mask_files(store)
     masks = unpack(store.read(STAGE1_KEY, name), name)
-    store.write(STAGE1_KEY, name, pack({each: encode(np.ones((16, 16), dtype=np.uint8)) for each in masks.images}))
+    store.write(
+        STAGE1_KEY, name, pack({image_id: encode(np.ones((16, 16), dtype=np.uint8)) for image_id in masks.images})
+    )
     result, _ = run(stage2(), store)
     (changed,) = result["sessions"][-1]["changed"]
     assert changed.startswith("stored_masks") and not result["same_bits"]

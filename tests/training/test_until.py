@@ -1,4 +1,4 @@
-"""A training that pauses at a step, and goes on from there."""
+"""A training that pauses at a step, and continues from there."""
 
 from __future__ import annotations
 

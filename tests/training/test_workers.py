@@ -1,4 +1,4 @@
-"""What loader processes change: nothing. Errors arrive as they are raised, and Ctrl-C stops the trainer in order."""
+"""Loader processes change no batch. Their errors arrive as they are raised, and Ctrl-C stops the trainer in order."""
 
 from __future__ import annotations
 
@@ -84,17 +84,17 @@ def test_a_bad_file_is_the_same_error_at_the_same_step_whoever_reads_it(pictures
     plan, bad = one_by_one(pictures), 4
     stem = plan.labeled.image_id(bad).split("/")[1]
     (pictures / "images" / f"{stem}.png").write_bytes(b"no image")
-    before, said = set(multiprocessing.active_children()), []
+    before, messages = set(multiprocessing.active_children()), []
     for workers in (0, 2):
-        seen = []
+        read_ids = []
         with pytest.raises(DataBroken) as caught:
             for (raw,) in batches(plan, range(6), workers=workers):
-                seen.append(raw.labeled.ids[0])
-        assert seen == [plan.labeled.image_id(step) for step in range(bad)]
+                read_ids.append(raw.labeled.ids[0])
+        assert read_ids == [plan.labeled.image_id(step) for step in range(bad)]
         # The error holds its frames, and its frames must hold no loader process.
         assert set(multiprocessing.active_children()) == before
-        said.append(str(caught.value))
-    assert said[0] == said[1] and f"{stem}.png cannot be read as an image" in said[0]
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1] and f"{stem}.png cannot be read as an image" in messages[0]
 
 
 def test_the_command_line_says_a_loader_processs_error_in_one_line(
@@ -108,8 +108,8 @@ def test_the_command_line_says_a_loader_processs_error_in_one_line(
     arguments += [str(pictures.parent), "--runtime", "loader_workers=1", "--out", str(pictures.parent / "out")]
     capsys.readouterr()
     assert run(arguments) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: ") and said.count("\n") == 1 and "must have the size of its image" in said
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and "must have the size of its image" in error
 
 
 def start_endless(out: Path) -> subprocess.Popen[str]:
@@ -164,10 +164,10 @@ def test_ctrl_c_reaches_all_processes_and_the_trainer_stops_in_order(moment: str
         wait_for_log(tmp_path, process, size=0)  # opened just before loader processes start
         time.sleep(0.7)
     os.killpg(process.pid, signal.SIGINT)
-    said, complained = process.communicate(timeout=60)
-    assert process.returncode == 130, complained
-    assert "The same command continues: python -m assay train --method supervised" in said
-    assert "Traceback" not in complained
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "The same command continues: python -m assay train --method supervised" in output
+    assert "Traceback" not in errors
     store = LocalStore(tmp_path / "store")
     (key,) = store.keys()
     assert any(name.startswith("checkpoint-") for name in store.names(key))
