@@ -29,7 +29,7 @@ def search_run(search: Search, *flags: str) -> SearchRun:
     return SearchRun.make(search, SearchOptions.parse(parser(search).parse_args(list(flags))))
 
 
-def searching(space: Space, *flags: str, pruning: Pruning | None = None) -> Search:
+def changed_search(space: Space, *flags: str, pruning: Pruning | None = None) -> Search:
     """Return the search over a space as these flags change it."""
     search = dataclasses.replace(SEARCH, space=space, pruning=pruning)
     return search_run(search, *flags).search
@@ -67,7 +67,7 @@ def test_a_share_that_is_a_whole_number_of_evaluations_is_not_rounded_up() -> No
 
 @pytest.mark.parametrize("path", ["recipe.optimizer.lr", "recipe.optimizer.weight_decay", "recipe.schedule.power"])
 def test_a_space_that_changes_the_shape_of_the_curve_is_not_pruned_for_this_reason(path: str) -> None:
-    search = searching({path: RATE})
+    search = changed_search({path: RATE})
     assert search.effective_pruning.name == "none"
     assert path in search.why_not_pruned
 
@@ -97,20 +97,20 @@ def test_a_plan_prints_the_number_of_configurations_of_a_grid(
 
 
 def test_a_whole_optimizer_is_not_pruned_and_a_name_with_the_same_beginning_is() -> None:
-    assert searching({"recipe.optimizer": Choice(("sgd", "adam"))}).effective_pruning.name == "none"
-    assert searching({"recipe.optimizers": RATE}).effective_pruning.name == "asha"
+    assert changed_search({"recipe.optimizer": Choice(("sgd", "adam"))}).effective_pruning.name == "none"
+    assert changed_search({"recipe.optimizers": RATE}).effective_pruning.name == "asha"
 
 
 def test_an_explicit_pruner_is_used_whatever_the_space() -> None:
     space = {"recipe.optimizer.lr": RATE}
-    for search in (searching(space, "--pruner", "asha"), searching(space, pruning=Pruning(first=0.5))):
+    for search in (changed_search(space, "--pruner", "asha"), changed_search(space, pruning=Pruning(first=0.5))):
         assert search.effective_pruning.name == "asha"
         assert not search.why_not_pruned
-    assert searching(space, "--pruner", "asha", pruning=Pruning(first=0.5)).effective_pruning.first == 0.5
+    assert changed_search(space, "--pruner", "asha", pruning=Pruning(first=0.5)).effective_pruning.first == 0.5
 
 
 def test_several_objectives_are_not_pruned_although_the_script_prunes_one() -> None:
-    search = searching({"method.weight": RATE}, "--objectives", "miou", "parameters", pruning=Pruning())
+    search = changed_search({"method.weight": RATE}, "--objectives", "miou", "parameters", pruning=Pruning())
     assert search.effective_pruning.name == "none"
     assert "several objectives have no single order" in search.why_not_pruned
 
@@ -124,4 +124,4 @@ def test_weights_thresholds_and_boxes_are_pruned(search: Search) -> None:
 @pytest.mark.parametrize("wrong", [{"first": 0.0}, {"first": 1.0}, {"first": 2}, {"factor": 1}])
 def test_a_pruner_out_of_range_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UserError, match="between 0 and 1 and its factor be 2 or more"):
-        searching({"method.weight": RATE}, pruning=Pruning(**wrong))  # type: ignore[arg-type]
+        changed_search({"method.weight": RATE}, pruning=Pruning(**wrong))  # type: ignore[arg-type]

@@ -42,9 +42,9 @@ def layout_of(of: Configurations, *, rungs: tuple[int, ...] = (40,), places: tup
 
 def printed_changes(of: Configurations, point: dict[str, Raw]) -> list[str]:
     """Return the values of --set that are printed for a configuration, as a shell reads them."""
-    made = layout_of(of)
-    frame = trials_frame(made, pd.DataFrame([row(point)]))
-    return shlex.split(set_flags(made, trials_from(made, frame)[0]))[1::2]
+    search_layout = layout_of(of)
+    frame = trials_frame(search_layout, pd.DataFrame([row(point)]))
+    return shlex.split(set_flags(search_layout, trials_from(search_layout, frame)[0]))[1::2]
 
 
 def row(point: dict[str, Raw]) -> dict[str, Any]:
@@ -54,14 +54,14 @@ def row(point: dict[str, Raw]) -> dict[str, Any]:
 @pytest.mark.parametrize("search", [mkd_search.SEARCH, baseline_search.SEARCH], ids=lambda search: search.name)
 def test_the_flags_of_every_corner_of_a_space_give_its_experiment(search: Search) -> None:
     searched = configurations(search)
-    made = layout_of(searched)
+    search_layout = layout_of(searched)
     for point in grid(searched.parameters, 2):
-        (trial,) = trials_from(made, pd.DataFrame([row(point)]))
-        flags = shlex.split(set_flags(made, trial))[1::2]
+        (trial,) = trials_from(search_layout, pd.DataFrame([row(point)]))
+        flags = shlex.split(set_flags(search_layout, trial))[1::2]
         # On top of a row of the same method: changes that another method's row makes to its own parts do not apply.
         row_of_method = {"method": point["method"]} if "method" in point else {}
         from_flags = configurations(search, *flags).cells(row_of_method)
-        assert unsettable_note(made, trial) == ""
+        assert unsettable_note(search_layout, trial) == ""
         assert [cell.experiment for cell in from_flags] == [cell.experiment for cell in searched.cells(point)]
 
 
@@ -118,9 +118,12 @@ def test_none_may_be_an_option_of_a_conditional_parameter() -> None:
         "method": Choice(("cps", "supervised")),
         "method.cutmix": When("method", {"cps": Choice((None, "boxes"))}),
     }
-    made = configurations(dataclasses.replace(tiny_search.SEARCH, space=space))
-    assert printed_changes(made, {"method": "cps", "method.cutmix | cps": None}) == ["method=cps", "method.cutmix=none"]
-    assert printed_changes(made, {"method": "supervised"}) == ["method=supervised"]
+    searched = configurations(dataclasses.replace(tiny_search.SEARCH, space=space))
+    assert printed_changes(searched, {"method": "cps", "method.cutmix | cps": None}) == [
+        "method=cps",
+        "method.cutmix=none",
+    ]
+    assert printed_changes(searched, {"method": "supervised"}) == ["method=supervised"]
 
 
 @pytest.mark.parametrize(
@@ -153,19 +156,19 @@ def test_lists_are_written_short_where_the_short_text_is_read_as_the_same_list(
 @pytest.mark.parametrize("label", ["one", "two"])
 def test_a_list_of_one_value_is_printed_as_a_list(label: str) -> None:
     space: Space = {"recipe.evaluation.scales": Choice({"one": (1.0,), "two": (0.5, 1.0)})}
-    made = configurations(dataclasses.replace(tiny_search.SEARCH, space=space))
-    flags = printed_changes(made, {"recipe.evaluation.scales": label})
+    searched = configurations(dataclasses.replace(tiny_search.SEARCH, space=space))
+    flags = printed_changes(searched, {"recipe.evaluation.scales": label})
     from_flags = configurations(tiny_search.SEARCH, *flags).base()
-    assert from_flags == made.cells({"recipe.evaluation.scales": label})[0].experiment
+    assert from_flags == searched.cells({"recipe.evaluation.scales": label})[0].experiment
 
 
 def test_the_command_names_the_folders_of_results_data_and_lists_if_the_user_did() -> None:
-    made = configurations(tiny_search.SEARCH)
+    searched = configurations(tiny_search.SEARCH)
     given = ["--out", "else where", "--data-root", "/d", "--splits", "s"]
     launch, default = (
         SearchOptions.parse(parser(tiny_search.SEARCH).parse_args(flags)).launch for flags in (given, [])
     )
-    parts = shlex.split(layout_of(made, places=launch.location_flags).command)
+    parts = shlex.split(layout_of(searched, places=launch.location_flags).command)
     assert parts[-6:] == given
     options = flags_of_study(tiny_search.STUDY).parse_args(parts[2:])
     assert (options.out, options.data_root, options.splits, options.seeds) == ("else where", "/d", "s", [0])
@@ -198,8 +201,8 @@ def test_a_space_may_change_a_part_that_only_its_row_has() -> None:
     pyramid = Row("Pyramid", {"method": "cps", "net.head": "pspnet"})
     study = dataclasses.replace(tiny_search.STUDY, tables=(dataclasses.replace(table, rows=(pyramid,)),))
     space: Space = {"net.head.bins": Choice({"one": (1,), "two": (1, 2)})}
-    made = configurations(dataclasses.replace(tiny_search.SEARCH, study=study, row="Pyramid", space=space))
-    head: Any = made.cells({"net.head.bins": "one"})[0].experiment.net.head
+    searched = configurations(dataclasses.replace(tiny_search.SEARCH, study=study, row="Pyramid", space=space))
+    head: Any = searched.cells({"net.head.bins": "one"})[0].experiment.net.head
     assert head.bins == (1,)
-    flags = printed_changes(made, {"net.head.bins": "one"})
-    assert configurations(made.search, *flags).base().net.head == head
+    flags = printed_changes(searched, {"net.head.bins": "one"})
+    assert configurations(searched.search, *flags).base().net.head == head

@@ -85,7 +85,7 @@ class SearchController:
 
     @property
     def is_open(self) -> bool:
-        """Whether a trial is active, or a new one may still be proposed."""
+        """True while a trial is active, or a new one may be proposed."""
         return bool(self._active_trials) or self._may_propose()
 
     def experiment(self, key: str) -> Experiment:

@@ -13,7 +13,7 @@ from assay.search.pruning import Pruning
 
 
 class Scheduler(Protocol):
-    """Decides for each configuration at each rung, by the mean over its seeds."""
+    """A rule that decides at each rung whether a configuration continues, by the mean over its seeds."""
 
     def should_continue(self, number: int, step: int, mean: float) -> bool:
         """Return whether configuration `number` is trained beyond this rung."""
