@@ -31,7 +31,7 @@ SMALL_NET = [
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with one finished experiment."""
+    """Return a folder of results with one finished experiment."""
     out = tmp_path_factory.mktemp("results")
     assert run(["train", "--method", "supervised", *TINY, "--out", str(out)]) == 0
     return out
@@ -47,7 +47,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
-    """A data root with a folder `mine` of eight images of three classes, and a folder of lists."""
+    """Return a folder `mine` of eight images of three classes in a data root, beside a folder of lists."""
     rng = np.random.default_rng(0)
     for name in ("images", "masks"):
         (tmp_path / "data" / "mine" / name).mkdir(parents=True)

@@ -49,7 +49,7 @@ def no_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> list[str]:
-    """Flags that name three folders that are not there."""
+    """Return flags that name three missing folders."""
     names = ("data-root", "splits", "weights")
     return [part for name in names for part in (f"--{name}", str(tmp_path / name))]
 

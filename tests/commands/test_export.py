@@ -45,7 +45,7 @@ np.save(answer, logits.argmax(dim=1).numpy())
 
 
 def trained(out: Path, experiment: Experiment) -> str:
-    """The key of an experiment that was trained below `out`, with those inside it."""
+    """Train an experiment and the experiments inside it below `out`, and return its key."""
     store, resolved = LocalStore(out / "store"), resolve(experiment, Places())
     for each in (*resolved.inputs.values(), resolved):
         train(each, store, places=Places(), runtime=QUIET)
@@ -54,14 +54,14 @@ def trained(out: Path, experiment: Experiment) -> str:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A folder of results, and the key of the student in it, whose teacher is larger."""
+    """Return a folder of results, and the key of a student in it, whose teacher is larger."""
     out = tmp_path_factory.mktemp("results")
     return out, trained(out, small("kd", method__teachers=(small(seed=7, net__encoder__width=8),)))
 
 
 @pytest.fixture(scope="module")
 def export_output(finished: tuple[Path, str]) -> tuple[Path, str]:
-    """The student's exported folder, and the command's output."""
+    """Return the student's exported folder, and the command's output."""
     out, key = finished
     with contextlib.redirect_stdout(io.StringIO()) as output:
         assert run(["export", key[:8], "--out", str(out)]) == 0
@@ -70,7 +70,7 @@ def export_output(finished: tuple[Path, str]) -> tuple[Path, str]:
 
 @pytest.fixture
 def exported(export_output: tuple[Path, str]) -> Path:
-    """The student's exported folder."""
+    """Return the student's exported folder."""
     return export_output[0]
 
 

@@ -42,8 +42,8 @@ def run_command(*arguments: str) -> None:
     sys.exit(run(list(arguments)))
 
 
-def until_it_trains(out: Path, process: subprocess.Popen[str]) -> None:
-    """Until a checkpoint is there."""
+def wait_until_it_trains(out: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until a checkpoint is there; kill a process that leaves none within a minute."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         if list(out.glob("store/*/checkpoint-*.pt")):
@@ -58,7 +58,7 @@ def test_the_first_signal_stops_with_a_checkpoint_and_prints_the_command_that_co
     number: signal.Signals, code: int, tmp_path: Path
 ) -> None:
     process = start(["train", *ENDLESS, "--out", str(tmp_path)])
-    until_it_trains(tmp_path, process)
+    wait_until_it_trains(tmp_path, process)
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == code
@@ -71,7 +71,7 @@ def test_the_printed_command_continues_in_a_shell_whatever_the_folder_is_called(
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
     arguments = [sys.executable, "-m", "assay", "train", *ENDLESS, "--out", str(out)]
     first = subprocess.Popen(arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
-    until_it_trains(out, first)
+    wait_until_it_trains(out, first)
     first.send_signal(signal.SIGINT)
     output, _ = first.communicate(timeout=60)
     (line,) = (text for text in output.splitlines() if "The same command continues: " in text)

@@ -24,7 +24,7 @@ PROGRAM_OF_ANY_SIZE = Program(data=b"", sides=None, smallest=5)
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalStore, Trained, Path]:
-    """A store with one finished experiment, which is exported."""
+    """Return a store with one finished experiment, that experiment, and the folder of its export."""
     folder = tmp_path_factory.mktemp("check")
     store = LocalStore(folder / "store")
     resolved = resolve(small(), Places())

@@ -1,4 +1,4 @@
-"""The official network comes back from the store alone, whatever it was trained from."""
+"""The official network is loaded from the store alone, without the files that its training began with."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def store(tmp_path):
 
 @contextlib.contextmanager
 def owner(store, *, beat_every=0.05):
-    """A process that holds the claim on "key" and checks it for every line that it is sent."""
+    """Yield a process that holds the claim on "key" and checks it for every line on its stdin."""
     program = f"import sys; sys.path[:0] = {sys.path!r}\n{OWNER}"
     command = [sys.executable, "-c", program, str(store.root), str(beat_every)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -20,12 +20,12 @@ def store(tmp_path):
 
 
 def files(store):
-    """Every file on the disk, temporary ones too."""
-    return sorted(str(each.relative_to(store.root)) for each in store.root.rglob("*") if each.is_file())
+    """Return every file on the disk, spools included."""
+    return sorted(str(path.relative_to(store.root)) for path in store.root.rglob("*") if path.is_file())
 
 
 def run(program, *arguments, check=True):
-    """A program in a process of its own, with this one's imports."""
+    """Run a program in its own process, with this process's import paths."""
     command = [
         sys.executable,
         "-c",

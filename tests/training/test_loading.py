@@ -1,4 +1,4 @@
-"""The n-th batch is one thing, whatever reads it."""
+"""The n-th batch is the same for any number of loader processes and ranks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers import small
 
+from assay.data.batch import Batch
 from assay.data.source import IGNORE
 from assay.data.views import Boxes, Views
 from assay.errors import UserError
@@ -28,6 +29,11 @@ def plan(rank: int = 0, world_size: int = 1, **changes: object) -> BatchPlan:
         rank=rank,
         world_size=world_size,
     )
+
+
+def first_batch(batch_plan: BatchPlan) -> Batch:
+    augment = batch_plan.recipe.augment
+    return on_device(batch_plan.micro_batch(0, 0), batch_plan.views, augment, device=torch.device("cpu"))
 
 
 def tensors(raw: RawBatch) -> list[torch.Tensor]:
@@ -76,9 +82,11 @@ def test_streams_and_seeds_have_orders_of_their_own() -> None:
     assert orders[0] != orders[1] and orders[0] != orders[2]
 
 
-def test_the_device_part_gives_the_streams_that_were_asked_for() -> None:
-    of = plan()
-    batch = on_device(of.micro_batch(0, 0), of.views, of.recipe.augment, device=torch.device("cpu"))
+def test_the_device_part_returns_the_streams_that_the_views_name() -> None:
+    batch_plan = plan()
+    batch = on_device(
+        batch_plan.micro_batch(0, 0), batch_plan.views, batch_plan.recipe.augment, device=torch.device("cpu")
+    )
     assert batch.labeled.weak.shape == batch.labeled.strong.shape == (8, 3, 16, 16)
     assert len(batch.unlabeled) == 2 and all(len(each.strong) == 2 for each in batch.unlabeled)
     assert batch.boxes.mask.shape == batch.boxes.owner.shape == (8, 16, 16)
@@ -86,8 +94,10 @@ def test_the_device_part_gives_the_streams_that_were_asked_for() -> None:
 
 
 def test_padding_is_ignored_in_labels_and_not_valid_in_unlabelled_views() -> None:
-    of = plan(recipe__augment__scales=(0.5, 0.5))
-    batch = on_device(of.micro_batch(0, 0), of.views, of.recipe.augment, device=torch.device("cpu"))
+    batch_plan = plan(recipe__augment__scales=(0.5, 0.5))
+    batch = on_device(
+        batch_plan.micro_batch(0, 0), batch_plan.views, batch_plan.recipe.augment, device=torch.device("cpu")
+    )
     assert (batch.labeled.label[:, 8:] == IGNORE).all() and (batch.labeled.label[:, :8, :8] != IGNORE).all()
     unlabeled = batch.unlabeled[0]
     assert not unlabeled.valid[:, 8:].any() and unlabeled.valid[:, :8, :8].all()

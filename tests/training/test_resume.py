@@ -122,13 +122,13 @@ def test_a_finished_experiment_is_read_and_not_trained(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in Path(store.place(key)).iterdir()} == before
 
 
-def trains(experiment: Experiment, folder: Path) -> None:
+def train_in(experiment: Experiment, folder: Path) -> None:
     train(resolve(experiment, Places()), LocalStore(folder), places=Places(), runtime=QUIET)
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_killed_at_random_moments_it_ends_with_the_same_bits(seed: int, tmp_path: Path) -> None:
-    """kill -9 at a random moment, a few times, and then a training to the end."""
+    """Kill it with -9 at a random moment, a few times, and then train to the end."""
     experiment = small("mean_teacher", recipe__steps=40)
     whole, killed = LocalStore(tmp_path / "whole"), LocalStore(tmp_path / "killed")
     key, _, _ = run(experiment, whole)
@@ -136,7 +136,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(seed: int, tmp_path
     kills = 0
     while kills < 2:
         before = checkpoints.steps(killed.names(key))
-        process = start_fork(trains, experiment, killed.root)
+        process = start_fork(train_in, experiment, killed.root)
         # Training has begun once a checkpoint is there that was not; then anything may be going on.
         while process.is_alive() and checkpoints.steps(killed.names(key)) == before:
             time.sleep(0.005)

@@ -66,38 +66,38 @@ def assert_same_end(one: LocalStore, other: LocalStore, key: str) -> None:
 
 
 def numbers(store: LocalStore, key: str) -> list[dict[str, object]]:
-    """All lines without what depends on the clock."""
+    """Return all lines, without the values that depend on the clock."""
     lines = records.read_metrics(store, key)
     return [{name: each[name] for name in each if not name.startswith("time/")} for each in lines]
 
 
 @pytest.fixture(scope="module")
 def first_stage(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
-    """A store in which another process has trained the first stage, and no process has requested masks."""
+    """Return a store in which another process has trained the first stage, and no process has requested masks."""
     store = LocalStore(tmp_path_factory.mktemp("stage1"))
-    end_of(start_fork(trains, STAGE1, store.root))
+    wait_for(start_fork(train_in, STAGE1, store.root))
     return store
 
 
 @pytest.fixture
 def store(first_stage: LocalStore, tmp_path: Path) -> LocalStore:
-    """A copy of it."""
-    return copied(first_stage, tmp_path / "store")
+    """Return a copy of that store."""
+    return copy_of(first_stage, tmp_path / "store")
 
 
-def copied(store: LocalStore, folder: Path) -> LocalStore:
-    """A store with the first stage of another one."""
+def copy_of(store: LocalStore, folder: Path) -> LocalStore:
+    """Return a new store with the first stage of `store`."""
     copy = LocalStore(folder)
     for name in store.names(STAGE1_KEY):
         copy.write(STAGE1_KEY, name, store.read(STAGE1_KEY, name) or b"")
     return copy
 
 
-def trains(experiment: Experiment, folder: Path) -> None:
+def train_in(experiment: Experiment, folder: Path) -> None:
     train(resolve(experiment, Places()), LocalStore(folder), places=Places(), runtime=QUIET)
 
 
-def end_of(process: BaseProcess) -> None:
+def wait_for(process: BaseProcess) -> None:
     process.join(120)
     assert process.exitcode == 0
 
@@ -144,7 +144,7 @@ def fetching(store: LocalStore, experiment: Experiment | None = None) -> Trainin
 
 
 def kept(store: LocalStore) -> bytes:
-    """The file of masks as it should be."""
+    """Return the only file of masks in a store, as it should be."""
     fetching(store).fetch_masks(store)
     (name,) = mask_files(store)
     return store.read(STAGE1_KEY, name) or b""
@@ -179,10 +179,10 @@ def test_where_another_process_was_faster_its_file_is_used(store: LocalStore) ->
 
 
 def test_two_processes_that_need_masks_at_once_end_with_one_right_file(store: LocalStore, tmp_path: Path) -> None:
-    alone = copied(store, tmp_path / "alone")
+    alone = copy_of(store, tmp_path / "alone")
     experiments = [stage2(), stage2(seed=3)]
-    for each in [start_fork(trains, each, store.root) for each in experiments]:
-        end_of(each)
+    for each in [start_fork(train_in, each, store.root) for each in experiments]:
+        wait_for(each)
     (name,) = mask_files(store)
     assert store.read(STAGE1_KEY, name) == kept(alone)
     for experiment in experiments:
@@ -238,7 +238,7 @@ def test_stopped_at_many_points_with_any_loader_processes_it_ends_as_if_never_st
     store: LocalStore, tmp_path: Path
 ) -> None:
     experiment = stage2(method__strong=True)
-    whole = copied(store, tmp_path / "whole")
+    whole = copy_of(store, tmp_path / "whole")
     run(experiment, whole)
     for stop_at, workers in ((IMAGES + 3, 0), (4, 2)):
         assert run(experiment, store, stop_at=stop_at, runtime=QUIET.replace(loader_workers=workers))[0] is None
@@ -249,12 +249,12 @@ def test_stopped_at_many_points_with_any_loader_processes_it_ends_as_if_never_st
 
 def test_killed_in_the_middle_it_ends_with_the_same_bits(store: LocalStore, tmp_path: Path) -> None:
     experiment = stage2(recipe__steps=60)
-    whole = copied(store, tmp_path / "whole")
+    whole = copy_of(store, tmp_path / "whole")
     result, _ = run(experiment, whole)
     key, kills = result["key"], 0
 
     def moments() -> Iterator[bool]:
-        """Once it has claimed the key (it predicts then), and once it has a checkpoint."""
+        """Yield True once it has claimed the key (it then predicts), and once more when it has a checkpoint."""
         while not any(each.startswith("attempts") for each in store.names(key)):
             yield False
         yield True
@@ -264,7 +264,7 @@ def test_killed_in_the_middle_it_ends_with_the_same_bits(store: LocalStore, tmp_
 
     reached = moments()
     while kills < 2:
-        process = start_fork(trains, experiment, store.root)
+        process = start_fork(train_in, experiment, store.root)
         while process.is_alive() and not next(reached):
             time.sleep(0.002)
         process.kill()
@@ -286,7 +286,7 @@ def test_a_third_stage_learns_the_masks_of_the_second(store: LocalStore) -> None
 
 
 def train_on(folder: str) -> None:
-    """The second stage on one of two ranks, which exchange their progress after every image."""
+    """Train the second stage on one of two ranks, which exchange their progress after every image."""
     stored_predictions._REPORT_EVERY = 0.0
     lines: list[str] = []
     options = SessionOptions(print_line=lines.append)
@@ -295,7 +295,7 @@ def train_on(folder: str) -> None:
 
 
 def test_on_two_ranks_the_first_one_predicts_and_both_learn_the_same(store: LocalStore, tmp_path: Path) -> None:
-    alone = copied(store, tmp_path / "alone")
+    alone = copy_of(store, tmp_path / "alone")
     on_two_ranks(train_on, str(store.root))
     run(stage2(), alone)
     (name,) = mask_files(store)

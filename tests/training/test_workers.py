@@ -43,7 +43,7 @@ def subclasses(of: type[AssayError]) -> Iterator[type[AssayError]]:
 
 
 def example(kind: type[AssayError]) -> AssayError:
-    """An error with a text for every argument."""
+    """Return an error with a text for every argument."""
     named = [each for each in inspect.signature(kind.__init__).parameters.values() if each.kind == each.KEYWORD_ONLY]
     return kind("width must be even, got 3", **{each.name: f"some {each.name}" for each in named})
 
@@ -60,8 +60,8 @@ def test_every_error_survives_the_way_to_another_process() -> None:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Eight images of two classes in `mine/images` and `mine/masks`."""
+def dataset(tmp_path: Path) -> Path:
+    """Return a folder `mine` of eight images of two classes, in `images` and `masks`."""
     rng = np.random.default_rng(0)
     root = tmp_path / "data" / "mine"
     for name in ("images", "masks"):
@@ -73,17 +73,17 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def one_by_one(root: Path) -> BatchPlan:
-    """Batches of one labelled image: a step is a position of the stream."""
+    """Return a plan with batches of one labelled image, so that a step is a position of the stream."""
     places, source = Places(data=root.parent), Folder(path=root.name)
     images = split(source, Split(labeled="all", unlabeled="rest"), places)
     recipe = small(recipe__labeled_batch=1).recipe
     return BatchPlan.make(source, images, Views(), recipe, places=places, seed=0)
 
 
-def test_a_bad_file_is_the_same_error_at_the_same_step_whoever_reads_it(pictures: Path) -> None:
-    plan, bad = one_by_one(pictures), 4
+def test_a_bad_file_is_the_same_error_at_the_same_step_in_any_process(dataset: Path) -> None:
+    plan, bad = one_by_one(dataset), 4
     stem = plan.labeled.image_id(bad).split("/")[1]
-    (pictures / "images" / f"{stem}.png").write_bytes(b"no image")
+    (dataset / "images" / f"{stem}.png").write_bytes(b"no image")
     before, messages = set(multiprocessing.active_children()), []
     for workers in (0, 2):
         read_ids = []
@@ -97,15 +97,15 @@ def test_a_bad_file_is_the_same_error_at_the_same_step_whoever_reads_it(pictures
     assert messages[0] == messages[1] and f"{stem}.png cannot be read as an image" in messages[0]
 
 
-def test_the_command_line_says_a_loader_processs_error_in_one_line(
-    pictures: Path, capsys: pytest.CaptureFixture[str]
+def test_the_command_line_prints_a_loader_processs_error_in_one_line(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for path in (pictures / "masks").iterdir():
+    for path in (dataset / "masks").iterdir():
         Image.fromarray(np.zeros((5, 5), dtype=np.uint8)).save(path)
     arguments = ["train", "--method", "supervised", "--data", "folder", "--set", "data.source.path=mine"]
     arguments += ["--set", "net.encoder.arch=tiny", "--set", "net.head.channels=8", "--set", "recipe.steps=2"]
     arguments += ["--set", "recipe.labeled_batch=2", "--set", "recipe.augment.crop=16,16", "--data-root"]
-    arguments += [str(pictures.parent), "--runtime", "loader_workers=1", "--out", str(pictures.parent / "out")]
+    arguments += [str(dataset.parent), "--runtime", "loader_workers=1", "--out", str(dataset.parent / "out")]
     capsys.readouterr()
     assert run(arguments) == 2
     error = capsys.readouterr().err
@@ -113,7 +113,7 @@ def test_the_command_line_says_a_loader_processs_error_in_one_line(
 
 
 def start_endless(out: Path) -> subprocess.Popen[str]:
-    """`assay train` with two loader processes, in a process group of its own, as a terminal starts it."""
+    """Start `assay train` with two loader processes, in its own process group, as a terminal does."""
     changes = SMALL | {"recipe.steps": 100_000, "recipe.evaluation.every": 100_000}
     sets = [
         f"{path}={','.join(map(str, value)) if isinstance(value, tuple) else value}" for path, value in changes.items()
@@ -132,7 +132,7 @@ def start_endless(out: Path) -> subprocess.Popen[str]:
 
 
 def wait_for_log(out: Path, process: subprocess.Popen[str], *, size: int) -> None:
-    """Until metrics.jsonl is there, with so many bytes at least."""
+    """Wait until metrics.jsonl is there, with at least so many bytes."""
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline and process.poll() is None:
         if any(log.stat().st_size >= size for log in out.glob("store/*/metrics.jsonl")):
@@ -143,7 +143,7 @@ def wait_for_log(out: Path, process: subprocess.Popen[str], *, size: int) -> Non
 
 
 def group_is_empty(group: int) -> bool:
-    """Whether the group's last process goes within ten seconds: helpers of multiprocessing end after the trainer."""
+    """Return whether the group is empty within ten seconds: multiprocessing's helpers end after the trainer."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:

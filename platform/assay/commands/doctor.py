@@ -1,4 +1,4 @@
-"""`assay doctor`: what this machine has, what is missing and belongs where, and what each study still needs."""
+"""`assay doctor`: print the machine, what is missing and where it belongs, and the needs of each study."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`assay status`: list every experiment of a store in one line each."""
+"""`assay status`: list the experiments of a store, one on each line."""
 
 from __future__ import annotations
 

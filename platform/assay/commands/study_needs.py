@@ -38,7 +38,7 @@ class Need:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProfileNeeds:
-    """What one profile of a study still needs."""
+    """The needs of one profile of a study."""
 
     profile: str
     cells: int
@@ -77,7 +77,7 @@ def _defines_study(script: Path) -> bool:
 
 
 def needs_of(study: Study, missing: MissingInputs) -> Iterator[ProfileNeeds]:
-    """Yield what each profile of a study still needs, over all its tables."""
+    """Yield the needs of each profile of a study, over all its tables."""
     for profile in study.profiles:
         try:
             needs = [missing.of_cell(cell) for cell in _cells(study, profile)]
@@ -106,11 +106,11 @@ class MissingInputs:
         self._of_encoder = functools.cache(self._find_missing_weights)
 
     def of_cell(self, cell: Cell) -> frozenset[Need]:
-        """Return what a cell lacks; for a blocked cell the reason alone, since it has no data of its own."""
+        """Return the needs of a cell; for a blocked cell the reason alone, since its experiment has no data."""
         return frozenset({Need("other", cell.blocked_by)}) if cell.blocked_by else self.of_experiment(cell.experiment)
 
     def of_experiment(self, experiment: Experiment) -> frozenset[Need]:
-        """Return what an experiment and the experiments inside it lack."""
+        """Return the needs of an experiment and of the experiments inside it."""
         from assay.experiment import Data
         from assay.nets.spec import Encoder
         from assay.values import walk

@@ -67,7 +67,7 @@ def _network(experiment: Experiment, state: dict[str, torch.Tensor], key: str) -
 
 @dataclasses.dataclass(frozen=True)
 class _UntrainedNetworks:
-    """A factory of an experiment's networks with arbitrary weights, in place of which the stored ones are loaded."""
+    """A factory of an experiment's networks with arbitrary weights; the stored weights are loaded afterwards."""
 
     experiment: Experiment
 

@@ -1,6 +1,6 @@
 """The training loop. It sums and logs losses by their names, and knows no method by name.
 
-Read `Training.run` first: each step takes the next batch, does `_train_step`, and writes whatever is due at that step
+Read `Training.run` first: each step takes the next batch, does `_train_step`, and writes what is due at that step
 (`_write_due`). Everything random is a function of the seed and the step, so a training that continues from a
 checkpoint computes the same bits as one that was never interrupted.
 """
