@@ -105,7 +105,7 @@ def _client(address: str) -> JobSubmissionClient:
     except (ConnectionError, RuntimeError, ValueError, requests.RequestException) as problem:
         raise UserError(
             f"no Ray cluster takes jobs at {address} ({_first_line(problem)}): "
-            "give its dashboard's address, http://HEAD:8265."
+            "give the address of a cluster's dashboard, http://HEAD:8265."
         ) from None
     finally:
         os.environ.update({name: value for name, value in hidden.items() if value is not None})
