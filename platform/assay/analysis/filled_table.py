@@ -15,8 +15,8 @@ import pandas as pd
 from assay.analysis.statistics import Paired, Summary, detectable, holm, paired, summary
 from assay.results.layout import CHANGED_BY_SET, ColumnLayout, Counted, Part, RowLayout, TableLayout
 
-State = Literal["done", "failed", "blocked", "running", "waiting"]
-STATES: tuple[State, ...] = get_args(State)
+RunState = Literal["done", "failed", "blocked", "running", "waiting"]
+RUN_STATES: tuple[RunState, ...] = get_args(RunState)
 
 Record = Mapping[str, Any]  # a line of results.parquet, with None for absent values
 
@@ -26,7 +26,7 @@ class SeedRun:
     """One training of a cell: its seed, its state and its numbers."""
 
     seed: int
-    state: State
+    state: RunState
     error: str = ""
     key: str = ""
     miou: float | None = None  # percent, of the last checkpoint
@@ -66,7 +66,7 @@ class FilledCell:
         """The number of planned seeds."""
         return len(self.runs)
 
-    def count(self, state: State) -> int:
+    def count(self, state: RunState) -> int:
         """Return the number of seeds in a state."""
         return sum(run.state == state for run in self.runs)
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from assay.analysis.filled_table import STATES, Record, State, records
+from assay.analysis.filled_table import RUN_STATES, Record, RunState, records
 from assay.analysis.network_sizes import NetworkSize, sizes
 from assay.results.layout import StudyLayout
 from assay.results.nested import nested_records
@@ -25,7 +25,7 @@ class Failure:
 
     places: tuple[str, ...]  # table, row and column of their cells, or of the first cell that they are nested in
     seeds: tuple[int, ...]
-    state: State
+    state: RunState
     error: str
 
 
@@ -46,7 +46,7 @@ class Cost:
 class RunSummary:
     """Everything about a study's trainings apart from their scores."""
 
-    states: dict[State, int]
+    states: dict[RunState, int]
     failures: tuple[Failure, ...]
     details: tuple[tuple[str, tuple[str, ...]], ...]  # a name with one text or several
     costs: tuple[Cost, ...]
@@ -62,7 +62,7 @@ def summarize(frame: pd.DataFrame, layout: StudyLayout) -> RunSummary:
     comparable = [bool(cell["comparable"]) for cell in cells]
     states = Counter(training["status"] for training in trainings)
     return RunSummary(
-        states={state: states[state] for state in STATES if states[state]},
+        states={state: states[state] for state in RUN_STATES if states[state]},
         failures=tuple(_failures([*cells, *nested])),
         details=tuple(_details(trainings)),
         costs=tuple(_costs(cells, layout)),
@@ -93,7 +93,7 @@ def _failures(trainings: Sequence[Record]) -> Iterator[Failure]:
     for training in trainings:
         if training["status"] in ("failed", "blocked"):
             lost.setdefault(training["key"] or (training["error"], training["seed"]), []).append(training)
-    seeds: dict[tuple[State, tuple[str, ...], str], list[int]] = {}
+    seeds: dict[tuple[RunState, tuple[str, ...], str], list[int]] = {}
     for same in lost.values():
         places = tuple(f"{training['table']}: {training['row']}, {training['column']}" for training in same)
         error = same[0]["error"] or "No reason was recorded."

@@ -17,10 +17,10 @@ import pandas as pd
 from assay.results.search_columns import trials_frame
 from assay.results.search_layout import ObjectiveLayout, ParameterLayout, SearchLayout
 
-State: TypeAlias = Literal["complete", "pruned", "failed", "running"]
-STATES: tuple[State, ...] = ("complete", "pruned", "failed", "running")
+TrialState: TypeAlias = Literal["complete", "pruned", "failed", "running"]
+TRIAL_STATES: tuple[TrialState, ...] = ("complete", "pruned", "failed", "running")
 # The state of a configuration is the first of these that one of its seeds has: with a failed seed there is no mean.
-_WORST: tuple[State, ...] = ("failed", "running", "pruned", "complete")
+_WORST: tuple[TrialState, ...] = ("failed", "running", "pruned", "complete")
 Setting: TypeAlias = float | int | str
 
 
@@ -31,7 +31,7 @@ class Trial:
     number: int
     origin: str  # "paper", "base" or "sampler"
     sampler: str
-    state: State
+    state: TrialState
     step: int | None
     steps: int | None
     pruned_at: int | None

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from assay.analysis.filled_table import State
+from assay.analysis.filled_table import RunState
 from assay.analysis.network_sizes import NetworkSize
 from assay.analysis.run_summary import Cost, Failure, duration
 from assay.report.formatting import NONE, amount, number
@@ -35,7 +35,7 @@ class SizeTable:
 class FailureItem:
     """Trainings that failed or were blocked for one reason."""
 
-    state: State
+    state: RunState
     places: str
     error: str
 

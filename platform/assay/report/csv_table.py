@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from assay.analysis.filled_table import STATES, FilledCell, FilledTable
+from assay.analysis.filled_table import RUN_STATES, FilledCell, FilledTable
 from assay.analysis.verdict import verdict
 
 
@@ -20,7 +20,7 @@ def _record(table: FilledTable, cell: FilledCell) -> dict[str, object]:
         "row": cell.row,
         "column": cell.column,
         "planned": cell.planned,
-        **{state: cell.count(state) for state in STATES},
+        **{state: cell.count(state) for state in RUN_STATES},
         "paper": cell.paper,
         **_fields(cell.last, {"miou": "mean", "miou_sd": "sd", "miou_low": "low", "miou_high": "high"}),
         "miou_best": cell.best.mean,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from assay.analysis.filled_table import STATES, Comparison, FilledCell, FilledTable
+from assay.analysis.filled_table import RUN_STATES, Comparison, FilledCell, FilledTable
 from assay.analysis.statistics import LEVEL
 from assay.analysis.verdict import Verdict, verdict
 from assay.results.layout import Counted
@@ -121,7 +121,7 @@ def progress(cell: FilledCell) -> str:
     """Return the number of finished seeds and the states of the others."""
     if not cell.planned:
         return "not trained here"
-    others = [f"{cell.count(state)} {state}" for state in STATES if state != "done" and cell.count(state)]
+    others = [f"{cell.count(state)} {state}" for state in RUN_STATES if state != "done" and cell.count(state)]
     return ", ".join([f"{cell.done} of {cell.planned} seeds", *others])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from assay.analysis.trials import STATES, Setting, Trial
+from assay.analysis.trials import TRIAL_STATES, Setting, Trial
 from assay.report.formatting import NONE, number
 from assay.results.search_layout import ObjectiveLayout, ParameterLayout, SearchLayout
 
@@ -113,7 +113,7 @@ def _flag_text(parameter: ParameterLayout, value: Setting) -> str | None:
 
 def state_counts(trials: Sequence[Trial]) -> str:
     """Return the number of trials, and how many of them are in each state."""
-    counts = {state: sum(trial.state == state for trial in trials) for state in STATES}
+    counts = {state: sum(trial.state == state for trial in trials) for state in TRIAL_STATES}
     states = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     total = f"{len(trials)} {'trial' if len(trials) == 1 else 'trials'}"
     return f"{total}: {states}" if states else total

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from assay.analysis.run_summary import duration
-from assay.analysis.trials import STATES, State, Trial, front
+from assay.analysis.trials import TRIAL_STATES, Trial, TrialState, front
 from assay.report.rendering import FigureGroup, StateBar, figure_groups, render
 from assay.report.search.formatting import (
     SELECTION_NOTE,
@@ -47,7 +47,7 @@ class BestRow:
     trial: str
     place: str  # "best", "on the front", or "" for the paper's
     values: tuple[str, ...]
-    state: State
+    state: TrialState
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -155,7 +155,7 @@ def _setup(layout: SearchLayout) -> str:
 
 
 def _states(trials: Sequence[Trial]) -> StateBar:
-    counts = ((state, sum(trial.state == state for trial in trials)) for state in STATES)
+    counts = ((state, sum(trial.state == state for trial in trials)) for state in TRIAL_STATES)
     times = [trial.device_seconds for trial in trials if trial.device_seconds is not None]
     return StateBar(
         states=tuple((state, count) for state, count in counts if count),

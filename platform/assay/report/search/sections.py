@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from assay.analysis.run_summary import duration
-from assay.analysis.trials import State, Trial
+from assay.analysis.trials import Trial, TrialState
 from assay.report.formatting import NONE
 from assay.report.search.figures import ranked
 from assay.report.search.formatting import axis_label, setting_text, space_text, trial_value_text
@@ -88,7 +88,7 @@ class TrialRow:
 
     number: int
     marks: str  # its origin unless that is the sampler, and its place among the best
-    state: State
+    state: TrialState
     values: tuple[str, ...]
     cells: tuple[str, ...]
 
