@@ -76,12 +76,12 @@ def test_a_plan_prints_why_no_configuration_is_pruned(tmp_path: Path, capsys: py
     search = dataclasses.replace(SEARCH, pruning=None)  # over a learning rate
     assert run_search(search, ["--plan", "--out", str(tmp_path)]) == 0
     output = capsys.readouterr().out
-    assert "decided at 40; sampler tpe, pruner none" in output
+    assert "of 40 steps each; sampler tpe, pruner none\n" in output
     reason = "early rankings of trainings mislead where recipe.optimizer.lr varies"
     assert f"note: no configuration is pruned: {reason}" in output
     assert run_search(search, ["--plan", "--pruner", "asha", "--out", str(tmp_path)]) == 0
     output = capsys.readouterr().out
-    assert "decided at 10, 30, 40; sampler tpe, pruner asha" in output and "note:" not in output
+    assert "of 40 steps each; sampler tpe, pruner asha at steps 10, 30\n" in output and "note:" not in output
 
 
 def test_a_plan_prints_the_number_of_configurations_of_a_grid(

@@ -106,11 +106,13 @@ class SearchRun:
         limits = [f"up to {settings.configurations} configurations ({proposed} proposed so far)"]
         limits += [f"{settings.hours:g} h in this run"] if settings.hours else []
         limits += [f"{settings.device_hours:g} device-hours in all"] if settings.device_hours else []
-        rungs, not_pruned = ", ".join(map(str, self.rungs)), self.search.why_not_pruned
+        *rungs, steps = self.rungs
+        pruned = f" at steps {', '.join(map(str, rungs))}" if rungs else ""
         print_line(
-            f"{', '.join(limits)}; {count(len(settings.seeds), 'seed')} of {self.rungs[-1]} steps each,"
-            f" decided at {rungs}; sampler {self.search.sampler}, pruner {self.search.effective_pruning.name}"
+            f"{', '.join(limits)}; {count(len(settings.seeds), 'seed')} of {steps} steps each;"
+            f" sampler {self.search.sampler}, pruner {self.search.effective_pruning.name}{pruned}"
         )
+        not_pruned = self.search.why_not_pruned
         if self.search.sampler == "grid":
             points = len(self.configurations.initial_configurations())
             print_line(f"the grid has {points} configurations, with the published and own values")
