@@ -73,10 +73,10 @@ def batch(*, weak=(WEAK,), strong=(STRONG,), valid=None, mask=None) -> Batch:
 
 
 def compute_losses(
-    given: Batch | None = None, *, index: int = 0, coarse: tuple[str, ...] = (), **changes: object
+    inputs: Batch | None = None, *, index: int = 0, coarse: tuple[str, ...] = (), **changes: object
 ) -> Losses:
     method = MKD(**(PLAIN | changes))
-    return method.loss(networks(method, coarse=coarse), given or batch(), Step(index=index, total=4))
+    return method.loss(networks(method, coarse=coarse), inputs or batch(), Step(index=index, total=4))
 
 
 def term(losses: Losses, name: str) -> float:

@@ -41,10 +41,10 @@ SIZES = {
 def confidence_of_a_fresh_network(share: float) -> float:
     """Return the quantile, at this share, of the pixels' highest probabilities before any training."""
     untrained = apply(starting_point("supervised", "shapes"), overrides_of(SIZES, "test"))
-    of = Training(resolve(untrained, Places()), places=Places(), runtime=Runtime(device="cpu"))
-    batch = on_device(of.plan.micro_batch(0, 0), of.plan.views, of.recipe.augment, device=of.device)
+    trainer = Training(resolve(untrained, Places()), places=Places(), runtime=Runtime(device="cpu"))
+    batch = on_device(trainer.plan.micro_batch(0, 0), trainer.plan.views, trainer.recipe.augment, device=trainer.device)
     with torch.no_grad():
-        highest = of.nets["student"].eval()(batch.labeled.weak).softmax(dim=1).amax(dim=1)
+        highest = trainer.nets["student"].eval()(batch.labeled.weak).softmax(dim=1).amax(dim=1)
     return float(highest.quantile(share))
 
 
@@ -176,25 +176,27 @@ def experiment(name: str, changes: dict[str, object]) -> Experiment:
 
 def training(trained: Experiment) -> Training:
     resolved = resolve(trained, Places())
-    of = Training(resolved, places=Places(), runtime=Runtime(device="cpu"), read_weights=fresh_weights(resolved))
-    of.fetch_masks()
-    return of
+    trainer = Training(resolved, places=Places(), runtime=Runtime(device="cpu"), read_weights=fresh_weights(resolved))
+    trainer.fetch_masks()
+    return trainer
 
 
-def losses_at(of: Training, index: int) -> Losses:
+def losses_at(trainer: Training, index: int) -> Losses:
     """Return the losses of one step, after `before_step` and without the optimiser."""
-    step = Step(index=index, total=of.recipe.steps)
-    batch = on_device(of.plan.micro_batch(index, 0), of.plan.views, of.recipe.augment, device=of.device)
-    of.nets.train()
-    of.method.before_step(of.nets, step)
-    return of.method.loss(of.nets, batch, step)
+    step = Step(index=index, total=trainer.recipe.steps)
+    batch = on_device(
+        trainer.plan.micro_batch(index, 0), trainer.plan.views, trainer.recipe.augment, device=trainer.device
+    )
+    trainer.nets.train()
+    trainer.method.before_step(trainer.nets, step)
+    return trainer.method.loss(trainer.nets, batch, step)
 
 
 def total(losses: Losses) -> torch.Tensor:
     return torch.stack([term.weight * term.value for term in losses.terms.values()]).sum()
 
 
-def trace(of: Training, steps: int = 3) -> list[float]:
+def trace(trainer: Training, steps: int = 3) -> list[float]:
     """Return the total loss of each of the first steps, with the optimiser."""
     losses: list[float] = []
 
@@ -206,7 +208,7 @@ def trace(of: Training, steps: int = 3) -> list[float]:
         def report_step(self, step, loss):
             losses.append(loss)
 
-    of.run(Keep(), stop=lambda: len(losses) >= steps)
+    trainer.run(Keep(), stop=lambda: len(losses) >= steps)
     return losses[:steps]
 
 
@@ -221,16 +223,16 @@ def test_terms_are_finite_scalars_and_shares_lie_between_0_and_1(name: str, vari
 
 @pytest.mark.parametrize(("name", "variant"), CASES)
 def test_every_trained_network_gets_gradient_and_no_other_does(name: str, variant: str) -> None:
-    of = training(experiment(name, VARIANTS[name][variant]))
+    trainer = training(experiment(name, VARIANTS[name][variant]))
     for index in (0, 3):
-        of.nets.zero_grad(set_to_none=True)
-        total(losses_at(of, index)).backward()
-        idle = of.method.idle(Step(index=index, total=of.recipe.steps))
-        for network, module in of.nets.items():
+        trainer.nets.zero_grad(set_to_none=True)
+        total(losses_at(trainer, index)).backward()
+        idle = trainer.method.idle(Step(index=index, total=trainer.recipe.steps))
+        for network, module in trainer.nets.items():
             for parameter_name, parameter in module.named_parameters():
                 expected = parameter.requires_grad and network not in idle
                 assert (parameter.grad is not None) == expected, (network, parameter_name)
-        trained = [module for network, module in of.nets.items() if network not in idle]
+        trained = [module for network, module in trainer.nets.items() if network not in idle]
         assert any(
             parameter.grad.abs().sum() > 0
             for net in trained
@@ -276,9 +278,9 @@ def test_a_weight_of_zero_removes_its_term(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "variant"), CASES)
 def test_predictors_give_logits_of_the_images_size(name: str, variant: str) -> None:
-    of = training(experiment(name, VARIANTS[name][variant]))
-    predictors = of.predictors()
-    of.nets.eval()
+    trainer = training(experiment(name, VARIANTS[name][variant]))
+    predictors = trainer.predictors()
+    trainer.nets.eval()
     assert predictors
     for predictor in predictors.values():
         assert predictor(torch.zeros(2, 3, 18, 22)).shape == (2, 6, 18, 22)
@@ -297,11 +299,11 @@ def test_the_method_is_a_checked_value_with_a_docstring_and_a_version(name: str)
 
 @pytest.mark.parametrize(("name", "variant"), CASES)
 def test_the_first_network_and_its_data_are_the_same_for_all_methods_of_a_seed(name: str, variant: str) -> None:
-    plain, of = training(experiment("supervised", {})), training(experiment(name, VARIANTS[name][variant]))
-    first = next(iter(of.nets.values()))
+    plain, trainer = training(experiment("supervised", {})), training(experiment(name, VARIANTS[name][variant]))
+    first = next(iter(trainer.nets.values()))
     for expected, parameter in zip(plain.nets["student"].parameters(), first.parameters(), strict=True):
         assert torch.equal(parameter, expected)
-    a, b = plain.plan.micro_batch(1, 0).labeled, of.plan.micro_batch(1, 0).labeled
+    a, b = plain.plan.micro_batch(1, 0).labeled, trainer.plan.micro_batch(1, 0).labeled
     assert a.ids == b.ids and torch.equal(a.images, b.images) and torch.equal(a.labels, b.labels)
 
 
@@ -316,10 +318,12 @@ def test_a_training_memorises_four_images(name: str, variant: str) -> None:
         "net.encoder.width": 16,
     }
     method = VARIANTS[name][variant] | MEMORISES.get(name, {})
-    of = training(apply(experiment(name, method), overrides_of(changes, "test")))
-    losses = trace(of, 100)
-    labeled = on_device(of.plan.micro_batch(0, 0), of.plan.views, of.recipe.augment, device=of.device).labeled
-    student = copy.deepcopy(next(net for net in of.nets.values() if next(net.parameters()).requires_grad)).train()
+    trainer = training(apply(experiment(name, method), overrides_of(changes, "test")))
+    losses = trace(trainer, 100)
+    labeled = on_device(
+        trainer.plan.micro_batch(0, 0), trainer.plan.views, trainer.recipe.augment, device=trainer.device
+    ).labeled
+    student = copy.deepcopy(next(net for net in trainer.nets.values() if next(net.parameters()).requires_grad)).train()
     right = student(labeled.weak).argmax(1) == labeled.label
     assert right.double().mean() > 0.8, f"losses went from {losses[0]} to {losses[-1]}"
 

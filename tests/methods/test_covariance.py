@@ -91,13 +91,13 @@ def test_an_update_of_ignored_labels_alone_changes_nothing(full: bool) -> None:
 
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("dtype", "kept"),
     [(torch.float32, torch.float32), (torch.float64, torch.float64), (torch.bfloat16, torch.float32)],
 )
 def test_statistics_have_the_dtype_of_the_features_and_at_least_single_precision(
-    given: torch.dtype, kept: torch.dtype, full: bool
+    dtype: torch.dtype, kept: torch.dtype, full: bool
 ) -> None:
-    estimator = estimate([drawn(0, 40, given)], full=full)
+    estimator = estimate([drawn(0, 40, dtype)], full=full)
     assert estimator.mean.dtype == estimator.covariance.dtype == kept
     assert estimator.count.dtype == torch.int64
 

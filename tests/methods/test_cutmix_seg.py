@@ -14,20 +14,22 @@ from assay.training.loop import Training
 
 def test_the_teacher_takes_both_streams_in_one_pass_with_the_loss_of_two_passes() -> None:
     experiment = small("cutmix_seg", method__confidence_by="pixel", method__threshold=0.0, recipe__precision="float64")
-    of = Training(resolve(experiment, Places()), places=Places(), runtime=QUIET)
-    raw = of.plan.micro_batch(0, 0)
-    given = on_device(raw, of.plan.views, of.recipe.augment, device=of.device, dtype=of.dtype)
+    trainer = Training(resolve(experiment, Places()), places=Places(), runtime=QUIET)
+    raw = trainer.plan.micro_batch(0, 0)
+    inputs = on_device(raw, trainer.plan.views, trainer.recipe.augment, device=trainer.device, dtype=trainer.dtype)
     passes = {"student": 0, "teacher": 0}
     for name in passes:
-        of.nets[name].register_forward_hook(lambda *_, name=name: passes.update({name: passes[name] + 1}))
-    of.nets.train()
-    loss = of.method.loss(of.nets, given, Step(index=0, total=4)).terms["consistency"].value
+        trainer.nets[name].register_forward_hook(lambda *_, name=name: passes.update({name: passes[name] + 1}))
+    trainer.nets.train()
+    loss = trainer.method.loss(trainer.nets, inputs, Step(index=0, total=4)).terms["consistency"].value
     assert passes == {"student": 2, "teacher": 1}
 
-    first, second = given.unlabeled
+    first, second = inputs.unlabeled
     with torch.no_grad():
-        target = given.boxes.mix(of.nets["teacher"](first.weak), of.nets["teacher"](second.weak)).softmax(dim=1)
-        output = of.nets["student"](given.boxes.mix(first.weak, second.weak)).softmax(dim=1)
-    valid = given.boxes.mix(first.valid, second.valid)
+        target = inputs.boxes.mix(trainer.nets["teacher"](first.weak), trainer.nets["teacher"](second.weak)).softmax(
+            dim=1
+        )
+        output = trainer.nets["student"](inputs.boxes.mix(first.weak, second.weak)).softmax(dim=1)
+    valid = inputs.boxes.mix(first.valid, second.valid)
     expected = (output - target).square().sum(dim=1)[valid].mean()
     torch.testing.assert_close(loss.detach(), expected, rtol=1e-9, atol=0)

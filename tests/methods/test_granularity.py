@@ -160,11 +160,11 @@ def test_the_teacher_gets_no_gradient() -> None:
             torch.autograd.grad(loss, teacher)
 
 
-@pytest.mark.parametrize(("given", "computed"), [(torch.bfloat16, torch.float32), (torch.float64, torch.float64)])
+@pytest.mark.parametrize(("dtype", "computed"), [(torch.bfloat16, torch.float32), (torch.float64, torch.float64)])
 def test_they_are_computed_in_the_dtype_of_the_inputs_and_at_least_in_single_precision(
-    given: torch.dtype, computed: torch.dtype
+    dtype: torch.dtype, computed: torch.dtype
 ) -> None:
-    student, teacher = drawn(2, 2, 4, 6, 8).to(given), drawn(3, 2, 4, 6, 8).to(given)
+    student, teacher = drawn(2, 2, 4, 6, 8).to(dtype), drawn(3, 2, 4, 6, 8).to(dtype)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         with_autocast = (image_semantic(student, teacher), region_content(student, teacher, size=(3, 3)))
     in_double = (

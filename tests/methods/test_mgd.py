@@ -95,10 +95,10 @@ def batch(*unlabeled: Unlabeled, mask: list[list[list[bool]]] | None = None) -> 
     )
 
 
-def compute_losses(given: Batch | None = None, *, nets: nn.ModuleDict | None = None, **changes: object) -> Losses:
+def compute_losses(inputs: Batch | None = None, *, nets: nn.ModuleDict | None = None, **changes: object) -> Losses:
     method = MGD(**({"teachers": TWO, "regions": (2, 2)} | changes))
     nets = nets or networks(len(method.teachers))
-    return method.loss(nets, given or batch(), Step(index=0, total=4))
+    return method.loss(nets, inputs or batch(), Step(index=0, total=4))
 
 
 def term(losses: Losses, name: str) -> float:
@@ -189,12 +189,12 @@ def test_a_lone_teacher_gives_all_three_losses(whose: str) -> None:
 
 def test_the_losses_of_three_teachers_are_added() -> None:
     third = [(0, 1), (1, 3), (-1, 2), (2, 1)]
-    given = batch(stream([*UNLABELED, third]))
-    given = Batch(
-        labeled=Labeled(weak=image([*LABELED, third]), label=given.labeled.label, valid=given.labeled.valid),
-        unlabeled=given.unlabeled,
+    inputs = batch(stream([*UNLABELED, third]))
+    inputs = Batch(
+        labeled=Labeled(weak=image([*LABELED, third]), label=inputs.labeled.label, valid=inputs.labeled.valid),
+        unlabeled=inputs.unlabeled,
     )
-    losses = compute_losses(given, teachers=(*TWO, TWO[0].replace(seed=2)), image_teacher="all")
+    losses = compute_losses(inputs, teachers=(*TWO, TWO[0].replace(seed=2)), image_teacher="all")
     assert term(losses, "pixel_unlabeled") == pytest.approx(
         sum(ce(UNLABELED[0], argmax(teacher)) for teacher in (*UNLABELED[1:], third))
     )
@@ -228,10 +228,10 @@ def test_image_and_region_level_losses_on_labelled_images() -> None:
 
 
 def test_eq_4_of_the_code_is_the_sum_over_classes_and_images() -> None:
-    given = batch(stream(UNLABELED, UNLABELED_PARTNER))
+    inputs = batch(stream(UNLABELED, UNLABELED_PARTNER))
     first, second = (image_distance(of[0], of[1]) for of in (UNLABELED, UNLABELED_PARTNER))
-    assert term(compute_losses(given), "image_unlabeled") == pytest.approx((first + second) / 2)
-    assert term(compute_losses(given, image_reduction="sum"), "image_unlabeled") == pytest.approx(2 * (first + second))
+    assert term(compute_losses(inputs), "image_unlabeled") == pytest.approx((first + second) / 2)
+    assert term(compute_losses(inputs, image_reduction="sum"), "image_unlabeled") == pytest.approx(2 * (first + second))
 
 
 def test_regions_are_given_by_height_and_width() -> None:
@@ -302,9 +302,9 @@ def test_with_cutmix_padding_is_that_of_the_mixed_image() -> None:
 def test_each_image_passes_a_teacher_once_and_only_if_a_loss_needs_it(
     changes: dict[str, object], first: int, last: int
 ) -> None:
-    given = batch(stream(UNLABELED), stream(UNLABELED_PARTNER), mask=MASK) if "cutmix" in changes else batch()
+    inputs = batch(stream(UNLABELED), stream(UNLABELED_PARTNER), mask=MASK) if "cutmix" in changes else batch()
     nets = networks(2)
-    compute_losses(given, nets=nets, **changes)
+    compute_losses(inputs, nets=nets, **changes)
     assert [len(nets[f"teacher{index}"].passes) for index in range(2)] == [first, last]
 
 
@@ -333,12 +333,16 @@ def training(**changes: object) -> Training:
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
 def test_in_eval_mode_a_teacher_does_not_change(mode: str) -> None:
-    of = training(method__teacher_mode=mode)
-    before = {name: value.clone() for name, value in of.nets["teacher0"].state_dict().items()}
-    given = on_device(of.plan.micro_batch(0, 0), of.plan.views, of.recipe.augment, device=of.device)
-    of.nets.train()
-    of.method.loss(of.nets, given, Step(index=0, total=4))
-    changed = {name for name, value in of.nets["teacher0"].state_dict().items() if not torch.equal(value, before[name])}
+    trainer = training(method__teacher_mode=mode)
+    before = {name: value.clone() for name, value in trainer.nets["teacher0"].state_dict().items()}
+    inputs = on_device(
+        trainer.plan.micro_batch(0, 0), trainer.plan.views, trainer.recipe.augment, device=trainer.device
+    )
+    trainer.nets.train()
+    trainer.method.loss(trainer.nets, inputs, Step(index=0, total=4))
+    changed = {
+        name for name, value in trainer.nets["teacher0"].state_dict().items() if not torch.equal(value, before[name])
+    }
     assert bool(changed) == (mode == "train")
     assert all("running" in name or "num_batches" in name for name in changed)
 

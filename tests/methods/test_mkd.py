@@ -84,8 +84,8 @@ MASK = [[[True, False], [False, True]], [[False, False], [True, False]]]
 
 
 def test_cutmix_mixes_the_students_images_and_the_teachers_logits_by_one_mask() -> None:
-    given = batch(weak=(WEAK, SURE), strong=(STRONG, SURE), mask=MASK)
-    losses = compute_losses(given, sda=SDA())
+    inputs = batch(weak=(WEAK, SURE), strong=(STRONG, SURE), mask=MASK)
+    losses = compute_losses(inputs, sda=SDA())
     # Image 1: STRONG with SURE's students (0) at (0, 0) and (1, 1). Image 2: SURE with STRONG at (1, 0).
     first = ce((0, 1), (-1, 0), (0.5, 0), (0, 0), (0, 1), (0, 1), (0.5, 0), (0, 0))
     second = ce((0, 0), (2, 1), (3, 0), (0, 0), (0, 0), (0, 1), (3, 0), (0, 0))
@@ -108,8 +108,8 @@ def test_cutmix_mixes_the_teachers_features_by_the_same_mask_before_their_estima
 
 
 def test_without_photometric_operators_the_weak_views_are_mixed() -> None:
-    given = batch(weak=(WEAK, SURE), strong=(STRONG, SURE), mask=MASK)
-    losses = compute_losses(given, sda=SDA(photometric=False))
+    inputs = batch(weak=(WEAK, SURE), strong=(STRONG, SURE), mask=MASK)
+    losses = compute_losses(inputs, sda=SDA(photometric=False))
     first = ce((0, 1), (1, 0), (-2, 0), (0, 0), (0, 1), (0, 1), (-2, 0), (0, 0))
     second = ce((0, 0), (-1, 1), (2, 0), (0, 0), (0, 0), (0, 1), (2, 0), (0, 0))
     assert term(losses, "teachers") == pytest.approx(first + second)

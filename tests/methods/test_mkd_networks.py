@@ -22,13 +22,13 @@ def training(method: str = "mkd", **changes: object) -> Training:
     return Training(resolve(small(method, **changes), Places()), places=Places(), runtime=QUIET)
 
 
-def losses_of(of: Training, index: int = 0) -> Losses:
-    raw = of.plan.micro_batch(index, 0)
-    given = on_device(raw, of.plan.views, of.recipe.augment, device=of.device, dtype=of.dtype)
-    step = Step(index=index, total=of.recipe.steps)
-    of.nets.train()
-    of.method.before_step(of.nets, step)
-    return of.method.loss(of.nets, given, step)
+def losses_of(trainer: Training, index: int = 0) -> Losses:
+    raw = trainer.plan.micro_batch(index, 0)
+    inputs = on_device(raw, trainer.plan.views, trainer.recipe.augment, device=trainer.device, dtype=trainer.dtype)
+    step = Step(index=index, total=trainer.recipe.steps)
+    trainer.nets.train()
+    trainer.method.before_step(trainer.nets, step)
+    return trainer.method.loss(trainer.nets, inputs, step)
 
 
 @pytest.mark.parametrize("on_labeled", [False, True])
@@ -61,27 +61,27 @@ def test_turning_a_component_off_removes_exactly_its_term(change: dict[str, obje
 
 
 def test_teachers_equal_their_students_in_the_first_step_and_average_them_in_the_third() -> None:
-    of = training()
-    for parameter in of.nets["student1"].parameters():
+    trainer = training()
+    for parameter in trainer.nets["student1"].parameters():
         parameter.data.add_(1.0)
-    of.method.before_step(of.nets, Step(index=0, total=9))
-    pairs = list(zip(of.nets["teacher1"].parameters(), of.nets["student1"].parameters(), strict=True))
+    trainer.method.before_step(trainer.nets, Step(index=0, total=9))
+    pairs = list(zip(trainer.nets["teacher1"].parameters(), trainer.nets["student1"].parameters(), strict=True))
     assert all(torch.equal(teacher, student) for teacher, student in pairs)
     before = [teacher.clone() for teacher, _ in pairs]
-    for parameter in of.nets["student1"].parameters():
+    for parameter in trainer.nets["student1"].parameters():
         parameter.data.mul_(3.0)
-    of.method.before_step(of.nets, Step(index=2, total=9))
+    trainer.method.before_step(trainer.nets, Step(index=2, total=9))
     for old, (teacher, student) in zip(before, pairs, strict=True):
         torch.testing.assert_close(teacher, 0.6 * old + 0.4 * student)
 
 
 def test_teachers_are_updated_before_the_loss_and_students_after_it() -> None:
     """Algorithm 1: at the end of a step the teacher lacks the student's last update."""
-    of = training(recipe__steps=1, method__threshold_teachers=0.0)
-    first = [parameter.clone() for parameter in of.nets["student1"].parameters()]
-    of.run(_NoRecorder())
-    assert all(torch.equal(a, b) for a, b in zip(first, of.nets["teacher1"].parameters(), strict=True))
-    assert not all(torch.equal(a, b) for a, b in zip(first, of.nets["student1"].parameters(), strict=True))
+    trainer = training(recipe__steps=1, method__threshold_teachers=0.0)
+    first = [parameter.clone() for parameter in trainer.nets["student1"].parameters()]
+    trainer.run(_NoRecorder())
+    assert all(torch.equal(a, b) for a, b in zip(first, trainer.nets["teacher1"].parameters(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first, trainer.nets["student1"].parameters(), strict=True))
 
 
 class _NoRecorder:
@@ -94,28 +94,30 @@ class _NoRecorder:
 
 @pytest.mark.parametrize(("buffers", "share"), [("copied", 1.0), ("averaged", 0.4)])
 def test_teachers_in_eval_mode_use_their_students_statistics(buffers: str, share: float) -> None:
-    of = training(method__teacher_mode="eval", method__teacher_buffers=buffers)
+    trainer = training(method__teacher_mode="eval", method__teacher_buffers=buffers)
     for _ in range(3):
-        losses_of(of)  # changes the students' statistics
-    before = {name: value.clone() for name, value in of.nets["teacher1"].named_buffers()}
-    of.method.before_step(of.nets, Step(index=9, total=12))
-    of_student = dict(of.nets["student1"].named_buffers())
-    for name, value in of.nets["teacher1"].named_buffers():
+        losses_of(trainer)  # changes the students' statistics
+    before = {name: value.clone() for name, value in trainer.nets["teacher1"].named_buffers()}
+    trainer.method.before_step(trainer.nets, Step(index=9, total=12))
+    of_student = dict(trainer.nets["student1"].named_buffers())
+    for name, value in trainer.nets["teacher1"].named_buffers():
         if name.endswith("running_mean"):
             torch.testing.assert_close(value, (1 - share) * before[name] + share * of_student[name])
-    after = [value.clone() for value in of.nets["teacher1"].buffers()]
-    given = on_device(of.plan.micro_batch(0, 0), of.plan.views, of.recipe.augment, device=of.device)
-    of.nets.train()
-    of.method.loss(of.nets, given, Step(index=9, total=12))
-    assert all(torch.equal(a, b) for a, b in zip(after, of.nets["teacher1"].buffers(), strict=True))
+    after = [value.clone() for value in trainer.nets["teacher1"].buffers()]
+    inputs = on_device(
+        trainer.plan.micro_batch(0, 0), trainer.plan.views, trainer.recipe.augment, device=trainer.device
+    )
+    trainer.nets.train()
+    trainer.method.loss(trainer.nets, inputs, Step(index=9, total=12))
+    assert all(torch.equal(a, b) for a, b in zip(after, trainer.nets["teacher1"].buffers(), strict=True))
 
 
 def test_teachers_in_train_mode_have_their_own_statistics() -> None:
-    of = training()
-    losses_of(of)
-    statistics = dict(of.nets["teacher1"].named_buffers())
+    trainer = training()
+    losses_of(trainer)
+    statistics = dict(trainer.nets["teacher1"].named_buffers())
     assert any(value.abs().sum() > 0 for name, value in statistics.items() if name.endswith("running_mean"))
-    of_student = dict(of.nets["student1"].named_buffers())
+    of_student = dict(trainer.nets["student1"].named_buffers())
     assert not all(torch.equal(value, of_student[name]) for name, value in statistics.items())
 
 
@@ -143,25 +145,25 @@ PSPNET = {"method__second_head": "pspnet"}  # has dropout, which is on in its st
 def test_a_network_makes_two_passes_only_with_batch_statistics_or_dropout(
     changes: dict[str, object], passes: tuple[int, ...]
 ) -> None:
-    of = training(**changes)
-    calls = dict.fromkeys((name for name in NAMES if name in of.nets), 0)
+    trainer = training(**changes)
+    calls = dict.fromkeys((name for name in NAMES if name in trainer.nets), 0)
     for name in calls:
         # The encoder: a method calls `features`, never the whole network.
-        of.nets[name].encoder.register_forward_hook(lambda *_, name=name: calls.update({name: calls[name] + 1}))
-    losses_of(of)
+        trainer.nets[name].encoder.register_forward_hook(lambda *_, name=name: calls.update({name: calls[name] + 1}))
+    losses_of(trainer)
     assert tuple(calls.values()) == passes
 
 
 def test_teachers_run_without_a_graph_for_gradients() -> None:
-    of = training(**ON_LABELED)
-    for parameter in of.nets.parameters():
+    trainer = training(**ON_LABELED)
+    for parameter in trainer.nets.parameters():
         parameter.requires_grad_(True)  # so that the method alone decides
     tracked = {name: [] for name in NAMES}
     for name in NAMES:
-        of.nets[name].encoder.register_forward_hook(
+        trainer.nets[name].encoder.register_forward_hook(
             lambda *arguments, name=name: tracked[name].append(arguments[2][1].grad_fn)
         )
-    losses_of(of)
+    losses_of(trainer)
     assert all(function is not None for name in NAMES[:2] for function in tracked[name])
     assert all(function is None for name in NAMES[2:] for function in tracked[name])
 
@@ -175,13 +177,15 @@ def test_one_pass_gives_the_losses_gradients_and_statistics_of_two(
     for one_pass in (True, False):
         if not one_pass:
             monkeypatch.setattr(forward, "is_batch_independent", lambda net: False)
-        of = training(**double, **changes, method__threshold_teachers=0.2, method__threshold_students=0.2)
-        terms = losses_of(of, 3).terms
+        trainer = training(**double, **changes, method__threshold_teachers=0.2, method__threshold_students=0.2)
+        terms = losses_of(trainer, 3).terms
         sum(term.weight * term.value for term in terms.values()).backward()
         gradients = {
-            name: parameter.grad for name, parameter in of.nets.named_parameters() if parameter.grad is not None
+            name: parameter.grad for name, parameter in trainer.nets.named_parameters() if parameter.grad is not None
         }
-        results.append(({name: term.value for name, term in terms.items()}, gradients, dict(of.nets.named_buffers())))
+        results.append(
+            ({name: term.value for name, term in terms.items()}, gradients, dict(trainer.nets.named_buffers()))
+        )
     assert results[0][0].keys() == {"supervised1", "supervised2", "teachers", "students"}
     torch.testing.assert_close(results[0], results[1], rtol=1e-9, atol=1e-12)
 
@@ -206,19 +210,22 @@ def test_fda_with_a_head_without_one_weight_vector_per_class_is_refused_before_t
 
 def test_heterogeneous_branches_have_different_heads_and_widths_of_features() -> None:
     changes = {"method__second_head": "pspnet", "method__second_head__channels": 12, "method__fda": "fda"}
-    of = training(**changes, method__fda_teachers=True, method__threshold_teachers=0.0)
-    terms = losses_of(of, 3).terms
+    trainer = training(**changes, method__fda_teachers=True, method__threshold_teachers=0.0)
+    terms = losses_of(trainer, 3).terms
     assert set(terms) == {"supervised1", "supervised2", "teachers", "students"}
-    assert of.nets["teacher2"].spec.head.name == "pspnet" and of.nets["student1"].spec.head.name == "deeplabv3plus"
-    assert [of.nets[f"{name}_scatter"].mean.shape[1] for name in NAMES] == [16, 12, 16, 12]
-    assert all(of.nets[f"{name}_scatter"].count.sum() > 0 for name in NAMES)
+    assert (
+        trainer.nets["teacher2"].spec.head.name == "pspnet"
+        and trainer.nets["student1"].spec.head.name == "deeplabv3plus"
+    )
+    assert [trainer.nets[f"{name}_scatter"].mean.shape[1] for name in NAMES] == [16, 12, 16, 12]
+    assert all(trainer.nets[f"{name}_scatter"].count.sum() > 0 for name in NAMES)
 
 
 def test_padding_and_ignored_labels_never_enter_the_estimators() -> None:
-    of = training(method__fda="fda", recipe__augment__scales=(0.5, 0.5), method__resolution="features")
-    losses_of(of)
-    raw = of.plan.micro_batch(0, 0)
-    collected = of.nets["student1_scatter"].count.sum()
+    trainer = training(method__fda="fda", recipe__augment__scales=(0.5, 0.5), method__resolution="features")
+    losses_of(trainer)
+    raw = trainer.plan.micro_batch(0, 0)
+    collected = trainer.nets["student1_scatter"].count.sum()
     all_cells = 2 * 4 * 8 * 8  # labelled and unlabelled images, cells of the features
     valid = [images.valid.double().mean().item() for images in (raw.labeled, raw.unlabeled[0])]
     assert max(valid) < 0.5
@@ -226,11 +233,11 @@ def test_padding_and_ignored_labels_never_enter_the_estimators() -> None:
 
 
 def test_checkpoints_hold_the_estimators() -> None:
-    of, other = training(method__fda="fda"), training(method__fda="fda")
-    losses_of(of)
-    other.load_state(of.state())
+    trainer, other = training(method__fda="fda"), training(method__fda="fda")
+    losses_of(trainer)
+    other.load_state(trainer.state())
     for name in ("mean", "covariance", "count"):
-        saved, loaded = (getattr(run.nets["student1_scatter"], name) for run in (of, other))
+        saved, loaded = (getattr(run.nets["student1_scatter"], name) for run in (trainer, other))
         assert torch.equal(saved, loaded) and saved.abs().sum() > 0
 
 
@@ -273,5 +280,5 @@ def test_fields_with_an_effect_are_in_the_key(base: dict[str, object], change: d
 
 
 def test_without_losses_on_unlabelled_images_none_are_read() -> None:
-    of = training(**{f"method__{name}": value for name, value in OFF.items()})
-    assert not of.plan.unlabeled and set(of.nets) == {"student1", "student2"}
+    trainer = training(**{f"method__{name}": value for name, value in OFF.items()})
+    assert not trainer.plan.unlabeled and set(trainer.nets) == {"student1", "student2"}
