@@ -83,10 +83,7 @@ def test_streams_and_seeds_have_orders_of_their_own() -> None:
 
 
 def test_the_device_part_returns_the_streams_that_the_views_name() -> None:
-    batch_plan = plan()
-    batch = on_device(
-        batch_plan.micro_batch(0, 0), batch_plan.views, batch_plan.recipe.augment, device=torch.device("cpu")
-    )
+    batch = first_batch(plan())
     assert batch.labeled.weak.shape == batch.labeled.strong.shape == (8, 3, 16, 16)
     assert len(batch.unlabeled) == 2 and all(len(each.strong) == 2 for each in batch.unlabeled)
     assert batch.boxes.mask.shape == batch.boxes.owner.shape == (8, 16, 16)
@@ -94,10 +91,7 @@ def test_the_device_part_returns_the_streams_that_the_views_name() -> None:
 
 
 def test_padding_is_ignored_in_labels_and_not_valid_in_unlabelled_views() -> None:
-    batch_plan = plan(recipe__augment__scales=(0.5, 0.5))
-    batch = on_device(
-        batch_plan.micro_batch(0, 0), batch_plan.views, batch_plan.recipe.augment, device=torch.device("cpu")
-    )
+    batch = first_batch(plan(recipe__augment__scales=(0.5, 0.5)))
     assert (batch.labeled.label[:, 8:] == IGNORE).all() and (batch.labeled.label[:, :8, :8] != IGNORE).all()
     unlabeled = batch.unlabeled[0]
     assert not unlabeled.valid[:, 8:].any() and unlabeled.valid[:, :8, :8].all()

@@ -29,14 +29,14 @@ def add_places(command: argparse.ArgumentParser) -> None:
     )
 
 
-def places_of(arguments: argparse.Namespace) -> Places:
+def places_of(options: argparse.Namespace) -> Places:
     """Return the places that the flags name."""
-    return Places.from_environment(data=arguments.data_root, splits=arguments.splits, weights=arguments.weights)
+    return Places.from_environment(data=options.data_root, splits=options.splits, weights=options.weights)
 
 
-def store_of(arguments: argparse.Namespace) -> Store:
+def store_of(options: argparse.Namespace) -> Store:
     """Return the store in the folder of results; the folder may not exist yet."""
-    return LocalStore(out_folder(arguments.out).absolute() / "store")
+    return LocalStore(out_folder(options.out).absolute() / "store")
 
 
 def key_in(store: Store, beginning: str) -> str:

@@ -31,9 +31,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_places(command)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Print everything; return 0 even where something is missing, since no study needs all of it."""
-    places = places_of(arguments)
+    places = places_of(options)
     _print_machine()
     _print_packages()
     _print_data(places)

@@ -34,18 +34,18 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_out(command)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Export, check and measure a network, and print a summary and the folder."""
-    if arguments.threads < 1:
-        raise FieldError(f"--threads must be at least 1, got {arguments.threads}")
-    store = store_of(arguments)
-    key = key_in(store, arguments.key)
-    to = Path(arguments.to).expanduser() if arguments.to else out_folder(arguments.out) / "export" / key
+    if options.threads < 1:
+        raise FieldError(f"--threads must be at least 1, got {options.threads}")
+    store = store_of(options)
+    key = key_in(store, options.key)
+    to = Path(options.to).expanduser() if options.to else out_folder(options.out) / "export" / key
     folder = to.absolute()
 
     from assay.export.folder import export
 
-    document = export(store, key, folder, force=arguments.force, threads=arguments.threads)
+    document = export(store, key, folder, force=options.force, threads=options.threads)
     print(summary(document))
     print(f"in {folder}")
     return 0

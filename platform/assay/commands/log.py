@@ -14,10 +14,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_out(command)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Print the notes, warnings and tracebacks of an experiment."""
-    store = store_of(arguments)
-    key = key_in(store, arguments.key)
+    store = store_of(options)
+    key = key_in(store, options.key)
     log = (store.read(key, records.LOG) or b"").decode("utf-8", errors="replace")
     print(log or f"the log of {key} is empty", end="" if log else "\n")
     for failure in records.failures(store, key):

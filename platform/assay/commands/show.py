@@ -18,13 +18,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_out(command)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Print the state, the result or the last metrics, the errors, and the experiment of a key."""
-    store = store_of(arguments)
-    key = key_in(store, arguments.key)
+    store = store_of(options)
+    key = key_in(store, options.key)
     document = document_of(store, key)
     result = records.read_json(store, key, records.RESULT)
-    if arguments.json:
+    if options.json:
         print(json.dumps({"experiment": document, "result": result}, indent=2))
         return 0
     state = records.state(store, key)

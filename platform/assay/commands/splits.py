@@ -27,10 +27,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_places(command)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """List the lists, or count and hash the images of one split."""
-    places = places_of(arguments)
-    return _resolve(arguments, places) if arguments.data else _list(places)
+    places = places_of(options)
+    return _resolve(options, places) if options.data else _list(places)
 
 
 def _list(places: Places) -> int:
@@ -45,13 +45,13 @@ def _list(places: Places) -> int:
     return 0
 
 
-def _resolve(arguments: argparse.Namespace, places: Places) -> int:
+def _resolve(options: argparse.Namespace, places: Places) -> int:
     from assay.data.splits import split
     from assay.overrides import Override, apply
     from assay.presets import starting_point
 
-    overrides = [Override.parse(text) for text in arguments.overrides]
-    data = apply(starting_point("supervised", arguments.data), overrides).data
+    overrides = [Override.parse(text) for text in options.overrides]
+    data = apply(starting_point("supervised", options.data), overrides).data
     images = split(data.source, data.split, places)
     for name in ("labeled", "unlabeled", "val"):
         described = images.describe(name)

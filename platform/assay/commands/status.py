@@ -15,9 +15,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_out(command)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Print a line for each key."""
-    store = store_of(arguments)
+    store = store_of(options)
     keys = store.keys()
     if not keys:
         print(f"no experiment in {store.describe()}")

@@ -6,11 +6,18 @@ import argparse
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 from assay.commands.common import add_out, add_places, places_of, store_of
 from assay.errors import UserError
 from assay.signals import stop_on_signals
-from assay.terminal import command_line
+from assay.terminal import command_line, print_line
+
+if TYPE_CHECKING:
+    from assay.experiment import Experiment, Runtime
+    from assay.places import Places
+    from assay.resolve import Resolved
+    from assay.store.store import Store
 
 EXAMPLES = """examples:
   python -m assay train --method supervised
@@ -59,51 +66,53 @@ def add_experiment(command: argparse.ArgumentParser) -> None:
     )
 
 
-def experiment_of(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def experiment_of(options: argparse.Namespace) -> Experiment:
     """Return the experiment that the flags describe."""
     from assay.overrides import Override, apply
     from assay.presets import starting_point
 
-    if not arguments.method:
+    if not options.method:
         raise UserError("--method is missing; `python -m assay train --help` shows examples.")
-    start = starting_point(arguments.method, arguments.data)
+    start = starting_point(options.method, options.data)
     # The seed alone first: where --set breaks a rule over several fields, the message must not name --seed.
-    start = apply(start, [Override("seed", arguments.seed, f"--seed {arguments.seed}")])
-    return apply(start, [Override.parse(text) for text in arguments.overrides])
+    start = apply(start, [Override("seed", options.seed, f"--seed {options.seed}")])
+    return apply(start, [Override.parse(text) for text in options.overrides])
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Train or continue an experiment, or print its result where it is done."""
     from assay.experiment import Runtime
     from assay.overrides import Override, apply
     from assay.resolve import resolve
     from assay.store import records
 
-    places = places_of(arguments)
-    experiment = experiment_of(arguments)
-    overrides = [Override.parse(text, flag="--runtime") for text in arguments.runtime]
+    places = places_of(options)
+    experiment = experiment_of(options)
+    overrides = [Override.parse(text, flag="--runtime") for text in options.runtime]
     runtime = apply(Runtime(), overrides)
-    store = store_of(arguments)
+    store = store_of(options)
     resolved = resolve(experiment, places)
     state = records.state(store, resolved.key)
-    if state.name == "failed" and not state.is_damaged and not arguments.retry:
+    if state.name == "failed" and not state.is_damaged and not options.retry:
         raise UserError(
             f"experiment {resolved.key} failed before: {state.detail}. Add --retry to train it again, or change it."
         )
     if state.name == "failed" and os.environ.get("RANK", "0") == "0":
         records.retry(store, resolved.key)
-    return _train(resolved, store, places, runtime, out=arguments.out)
+    return _train(resolved, store, places, runtime, out=options.out)
 
 
-def _train(resolved, store, places, runtime, *, out: str) -> int:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _train(resolved: Resolved, store: Store, places: Places, runtime: Runtime, *, out: str) -> int:
     from assay.commands.show import summary
     from assay.store import records
     from assay.training.distributed import process_group
     from assay.training.session import SessionOptions, train
 
-    print_line = _print_line if os.environ.get("RANK", "0") == "0" else _print_nothing
+    print_on_rank0 = print_line if os.environ.get("RANK", "0") == "0" else _print_nothing
     is_done = records.read_json(store, resolved.key, records.RESULT) is not None
-    print_line(f"experiment {resolved.key} in {store.place(resolved.key)}" + (": is done already" if is_done else ""))
+    print_on_rank0(
+        f"experiment {resolved.key} in {store.place(resolved.key)}" + (": is done already" if is_done else "")
+    )
     with process_group(runtime), stop_on_signals() as stop_request:
         result = train(
             resolved,
@@ -111,19 +120,15 @@ def _train(resolved, store, places, runtime, *, out: str) -> int:  # type: ignor
             places=places,
             runtime=runtime,
             stop=stop_request.is_set,
-            options=SessionOptions(print_line=print_line, run="train"),
+            options=SessionOptions(print_line=print_on_rank0, run="train"),
         )
     if result is None:
-        print_line(f"stopped, with a checkpoint. The same command continues: {_same_command()}")
+        print_on_rank0(f"stopped, with a checkpoint. The same command continues: {_same_command()}")
         # A rank may be stopped by a signal that only another rank received.
         return 128 + (stop_request.signal or signal.SIGINT)
-    print_line(summary(resolved.document(), result))
-    print_line("more: " + command_line(["python", "-m", "assay", "show", resolved.key, "--out", out]))
+    print_on_rank0(summary(resolved.document(), result))
+    print_on_rank0("more: " + command_line(["python", "-m", "assay", "show", resolved.key, "--out", out]))
     return 0
-
-
-def _print_line(text: str) -> None:
-    print(text, flush=True)
 
 
 def _print_nothing(text: str) -> None:

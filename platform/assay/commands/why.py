@@ -22,7 +22,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_places(command)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Compare a stored experiment with the one that the flags describe, as it resolves now; print the differences."""
     from assay.commands.train import experiment_of
     from assay.experiment import Experiment
@@ -30,13 +30,13 @@ def run(arguments: argparse.Namespace) -> int:
     from assay.overrides import Override, apply
     from assay.resolve import resolve
 
-    store = store_of(arguments)
-    key = key_in(store, arguments.key)
+    store = store_of(options)
+    key = key_in(store, options.key)
     document = document_of(store, key)
     stored = Experiment.from_json(document["experiment"])
-    overrides = [Override.parse(text) for text in arguments.overrides]
-    experiment = experiment_of(arguments) if arguments.method else apply(stored, overrides)
-    now = resolve(experiment, places_of(arguments))
+    overrides = [Override.parse(text) for text in options.overrides]
+    experiment = experiment_of(options) if options.method else apply(stored, overrides)
+    now = resolve(experiment, places_of(options))
     changed = differences(document["identity"], now.identity)
     if changed:
         print(f"{key} is stored; the experiment that is described now is {now.key}, with these differences:")
