@@ -9,9 +9,19 @@ def count(number: float, noun: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time span: 40 s, 12 min, 3.5 h."""
+    """Return an estimated time in round numbers: 40 s, 12 min, 3.5 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def measured_time(seconds: float | None) -> str:
+    """Return a measured time with a digit after the point: 63.4 s, 6.0 min; a dash where it is not known."""
+    if seconds is None:
+        return "–"
+    for size, unit in ((86400 * 3, "days"), (3600 * 3, "h"), (180, "min")):
+        if seconds >= size:
+            return f"{seconds / {'days': 86400, 'h': 3600, 'min': 60}[unit]:.1f} {unit}"
+    return f"{seconds:.1f} s"

@@ -7,8 +7,9 @@ import json
 import pytest
 from drawn_study import Study, frame_of, line
 
-from assay.analysis.run_summary import Failure, RunSummary, duration, summarize
+from assay.analysis.run_summary import Failure, RunSummary, summarize
 from assay.results.layout import ColumnLayout, RowLayout, StudyLayout, TableLayout
+from assay.wording import measured_time
 
 
 def summary_of(*lines: dict) -> RunSummary:
@@ -129,4 +130,4 @@ def test_a_summary_says_if_all_some_or_no_cells_follow_the_paper(comparable: tup
     ("seconds", "text"), [(None, "–"), (5.25, "5.2 s"), (600, "10.0 min"), (5 * 3600, "5.0 h"), (86400 * 4, "4.0 days")]
 )
 def test_times_have_readable_units(seconds: float | None, text: str) -> None:
-    assert duration(seconds) == text
+    assert measured_time(seconds) == text

@@ -17,11 +17,12 @@ from assay.execution.events import StateChanged, TaskState
 from assay.execution.schedule import Task
 from assay.places import Places
 from assay.resolve import Resolver
+from assay.results.search_folder import JOURNAL
 from assay.run.search_flags import parser
 from assay.run.search_options import SearchOptions
 from assay.run.search_run import SearchRun
 from assay.search.controller import Budget, SearchController
-from assay.search.optuna_study import JOURNAL, OptunaStudy
+from assay.search.optuna_study import OptunaStudy
 from assay.store import records
 from assay.store.documents import line
 from assay.store.local import LocalStore

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from assay.search.optuna_study import JOURNAL, OptunaStudy
+from assay.results.search_folder import JOURNAL
+from assay.search.optuna_study import OptunaStudy
 from assay.search.samplers import sampler
 from assay.search.space import Float, parameters_of
 

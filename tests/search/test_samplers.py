@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from assay.identity import canonical
-from assay.search.optuna_study import JOURNAL, OptunaStudy
+from assay.results.search_folder import JOURNAL
+from assay.search.optuna_study import OptunaStudy
 from assay.search.samplers import SETTINGS, sampler
 from assay.search.search import SAMPLERS
 from assay.search.space import Choice, Float, Int, Point, Space, When, parameters_of

@@ -17,6 +17,7 @@ from assay.analysis.filled_table import RUN_STATES, Record, RunState, records
 from assay.analysis.network_sizes import NetworkSize, sizes
 from assay.results.layout import StudyLayout
 from assay.results.nested import nested_records
+from assay.wording import measured_time
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,10 +109,10 @@ def _details(trainings: Sequence[Record]) -> Iterator[tuple[str, tuple[str, ...]
     yield "Versions", _counted(_versions(training["versions"]) for training in done)
     yield "Devices", _counted(_device(training) for training in done)
     yield "One training", (_span([training["seconds"] for training in done]),)
-    yield "All trainings", (duration(_total(done, "seconds")),)
-    yield "Device time", (duration(_total(done, "device_seconds")),)
+    yield "All trainings", (measured_time(_total(done, "seconds")),)
+    yield "Device time", (measured_time(_total(done, "device_seconds")),)
     times = sorted(training[end] for training in done for end in ("started", "finished") if training[end])
-    yield "From, to", (" to ".join((times[0], times[-1])) if times else duration(None),)
+    yield "From, to", (" to ".join((times[0], times[-1])) if times else measured_time(None),)
 
 
 def _counted(texts: Iterable[str]) -> tuple[str, ...]:
@@ -154,8 +155,8 @@ def _median(values: Sequence[float | None]) -> float | None:
 def _span(values: Sequence[float | None]) -> str:
     present = [value for value in values if value is not None]
     if not present:
-        return duration(None)
-    return f"{duration(_median(present))}, from {duration(min(present))} to {duration(max(present))}"
+        return measured_time(None)
+    return f"{measured_time(_median(present))}, from {measured_time(min(present))} to {measured_time(max(present))}"
 
 
 def _costs(cells: Sequence[Record], layout: StudyLayout) -> Iterator[Cost]:
@@ -180,13 +181,3 @@ def _cost(table: str, row: str, done: Sequence[Record]) -> Cost:
         seconds=_median([training["seconds"] for training in done]),
         device_seconds=_total(done, "device_seconds"),
     )
-
-
-def duration(seconds: float | None) -> str:
-    """Return a time in a unit that suits it; a dash where it is not known."""
-    if seconds is None:
-        return "–"
-    for size, unit in ((86400 * 3, "days"), (3600 * 3, "h"), (180, "min")):
-        if seconds >= size:
-            return f"{seconds / {'days': 86400, 'h': 3600, 'min': 60}[unit]:.1f} {unit}"
-    return f"{seconds:.1f} s"

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from assay.analysis.filled_table import RunState
 from assay.analysis.network_sizes import NetworkSize
-from assay.analysis.run_summary import Cost, Failure, duration
+from assay.analysis.run_summary import Cost, Failure
 from assay.report.formatting import NONE, amount, number
+from assay.wording import measured_time
 
 SMALL = 64 * 64  # pixels; on smaller images a network's calls take longer than its arithmetic
 
@@ -100,7 +101,7 @@ def cost_row(cost: Cost) -> CostRow:
         str(cost.trainings),
         amount(cost.params, ".3g"),
         amount(cost.macs, ".3g"),
-        duration(cost.seconds),
-        duration(cost.device_seconds),
+        measured_time(cost.seconds),
+        measured_time(cost.device_seconds),
     )
     return CostRow(label=cost.row, table=cost.table, cells=cells)

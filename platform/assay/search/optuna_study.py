@@ -18,7 +18,6 @@ from assay.search.objectives import Direction
 from assay.search.samplers import draw
 from assay.search.space import Parameter, Point
 
-JOURNAL = "optuna.journal"
 _ENTRY = b'{"op_code":'  # the beginning of every line that Optuna writes
 
 

@@ -37,7 +37,7 @@ class StudySelection:
     @property
     def journal(self) -> Path:
         """The path of Optuna's journal."""
-        from assay.search.optuna_study import JOURNAL
+        from assay.results.search_folder import JOURNAL
 
         return self.folder / JOURNAL
 

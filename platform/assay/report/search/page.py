@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from assay.analysis.run_summary import duration
 from assay.analysis.trials import TRIAL_STATES, Trial, TrialState, front
 from assay.report.rendering import FigureGroup, StateBar, figure_groups, render
 from assay.report.search.formatting import (
@@ -38,6 +37,7 @@ from assay.report.search.sections import (
 )
 from assay.report.svg import Figure
 from assay.results.search_layout import ParameterLayout, SearchLayout
+from assay.wording import measured_time
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -160,7 +160,7 @@ def _states(trials: Sequence[Trial]) -> StateBar:
     return StateBar(
         states=tuple((state, count) for state, count in counts if count),
         noun="trials",
-        device_time=duration(sum(times)) if times else "",
+        device_time=measured_time(sum(times)) if times else "",
     )
 
 

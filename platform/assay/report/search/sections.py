@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from assay.analysis.run_summary import duration
 from assay.analysis.trials import Trial, TrialState
 from assay.report.formatting import NONE
 from assay.report.search.figures import ranked
 from assay.report.search.formatting import axis_label, setting_text, space_text, trial_value_text
 from assay.results.search_layout import ObjectiveLayout, SearchLayout
+from assay.wording import measured_time
 
 # --- importances ---------------------------------------------------------------------------------------------
 
@@ -120,7 +120,7 @@ def _trial_row(layout: SearchLayout, trial: Trial, best: Sequence[Trial]) -> Tri
         marks=", ".join(filter(None, (origin, place))),
         state=trial.state,
         values=tuple(trial_value_text(layout, trial, index) for index in range(len(layout.objectives))),
-        cells=(pruned_at, *settings, duration(trial.device_seconds)),
+        cells=(pruned_at, *settings, measured_time(trial.device_seconds)),
     )
 
 
