@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from assay.run.flags import add_launch, add_location
+from assay.run.flags import add_launch, add_location, described
 from assay.search.objectives import OBJECTIVES
 from assay.search.pruning import PRUNERS
 from assay.search.search import SAMPLERS, Search
@@ -13,7 +13,7 @@ from assay.search.space import Unstated, parameters_of
 
 def parser(search: Search) -> argparse.ArgumentParser:
     """Return the command line of a search."""
-    profiles = "\n".join(f"  {profile.name:8} {profile.note}" for profile in search.profiles)
+    profiles = described((profile.name, profile.note) for profile in search.profiles)
     top = argparse.ArgumentParser(
         description=f"{search.title}.\n\nprofiles (the first is the default):\n{profiles}\n\nspace:\n{_space(search)}",
         epilog="Configurations are experiments like any other: finished ones are not trained again. Ctrl-C stops with"
@@ -50,10 +50,10 @@ def parser(search: Search) -> argparse.ArgumentParser:
     )
     add_location(top)
     add_launch(top)
-    instead = top.add_argument_group("instead of a run")
+    instead = top.add_argument_group("instead of training")
     instead.add_argument("--plan", action="store_true", help="print the space, the trials so far and the budget")
     instead.add_argument("--report-only", action="store_true", help="rebuild tables and report without any training")
-    top.add_argument_group("again").add_argument(
+    top.add_argument_group("training again").add_argument(
         "--retry-failed", action="store_true", help="propose failed configurations again"
     )
     return top
