@@ -199,8 +199,8 @@ def base_and_rungs(search: Search, *flags: str) -> tuple[Experiment, tuple[int, 
     from assay.run.search_options import SearchOptions
     from assay.run.search_run import SearchRun
 
-    exploration = SearchRun.make(search, SearchOptions.parse(parser(search).parse_args(list(flags))))
-    return exploration.configurations.base(), exploration.rungs
+    run = SearchRun.make(search, SearchOptions.parse(parser(search).parse_args(list(flags))))
+    return run.configurations.base(), run.rungs
 
 
 def ends_in(out: Path) -> dict[str, tuple[float, float]]:

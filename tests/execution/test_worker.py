@@ -50,12 +50,12 @@ def state_of_this_process() -> tuple[float, int, int]:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells these numbers through /proc")
 def test_memory_files_and_threads_after_fifty_experiments_are_as_after_five(tmp_path: Path) -> None:
     of = worker(tmp_path)
-    seen = []
+    counted = []
     for number in range(50):
         assert attempt(of, small("cps" if number % 2 else "supervised", seed=number, recipe__steps=3)).kind == "done"
         if number in (4, 49):
-            seen.append(state_of_this_process())
-    (memory, files, threads), (memory_later, files_later, threads_later) = seen
+            counted.append(state_of_this_process())
+    (memory, files, threads), (memory_later, files_later, threads_later) = counted
     assert files_later <= files and threads_later <= threads
     assert memory_later - memory < 40, f"{memory_later - memory:.1f} MB more after 45 experiments"
 

@@ -49,19 +49,19 @@ def test_an_end_after_any_deletion_leaves_a_key_that_is_done_whole_or_continues_
     key = KEYS[0]
     checkpoints.save(finished, key, b"1", step=1)
     checkpoints.save(finished, key, b"2", step=2)
-    seen: list[tuple[bool, bool, bool]] = []
+    stages: list[tuple[bool, bool, bool]] = []
     delete = LocalStore.delete
 
     def watched(self: LocalStore, key: str, name: str) -> None:
         delete(self, key, name)
         names = self.names(key)
-        seen.append((records.RESULT in names, bool(checkpoints.steps(names)), records.METRICS in names))
+        stages.append((records.RESULT in names, bool(checkpoints.steps(names)), records.METRICS in names))
 
     monkeypatch.setattr(LocalStore, "delete", watched)
     _delete(finished, key)
-    assert not any(result for result, _, _ in seen)
-    assert all(log for _, checkpoint, log in seen if checkpoint)
-    assert len(seen) >= 6
+    assert not any(result for result, _, _ in stages)
+    assert all(log for _, checkpoint, log in stages if checkpoint)
+    assert len(stages) >= 6
 
 
 def test_what_is_not_there_is_left_not_there(store: LocalStore) -> None:

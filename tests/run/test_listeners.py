@@ -51,18 +51,18 @@ def test_tables_are_rebuilt_while_an_experiment_trains_and_nothing_is_drawn(
 ) -> None:
     monkeypatch.setattr(run_loop, "REBUILD_EVERY", 0.0)
     monkeypatch.setattr(listeners, "_REBUILD_SHARE", math.inf)  # however long it takes
-    seen: list[tuple[bool, set[str]]] = []
+    rebuilds: list[tuple[bool, set[str]]] = []
     rebuild = StudyRun.rebuild
 
     def watched(self: StudyRun, *, with_page: bool = True) -> pd.DataFrame:
         frame = rebuild(self, with_page=with_page)
-        seen.append((with_page, set(frame["status"])))
+        rebuilds.append((with_page, set(frame["status"])))
         return frame
 
     monkeypatch.setattr(StudyRun, "rebuild", watched)
     assert run_study(STUDY, ["--gangs", "0", "--out", str(tmp_path), "--rows", "Supervised", "--seeds", "0"]) == 0
-    assert (False, {"running", "quoted"}) in seen[:-1]
-    assert seen[-1] == (True, {"done", "quoted"}) and not any(report for report, _ in seen[:-1])
+    assert (False, {"running", "quoted"}) in rebuilds[:-1]
+    assert rebuilds[-1] == (True, {"done", "quoted"}) and not any(report for report, _ in rebuilds[:-1])
 
 
 @pytest.mark.parametrize("breaks", [False, True], ids=["", "and the tables cannot be written either"])

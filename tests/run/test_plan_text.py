@@ -96,9 +96,9 @@ def test_teachers_of_the_same_description_are_distinguished(store: LocalStore) -
     wide = {"method": "supervised", "net.encoder.width": 24}
     both = {**KD, "method.teachers": (*KD["method.teachers"], Nested(wide, seed=7), Nested(wide, seed=8))}
     lines = printed(study(Row("both", both)), store).splitlines()
-    called = [line.split("  ")[2].strip() for line in lines if " seed 7" in line or " seed 8" in line]
+    names = [line.split("  ")[2].strip() for line in lines if " seed 7" in line or " seed 8" in line]
     label = cells(study(Row("both", both)))[0].experiment.data.split.labeled
-    assert called == [
+    assert names == [
         f"supervised shapes {label} seed 7, encoder.width 16",
         f"supervised shapes {label} seed 7, encoder.width 24",
         f"supervised shapes {label} seed 8",
@@ -140,8 +140,8 @@ def test_what_the_profile_only_quotes_is_named_and_what_is_blocked_has_a_line_fo
         Table(name="mkd.table1", rows=rows[:1], columns=(few, more, full)),
         Table(name="mkd.table2", rows=rows, columns=(other,)),
     )
-    lacks = {more: "Cityscapes is not here", "mkd.table2/" + other: "COCO is not here"}
-    profile = Profile(name="quick", note="drawn", start=quick, columns={few: {}}, blocked_by=lacks, seeds=(0, 1))
+    blocked_by = {more: "Cityscapes is not here", "mkd.table2/" + other: "COCO is not here"}
+    profile = Profile(name="quick", note="drawn", start=quick, columns={few: {}}, blocked_by=blocked_by, seeds=(0, 1))
     text = printed(Study(name="s", title="S", tables=tables, profiles=(profile,)), store).splitlines()
     assert [line for line in text if "quoted" in line or "blocked" in line] == [
         "  2 cells blocked: Cityscapes is not here",

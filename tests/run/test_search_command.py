@@ -436,9 +436,9 @@ def test_a_parameter_that_nothing_reads_beside_the_rest_is_refused() -> None:
     )
     from assay.run.search_flags import parser
 
-    exploration = SearchRun.make(search, SearchOptions.parse(parser(search).parse_args([])))
+    search_run = SearchRun.make(search, SearchOptions.parse(parser(search).parse_args([])))
     with pytest.raises(UserError, match="every value gives the same experiment"):
-        exploration.configurations.check()
+        search_run.configurations.check()
 
 
 def test_only_one_process_at_a_time_leads_a_search(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:

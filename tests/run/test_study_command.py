@@ -112,12 +112,12 @@ def test_a_report_prints_the_tables_that_were_planned_or_those_that_are_asked_fo
     cells = cells_of(BASELINES, BASELINES.profiles[0], Selection(rows=("CPS",), seeds=(0,)))
     planned = StudyRun.make(BASELINES, StudyOptions.parse(parser(BASELINES).parse_args(["--out", str(tmp_path)])))
     planned.write_plan(make_plan(cells, planned.store, Places()))
-    asked = {
+    printed_tables = {
         "": ["mkd.table1"],
         "--tables mkd.table2": ["mkd.table2"],
         "--tables mkd.table1 mkd.table2": ["mkd.table1", "mkd.table2"],
     }
-    for flags, tables in asked.items():
+    for flags, tables in printed_tables.items():
         assert run_study(BASELINES, ["--report-only", *flags.split(), "--out", str(tmp_path)]) == 0
         printed = capsys.readouterr().out.splitlines()
         assert [line.split()[0] for line in printed if line.startswith("mkd.")] == tables

@@ -60,11 +60,11 @@ def test_the_command_line_makes_cells_incomparable_and_says_why_beside_what_the_
     changed = (Override.parse("recipe.steps=7"), Override.parse(f"{PATH}=0.6"))
     plain = study(Row("row", {"method": "cps"}))
     assert {cell.not_comparable for cell in cells(plain)} == {""}
-    (said,) = {cell.not_comparable for cell in cells(plain, overrides=changed)}
-    assert said == f"changed by --set: recipe.steps=7, {PATH}=0.6"
+    (reasons,) = {cell.not_comparable for cell in cells(plain, overrides=changed)}
+    assert reasons == f"changed by --set: recipe.steps=7, {PATH}=0.6"
     drawn = study(Row("row", {"method": "cps"}), not_comparable="trained on drawn shapes")
-    (said,) = {cell.not_comparable for cell in cells(drawn, overrides=changed[:1])}
-    assert said == "trained on drawn shapes; changed by --set: recipe.steps=7"
+    (reasons,) = {cell.not_comparable for cell in cells(drawn, overrides=changed[:1])}
+    assert reasons == "trained on drawn shapes; changed by --set: recipe.steps=7"
     assert cells(plain, overrides=changed[:1])[0].changes == {"method": "cps", "recipe.steps": "7"}
 
 
@@ -75,11 +75,11 @@ def test_what_a_row_or_a_column_has_otherwise_than_the_papers_makes_its_cells_in
         not_comparable="drawn",
         columns={FEW: {}, MORE: {}},
     )
-    said = {
+    reasons = {
         (cell.row, cell.column): cell.not_comparable
         for cell in cells(of, overrides=(Override.parse("recipe.steps=7"),))
     }
-    assert said == {
+    assert reasons == {
         ("row", FEW): "drawn; its base is not stated; changed by --set: recipe.steps=7",
         ("row", MORE): "drawn; pool not stated; its base is not stated; changed by --set: recipe.steps=7",
         ("plain", FEW): "drawn; changed by --set: recipe.steps=7",
@@ -122,8 +122,8 @@ def test_the_profile_says_which_tables_and_columns_are_run_when_none_are_chosen(
 
 def test_a_table_asked_for_by_name_is_run_though_the_profile_shows_none_of_its_columns() -> None:
     of = study(Row("row", {"method": "cps"}), tables=("mkd.table1",), shown=(FEW,))
-    asked = cells(of, tables=("mkd.table2",))
-    assert {(cell.table, cell.column) for cell in asked} == {("mkd.table2", OTHER)}
+    chosen = cells(of, tables=("mkd.table2",))
+    assert {(cell.table, cell.column) for cell in chosen} == {("mkd.table2", OTHER)}
     both = {(cell.table, cell.column) for cell in cells(of, tables=("mkd.table1", "mkd.table2"))}
     assert both == {("mkd.table1", FEW), ("mkd.table2", OTHER)}
 
@@ -144,8 +144,8 @@ def test_a_misspelt_path_in_a_row_names_the_row_and_the_nearest_field() -> None:
 
 
 def test_a_change_of_the_method_reaches_the_student_and_not_its_teachers() -> None:
-    taught = {"method": "kd", "method.teachers": (Nested({"method": "cps", "method.weight": 1.5}),)}
-    of = study(Row("row", taught, by_column={MORE: {"method.weight": 4.0}}))
+    student_of = {"method": "kd", "method.teachers": (Nested({"method": "cps", "method.weight": 1.5}),)}
+    of = study(Row("row", student_of, by_column={MORE: {"method.weight": 4.0}}))
     student = cells(of, rows=("row",), columns=(MORE,))[0].experiment.method
     assert (student.weight, student.teachers[0].method.weight) == (4.0, 1.5)
     student = cells(of, rows=("row",), overrides=(Override.parse("method.weight=8"),))[0].experiment.method
@@ -153,8 +153,8 @@ def test_a_change_of_the_method_reaches_the_student_and_not_its_teachers() -> No
 
 
 def test_teachers_stand_on_the_cells_own_column() -> None:
-    taught = {"method": "kd", "method.teachers": (Nested({"method": "supervised"}, seed=0),)}
+    student_of = {"method": "kd", "method.teachers": (Nested({"method": "supervised"}, seed=0),)}
     columns = {FEW: {"data.split.labeled": "1/16"}, MORE: {"data.split.labeled": "1/8"}}
-    for cell in cells(study(Row("row", taught), columns=columns), rows=("row",)):
+    for cell in cells(study(Row("row", student_of), columns=columns), rows=("row",)):
         (teacher,) = cell.experiment.method.teachers
         assert teacher.data == cell.experiment.data and teacher.seed == 0

@@ -154,14 +154,14 @@ def test_a_teacher_that_one_method_names_twice_is_needed_once(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("method.wieght=1", r"none of the chosen rows' methods \(supervised, cps\).*did you mean 'weight'"),
         ("method.weight=1", r"rows 'Supervised' \(supervised\) have no field 'weight'.*--rows CPS"),
     ],
 )
-def test_a_change_that_not_every_method_has_names_the_methods_and_the_rows_that_have_it(text: str, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_a_change_of_a_field_that_some_methods_lack_names_rows_that_have_it(text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         cells(study(SUPERVISED, CPS), overrides=(Override.parse(text),))
     assert cells(study(SUPERVISED, CPS), rows=("CPS",), overrides=(Override.parse("method.weight=1"),))
 

@@ -21,7 +21,7 @@ FIRST, SECOND = Row("first", {"method": "supervised"}), Row("second", {"method":
 
 
 @pytest.mark.parametrize(
-    ("made", "said"),
+    ("made", "message"),
     [
         (lambda: study(FIRST, FIRST), "two rows called 'first'"),
         (lambda: study(FIRST, columns=("1/16(92)", "1/16(92)")), "two columns called '1/16(92)'"),
@@ -34,10 +34,10 @@ FIRST, SECOND = Row("first", {"method": "supervised"}), Row("second", {"method":
         (lambda: study(FIRST, profile={"shown": ("1/8(184)",)}), "no column '1/8(184)'; did you mean '1/8(183)'"),
     ],
 )
-def test_a_name_that_means_nothing_or_two_things_is_refused(made, said: str) -> None:
+def test_a_name_that_means_nothing_or_two_things_is_refused(made, message: str) -> None:
     with pytest.raises(UserError) as caught:
         made().check()
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_two_tables_or_two_profiles_of_one_name_are_refused() -> None:

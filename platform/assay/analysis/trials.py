@@ -21,7 +21,7 @@ TrialState: TypeAlias = Literal["complete", "pruned", "failed", "running"]
 TRIAL_STATES: tuple[TrialState, ...] = ("complete", "pruned", "failed", "running")
 # The state of a configuration is the first of these that one of its seeds has: with a failed seed there is no mean.
 _WORST: tuple[TrialState, ...] = ("failed", "running", "pruned", "complete")
-Setting: TypeAlias = float | int | str
+ParameterValue: TypeAlias = float | int | str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Trial:
     values: tuple[float, ...] | None  # in the order of the objectives; None unless complete
     deviations: tuple[float | None, ...]  # over the seeds, of objectives with a number for each seed
     intermediate: tuple[tuple[int, float], ...]  # step and mean over the seeds, of the watched objective
-    settings: dict[str, Setting]  # the active parameters by path
+    settings: dict[str, ParameterValue]  # the active parameters by path
     device_seconds: float | None  # of all its seeds
     keys: tuple[tuple[int, str], ...]  # seed and key
     error: str
@@ -129,8 +129,8 @@ def _curve(text: Any) -> tuple[tuple[int, float], ...]:
     return tuple(sorted((step, mean) for step, mean in points if mean is not None))
 
 
-def _settings(layout: SearchLayout, row: Mapping[str, Any]) -> dict[str, Setting]:
-    settings: dict[str, Setting] = {}
+def _settings(layout: SearchLayout, row: Mapping[str, Any]) -> dict[str, ParameterValue]:
+    settings: dict[str, ParameterValue] = {}
     for parameter in layout.parameters:
         value = _setting(parameter, row.get(parameter.path), settings)
         if value is not None:
@@ -138,7 +138,7 @@ def _settings(layout: SearchLayout, row: Mapping[str, Any]) -> dict[str, Setting
     return settings
 
 
-def _setting(parameter: ParameterLayout, raw: Any, before: Mapping[str, Setting]) -> Setting | None:
+def _setting(parameter: ParameterLayout, raw: Any, before: Mapping[str, ParameterValue]) -> ParameterValue | None:
     """Return the proposed value of a parameter, given those before it; None where it was not active."""
     if raw is None or pd.isna(raw):
         # None may be one of the options, and a table shows it as an absent value.
@@ -150,7 +150,7 @@ def _setting(parameter: ParameterLayout, raw: Any, before: Mapping[str, Setting]
     return _option(parameter, raw) or str(raw)
 
 
-def _is_active(parameter: ParameterLayout, before: Mapping[str, Setting]) -> bool:
+def _is_active(parameter: ParameterLayout, before: Mapping[str, ParameterValue]) -> bool:
     """Return whether the parameters in its condition have the values for which a parameter is searched."""
     return all(
         path in before and (str(before[path]) == value or _same_number(value, before[path]))

@@ -1,4 +1,4 @@
-"""What a script in studies/ calls: `sys.exit(run_study(STUDY))`, or `sys.exit(run_search(SEARCH))` for a search."""
+"""The entry points of scripts in studies/: `sys.exit(run_study(STUDY))` and `sys.exit(run_search(SEARCH))`."""
 
 from assay.run.search_command import run_search
 from assay.run.study_command import run_study

@@ -45,7 +45,7 @@ class LaunchOptions:
 
     @property
     def submits_job(self) -> bool:
-        """Whether the script is submitted to the address as a job, instead of running on it."""
+        """True where the script is submitted to the address as a job, instead of running on it."""
         return self.address is not None and self.address.startswith(("http://", "https://"))
 
     @property

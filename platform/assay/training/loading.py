@@ -116,7 +116,7 @@ class BatchPlan:
 
     @property
     def lacks_stored(self) -> bool:
-        """Whether `with_stored` must still add masks before there can be batches."""
+        """True while `with_stored` must still add masks before there can be batches."""
         return set(self.stored) != set(self.views.stored)
 
     def with_stored(self, stored: Mapping[str, StoredMasks]) -> BatchPlan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from assay.analysis.trials import TRIAL_STATES, Setting, Trial
+from assay.analysis.trials import TRIAL_STATES, ParameterValue, Trial
 from assay.report.formatting import NONE, number
 from assay.results.search_layout import ObjectiveLayout, ParameterLayout, SearchLayout
 
@@ -58,7 +58,7 @@ def space_text(parameter: ParameterLayout) -> str:
     return f"{low} to {high}{', log' if parameter.log else ''}"
 
 
-def setting_text(value: Setting | None) -> str:
+def setting_text(value: ParameterValue | None) -> str:
     """Return a parameter's value, rounded to four digits."""
     if value is None:
         return NONE
@@ -102,7 +102,7 @@ def _flag_texts(layout: SearchLayout, trial: Trial) -> Iterator[tuple[str, str |
             yield parameter.target or parameter.path, _flag_text(parameter, trial.settings[parameter.path])
 
 
-def _flag_text(parameter: ParameterLayout, value: Setting) -> str | None:
+def _flag_text(parameter: ParameterLayout, value: ParameterValue) -> str | None:
     if not isinstance(value, str):
         return repr(value)
     return dict(zip(parameter.options, parameter.texts, strict=True)).get(value) if parameter.texts else value

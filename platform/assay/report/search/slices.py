@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from assay.analysis.trials import Setting, Trial
+from assay.analysis.trials import ParameterValue, Trial
 from assay.report.search.figures import CHOSEN_COLOR, log_ticks, plotted_trials, scatter
 from assay.report.search.formatting import axis_label, setting_text, space_text, value_text
 from assay.report.svg import Figure, Heading, draw_figure
@@ -54,7 +54,7 @@ def _slice(layout: SearchLayout, trials: Sequence[Trial], index: int, parameter:
     return draw_figure(heading, description, draw, height=2.3)
 
 
-def _place(parameter: ParameterLayout, value: Setting | None) -> float | None:
+def _place(parameter: ParameterLayout, value: ParameterValue | None) -> float | None:
     """Return a value's place on the parameter's axis: the value itself, or the index of the option."""
     if value is None:
         return None
