@@ -11,6 +11,7 @@ from assay.report.formatting import (
     count_heads,
     counts,
     difference,
+    differences_in_short,
     probability,
     progress,
     signed,
@@ -82,6 +83,25 @@ def test_a_difference_comes_with_the_smallest_p_there_can_be() -> None:
 
 def test_one_seed_is_not_tested() -> None:
     assert difference(compared(51.0).rows[1][0].comparison) == "+1.00, one seed: not tested"
+
+
+def test_differences_in_short_count_untested_ones() -> None:
+    assert differences_in_short(compared(51.0)) == "1 difference from r, one seed: not tested (+1.00)"
+
+
+def test_differences_in_short_name_significant_ones() -> None:
+    values = [51.0 + seed / 10 for seed in range(8)]
+    head = "1 difference from r, paired by seed"
+    assert differences_in_short(compared(*values)) == (
+        f"{head}: 1 significant (Holm p ≤ 0.05; the least possible p is 0.008): x at a +1.35"
+    )
+    assert differences_in_short(compared(*values[:3])) == (
+        f"{head}: none significant (Holm p ≤ 0.05; the least possible p is 0.250)"
+    )
+
+
+def test_without_comparisons_there_are_no_differences_in_short(study: Study) -> None:
+    assert differences_in_short(fill(study.frame, study.layout.tables[1])) == ""
 
 
 def test_the_smallest_gap_grows_with_the_spread() -> None:

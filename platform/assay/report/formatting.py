@@ -9,8 +9,11 @@ from assay.analysis.filled_table import RUN_STATES, Comparison, FilledCell, Fill
 from assay.analysis.statistics import LEVEL
 from assay.analysis.verdict import Verdict, verdict
 from assay.results.layout import Counted
+from assay.wording import count
 
 NONE = "–"  # in the place of an absent number
+_ALPHA = round(1 - LEVEL, 9)  # differences are significant up to this p
+_NAMED = 3  # significant differences that a terminal names; it counts more
 INTERVAL = f"{100 * LEVEL:.0f} % interval"
 PARTS = ("paper", "ours", "Δ", "verdict")
 COUNTS = ("Params", "FLOPs")
@@ -152,6 +155,35 @@ def differences(table: FilledTable) -> list[str]:
         f"  {cell.row} at {cell.column}: {difference(cell.comparison)}" for cell in table.cells() if cell.comparison
     ]
     return [head, *lines] if lines else []
+
+
+def differences_in_short(table: FilledTable) -> str:
+    """Return the differences paired by seed in one sentence, with the largest significant ones; empty without any."""
+    compared = [(cell, cell.comparison) for cell in table.cells() if cell.comparison]
+    untested = [comparison.paired.mean for _, comparison in compared if comparison.paired.n < 2]
+    tested = [(cell, comparison) for cell, comparison in compared if comparison.paired.n >= 2]
+    parts = []
+    if untested:
+        span = _range([signed(min(untested)), signed(max(untested))])
+        seeds = "one seed" if len(untested) == 1 else "one seed each"
+        parts.append(
+            f"{count(len(untested), 'difference')} from {table.layout.reference}, {seeds}: not tested ({span})"
+        )
+    if tested:
+        heading = f"{count(len(tested), 'difference')} from {table.layout.reference}, paired by seed"
+        parts.append(f"{heading}: {_significant_ones(tested)}")
+    return "; ".join(parts)
+
+
+def _significant_ones(tested: Sequence[tuple[FilledCell, Comparison]]) -> str:
+    """Return the number of significant differences, and the largest ones."""
+    significant = [(cell, pair) for cell, pair in tested if pair.holm is not None and pair.holm <= _ALPHA]
+    significant.sort(key=lambda cell_and_pair: -abs(cell_and_pair[1].paired.mean))
+    least = probability(min(pair.paired.smallest_p for _, pair in tested))
+    names = [f"{cell.row} at {cell.column} {signed(pair.paired.mean)}" for cell, pair in significant[:_NAMED]]
+    names += [f"{len(significant) - _NAMED} more"] if len(significant) > _NAMED else []
+    test = f"Holm p ≤ {_ALPHA:g}; the least possible p is {least}"
+    return f"{len(significant) or 'none'} significant ({test})" + (f": {', '.join(names)}" if names else "")
 
 
 def comparisons(table: FilledTable) -> list[Comparison]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -21,7 +22,6 @@ from assay.analysis.verdict import VerdictKind
 from assay.report.csv_table import csv
 from assay.report.formatting import (
     COUNT_PARTS,
-    NONE,
     PARTS,
     CellText,
     cell_text,
@@ -29,11 +29,13 @@ from assay.report.formatting import (
     counts,
     deviation,
     differences,
+    differences_in_short,
     smallest_gap,
 )
 from assay.report.notes import most_important_notes, notes
+from assay.wording import count
 
-PRINTED_REMARKS = 3  # in the terminal, where the other forms have all
+PRINTED_REMARKS = 3  # in the terminal; the other forms have all
 _STYLES: dict[VerdictKind, str] = {
     "reproduced": "green",
     "above": "cyan",
@@ -51,7 +53,7 @@ _STYLES: dict[VerdictKind, str] = {
 
 
 def terminal(table: FilledTable, *, width: int, color: bool = False, remarks: Path | None = None) -> str:
-    """Return the table as printed text, in the widest of four forms that fits into `width` characters.
+    """Return the table as printed text, in the wider of two forms that fits into `width` characters.
 
     Columns that were never planned are only named: the other forms have the paper's numbers.
 
@@ -64,9 +66,7 @@ def terminal(table: FilledTable, *, width: int, color: bool = False, remarks: Pa
     console.print(Text(_heading(table), style="bold"))
     for part in _fitting(table.planned_columns(), console):
         console.print(part)
-    for line in _compared(table):
-        console.print(Text(line))
-    for line in notes(table) if remarks is None else _few_notes(table, remarks):
+    for line in _remarks(table) if remarks is None else _few_remarks(table, remarks):
         console.print(Text(line, style="dim"))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
@@ -76,34 +76,28 @@ def _heading(table: FilledTable) -> str:
 
 
 def _remarks(table: FilledTable) -> list[str]:
-    return [*_compared(table), *notes(table)]
+    """Return the differences between rows, the smallest detectable gap, and all notes."""
+    return [*differences(table), *filter(None, [smallest_gap(table)]), *notes(table)]
 
 
-def _compared(table: FilledTable) -> list[str]:
-    """Return the differences between rows, and the smallest detectable gap."""
-    return [*differences(table), *filter(None, [smallest_gap(table)])]
-
-
-def _few_notes(table: FilledTable, remarks: Path) -> list[str]:
-    """Return the most important notes, and a line with the file that has all of them."""
-    few, hidden = most_important_notes(table, PRINTED_REMARKS), len(notes(table)) - PRINTED_REMARKS
-    return few if hidden <= 0 else [*few, f"{hidden} more {'remark' if hidden == 1 else 'remarks'} in {remarks}"]
+def _few_remarks(table: FilledTable, file: Path) -> list[str]:
+    """Return the differences in one line, the most important notes, and a line with the file that has all remarks."""
+    short = list(filter(None, [differences_in_short(table)]))
+    important = most_important_notes(table, PRINTED_REMARKS - len(short))
+    hidden = len(_remarks(table)) - len(important)
+    return [*short, *important, *([f"{count(hidden, 'more remark')} in {file}"] if hidden else [])]
 
 
 def _fitting(table: FilledTable, console: Console) -> list[Table]:
-    """Return the widest form that fits: all columns side by side or one below the other, a cell in one line or three.
+    """Return all columns side by side where they fit, otherwise a table for each column.
 
-    Params and FLOPs are beside the columns in the first form, and in a table of their own in the others.
+    Params and FLOPs are beside the columns in the first form, and in a table of their own in the second.
     """
-    columns = range(len(table.layout.columns))
+    wide = _wide(table)
+    if _natural_width(wide) <= console.width:
+        return [wide]
     sizes = [_counts_alone(table)] if count_heads(table) else []
-    forms = (
-        lambda: [_wide(table)],
-        lambda: [*sizes, _stacked(table, columns)],
-        lambda: [*sizes, *(_one_column(table, index) for index in columns)],
-        lambda: [*sizes, *(_stacked(table, [index]) for index in columns)],
-    )
-    return next((parts for form in forms if max(map(_natural_width, parts := form())) <= console.width), forms[-1]())
+    return [*sizes, *(_one_column(table, index) for index in range(len(table.layout.columns)))]
 
 
 def _natural_width(printed: Table) -> int:
@@ -131,7 +125,7 @@ def _wide(table: FilledTable) -> Table:
 def _counts_alone(table: FilledTable) -> Table:
     """Return a table of Params and FLOPs with a line for each row."""
     printed = Table(show_edge=False, pad_edge=False)
-    printed.add_column("")
+    printed.add_column("", overflow="fold")
     _add_counts(printed, table)
     for row, cells in table.lines():
         printed.add_row(Text(row.label), *_count_parts(table, cells))
@@ -157,30 +151,15 @@ def _verdict(text: CellText) -> Text:
     return Text(text.verdict.text, style=_STYLES.get(text.verdict.kind, ""))
 
 
-def _stacked(table: FilledTable, columns: Sequence[int]) -> Table:
-    """Return a table with three lines for each row: ours, the paper's with the difference, the verdict."""
-    printed = Table(show_edge=False, pad_edge=False, show_lines=True)
-    printed.add_column("", overflow="fold")
-    for index in columns:
-        printed.add_column(Text(table.layout.columns[index].label), no_wrap=True)
-    for row, cells in table.lines():
-        printed.add_row(Text(row.label), *(_stack(cell_text(cells[index])) for index in columns))
-    return printed
-
-
-def _stack(text: CellText) -> Text:
-    delta = "" if text.delta == NONE else f"  Δ {text.delta}"
-    return Text("\n").join([Text(text.ours, style="bold"), Text(f"paper {text.paper}{delta}"), _verdict(text)])
-
-
 def _one_column(table: FilledTable, index: int) -> Table:
-    """Return a table of one column with a line for each row."""
+    """Return a table of one column with a line for each row; on a narrow terminal, long parts are folded."""
     printed = Table(
         title=Text(table.layout.columns[index].label), title_justify="left", show_edge=False, pad_edge=False
     )
-    printed.add_column("")
+    printed.add_column("", overflow="fold")
     for part in PARTS:
-        printed.add_column(part, justify="left" if part == "verdict" else "right", no_wrap=True)
+        justify: Literal["left", "right"] = "left" if part == "verdict" else "right"
+        printed.add_column(part, justify=justify, no_wrap=part in ("paper", "Δ"), overflow="fold")
     for row, cells in table.lines():
         printed.add_row(Text(row.label), *_parts(cells[index]))
     return printed
