@@ -19,7 +19,7 @@ from typing import Any
 
 from assay import NUMERICS
 from assay.experiment import Experiment, MethodValue
-from assay.values import Value, fields
+from assay.values import Value, fields, to_json, walk
 
 
 def canonical(data: Any) -> str:
@@ -72,6 +72,22 @@ def identity_of(
     for path in _unread_paths(experiment.method):
         body = _without(body, path)
     return {"numerics": NUMERICS, **body}
+
+
+def identity_as_written(experiment: Experiment) -> str:
+    """Return the identity as text, with lists and files as they are written: these need not be on this machine."""
+    values = dict(walk(experiment))
+    written = {
+        path: {field.name: to_json(getattr(value, field.name)) for field in fields(type(value)) if field.rules.resolved}
+        for path, value in values.items()
+    }
+
+    def nested(path: str) -> str:
+        inner = values[path]
+        assert isinstance(inner, Experiment)
+        return identity_as_written(inner)
+
+    return canonical(identity_of(experiment, written, nested))
 
 
 def _unread_paths(method: MethodValue) -> Iterator[tuple[str, ...]]:
