@@ -1,4 +1,4 @@
-"""Which way imports go, and what must not be imported."""
+"""The direction of imports, and imports that are forbidden."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module}
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return found
 
 
@@ -75,6 +75,14 @@ def test_imports_go_downward_only(module: str) -> None:
     for imported in imports(ASSAY[module]):
         if imported.split(".")[0] == "assay" and module.rpartition(".")[0] != imported:
             assert rank(imported) <= rank(module), f"{module} imports {imported}, which stands above it"
+
+
+def test_no_imports_run_in_a_circle() -> None:
+    graph = {name: (imports(path) & set(ASSAY)) - {name, "assay"} for name, path in ASSAY.items()}
+    while ends := [name for name, imported in graph.items() if not imported & set(graph)]:
+        for name in ends:
+            del graph[name]
+    assert not graph, f"these modules import each other, directly or through others: {sorted(graph)}"
 
 
 @pytest.mark.parametrize("module", sorted(ASSAY))
