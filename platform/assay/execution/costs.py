@@ -25,7 +25,7 @@ class TrainingCost:
 
 
 def cost_kind(experiment: Experiment) -> CostKind:
-    """Return what decides how long a step takes and how much is kept; seeds and loss weights do not."""
+    """Return the properties on which the time of a step and the kept bytes depend; not seeds and loss weights."""
     recipe = experiment.recipe
     sizes = (recipe.augment.crop, recipe.labeled_batch, recipe.unlabeled_batch, recipe.precision)
     return experiment.method.name, _text(experiment.net), _sizes_text(sizes)
@@ -39,9 +39,9 @@ def _text(value: Value) -> str:
 _sizes_text = functools.lru_cache(maxsize=1024)(canonical)
 
 
-def costs_in(store: Store, wanted: Set[CostKind]) -> dict[CostKind, TrainingCost]:
+def costs_in(store: Store, kinds: Set[CostKind]) -> dict[CostKind, TrainingCost]:
     """Return the cost of a finished experiment of each kind; a kind without a finished experiment is left out."""
-    missing = set(wanted)
+    missing = set(kinds)
     costs: dict[CostKind, TrainingCost] = {}
     for key in store.keys() if missing else ():
         try:

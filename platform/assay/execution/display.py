@@ -105,7 +105,7 @@ class Display:
                 self._stop_showing(key)
 
     def on_event(self, event: Event) -> None:
-        """Take in an event."""
+        """Record an event and show it."""
         match event:
             case StateChanged():
                 self._on_state(event)
@@ -199,7 +199,7 @@ class Display:
         return f"about {duration(open_steps * gone / self._steps_made)} left"
 
     def _waiting(self) -> list[str]:
-        """Return what the run waits for while it trains nothing itself."""
+        """Return the reasons for waiting, while the run trains nothing itself."""
         held = list(self._held.items())  # copied: a terminal's table is drawn in another thread
         lines = [f"waiting for {key}" + (f", held by {process}" if process else "") for key, process in held[:SHOWN]]
         lines += [f"and for {len(held) - SHOWN} more"] if held[SHOWN:] else []

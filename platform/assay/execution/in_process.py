@@ -91,7 +91,7 @@ def _report(outcome: Outcome, schedule: TaskSchedule, listener: Listener) -> Non
 
 
 def _wait_for_others(schedule: TaskSchedule, worker: Worker, listener: Listener) -> None:
-    """Take in what became of the experiments that other processes hold; sleep where nothing did."""
+    """Record the outcomes of experiments that other processes hold; sleep where there are none."""
     outcomes, released = poll_held(schedule.keys("held"), worker.store, worker.observer)
     for outcome in outcomes:
         _report(outcome, schedule, listener)

@@ -136,7 +136,7 @@ class Plan:
         )
 
     def lost(self) -> dict[str, int]:
-        """Return how often in a row the process of an unfinished experiment crashed."""
+        """Return the crashes in a row of each unfinished experiment's process."""
         return {node.key: node.state.crashes_in_a_row for node in self.nodes.values() if node.state.crashes_in_a_row}
 
 

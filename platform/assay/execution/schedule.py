@@ -25,9 +25,13 @@ class Task:
 class Outcome:
     """The outcome of an attempt.
 
-    done; paused at the step that its task names; failed for good; lost (its process ended, another attempt may help);
-    stopped on request; held by another process, which will finish it or go away; halted (the store cannot be written
-    any more, which is no failure of the experiment).
+    - done
+    - paused: at the step that its task names
+    - failed: another attempt would fail as well
+    - lost: its process ended, and another attempt may help
+    - stopped: on request
+    - held: by another process, which will finish it or release it
+    - halted: the store cannot be written any more, which is no failure of the experiment
     """
 
     key: str
@@ -75,7 +79,7 @@ class TaskSchedule:
         return None
 
     def report(self, outcome: Outcome) -> list[StateChanged]:
-        """Take in an outcome and return the changes of state; a task that is done stays done."""
+        """Record an outcome and return the changes of state; a task that is done stays done."""
         if self._state.get(outcome.key) in ("done", None):
             return []
         before = dict(self._state)
@@ -122,14 +126,14 @@ class TaskSchedule:
 
     def _block(self) -> None:
         """Block every task that needs a failed one, directly or through others."""
-        found = True
-        while found:
-            found = False
+        changed = True
+        while changed:
+            changed = False
             for key, task in self._tasks.items():
                 bad = [each for each in task.needs if self._state.get(each) in ("failed", "blocked")]
                 if bad and self._state[key] in ("waiting", "held"):
                     self._state[key], self._errors[key] = "blocked", f"needs {bad[0]}, which failed"
-                    found = True
+                    changed = True
 
     def _unblock(self) -> None:
         for key in self.keys("blocked"):
@@ -146,7 +150,7 @@ class TaskSchedule:
         return self._state[key]
 
     def error(self, key: str) -> str:
-        """Return why a task failed or is blocked."""
+        """Return the error of a failed or blocked task; empty for all others."""
         return self._errors.get(key, "")
 
     @property

@@ -139,7 +139,7 @@ def _freeze_imports() -> None:
 
 
 def restarts_worker(outcome: Outcome) -> bool:
-    """Return whether the process must be replaced: its memory ran out, or its device may be broken."""
+    """Return True where the process must be replaced: its memory ran out, or its device may be broken."""
     return outcome.kind == "lost" or outcome.error.startswith(OutOfMemory.__name__)
 
 

@@ -76,10 +76,10 @@ def add_location(top: argparse.ArgumentParser) -> None:
     """Add the flags that say where files are."""
     where = top.add_argument_group("folders and cluster")
     where.add_argument("--out", default=OUT, metavar="DIR", help=f"folder of results (default: {OUT})")
-    own = "on a cluster each node's own"
-    where.add_argument("--data-root", metavar="DIR", help=f"data sets (default: $ASSAY_DATA, {own}; else ./data)")
+    default = "on a cluster each node's own"
+    where.add_argument("--data-root", metavar="DIR", help=f"data sets (default: $ASSAY_DATA, {default}; else ./data)")
     where.add_argument(
-        "--splits", metavar="DIR", help=f"published lists (default: $ASSAY_SPLITS, {own}; else ./splits)"
+        "--splits", metavar="DIR", help=f"published lists (default: $ASSAY_SPLITS, {default}; else ./splits)"
     )
     where.add_argument(
         "--address",

@@ -31,7 +31,7 @@ def print_plan(
     paper_profile: str | None,
     print_line: PrintLine,
 ) -> None:
-    """Print what would be trained, what is there already, and what the rest costs.
+    """Print the experiments to train, those that are done, and the cost of the rest.
 
     quoted: tables that the profile does not train, with their columns where only some are not trained
     equal_rows: rows that --set made the same trainings
@@ -64,7 +64,7 @@ def print_plan(
 
 
 def _print_cells(plan: Plan, store: Store, print_line: PrintLine) -> None:
-    """Print how many experiments the cells are, and which cells could not be resolved or are blocked."""
+    """Print the number of experiments of the cells, and the cells that are blocked or could not be resolved."""
     cells = count(len(plan.cells), "cell")
     blocked = {planned.cell.blocked_by for planned in plan.cells}
     if not plan.nodes and len(plan.unresolved) == 1:
@@ -76,7 +76,7 @@ def _print_cells(plan: Plan, store: Store, print_line: PrintLine) -> None:
     if plan.nodes:
         print_line(
             f"{cells} {'is' if len(plan.cells) == 1 else 'are'} {count(len(plan.nodes), 'experiment')}"
-            f" ({shared} shared by several cells, {inputs} only trained for others), in {store.describe()}"
+            f"{_sharing(shared, inputs)}, in {store.describe()}"
         )
     else:
         print_line(f"{cells}, none resolved here:")
@@ -90,8 +90,14 @@ def _print_cells(plan: Plan, store: Store, print_line: PrintLine) -> None:
         print_line(f"  {count(number, 'cell')} {'blocked' if reason in blocked else 'unresolved here'}: {reason}")
 
 
+def _sharing(shared: int, inputs: int) -> str:
+    """Return in brackets how experiments serve several cells; nothing where each serves one."""
+    parts = [f"{shared} shared by several cells"] * (shared > 0) + [f"{inputs} only trained for others"] * (inputs > 0)
+    return f" ({', '.join(parts)})" if parts else ""
+
+
 def _print_states(plan: Plan, print_line: PrintLine) -> None:
-    """Print how many experiments are in which state; each is counted once."""
+    """Print the number of experiments in each state; each experiment is counted once."""
     blocked_nodes = plan.blocked
     blocked, orphans = {node.key for node in blocked_nodes}, plan.orphaned
     names = ("done", "running", "interrupted", "failed", "absent")

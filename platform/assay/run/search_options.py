@@ -10,8 +10,6 @@ from assay.overrides import Override
 from assay.run.options import LaunchOptions, parse_seeds
 from assay.search.pruning import PrunerName, Pruning
 from assay.search.search import ProfileSettings, SamplerName, Search
-from assay.study.tables import Profile
-from assay.values import suggestion
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,16 +81,6 @@ class SearchOptions:
             objectives=self.objectives or search.objectives,
             grid_points=self.grid_points or search.grid_points,
         )
-
-    def profile_of(self, search: Search) -> Profile:
-        """Return the profile of that name; without a name, the first."""
-        profiles = {profile.name: profile for profile in search.profiles}
-        if self.profile is None:
-            return search.profiles[0]
-        if self.profile not in profiles:
-            known = suggestion(self.profile, profiles)
-            raise UserError(f"--profile: {search.name} has no profile {self.profile!r}{known}.")
-        return profiles[self.profile]
 
     def settings_of(self, settings: ProfileSettings) -> ProfileSettings:
         """Return a profile's settings with what the options change."""

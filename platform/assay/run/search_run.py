@@ -19,7 +19,7 @@ from assay.search.objectives import Objective, objectives
 from assay.search.search import ProfileSettings, Search
 from assay.search.study_selection import StudySelection
 from assay.store import records
-from assay.study.cells import Selection
+from assay.study.cells import Selection, profile_of
 from assay.study.tables import Profile
 from assay.terminal import print_line
 from assay.wording import count
@@ -49,7 +49,7 @@ class SearchRun:
         """Return the run that the options describe; raise a UserError for a search that makes no sense."""
         search = options.apply_to(search)
         search.check()
-        profile = options.profile_of(search)
+        profile = profile_of(search, options.profile)
         settings = options.settings_of(search.settings[profile.name])
         selection = Selection(seeds=settings.seeds, overrides=options.overrides)
         configurations = Configurations(search=search, profile=profile, settings=settings, selection=selection)

@@ -1,4 +1,4 @@
-"""Ablation tables as values, and the work that they mean."""
+"""Ablation tables as values."""
 
 from assay.study.tables import (
     Changes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from assay.errors import UserError
 from assay.experiment import Experiment
@@ -45,12 +45,24 @@ class Selection:
 # --- choosing ------------------------------------------------------------------------------------------------
 
 
-def profile_of(study: Study, name: str | None) -> Profile:
+class HasProfiles(Protocol):
+    """A study, or a search in a study."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def profiles(self) -> tuple[Profile, ...]:
+        """Its profiles; the first is the default."""
+
+
+def profile_of(owner: HasProfiles, name: str | None) -> Profile:
     """Return the profile of that name; without a name, the first."""
-    profiles = {profile.name: profile for profile in study.profiles}
+    profiles = {profile.name: profile for profile in owner.profiles}
     if name is not None and name not in profiles:
-        raise UserError(f"--profile: {study.name} has no profile {name!r}{suggestion(name, profiles)}.")
-    return study.profiles[0] if name is None else profiles[name]
+        raise UserError(f"--profile: {owner.name} has no profile {name!r}{suggestion(name, profiles)}.")
+    return owner.profiles[0] if name is None else profiles[name]
 
 
 def chosen_tables(study: Study, profile: Profile, selection: Selection) -> list[Table]:
@@ -93,7 +105,7 @@ def _columns_of(table: Table, profile: Profile, selection: Selection) -> list[st
 
 
 def _has_cells(table: Table, column: str, profile: Profile) -> bool:
-    """Return whether the profile trains a column, or would train it if its data were there."""
+    """Return True where the profile trains a column, or would train it if its data were there."""
     return profile.column(table.name, column) is not None or bool(profile.missing_data_of(table.name, column))
 
 
@@ -201,7 +213,7 @@ def _without_replaced(changes: Changes, replacing: Changes) -> dict[str, Any]:
 
 
 def _not_comparable(table: Table, row: Row, column: str, profile: Profile, selection: Selection) -> str:
-    """Return why a cell must not be compared with the paper's, from the widest reason to the narrowest."""
+    """Return the reasons against a comparison with the paper, from the widest to the narrowest."""
     changed = ", ".join(f"{override.path}={override.value}" for override in selection.overrides)
     reasons = (
         profile.not_comparable,
@@ -227,7 +239,7 @@ def nested_in(value: Any) -> Iterator[Nested]:
 def _nested_base(
     start: Experiment, table: Table, column: str, profile: Profile, overrides: Sequence[Override]
 ) -> Experiment:
-    """Return what nested experiments start from: the cell without its row and its method."""
+    """Return the starting point of nested experiments: the cell without its row and its method."""
     around = {**table.changes, **(profile.column(table.name, column) or {})}
     return apply(start, [*overrides_of(around, f"{table.name}, column {column!r}"), *overrides])
 
@@ -235,11 +247,11 @@ def _nested_base(
 def _overrides_for_nested(overrides: Sequence[Override]) -> list[Override]:
     """Return the overrides that reach nested experiments as well."""
     # Method and seed are a nested experiment's own, and an experiment is never nested in itself.
-    own = ("method", "seed")
+    not_inherited = ("method", "seed")
     return [
         override
         for override in overrides
-        if override.path.partition(".")[0] not in own and not any(nested_in(override.value))
+        if override.path.partition(".")[0] not in not_inherited and not any(nested_in(override.value))
     ]
 
 

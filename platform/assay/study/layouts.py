@@ -51,7 +51,7 @@ def _table_layout(table: Table, profile: Profile) -> TableLayout:
 
 
 def _nested_seeds_note(table: Table, profile: Profile) -> tuple[str, ...]:
-    """Say whether nested experiments are the same for all seeds, which decides what an interval covers."""
+    """Return a note on the seeds of nested experiments, which decide what an interval covers."""
     changes = (changes_of(table, row, column, profile) for row in table.rows for column in table.columns)
     nested = [experiment for each in changes for experiment in nested_in(tuple(each.values()))]
     if not nested:
@@ -67,21 +67,21 @@ def _nested_seeds_note(table: Table, profile: Profile) -> tuple[str, ...]:
 
 
 def _equal_rows_note(table: Table, row: Row, profile: Profile) -> tuple[str, ...]:
-    """Name the other rows that are the same trainings in this profile."""
+    """Return a note that names the other rows of the same trainings in this profile."""
     if row.quoted:
         return ()
 
     def trainings(of: Row) -> list[dict[str, object]]:
         return [changes_of(table, of, column, profile) for column in table.columns]
 
-    own = trainings(row)
+    row_trainings = trainings(row)
     others = (other for other in table.rows if other is not row and not other.quoted)
-    equal = [other.label for other in others if trainings(other) == own]
+    equal = [other.label for other in others if trainings(other) == row_trainings]
     return (f"{SAME_TRAINING}{', '.join(equal)}",) if equal else ()
 
 
 def _column_note(table: Table, column: str, profile: Profile) -> str:
-    """Say what a column is trained on in this profile."""
+    """Return the data of a column in this profile, in words."""
     changes = profile.column(table.name, column)
     if changes is None:
         missing = profile.missing_data_of(table.name, column)

@@ -1,4 +1,4 @@
-"""Checks of `--set` against the chosen rows: does it reach their methods, and does it make rows equal."""
+"""A check that `--set` names fields of the chosen rows' methods."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ def check_reach(overrides: Sequence[Override], rows: Sequence[tuple[Table, Row]]
     """Raise a UserError for `--set method.x=…` where methods of the chosen rows have no field x."""
     replaced = next((each.value for each in reversed(overrides) if each.path == "method"), None)
     methods = {row.label: str(replaced or _method(table, row)) for table, row in rows}
-    known = {name: [field.name for field in fields(method_class(name))] for name in dict.fromkeys(methods.values())}
+    fields_of = {name: [field.name for field in fields(method_class(name))] for name in dict.fromkeys(methods.values())}
     for override in overrides:
         first, _, below = override.path.partition(".")
         name = below.partition(".")[0]
         if first != "method" or not name:
             continue
-        having = [label for label, method in methods.items() if name in known[method]]
+        having = [label for label, method in methods.items() if name in fields_of[method]]
         without = [label for label in methods if label not in having]
         if not having:
-            all_fields = dict.fromkeys(field for names in known.values() for field in names)
+            all_fields = dict.fromkeys(field for names in fields_of.values() for field in names)
             raise UserError(
-                f"{override.origin}: none of the chosen rows' methods ({', '.join(known)}) has a field"
+                f"{override.origin}: none of the chosen rows' methods ({', '.join(fields_of)}) has a field"
                 f" {name!r}{suggestion(name, all_fields)}."
             )
         if without:

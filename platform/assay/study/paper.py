@@ -62,7 +62,7 @@ def number(name: str, row: str, column: str, factors: Mapping[str, Any] | None =
     # Rows of two data sets may have one label, each with its own columns.
     matches = [each for each in rows if column in each["values"]]
     if not matches:
-        columns = sorted({known for each in rows for known in each["values"]})
+        columns = sorted({name for each in rows for name in each["values"]})
         raise UserError(f"the row {row!r} of {name} has no column {column!r}{suggestion(column, columns)}.")
     if len(matches) > 1:
         marks = "; ".join(str(each.get("factors", {})) for each in matches)

@@ -122,11 +122,11 @@ class Profile:
         return self.columns.get(f"{table}/{column}", self.columns.get(column))
 
     def row(self, table: str, row: str) -> Changes:
-        """Return what a row changes in this profile alone, such as the network that its label names."""
+        """Return the changes of a row in this profile alone, such as the network that its label names."""
         return self.rows.get(f"{table}/{row}", self.rows.get(row, NONE))
 
     def missing_data_of(self, table: str, column: str) -> str:
-        """Return what the cells of a column wait for; empty where they can be trained."""
+        """Return the data that the cells of a column wait for; empty where they can be trained."""
         if self.column(table, column) is not None:
             return ""
         return self.blocked_by.get(f"{table}/{column}", self.blocked_by.get(column, ""))
