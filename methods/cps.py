@@ -67,10 +67,10 @@ class CPS(Method):
             ]
             truth = torch.cat([torch.full_like(labeled.label, IGNORE), truth])
         cross = pixel_ce(predictions[0], targets[1]) + pixel_ce(predictions[1], targets[0])
-        right, judged = pseudo_label_accuracy(targets[0], truth)
+        right, counted = pseudo_label_accuracy(targets[0], truth)
         return Losses(
             terms=terms | {"cross": Term(cross, self.weight)},
-            shares={"pseudo_accuracy": Share(right, judged)},
+            shares={"pseudo_accuracy": Share(right, counted)},
         )
 
     def _unlabeled(

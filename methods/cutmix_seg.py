@@ -64,8 +64,8 @@ class CutMixSeg(Method):
         consistency, kept = self._consistency(nets["student"](mixed), target_logits, valid, confident)
         terms["consistency"] = Term(consistency, self.weight)
         truth = batch.boxes.mix(first.truth, second.truth)
-        right, judged = pseudo_label_accuracy(pseudo_label(target_logits), truth)
-        return Losses(terms=terms, shares={"kept": kept, "pseudo_accuracy": Share(right, judged)})
+        right, counted = pseudo_label_accuracy(pseudo_label(target_logits), truth)
+        return Losses(terms=terms, shares={"kept": kept, "pseudo_accuracy": Share(right, counted)})
 
     def _teacher_logits(self, nets: nn.ModuleDict, images: torch.Tensor) -> torch.Tensor:
         teacher = nets["teacher"].eval()

@@ -53,8 +53,8 @@ class Distillation(Method):
         if batch.unlabeled:
             unlabeled = batch.unlabeled[0]
             pseudo = unlabeled.without_padding(pseudo_label(teacher_logits[0][len(labeled.weak) :]))
-            right, judged = pseudo_label_accuracy(pseudo, unlabeled.truth)
-            shares = {"teacher_accuracy": Share(right, judged)}
+            right, counted = pseudo_label_accuracy(pseudo, unlabeled.truth)
+            shares = {"teacher_accuracy": Share(right, counted)}
         distance = torch.stack([self.distance(logits, target, valid) for target in teacher_logits]).sum()
         return Losses(terms=terms | {"distillation": Term(distance, self.weight)}, shares=shares)
 

@@ -90,9 +90,9 @@ class LossGrid:
 
     def target_quality(self, name: str, target: torch.Tensor, *, selected: bool) -> dict[str, Share]:
         """Return the share of correct pixels in a target (N x h x w) and, after selection, the share that is kept."""
-        right, judged = pseudo_label_accuracy(target, self.truth)
+        right, counted = pseudo_label_accuracy(target, self.truth)
         kept = {f"{name}_kept": Share((target != IGNORE).sum(), self.valid.sum())} if selected else {}
-        return {f"{name}_accuracy": Share(right, judged), **kept}
+        return {f"{name}_accuracy": Share(right, counted), **kept}
 
 
 def student_views(batch: Batch, *, strong: bool) -> torch.Tensor:

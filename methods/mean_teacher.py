@@ -49,7 +49,7 @@ class MeanTeacher(Method):
         if not self.weight:
             return Losses(terms=terms)
         target, valid = self._teacher_logits(nets, unlabeled.weak), unlabeled.valid
-        right, judged = pseudo_label_accuracy(unlabeled.without_padding(pseudo_label(target)), unlabeled.truth)
+        right, counted = pseudo_label_accuracy(unlabeled.without_padding(pseudo_label(target)), unlabeled.truth)
         student = nets["student"](unlabeled.weak)
         if self.on_labeled:
             student = torch.cat([logits, student])
@@ -58,7 +58,7 @@ class MeanTeacher(Method):
         consistency = probability_distance(student, target.softmax(dim=1), valid, over_classes="mean")
         return Losses(
             terms=terms | {"consistency": Term(consistency, self.weight)},
-            shares={"pseudo_accuracy": Share(right, judged)},
+            shares={"pseudo_accuracy": Share(right, counted)},
         )
 
     def _teacher_logits(self, nets: nn.ModuleDict, images: torch.Tensor) -> torch.Tensor:

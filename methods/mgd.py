@@ -177,7 +177,7 @@ class MGD(Method):
     def _teacher_output(
         self, teacher: nn.Module, inputs: DistillationInputs, granularities: frozenset[str]
     ) -> TeacherOutput:
-        """Return what the granularities need of a teacher, from one pass of each image.
+        """Return the outputs of a teacher that the granularities need, from one pass of each image.
 
         With boxes, its pseudo-labels are those of the unmixed images.
         """

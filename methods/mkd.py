@@ -222,15 +222,15 @@ class MKD(Method):
         other = {student: _other(student) for student in STUDENTS}
         if self.has_teachers:
             teacher = {student: self._teacher_of(student) for student in STUDENTS}
-            confident = teacher if self.confidence == "target" else other
+            confidence_of = teacher if self.confidence == "target" else other
             l_st, target = self._cross_teaching_loss(
-                grid, logits, augment, teachers=teacher, confident=confident, threshold=self.threshold_teachers
+                grid, logits, augment, teachers=teacher, confidence_of=confidence_of, threshold=self.threshold_teachers
             )  # Eq. 2 and, with a threshold, Eq. 3
             terms["teachers"] = Term(l_st, self.weight_teachers)  # α L_st of Eq. 5
             shares |= grid.target_quality("teacher", target, selected=self.threshold_teachers > 0)
         if self.weight_students:
             l_ss, target = self._cross_teaching_loss(
-                grid, logits, augment, teachers=other, confident=other, threshold=self.threshold_students
+                grid, logits, augment, teachers=other, confidence_of=other, threshold=self.threshold_students
             )  # Eq. 7
             terms["students"] = Term(l_ss, self.weight_students)  # β L_ss of Eq. 5
             shares |= grid.target_quality("student", target, selected=self.threshold_students > 0)
@@ -243,13 +243,13 @@ class MKD(Method):
         augment: AugmentLogits,
         *,
         teachers: Mapping[str, str],
-        confident: Mapping[str, str],
+        confidence_of: Mapping[str, str],
         threshold: float,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the sum of both students' cross entropies, and the first student's target.
 
         teachers: for each student, the network that gives its pseudo-label
-        confident: for each student, the network whose confidence selects pixels
+        confidence_of: for each student, the network whose confidence selects pixels
         """
         loss, targets = logits[STUDENTS[0]].new_zeros(()), []
         for student in STUDENTS:
@@ -258,7 +258,7 @@ class MKD(Method):
             label = grid.without_padding(pseudo_label(teacher_logits))
             target = label
             if threshold:
-                selected = confidence_mask(logits[confident[student]], threshold=threshold)  # p >= T
+                selected = confidence_mask(logits[confidence_of[student]], threshold=threshold)  # p >= T
                 target = torch.where(selected, label, IGNORE)  # Eq. 3
             targets.append(target)
             loss = loss + pixel_ce(augment(student, label), target)  # one summand of Eq. 2 or Eq. 7

@@ -48,8 +48,8 @@ class PseudoLabel(Method):
         target = unlabeled.stored["pseudo"]
         images: torch.Tensor = unlabeled.strong[0] if self.strong else unlabeled.weak
         terms["pseudo"] = Term(pixel_ce(nets["student"](images), target), self.weight)
-        right, judged = pseudo_label_accuracy(target, unlabeled.truth)
-        return Losses(terms=terms, shares={"pseudo_accuracy": Share(right, judged)})
+        right, counted = pseudo_label_accuracy(target, unlabeled.truth)
+        return Losses(terms=terms, shares={"pseudo_accuracy": Share(right, counted)})
 
     def predictors(self, nets: nn.ModuleDict) -> Predictors:
         return {"student": nets["student"]}

@@ -41,7 +41,7 @@ def test_replacing_makes_missing_folders_and_leaves_the_new_content_alone(tmp_pa
         assert path.read_bytes() == data and names(path.parent) == ["name"]
 
 
-def test_a_reader_sees_the_old_content_or_the_new_and_nothing_between(tmp_path: Path) -> None:
+def test_a_reader_gets_the_old_content_or_the_new_and_nothing_between(tmp_path: Path) -> None:
     contents = {bytes([letter]) * 50_000 for letter in b"abc"}
     path = atomic.replace(tmp_path / "name", min(contents))
     done = threading.Event()

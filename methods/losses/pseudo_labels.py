@@ -18,6 +18,6 @@ def confidence_mask(logits: torch.Tensor, *, threshold: float) -> torch.Tensor:
 
 
 def pseudo_label_accuracy(pseudo: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the number of correct pixels in a pseudo-label, and the number that can be judged."""
-    judged = (pseudo != IGNORE) & (truth != IGNORE)
-    return ((pseudo == truth) & judged).sum(), judged.sum()
+    """Return the number of correct pixels in a pseudo-label, and the number of pixels whose class is known in both."""
+    counted = (pseudo != IGNORE) & (truth != IGNORE)
+    return ((pseudo == truth) & counted).sum(), counted.sum()

@@ -142,7 +142,7 @@ def fit_each(count: int, out: Path) -> float:
 
 
 def tune_each(count: int, out: Path) -> float:
-    """Return the worker-seconds per experiment as function trials of Ray Tune, two of which run at once."""
+    """Return the worker-seconds per experiment as function trials of Ray Tune, two at a time."""
     from ray import tune
 
     began = time.perf_counter()
@@ -235,7 +235,7 @@ def main() -> int:
     study = quick_study(options.steps)
     numbers |= {"study": study, "in_process": in_process, "on_ray": on_ray}
     overhead = 1 - study["training"] / study["wall"]
-    print(f"quick study: {study['wall']:.1f} s, of which {100 * overhead:.1f} % is not training")
+    print(f"quick study: {study['wall']:.1f} s, {100 * overhead:.1f} % of it not training")
     print_overheads(**seconds)
     print(
         f"first step in process {_aim(statistics.median(in_process), 8)}, on Ray {_aim(statistics.median(on_ray), 30)}"
@@ -273,7 +273,7 @@ def measure_ways(experiments: int, fits: int, numbers: dict[str, Any]) -> dict[s
         gang = measure("gang, per experiment", lambda: in_gangs(experiments, out / "gang"), numbers)
         with quiet_ray():
             fit = measure("TorchTrainer.fit() each, per experiment", lambda: fit_each(fits, out / "fit"), numbers)
-            tune = measure("Tune function trial each, per slot", lambda: tune_each(12, out / "tune"), numbers)
+            tune = measure("Tune function trial each, worker-seconds", lambda: tune_each(12, out / "tune"), numbers)
     return {"loop": loop, "gang": gang, "fit": fit, "tune": tune}
 
 

@@ -149,11 +149,11 @@ def _measure_relays(measurements: Measurements, count: int, folder: Path) -> Non
         row |= _overheads(up, [(end, 0.0) for end in times], count, tune_patterns.MAX_CONCURRENT)
 
 
-def _overheads(began: float, ends: Sequence[tuple[float, float]], count: int, slots: int) -> dict[str, Any]:
+def _overheads(began: float, ends: Sequence[tuple[float, float]], count: int, workers: int) -> dict[str, Any]:
     if len(ends) != count:
         raise SystemExit(f"{len(ends)} of {count} trainings came to their end")
     training = sum(seconds for _, seconds in ends) / count
-    return {"configurations": count, "training": training, **overheads(began, ends, slots)}
+    return {"configurations": count, "training": training, **overheads(began, ends, workers)}
 
 
 # --- b: against a grid ------------------------------------------------------------------------------------------

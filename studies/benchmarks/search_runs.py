@@ -87,26 +87,26 @@ def best(tried: Sequence[Tried]) -> float:
 
 
 def more_that_fit(budget: int, tried: Sequence[Tried], *, rungs: Sequence[int]) -> int:
-    """Return how many configurations to add: as many as surely fit, then one at a time while a pruned one fits."""
+    """Return the number of configurations to add: all that surely fit, then one at a time while a pruned one fits."""
     left = budget - sum(configuration.steps for configuration in tried)
     return 0 if left < rungs[0] else max(1, left // rungs[-1])
 
 
-def overhead(began: float, ends: Sequence[tuple[float, float]], slots: int) -> float:
+def overhead(began: float, ends: Sequence[tuple[float, float]], workers: int) -> float:
     """Return the worker-seconds per training beyond the training itself.
 
     ends: for each training, in order, the time of its end and its seconds
-    slots: trainings side by side
+    workers: the number of trainings side by side
     """
-    return slots * (ends[-1][0] - began) / len(ends) - statistics.fmean(seconds for _, seconds in ends)
+    return workers * (ends[-1][0] - began) / len(ends) - statistics.fmean(seconds for _, seconds in ends)
 
 
-def overheads(began: float, ends: Sequence[tuple[float, float]], slots: int) -> dict[str, float]:
+def overheads(began: float, ends: Sequence[tuple[float, float]], workers: int) -> dict[str, float]:
     """Return the overhead from the beginning, and in the second half alone, when all gangs have surely started."""
     half = len(ends) // 2
     return {
-        "overhead": overhead(began, ends, slots),
-        "overhead_in_second_half": overhead(ends[half - 1][0], ends[half:], slots),
+        "overhead": overhead(began, ends, workers),
+        "overhead_in_second_half": overhead(ends[half - 1][0], ends[half:], workers),
     }
 
 

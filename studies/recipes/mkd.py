@@ -59,8 +59,8 @@ def not_comparable(data: str, changes: Changes) -> str:
     if any(ours[path] != IN_CODE[path] for path in weights):
         alpha, beta = (ours[path] for path in weights)
         reasons.append(
-            f"MKD's α {alpha} and β {beta} for random weights (their sum in β where there are no teachers,"
-            f" code: {', '.join(str(IN_CODE[path]) for path in weights)})"
+            f"MKD's α {alpha} and β {beta} for random weights (β {alpha + beta:g} without teachers),"
+            f" where the authors' code has {' and '.join(str(IN_CODE[path]) for path in weights)}"
         )
     if ours["method.resolution"] == "image":
         reasons.append("MKD's loss at the images' resolution (code: half the features')")

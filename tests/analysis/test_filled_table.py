@@ -75,7 +75,7 @@ def test_a_number_that_an_unfinished_seed_left_behind_does_not_count(state: str)
     assert (cell.done, cell.count(state), cell.last.mean, cell.best.mean) == (0, 1, None, None)
 
 
-def test_a_finished_seed_without_a_number_counts_as_failed_and_says_why() -> None:
+def test_a_finished_seed_without_a_number_counts_as_failed_with_its_reason() -> None:
     cell = cell_of(line("t", "r", "a", 0, miou=NAN))
     assert (cell.done, cell.count("failed")) == (0, 1)
     assert "finite" in cell.runs[0].error

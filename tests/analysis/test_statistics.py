@@ -346,7 +346,7 @@ def test_holm_lies_between_p_and_bonferroni(values: list[float | None]) -> None:
 @pytest.mark.parametrize(
     ("n", "level", "power"), [(2, 0.95, 0.8), (3, 0.95, 0.8), (3, 0.8, 0.3), (5, 0.95, 0.9), (8, 0.99, 0.5)]
 )
-def test_simulated_tests_find_the_gap_as_often_as_the_power_says(n: int, level: float, power: float) -> None:
+def test_simulated_tests_find_the_gap_as_often_as_the_power_states(n: int, level: float, power: float) -> None:
     sd, trials = 0.7, 40_000
     gap = detectable(sd, n, level=level, power=power)
     sample = np.random.default_rng(11).normal(gap, sd, size=(trials, n))

@@ -43,7 +43,7 @@ def test_one_seed_that_is_not_comparable_makes_its_cell_not_comparable() -> None
     assert verdict(cell(*DONE[:2], {"miou": 64.0, "comparable": False})).kind == "not comparable"
 
 
-def test_a_cell_without_a_published_number_says_so() -> None:
+def test_a_cell_without_a_published_number_reports_that() -> None:
     assert verdict(cell(*DONE, paper=float("nan"))).text == "no published number"
 
 

@@ -172,7 +172,7 @@ try:
     with connect(None, cpus=2) as connection:
         results["is_local"] = connection.is_local
         results["describe"] = connection.describe()
-        results["holders"] = connection.who_holds()
+        results["holders"] = connection.holders_text()
 
         @ray.remote(num_cpus=1)
         class Worker:
@@ -217,59 +217,59 @@ print(json.dumps(results))
 
 
 @pytest.fixture(scope="module")
-def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def measurements(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return last_line(start(PLAIN, tmp_path_factory.mktemp("plain") / "home"))
 
 
 @needs_proc
-def test_every_port_of_every_process_is_on_loopback(facts: dict[str, Any]) -> None:
-    assert len(facts["listeners"]) >= 5, "the raylet, the head's server, two agents and this process listen"
-    assert set(facts["listeners"]) <= LOOPBACK
+def test_every_port_of_every_process_is_on_loopback(measurements: dict[str, Any]) -> None:
+    assert len(measurements["listeners"]) >= 5, "the raylet, the head's server, two agents and this process listen"
+    assert set(measurements["listeners"]) <= LOOPBACK
 
 
 @needs_proc
-def test_no_process_and_no_folder_is_left_after_an_exception(facts: dict[str, Any]) -> None:
-    assert facts["raised"] and facts["processes"] >= 5 and facts["folder_was"]
-    assert facts["left"] == []
-    assert not facts["folder_is"]
+def test_no_process_and_no_folder_is_left_after_an_exception(measurements: dict[str, Any]) -> None:
+    assert measurements["raised"] and measurements["processes"] >= 5 and measurements["folder_was"]
+    assert measurements["left"] == []
+    assert not measurements["folder_is"]
 
 
-def test_the_home_directory_stays_empty(facts: dict[str, Any]) -> None:
-    assert facts["home"] == []
+def test_the_home_directory_stays_empty(measurements: dict[str, Any]) -> None:
+    assert measurements["home"] == []
 
 
-def test_environment_and_handlers_are_as_before(facts: dict[str, Any]) -> None:
-    assert facts["handler_kept"] and facts["handler_after"]
-    assert set(facts["changed"]) <= {"PYTHONBREAKPOINT"}, "Ray's debugger stays in place"
+def test_environment_and_handlers_are_as_before(measurements: dict[str, Any]) -> None:
+    assert measurements["handler_kept"] and measurements["handler_after"]
+    assert set(measurements["changed"]) <= {"PYTHONBREAKPOINT"}, "Ray's debugger stays in place"
 
 
-def test_a_connection_describes_its_machine(facts: dict[str, Any]) -> None:
-    assert facts["is_local"] and facts["holders"] == ""
-    assert facts["describe"] == "this machine: 2 CPUs"
-    assert (facts["total"], facts["free"]) == (2, 1)
-    assert facts["store"] == 200 * 2**20
+def test_a_connection_describes_its_machine(measurements: dict[str, Any]) -> None:
+    assert measurements["is_local"] and measurements["holders"] == ""
+    assert measurements["describe"] == "this machine: 2 CPUs"
+    assert (measurements["total"], measurements["free"]) == (2, 1)
+    assert measurements["store"] == 200 * 2**20
 
 
-def test_workers_import_what_the_driver_found_through_sys_path(facts: dict[str, Any]) -> None:
-    assert facts["worker"] == [
+def test_workers_import_what_the_driver_found_through_sys_path(measurements: dict[str, Any]) -> None:
+    assert measurements["worker"] == [
         str(ROOT / "platform" / "assay" / "__init__.py"),
         str(ROOT / "methods" / "__init__.py"),
         str(ROOT / "studies" / "__init__.py"),
     ]
 
 
-def test_ray_and_its_workers_keep_quiet(facts: dict[str, Any]) -> None:
-    assert len(facts["stdout"].splitlines()) == 1
-    assert facts["stderr"] == ""
+def test_ray_and_its_workers_keep_quiet(measurements: dict[str, Any]) -> None:
+    assert len(measurements["stdout"].splitlines()) == 1
+    assert measurements["stderr"] == ""
 
 
-def test_a_second_connection_is_refused_and_leaves_the_first_alone(facts: dict[str, Any]) -> None:
-    assert facts["second"] == "this process has a connection to Ray already"
-    assert facts["still"]
+def test_a_second_connection_is_refused_and_leaves_the_first_alone(measurements: dict[str, Any]) -> None:
+    assert measurements["second"] == "this process has a connection to Ray already"
+    assert measurements["still"]
 
 
-def test_a_process_can_connect_again(facts: dict[str, Any]) -> None:
-    assert facts["again"] == "this machine: 1 CPU"
+def test_a_process_can_connect_again(measurements: dict[str, Any]) -> None:
+    assert measurements["again"] == "this machine: 1 CPU"
 
 
 DASHBOARD = """
@@ -296,12 +296,12 @@ def test_a_driver_ended_by_sigterm_leaves_no_process_and_its_dashboard_was_on_lo
         process.terminate()
     _, err = process.communicate(timeout=60)
     assert line, err
-    facts = json.loads(line)
-    assert len(facts["pids"]) >= 10 and set(facts["listeners"]) <= LOOPBACK
+    measurements = json.loads(line)
+    assert len(measurements["pids"]) >= 10 and set(measurements["listeners"]) <= LOOPBACK
     deadline = time.monotonic() + 100  # some of Ray's agents look for its servers for a minute
-    while any(map(runs, facts["pids"])) and time.monotonic() < deadline:
+    while any(map(runs, measurements["pids"])) and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert [pid for pid in facts["pids"] if runs(pid)] == []
+    assert [pid for pid in measurements["pids"] if runs(pid)] == []
 
 
 def runs(pid: int) -> bool:

@@ -45,7 +45,7 @@ def train_on(folder: str, steps: int) -> None:
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of results with a training that two ranks began and did not finish."""
+    """Return a folder of results with a training that two ranks began and did not finish."""
     out = tmp_path_factory.mktemp("begun")
     on_two_ranks(train_on, str(out / "store"), 15)
     key = experiment().key
@@ -55,7 +55,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def begun(two: Path, tmp_path: Path) -> Path:
-    """A copy of the folder `two`."""
+    """Return a copy of the folder `two`."""
     return Path(shutil.copytree(two, tmp_path / "out"))
 
 

@@ -1,4 +1,4 @@
-"""The dispatcher, called as gangs and the driver call it; it is a plain class, of which Ray makes an actor."""
+"""The dispatcher, called as gangs and the driver call it; Ray makes an actor of this plain class."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_next_group_gets_the_experiment_of_the_group_that_it_replaces_and_th
     assert dispatcher.assignment("gang", old, 1).do == "end"
 
 
-def test_an_experiment_that_kills_every_group_is_given_up_and_marked_so() -> None:
+def test_an_experiment_that_kills_every_group_fails_after_its_attempts_and_is_marked() -> None:
     dispatcher = make_dispatcher(Task(key="a"), Task(key="student", needs=("a",)))
     for _ in range(ATTEMPTS):
         assert dispatcher.assignment("gang", register(dispatcher, "gang"), 0).key == "a"
@@ -63,7 +63,7 @@ def test_attempts_under_a_former_dispatcher_count() -> None:
     assert states(dispatcher) == {"a": "failed"}
 
 
-def test_an_experiment_that_gets_further_with_every_group_is_not_given_up() -> None:
+def test_an_experiment_that_gets_further_with_every_group_gets_further_attempts() -> None:
     dispatcher = make_dispatcher(Task(key="a"))
     for number in range(3 * ATTEMPTS):
         assert dispatcher.assignment("gang", register(dispatcher, "gang"), 0).key == "a"

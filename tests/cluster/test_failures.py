@@ -79,7 +79,7 @@ def test_an_error_without_a_text_is_named_by_its_class() -> None:
 
 
 class FakeConnection:
-    """A connection to one node with two CPUs, of which some are free."""
+    """A connection to one node with two CPUs, some of them free."""
 
     free = 2.0
 

@@ -329,7 +329,7 @@ with connect({head.address!r}) as connection:
     holder = ray.remote(num_cpus=1)(type("Holder", (), {{"ready": lambda self: True}})).remote()
     ray.get(holder.ready.remote())
     print("local", connection.is_local)
-    print("holds", connection.who_holds())
+    print("holds", connection.holders_text())
     print("worker", ray.get(ray.remote(worker_files).options(num_cpus=0).remote()))
 print("left", ray.is_initialized())
 with connect(None) as connection:

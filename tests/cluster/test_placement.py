@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from assay.cluster.placement import GangShape, cpus_here, fit_gangs, fits_now, gangs_by_default
+from assay.cluster.placement import GangShape, cpus_here, fit_gangs, fits_now, uses_gangs_by_default
 from assay.cluster.resources import NodeResources
 from assay.errors import UserError
 from assay.experiment import Runtime
@@ -78,7 +78,7 @@ def launcher(tmp_path: Path, **fields: Any) -> Launcher:
     return Launcher(options=options, runtime=Runtime(), parallel_by_default=parallel)
 
 
-@pytest.mark.skipif(gangs_by_default() == 1, reason="gangs are the default where there is a GPU or a cluster")
+@pytest.mark.skipif(uses_gangs_by_default(), reason="gangs are the default where there is a GPU or a cluster")
 def test_long_trainings_get_a_core_each_and_all_others_stay_in_this_process(tmp_path: Path) -> None:
     cores = cpus_here()
     parallel = launcher(tmp_path, parallel_by_default=True)

@@ -96,11 +96,11 @@ def test_pseudo_label_is_the_most_probable_class_and_the_mask_its_confidence(thr
     assert not label.requires_grad and not confident.requires_grad
 
 
-def test_pseudo_label_accuracy_counts_correct_pixels_among_those_that_can_be_judged() -> None:
+def test_pseudo_label_accuracy_counts_correct_pixels_among_those_with_a_true_class() -> None:
     pseudo = torch.tensor([[[0, 1, IGNORE, 2]]])
     truth = torch.tensor([[[0, 2, 1, IGNORE]]])
-    right, judged = pseudo_label_accuracy(pseudo, truth)
-    assert (int(right), int(judged)) == (1, 2)
+    right, counted = pseudo_label_accuracy(pseudo, truth)
+    assert (int(right), int(counted)) == (1, 2)
 
 
 @pytest.mark.parametrize("over_classes", ["sum", "mean"])

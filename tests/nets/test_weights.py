@@ -107,7 +107,7 @@ def test_the_key_of_an_encoder_holds_the_hash_of_its_weights(tmp_path):
 
 
 @pytest.mark.parametrize("downloaded", [False, True])
-def test_an_empty_cache_of_torch_hub_is_known_without_torch(tmp_path, downloaded):
+def test_an_empty_cache_of_torch_hub_is_found_empty_without_torch(tmp_path, downloaded):
     if downloaded:
         in_torch_hub(tmp_path, "resnet50-0676ba61.pth")
     program = (

@@ -53,7 +53,7 @@ def test_a_flag_that_means_nothing_is_refused(flags: str, message: str, capsys: 
         ("--force-row", "Supervized", "Supervised"),
     ],
 )
-def test_a_misspelt_name_is_refused_whatever_is_asked_for(
+def test_a_misspelt_name_is_refused_in_every_mode(
     mode: str, flag: str, name: str, meant: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert f"did you mean '{meant}'" in refused(capsys, mode, flag, name, "--out", str(tmp_path))

@@ -24,6 +24,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from assay.cluster.connection import connect
+from assay.cluster.ray_internals import actor_classes
 from assay.errors import UserError
 from assay.execution.costs import device_seconds
 from assay.run import run_search, run_study
@@ -143,7 +144,7 @@ def test_killed_at_random_moments_it_ends_as_if_it_had_not_been(whole: Path, tmp
     assert any(each["from_step"] > 0 and "run" in each for each in attempts(tmp_path))
 
 
-def test_a_search_that_goes_on_with_fewer_workers_than_it_was_begun_with_says_so(
+def test_a_search_continued_with_fewer_workers_than_it_began_with_reports_that(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--out", str(tmp_path), "--seeds", "0", "--configurations", "1", "--set", "recipe.steps=100"]
@@ -167,12 +168,12 @@ def test_two_gangs_that_share_a_configurations_seeds_find_what_one_process_finds
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_ADDRESS": connection.address}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-        held, came = _held_in_the_end(), _ever_there()
+        held, started = _held_at_the_end(), set(actor_classes())
     assert f"2 gangs of 1 worker on the Ray cluster at {connection.address}" in done.stdout
     assert held == {"groups": [], "actors": [], "free": 2.0}
     # Nobody cleans up behind a killed controller but where there is a dashboard, as a cluster may have one.
     kinds = {"Dispatcher", "TrainController", "SynchronizationActor", "RayTrainWorker", "PlacementGroupCleaner"}
-    assert came - RAYS_OWN == kinds, "no helper that a gang has no use for"
+    assert started - RAYS_OWN == kinds, "no helper that a gang has no use for"
     theirs = trials(whole).query("trial < 6")[SAME].reset_index(drop=True)
     pd.testing.assert_frame_equal(trials(tmp_path)[SAME], theirs, check_exact=True)
     proposed = trials(tmp_path).drop_duplicates("trial")["proposed"]
@@ -182,28 +183,22 @@ def test_two_gangs_that_share_a_configurations_seeds_find_what_one_process_finds
 RAYS_OWN = {"_AutoscalingCoordinatorActor"}  # one for the whole cluster, which any Ray Train leaves; it holds no CPU
 
 
-def _held_in_the_end() -> dict[str, Any]:
-    """What is held of a Ray after a while; Ray needs some seconds to take back what nobody wants any more."""
+def _held_at_the_end() -> dict[str, Any]:
+    """Return the placement groups, actors and free CPUs of a Ray once all are free, or after a minute.
+
+    Ray needs some seconds to take back what nobody uses any more.
+    """
     import ray
-    from ray._private import state
     from ray.util.placement_group import placement_group_table
 
     end = time.monotonic() + 60
     while True:
-        groups = [each for each in placement_group_table().values() if each["state"] != "REMOVED"]
-        actors = [each["ActorClassName"] for each in state.actors().values() if each["State"] != "DEAD"]
-        actors = [each for each in actors if each not in RAYS_OWN]
+        groups = [group for group in placement_group_table().values() if group["state"] != "REMOVED"]
+        actors = [name for name in actor_classes(living=True) if name not in RAYS_OWN]
         free = ray.available_resources().get("CPU")
         if time.monotonic() > end or (not groups and not actors and free == ray.cluster_resources()["CPU"]):
             return {"groups": groups, "actors": actors, "free": free}
         time.sleep(0.2)
-
-
-def _ever_there() -> set[str]:
-    """The kinds of actors that were begun on a Ray since it is up."""
-    from ray._private import state
-
-    return {each["ActorClassName"] for each in state.actors().values()}
 
 
 def test_two_objectives_have_a_front_and_nothing_is_pruned(tmp_path: Path) -> None:
@@ -282,7 +277,7 @@ def test_a_budget_of_time_begins_no_other_configuration(tmp_path: Path) -> None:
 def test_a_value_between_those_that_were_tried_may_be_refused_and_the_search_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    space = {"recipe.labeled_batch": Int(2, 100)}  # of which the fifty even ones are tried before
+    space = {"recipe.labeled_batch": Int(2, 100)}  # the fifty even values are tried before the search
     search = dataclasses.replace(tiny_search.SEARCH, space=space, sampler="random")
     flags = ("--seeds", "0", "--configurations", "5", "--set", "recipe.accumulate=2", "--set", "recipe.steps=1")
     assert searched(tmp_path, *flags, search=search) == 1
@@ -296,7 +291,9 @@ def test_a_value_between_those_that_were_tried_may_be_refused_and_the_search_goe
     assert len(trials(tmp_path)) == 5
 
 
-def test_a_space_that_is_used_up_says_so_and_asks_no_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_space_that_is_used_up_ends_the_search(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     search = dataclasses.replace(tiny_search.SEARCH, space={"net.encoder.width": Choice((4, 8))})
     flags = ("--seeds", "0", "--configurations", "50", "--set", "recipe.steps=1")
     for _ in range(2):
@@ -306,7 +303,7 @@ def test_a_space_that_is_used_up_says_so_and_asks_no_more(tmp_path: Path, capsys
         assert len(study.trials) < 20
 
 
-def test_one_objective_that_is_no_miou_is_not_pruned_and_reports_nothing_on_the_way(tmp_path: Path) -> None:
+def test_an_objective_other_than_miou_is_not_pruned_and_reports_no_intermediate_values(tmp_path: Path) -> None:
     search = dataclasses.replace(tiny_search.SEARCH, space={"net.encoder.width": Choice((4, 8))})
     flags = ("--seeds", "0", "--configurations", "2", "--set", "recipe.steps=20", "--objectives", "parameters")
     assert searched(tmp_path, *flags, search=search) == 0
@@ -463,7 +460,7 @@ def test_a_plan_writes_nothing(whole: Path, tmp_path: Path, capsys: pytest.Captu
     journal = whole / "tiny_search" / "quick" / "optuna.journal"
     before = journal.read_bytes()
     assert searched(whole, "--plan") == 0 and searched(tmp_path / "new", "--plan") == 0
-    assert searched(whole, "--plan", "--objectives", "parameters") == 0, "of which there is no study yet"
+    assert searched(whole, "--plan", "--objectives", "parameters") == 0, "there is no study of this objective yet"
     assert journal.read_bytes() == before and not (tmp_path / "new").exists()
     assert "proposed so far" in capsys.readouterr().out
 

@@ -69,7 +69,7 @@ def test_the_flags_are_these_and_no_more() -> None:
     assert found == FLAGS
 
 
-def test_a_run_in_which_everything_waits_for_data_ends_with_1_and_says_what_is_missing(
+def test_a_run_in_which_everything_waits_for_data_ends_with_1_and_reports_the_missing_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     quick = dataclasses.replace(STUDY.profiles[0], blocked_by={"1/8(183)": "COCO is not here"})
@@ -106,7 +106,7 @@ def test_what_was_planned_before_stays_in_the_results_whatever_is_chosen_now(out
     assert len(frame_in(out).query("status == 'done'")) == 8
 
 
-def test_a_report_prints_the_tables_that_were_planned_or_those_that_are_asked_for(
+def test_a_report_prints_the_tables_that_were_planned_or_those_that_are_chosen(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cells = cells_of(BASELINES, BASELINES.profiles[0], Selection(rows=("CPS",), seeds=(0,)))
@@ -154,7 +154,7 @@ def test_the_plan_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_probe_tells_the_time_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_probe_prints_the_time_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, "--plan", "--probe", "--rows", "Supervised", "CPS") == 0
     output = capsys.readouterr().out
     assert "device time" in output and "unknown" not in output

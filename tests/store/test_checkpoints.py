@@ -71,7 +71,7 @@ def test_a_process_that_fell_behind_takes_nothing_from_its_successor(store):
     assert checkpoints.steps(store.names("key")) == [250, 251]
 
 
-def test_a_truncated_checkpoint_falls_back_to_the_one_before_and_says_so(store):
+def test_a_truncated_checkpoint_falls_back_to_the_one_before_and_reports_it(store):
     save(store, 10, 20)
     whole = path(store, 20).read_bytes()
     for length in range(len(whole)):

@@ -325,7 +325,7 @@ def test_a_killed_owner_is_followed_at_once_even_before_its_parent_waited_for_it
         assert time.monotonic() - began < 1
 
 
-def test_a_paused_owner_that_was_given_up_finds_out_when_it_continues(store):
+def test_a_paused_owner_that_lost_its_claim_notices_it_when_it_continues(store):
     with owner(store) as process:
         process.send_signal(signal.SIGSTOP)
         with acquire(store, "key", stale_after=0.5, patience=5) as claim:
@@ -338,7 +338,7 @@ def test_a_paused_owner_that_was_given_up_finds_out_when_it_continues(store):
     assert newest(store, "key").generation == 2
 
 
-def test_a_paused_owner_that_was_not_given_up_continues(store):
+def test_a_paused_owner_that_kept_its_claim_continues(store):
     with owner(store) as process:
         process.send_signal(signal.SIGSTOP)
         with pytest.raises(ClaimedElsewhere):

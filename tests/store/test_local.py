@@ -119,7 +119,7 @@ def test_every_method_refuses_a_name_that_points_elsewhere(store, key, name):
     assert not store.root.exists()
 
 
-def test_a_reader_sees_the_old_content_or_the_new_and_nothing_between(store):
+def test_a_reader_gets_the_old_content_or_the_new_and_nothing_between(store):
     contents = {bytes([letter]) * 50_000 for letter in b"abc"}
     store.write("key", "name", min(contents))
     done = threading.Event()

@@ -64,7 +64,7 @@ def test_another_process_under_the_same_number_is_not_the_owner(sleeper):
 
 
 @pytest.mark.parametrize("elsewhere", [{"host": "another"}, {"system": "another"}, {"host": ""}])
-def test_what_cannot_be_seen_from_here_is_never_called_dead(sleeper, elsewhere):
+def test_an_owner_that_cannot_be_checked_from_here_is_never_called_dead(sleeper, elsewhere):
     owner = owner_of(sleeper)
     sleeper.kill()
     sleeper.wait()

@@ -61,7 +61,7 @@ def test_on_a_terminal_a_bar_has_rate_time_left_loss_and_miou(tmp_path: Path, mo
 
 @pytest.mark.long
 @pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
-def test_a_compiled_step_trains_as_one_that_is_not_and_the_result_says_so(tmp_path: Path) -> None:
+def test_a_compiled_step_trains_as_one_that_is_not_and_the_result_records_it(tmp_path: Path) -> None:
     experiment = resolve(small("cps", recipe__steps=4), Places())
     results = []
     for compiled in (False, True):

@@ -190,7 +190,7 @@ def test_two_processes_that_need_masks_at_once_end_with_one_right_file(store: Lo
         assert_same_end(store, alone, resolve(experiment, Places()).key)
 
 
-def test_a_first_stage_that_was_not_trained_is_said_and_leaves_the_store_as_it_was(tmp_path: Path) -> None:
+def test_an_untrained_first_stage_is_reported_and_leaves_the_store_as_it_was(tmp_path: Path) -> None:
     empty = LocalStore(tmp_path / "empty")
     with pytest.raises(AssayError, match=f"experiment {STAGE1_KEY} must be trained first"):
         run(stage2(), empty)

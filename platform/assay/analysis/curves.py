@@ -10,7 +10,7 @@ import pandas as pd
 
 POINTS = 60  # at most in a curve: a figure of this size does not resolve more
 
-Line = tuple[tuple[float, ...], tuple[float, ...]]  # steps and values
+Points = tuple[tuple[float, ...], tuple[float, ...]]  # steps and values
 Logged = Mapping[str, pd.DataFrame]  # by key: step, name, value
 
 
@@ -20,14 +20,14 @@ class Curve:
 
     label: str
     style: int  # the index of the row in its table, so that a row looks the same in all figures
-    averaged: tuple[Line, ...]  # of the finished seeds, or of all where none is finished
-    others: tuple[Line, ...] = ()  # of the remaining seeds
+    averaged: tuple[Points, ...]  # of the finished seeds, or of all where none is finished
+    others: tuple[Points, ...] = ()  # of the remaining seeds
 
-    def seeds(self) -> tuple[Line, ...]:
-        """Return a line for each seed."""
+    def seeds(self) -> tuple[Points, ...]:
+        """Return the points of every seed."""
         return self.averaged + self.others
 
-    def mean(self) -> Line:
+    def mean(self) -> Points:
         """Return the mean up to the step that all averaged seeds reached: with fewer of them it would jump."""
         by_seed = [pd.Series(values, index=steps) for steps, values in self.averaged]
         mean = pd.concat(by_seed, axis=1).dropna().mean(axis=1).sort_index()
@@ -39,8 +39,8 @@ def by_key(history: pd.DataFrame) -> Logged:
     return {str(key): rows for key, rows in history.dropna(subset=["value"]).groupby("key", sort=False)}
 
 
-def validation_miou(logged: Logged, keys: Sequence[str]) -> tuple[Line, ...]:
-    """Return the mIoU of the official network, which is evaluated first, in percent, a line for each key."""
+def validation_miou(logged: Logged, keys: Sequence[str]) -> tuple[Points, ...]:
+    """Return the mIoU of the official network, which is evaluated first, in percent, for each key."""
     curves = []
     for rows in (logged[key] for key in keys if key in logged):
         names = rows["name"].str
@@ -51,8 +51,8 @@ def validation_miou(logged: Logged, keys: Sequence[str]) -> tuple[Line, ...]:
     return _lines(curves)
 
 
-def supervised_loss(logged: Logged, keys: Sequence[str]) -> tuple[Line, ...]:
-    """Return the supervised term, a line for each key; of several networks, their mean."""
+def supervised_loss(logged: Logged, keys: Sequence[str]) -> tuple[Points, ...]:
+    """Return the supervised term for each key; of several networks, their mean."""
     curves = []
     for rows in (logged[key] for key in keys if key in logged):
         terms = rows[rows["name"].str.startswith("term/supervised")]
@@ -61,8 +61,8 @@ def supervised_loss(logged: Logged, keys: Sequence[str]) -> tuple[Line, ...]:
     return _lines(curves)
 
 
-def _lines(curves: Sequence[pd.Series[float]]) -> tuple[Line, ...]:
-    """Return curves as lines of at most POINTS points, all at the same steps, so that they have a mean."""
+def _lines(curves: Sequence[pd.Series[float]]) -> tuple[Points, ...]:
+    """Return the points of curves, at most POINTS of each, all at the same steps, so that they have a mean."""
     if max(map(len, curves), default=0) > POINTS:
         width = max(curve.index.max() for curve in curves) / POINTS
         curves = [curve.groupby((curve.index / width).map(math.ceil) * width).mean() for curve in curves]

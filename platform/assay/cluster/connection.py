@@ -20,16 +20,16 @@ from assay.cluster.processes import kill, local_ray_folder, local_ray_processes,
 from assay.cluster.ray_internals import (
     autoscaling_limit,
     cpus_here,
-    disconnected_ray,
     environment_variables,
     free_resources,
     head_address,
+    import_disconnected_ray,
     init,
     require_head,
     restored_handler,
     separate_process_groups,
 )
-from assay.cluster.resources import NodeResources, amounts, who_holds
+from assay.cluster.resources import NodeResources, amounts, holders_text
 from assay.cluster.worker_checks import packages
 from assay.errors import UserError
 from assay.wording import count
@@ -85,10 +85,10 @@ class Connection:
         """Return all resources that a cluster's autoscaler may come to provide; None where there is no autoscaler."""
         return autoscaling_limit()
 
-    def who_holds(self) -> str:
+    def holders_text(self) -> str:
         """Return a sentence about the jobs that hold CPUs and GPUs; empty where there is none or nothing is known."""
         # Nobody else uses a local Ray, and the port of its dashboard may belong to another Ray.
-        return "" if self.is_local else who_holds(self.address)
+        return "" if self.is_local else holders_text(self.address)
 
 
 def connect(
@@ -96,8 +96,8 @@ def connect(
 ) -> contextlib.AbstractContextManager[Connection]:
     """Connect to the cluster that `address` or RAY_ADDRESS names or that runs this job, else to a local Ray.
 
-    address: HOST:PORT of a cluster of which this machine is a node; "auto" finds that cluster; "local" starts a local
-        Ray in any case
+    address: HOST:PORT of a cluster that has this machine as a node; "auto" finds that cluster; "local" starts a
+        local Ray in any case
     cpus: the number of CPUs that a local Ray may use; all by default
     dashboard: whether a local Ray has a dashboard (11 processes and one or two seconds more). Worker groups of Ray
         Train that end by themselves need none. Where the controller of a group is killed, Ray frees what the group
@@ -146,7 +146,7 @@ def cluster_address(address: str | None, environment: Mapping[str, str]) -> str 
 
 @contextlib.contextmanager
 def _local_ray(*, cpus: int | None, dashboard: bool, quiet: bool) -> Iterator[Connection]:
-    ray = disconnected_ray()
+    ray = import_disconnected_ray()
     with local_ray_folder() as folder, environment_variables(_local_ray_environment()), restored_handler():
         try:
             with separate_process_groups():
@@ -174,7 +174,8 @@ def _local_ray_environment() -> dict[str, str | None]:
         # The only setting that makes Ray take the loopback address for this machine's; Windows does not matter here.
         # With _node_ip_address="127.0.0.1" alone Ray 2.60 listens on all interfaces.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        # Other users of this machine reach these ports too. Given here, Ray writes no token to the home directory.
+        # A token, since other users of this machine reach these ports as well. Given this one, Ray writes none to the
+        # home directory.
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -195,7 +196,7 @@ def _local_ray_environment() -> dict[str, str | None]:
 
 @contextlib.contextmanager
 def _existing_cluster(cluster: str, *, quiet: bool) -> Iterator[Connection]:
-    ray = disconnected_ray()
+    ray = import_disconnected_ray()
     address = _reachable_address(cluster)
     # Ray prefers these variables to the addresses that it is given.
     addresses = {"RAY_ADDRESS": address, "RAY_API_SERVER_ADDRESS": None}
@@ -218,7 +219,7 @@ def _shipped_code() -> Iterator[dict[str, Any] | None]:
         yield None
         return
     if is_in_job():
-        # The job brought the folders along; its script found the packages in them, and the workers must find them too.
+        # The job brought the folders along. Its script found the packages in them, as the workers must.
         is_inherited = "platform" in os.environ.get("PYTHONPATH", "")
         yield None if is_inherited else {"env_vars": {"PYTHONPATH": CODE_PATH}}
         return
@@ -244,6 +245,6 @@ def _reachable_address(cluster: str) -> str:
 def _unreachable(cluster: str, problem: BaseException) -> UserError:
     reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0].rstrip(".")
     return UserError(
-        f"cannot join a Ray cluster at {cluster} ({reason}): the address must be HOST:PORT of a cluster of which this "
-        "machine is a node; from another machine, submit the script as a job to http://HEAD:8265."
+        f"cannot join a Ray cluster at {cluster} ({reason}): the address must be HOST:PORT of a cluster that has this "
+        "machine as a node; from another machine, submit the script as a job to http://HEAD:8265."
     )

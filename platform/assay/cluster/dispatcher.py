@@ -23,7 +23,7 @@ _SILENCE = 30.0  # seconds without a call after which a group, which calls twice
 
 @dataclasses.dataclass(frozen=True)
 class Assignment:
-    """The next thing that a group of workers does."""
+    """The next action of a group of workers."""
 
     do: Literal["train", "wait", "end"]
     key: str = ""
@@ -97,7 +97,7 @@ class Dispatcher:
         return self._generation[gang], self._incarnation
 
     def gang_ended(self, gang: str) -> None:
-        """Take in that no further group of this gang will start."""
+        """Record that no further group of this gang will start."""
         self._last_call.pop(gang, None)
         self._lose(gang, "its gang ended")
 
@@ -110,10 +110,10 @@ class Dispatcher:
     def _lose(self, gang: str, why: str) -> None:
         key = self._working.pop(gang, None)
         if key is not None:
-            self._take_in(Outcome(key=key, kind="lost", error=why, step=self._furthest.get(key, 0)))
+            self._record(Outcome(key=key, kind="lost", error=why, step=self._furthest.get(key, 0)))
 
     def heartbeat(self, gang: str, generation: int, key: str) -> bool:
-        """Take in that a group lives and trains `key`, if that is not empty; return whether it must stop.
+        """Record that a group lives and trains `key`, if that is not empty; return whether it must stop.
 
         From heartbeats a dispatcher that replaced another one learns who trains what.
         """
@@ -150,7 +150,7 @@ class Dispatcher:
         return Assignment("train", task.key, self._experiments[task.key], task.until, self._incarnation)
 
     def report(self, gang: str, outcome: Outcome) -> None:
-        """Take in the outcome of an attempt; a lost experiment counts once, however many ranks report it."""
+        """Record the outcome of an attempt; a lost experiment counts once, however many ranks report it."""
         self._reported.add(outcome.key)
         holds = self._working.get(gang) == outcome.key
         if not holds and (outcome.kind == "lost" or (outcome.kind == "failed" and self._is_taken(outcome.key))):
@@ -162,16 +162,16 @@ class Dispatcher:
             self._stopping = True
         if outcome.kind != "paused":
             outcome = dataclasses.replace(outcome, step=self._furthest.get(outcome.key, 0))
-        self._take_in(outcome)
+        self._record(outcome)
 
     def _is_taken(self, key: str) -> bool:
         return key in self._working.values()
 
-    def _take_in(self, outcome: Outcome) -> None:
+    def _record(self, outcome: Outcome) -> None:
         self._events += self._schedule.report(outcome)
 
     def on_progress(self, gang: str, event: StepDone | Evaluated) -> None:
-        """Take in a gang's progress with an experiment."""
+        """Record a gang's progress with an experiment."""
         self._furthest[event.key] = max(self._furthest.get(event.key, 0), event.step)
         if self._working.get(gang) == event.key:
             self._events.append(event)
@@ -186,9 +186,9 @@ class Dispatcher:
         return self._schedule.keys("held")
 
     def update_held(self, outcomes: list[Outcome], released: list[str]) -> None:
-        """Take in the store's state of held experiments, which the driver reads."""
+        """Record the store's state of held experiments, which the driver reads."""
         for outcome in outcomes:
-            self._take_in(outcome)
+            self._record(outcome)
         for key in released:
             self._schedule.released(key)
 

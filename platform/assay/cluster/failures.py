@@ -76,7 +76,7 @@ def _parts(error: BaseException) -> Iterator[BaseException]:
 
 
 def cure_for(cause: str) -> str:
-    """Return what the user can do about a cause; "" where nothing is known."""
+    """Return the cure for a cause; "" where none is known."""
     if _PEER_ENDED.search(cause):
         return ""
     if _NCCL.search(cause):

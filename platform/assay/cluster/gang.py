@@ -87,7 +87,7 @@ def work(train_loop_config: Mapping[str, Any]) -> None:
                     key,
                     Experiment.from_json(experiment),
                     stop=heartbeat.stop.is_set,
-                    on_event=client.progress_reporter(key, rank()),
+                    on_event=client.progress_reporter(rank()),
                     until=until,
                 )
             if rank() == 0 or outcome.kind in ("failed", "lost", "halted"):
@@ -184,7 +184,7 @@ class DispatcherClient:
         """Report the failure of this gang's group of workers, without waiting for the dispatcher."""
         self._find_actor().gang_failed.remote(self._config.gang, cause, node)
 
-    def progress_reporter(self, key: str, rank: int) -> Callable[[Event], None]:
+    def progress_reporter(self, rank: int) -> Callable[[Event], None]:
         """Return a callback that sends events of rank 0 to the dispatcher now and then, without waiting for it."""
 
         def report(event: Event) -> None:

@@ -18,6 +18,7 @@ from assay.cluster.gang import GangConfig
 from assay.cluster.gang_threads import GangThread, end
 from assay.cluster.placement import GangShape, fit_gangs, fits_now
 from assay.cluster.ray_internals import train_workers
+from assay.cluster.resources import NodeResources
 from assay.cluster.worker_checks import (
     DriverFingerprint,
     code_hash,
@@ -80,42 +81,67 @@ def run_gangs(
         stop.on_second_signal.append(connection.kill)
         nodes = connection.resources()
         require_absolute(run.written_out, multi_node=len(nodes) > 1, in_job=is_in_job())
-        shape = fit_gangs(run.shape, nodes, run.tasks, at_most=connection.at_most())
-        print_line(f"{count(shape.gangs, 'gang')} of {count(shape.workers, 'worker')} on {connection.describe()}")
-        if not fits_now(shape, nodes):
-            print_line(f"{_NO_ROOM}. {connection.who_holds()}")
+        shape = _place(run, connection, nodes, print_line)
         # Several nodes need a folder that all of them can read and write; Ray Train writes a few lines there.
         parent = run.out if len(nodes) > 1 else None
         with (
             _fingerprint(run) as fingerprint,
             tempfile.TemporaryDirectory(prefix=".gangs-", dir=parent, ignore_cleanup_errors=True) as folder,
         ):
-            run.source.begin(shape.gangs)
-            dispatcher = DispatcherHandle(run.name, run.plan, run.store, run.source)
-            gangs = [
-                GangThread(
-                    _config(run, f"gang-{number}", dispatcher, fingerprint),
-                    shape,
-                    dispatcher,
-                    Path(folder),
-                    has_dashboard=not connection.is_local,
-                )
-                for number in range(1, shape.gangs + 1)
-            ]
-            for gang in gangs if not stop.is_set() else ():
-                gang.start()
-            waiting = _StartMonitor(connection, shape)
-            try:
-                _watch(run, dispatcher, gangs, stop, Listeners((listener, _NonceKeeper(fingerprint))), waiting)
-            except BaseException:
-                with contextlib.suppress(AssayError):
-                    dispatcher.call("stop")  # what is being trained still leaves a checkpoint
-                raise
-            finally:
-                end(gangs)
-            dispatcher.pass_on(listener)
-            _raise_if_unfinished(dispatcher, gangs, stop)
-            dispatcher.close(listener)
+            _train(run, connection, shape, fingerprint, Path(folder), stop=stop, listener=listener)
+
+
+def _place(
+    run: GangRun, connection: Connection, nodes: Sequence[NodeResources], print_line: Callable[[str], None]
+) -> GangShape:
+    """Return the gangs that the nodes can hold, and print them; print what they wait for where there is no room now."""
+    shape = fit_gangs(run.shape, nodes, run.tasks, at_most=connection.at_most())
+    print_line(f"{count(shape.gangs, 'gang')} of {count(shape.workers, 'worker')} on {connection.describe()}")
+    if not fits_now(shape, nodes):
+        print_line(f"{_NO_ROOM}. {connection.holders_text()}")
+    return shape
+
+
+def _train(
+    run: GangRun,
+    connection: Connection,
+    shape: GangShape,
+    fingerprint: DriverFingerprint,
+    folder: Path,
+    *,
+    stop: StopRequest,
+    listener: Listener,
+) -> None:
+    """Start a dispatcher and its gangs, and return once they have ended.
+
+    folder: the folder for the files of Ray Train
+    """
+    run.source.begin(shape.gangs)
+    dispatcher = DispatcherHandle(run.name, run.plan, run.store, run.source)
+    gangs = [
+        GangThread(
+            _config(run, f"gang-{number}", dispatcher, fingerprint),
+            shape,
+            dispatcher,
+            folder,
+            has_dashboard=not connection.is_local,
+        )
+        for number in range(1, shape.gangs + 1)
+    ]
+    for gang in gangs if not stop.is_set() else ():
+        gang.start()
+    start_monitor = _StartMonitor(connection, shape)
+    try:
+        _watch(run, dispatcher, gangs, stop, Listeners((listener, _NonceKeeper(fingerprint))), start_monitor)
+    except BaseException:
+        with contextlib.suppress(AssayError):
+            dispatcher.call("stop")  # what is being trained still leaves a checkpoint
+        raise
+    finally:
+        end(gangs)
+    dispatcher.pass_on(listener)
+    _raise_if_unfinished(dispatcher, gangs, stop)
+    dispatcher.close(listener)
 
 
 def _config(run: GangRun, gang: str, dispatcher: DispatcherHandle, fingerprint: DriverFingerprint) -> GangConfig:
@@ -256,9 +282,9 @@ def _watch(
         # A gang that still waits for its resources ends only with the connection.
         if not status.present and (stop.is_set() or status.halted or not status.remaining):
             break
-        waiting = start_monitor.event(status)
-        if waiting is not None:
-            listener.on_event(waiting)
+        event = start_monitor.event(status)
+        if event is not None:
+            listener.on_event(event)
         listener.on_idle()
 
 

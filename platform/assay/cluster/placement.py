@@ -29,32 +29,34 @@ class GangShape:
 
 
 def fit_gangs(
-    wanted: GangShape, nodes: Sequence[NodeResources], tasks: int, *, at_most: Mapping[str, float] | None = None
+    requested: GangShape, nodes: Sequence[NodeResources], tasks: int, *, at_most: Mapping[str, float] | None = None
 ) -> GangShape:
-    """Return the gangs that can be placed once nobody else uses the nodes; raise DoesNotFit where they never can be.
+    """Return the shape with at least one gang: the requested number, or with `widen` those that fit now.
+
+    Raise DoesNotFit where the nodes could never hold the shape.
 
     at_most: all resources that a growing cluster may come to have
     """
     has_gpus = any(resources.get("GPU") for resources in (*(node.total for node in nodes), at_most or {}))
-    gpus = wanted.gpus_per_worker if wanted.gpus_per_worker is not None else float(has_gpus)
+    gpus = requested.gpus_per_worker if requested.gpus_per_worker is not None else float(has_gpus)
     needs = worker_needs(gpus)
     present = sum(_places(node.total, needs) for node in nodes)
     places = max(present, _places(at_most or {}, needs))
-    if places < wanted.workers:
+    if places < requested.workers:
         raise DoesNotFit(
-            f"a gang of {count(wanted.workers, 'worker')} needs {_amounts(needs, wanted.workers)}, and there are places"
-            f" for {places} such workers on {count(len(nodes), 'node')}; lower --workers or --gpus-per-worker."
+            f"a gang of {count(requested.workers, 'worker')} needs {_amounts(needs, requested.workers)}, and there are"
+            f" places for {places} such workers on {count(len(nodes), 'node')}; lower --workers or --gpus-per-worker."
         )
-    most = places // wanted.workers
-    if not wanted.widen and wanted.gangs > most:
+    most = places // requested.workers
+    if not requested.widen and requested.gangs > most:
         raise DoesNotFit(
-            f"{count(wanted.gangs, 'gang')} of {count(wanted.workers, 'worker')} need"
-            f" {_amounts(needs, wanted.gangs * wanted.workers)}, and there are places for {places} such workers;"
+            f"{count(requested.gangs, 'gang')} of {count(requested.workers, 'worker')} need"
+            f" {_amounts(needs, requested.gangs * requested.workers)}, and there are places for {places} such workers;"
             f" lower --gangs to {most}."
         )
     free = places - present + sum(_places(node.free, needs) for node in nodes)
-    gangs = free // wanted.workers if wanted.widen else wanted.gangs
-    return dataclasses.replace(wanted, gangs=max(1, min(gangs, tasks)), gpus_per_worker=gpus)
+    gangs = free // requested.workers if requested.widen else requested.gangs
+    return dataclasses.replace(requested, gangs=max(1, min(gangs, tasks)), gpus_per_worker=gpus)
 
 
 def fits_now(shape: GangShape, nodes: Sequence[NodeResources]) -> bool:
@@ -77,16 +79,16 @@ def _amounts(needs: Mapping[str, float], times: int) -> str:
     return " and ".join(f"{times * need:g} {name}" for name, need in needs.items())
 
 
-def preview(wanted: GangShape, tasks: int, *, address: str | None) -> tuple[GangShape, str]:
+def preview(requested: GangShape, tasks: int, *, address: str | None) -> tuple[GangShape, str]:
     """Return the gangs that fit and the machines in words; raise DoesNotFit as the run would.
 
     A cluster is asked for its resources. No local Ray is started: it would have the resources of this machine.
     """
     if cluster_address(address, os.environ) is None:
         machine = _this_machine()
-        return fit_gangs(wanted, [machine], tasks), f"this machine ({amounts(machine.total)})"
+        return fit_gangs(requested, [machine], tasks), f"this machine ({amounts(machine.total)})"
     with connect(address) as connection:
-        shape = fit_gangs(wanted, connection.resources(), tasks, at_most=connection.at_most())
+        shape = fit_gangs(requested, connection.resources(), tasks, at_most=connection.at_most())
         return shape, connection.describe()
 
 
@@ -97,7 +99,7 @@ def _this_machine() -> NodeResources:
     return NodeResources(node_id="", name="", total=total, free=dict(total))
 
 
-def gangs_by_default() -> int:
-    """Return 1, which stands for as many gangs as fit, on a cluster or where there is a GPU, else 0."""
+def uses_gangs_by_default() -> bool:
+    """Return whether gangs train where no flag chooses: on a cluster, or where there is a GPU."""
     in_cluster = bool(os.environ.get("RAY_ADDRESS")) or is_in_job()
-    return 1 if in_cluster or any(Path("/dev").glob("nvidia[0-9]*")) else 0
+    return in_cluster or any(Path("/dev").glob("nvidia[0-9]*"))

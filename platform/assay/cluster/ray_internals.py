@@ -36,8 +36,8 @@ OnGroupFailure = Callable[[Exception, Mapping[int, str]], None]  # the error, an
 # --- starting Ray -------------------------------------------------------------------------------------------------
 
 
-def disconnected_ray() -> Any:
-    """Return the module `ray`; raise where this process has a connection already."""
+def import_disconnected_ray() -> Any:
+    """Return the module `ray`; raise RuntimeError where this process has a connection already."""
     import ray
 
     if ray.is_initialized():
@@ -48,7 +48,7 @@ def disconnected_ray() -> Any:
 def init(ray: Any, *, quiet: bool, folder: str | None = None, **arguments: Any) -> Any:
     """Call ray.init and keep this program's own handler of SIGTERM.
 
-    folder: of a local Ray's files
+    folder: the folder of a local Ray's files
     """
     handler = signal.getsignal(signal.SIGTERM)
     level = logging.ERROR if quiet else logging.INFO
@@ -164,7 +164,7 @@ def autoscaling_limit() -> dict[str, float] | None:
 
 
 def head_address(cluster: str) -> str:
-    """Return the address HOST:PORT of a cluster's head; "auto" is the cluster of which this machine is a node."""
+    """Return the address HOST:PORT of a cluster's head; "auto" is the cluster that has this machine as a node."""
     from ray._private.services import canonicalize_bootstrap_address
 
     return str(canonicalize_bootstrap_address(cluster) or cluster)
@@ -255,6 +255,16 @@ def kill_train_controllers() -> None:
     for actor in _living_actors(_CONTROLLER_CLASS):
         with contextlib.suppress(Exception):
             global_worker.core_worker.kill_actor(ray.ActorID.from_hex(actor), True)
+
+
+def actor_classes(*, living: bool = False) -> list[str]:
+    """Return the class of every actor that was started on the connected Ray, of any program, or of the living alone."""
+    from ray._private.state import actors
+
+    descriptions = actors().values()
+    return [
+        description["ActorClassName"] for description in descriptions if not living or description["State"] != "DEAD"
+    ]
 
 
 def _living_actors(kind: str) -> list[str]:

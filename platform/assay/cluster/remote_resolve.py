@@ -23,7 +23,7 @@ _TIMEOUT = 300.0  # seconds for one node; a large data set on a slow file server
 def resolve_on_nodes(
     experiments: Sequence[Experiment], places: Places, *, address: str | None, print_line: Callable[[str], None]
 ) -> list[Resolved]:
-    """Return what a cluster's nodes, one after another, resolve of experiments; nothing where there is no cluster.
+    """Return the experiments that a cluster's nodes, one after another, can resolve; none where there is no cluster.
 
     One result stands for all seeds of an experiment. Experiments that no node resolves are left out; `print_line`
     gets the reason.

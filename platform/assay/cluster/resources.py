@@ -21,7 +21,7 @@ class NodeResources:
     free: dict[str, float]
 
 
-def who_holds(address: str) -> str:
+def holders_text(address: str) -> str:
     """Return a sentence about the jobs that hold a cluster's CPUs and GPUs; empty where there is none or no answer."""
     from ray.exceptions import RayError
     from ray.util.state.exception import RayStateApiException

@@ -135,10 +135,10 @@ class Launcher:
             return self.options.gangs
         if workers > 1 or self.options.address or self.options.gpus_per_worker is not None:
             return 1
-        from assay.cluster.placement import gangs_by_default
+        from assay.cluster.placement import uses_gangs_by_default
         from assay.cluster.ray_internals import cpus_here
 
-        return gangs_by_default() or int(self.parallel_by_default and tasks > 1 and cpus_here() > 1)
+        return int(uses_gangs_by_default() or (self.parallel_by_default and tasks > 1 and cpus_here() > 1))
 
     def _shape(self, gangs: int, workers: int) -> GangShape:
         from assay.cluster.placement import GangShape

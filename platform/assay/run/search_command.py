@@ -31,8 +31,8 @@ def _run(search: Search, options: SearchOptions) -> int:
         return 0
     resolve = run.launcher.resolver(print_line)
     if options.report_only:
-        run.study.check_exists()
+        run.study_selection.check_exists()
     else:
         run.configurations.check_data(resolve)  # before anything is written
-    with run.study.lead():
+    with run.study_selection.lead():
         return run.report() if options.report_only else run.train(resolve)

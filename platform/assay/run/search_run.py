@@ -73,13 +73,13 @@ class SearchRun:
         return self.search.effective_pruning.rungs(recipe.steps, recipe.evaluation.every)
 
     @property
-    def study(self) -> StudySelection:
-        """The Optuna study that this run adds to."""
+    def study_selection(self) -> StudySelection:
+        """The selection of the Optuna study that this run adds to."""
         return StudySelection(self.folder, self.configurations, self.rungs)
 
     def optuna_study(self) -> OptunaStudy:
-        """Open that study, or make it."""
-        return self.study.open([objective.direction for objective in self.objectives])
+        """Return the selected study, and create it where there is none."""
+        return self.study_selection.open([objective.direction for objective in self.objectives])
 
     # --- before the run --------------------------------------------------------------------------------------
 
@@ -90,14 +90,14 @@ class SearchRun:
         from assay.report.search.text_tables import summary
 
         print_line(f"profile {self.profile.name}: {self.profile.note}")
-        study = self.study.find()
+        study = self.study_selection.find()
         trials = pd.DataFrame() if study is None else self._trials(study)
         print_line(summary(self._layout(), trials))
         self._print_other_study()
         self._print_budget(len(study.proposals()) if study else 0)
 
     def _print_other_study(self) -> None:
-        note = self.study.note_on_others()
+        note = self.study_selection.note_on_others()
         if note:
             print_line(f"note: {note}")
 
@@ -181,7 +181,7 @@ class SearchRun:
             {
                 "sampler": {"name": search.sampler, "seed": search.sampler_seed, **SETTINGS[search.sampler]},
                 "pruning": dataclasses.asdict(search.effective_pruning),
-                **self.study.facts(),
+                **self.study_selection.distinguishing_settings(),
                 "base": self.configurations.base().to_json(),
             }
         )
@@ -204,7 +204,7 @@ class SearchRun:
         from assay.results.search_folder import write_search
         from assay.search.importance import importances
 
-        trials, layout, folder = self._trials(study), self._layout(), self.study.tables_folder
+        trials, layout, folder = self._trials(study), self._layout(), self.study_selection.tables_folder
         weights, limits = importances(study.study, [objective.name for objective in self.objectives])
         write_search(layout, trials, weights, folder=folder)
         write_search_report(layout, trials, weights, limits, folder=folder)
@@ -216,6 +216,6 @@ class SearchRun:
 
         trials = self._write(study or self.optuna_study())
         print_line(summary(self._layout(), trials))
-        print_line(f"{len(trials)} rows in {self.study.tables_folder / 'trials.parquet'}")
-        print_line(f"report: {self.study.tables_folder / 'report.html'}")
+        print_line(f"{len(trials)} rows in {self.study_selection.tables_folder / 'trials.parquet'}")
+        print_line(f"report: {self.study_selection.tables_folder / 'report.html'}")
         return 1 if len(trials) and (trials["state"] == "failed").any() else 0

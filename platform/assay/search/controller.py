@@ -108,7 +108,7 @@ class SearchController:
         return list(tasks.values())
 
     def on_event(self, event: Event) -> None:
-        """Take in a state. The first one starts this run's hours, since it shows that a worker is there."""
+        """Record a state. The first one starts this run's hours, since it shows that a worker is there."""
         if not isinstance(event, StateChanged):
             return
         if self._budget.hours is not None and self._deadline == math.inf:
@@ -221,7 +221,7 @@ class SearchController:
     def _start(self, number: int, point: Point, tasks: dict[str, Task]) -> None:
         try:
             trial = ActiveTrial(number=number, keys=self._add_to_plan(number, point))
-        except UserError as error:  # raised by a value between those that were checked before the search began
+        except UserError as error:  # the check before the search tried only some values
             self._refuse(number, error, [])
             return
         self._optuna_study.annotate(number, "stand on", self._inputs(trial.keys))
@@ -283,7 +283,9 @@ class SearchController:
         except UserError as error:
             self._refuse(number, error, attributes["keys"])
             return
-        if list(keys) != attributes["keys"]:  # killed while it was being refused for something that exists again
+        if (
+            list(keys) != attributes["keys"]
+        ):  # an earlier run was killed while it refused it; what was missing is here now
             self._optuna_study.annotate(number, "keys", list(keys))
         passed = {step: recorded.intermediate_values[step] for step in self._rungs[:rung]}
         self._scheduler.restore(number, passed)

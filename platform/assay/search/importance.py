@@ -95,12 +95,13 @@ def _widest(distributions: Sequence[Any]) -> BaseDistribution:
 
     if len(distributions) == 1:
         return distributions[0]
-    if all(isinstance(each, CategoricalDistribution) for each in distributions):
-        choices = (choice for each in distributions for choice in each.choices)
+    if all(isinstance(distribution, CategoricalDistribution) for distribution in distributions):
+        choices = (choice for distribution in distributions for choice in distribution.choices)
         return CategoricalDistribution(tuple(dict.fromkeys(choices)))
-    low, high = min(each.low for each in distributions), max(each.high for each in distributions)
-    log = all(each.log for each in distributions)
-    whole = all(isinstance(each, IntDistribution) for each in distributions)
+    low = min(distribution.low for distribution in distributions)
+    high = max(distribution.high for distribution in distributions)
+    log = all(distribution.log for distribution in distributions)
+    whole = all(isinstance(distribution, IntDistribution) for distribution in distributions)
     return IntDistribution(low, high, log=log) if whole else FloatDistribution(low, high, log=log)
 
 

@@ -44,7 +44,7 @@ def objectives(names: Sequence[str]) -> tuple[Objective, ...]:
     """Return the objectives of these names; raise a UserError for an unknown or a repeated name."""
     for name in names:
         if name not in OBJECTIVES:
-            raise UserError(f"there is no objective {name!r}{suggestion(name, OBJECTIVES)}.")
+            raise UserError(f"--objectives: there is no objective {name!r}{suggestion(name, OBJECTIVES)}.")
     if not names or len(set(names)) < len(names):
-        raise UserError(f"a search needs one objective, or several different ones, got {list(names)}.")
+        raise UserError(f"--objectives: a search needs one objective, or several different ones, got {list(names)}.")
     return tuple(OBJECTIVES[name] for name in names)

@@ -48,7 +48,7 @@ def default_pruning(paths: Iterable[str], objectives: Sequence[str]) -> tuple[Pr
 
 
 def why_not_prunable(objectives: Sequence[str]) -> str:
-    """Return why configurations cannot be ranked before their end by these objectives."""
+    """Return the reason why configurations cannot be ranked before their end by these objectives."""
     if len(objectives) > 1:
         return "several objectives have no single order to prune by"
     return f"evaluations during a training measure mIoU and not {objectives[0]}, so there is nothing to prune by"

@@ -50,7 +50,7 @@ class Float:
     step: float | None = None
 
     def invalid_reason(self) -> str | None:
-        """Return why the domain is invalid, or None."""
+        """Return the reason why the domain is invalid, or None."""
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
             return f"the ends must be finite, got {self.low} and {self.high}"
         if self.low >= self.high:
@@ -108,7 +108,7 @@ class Int:
     step: int = 1
 
     def invalid_reason(self) -> str | None:
-        """Return why the domain is invalid, or None."""
+        """Return the reason why the domain is invalid, or None."""
         if self.low >= self.high:
             return f"the range is empty: low {self.low} is not below high {self.high}"
         if self.log and self.low < 1:
@@ -158,7 +158,7 @@ class Choice:
         return self.options[label] if isinstance(self.options, Mapping) else label  # type: ignore[index]
 
     def invalid_reason(self) -> str | None:
-        """Return why the domain is invalid, or None."""
+        """Return the reason why the domain is invalid, or None."""
         if len(set(self.labels)) < 2:
             return f"a choice needs two different options or more, got {list(self.labels)}"
         if len(set(self.labels)) < len(self.labels):

@@ -54,8 +54,8 @@ class StudySelection:
         names = OptunaStudy.names(self.journal)
         return self.folder if not names or names[0] == self.name else self.folder / self._digest()
 
-    def facts(self) -> dict[str, Any]:
-        """Return what distinguishes studies, as far as a person can read it. It is stored, and hashed in the name."""
+    def distinguishing_settings(self) -> dict[str, Any]:
+        """Return the settings that distinguish studies, in readable form; they are stored, and hashed in the name."""
         selection = self.configurations.selection
         changes = {override.path: override.value for override in selection.overrides}  # the last of a path counts
         return {
@@ -71,8 +71,8 @@ class StudySelection:
         """Return a hash that is equal for runs whose configurations can share a table; ranges may grow between runs."""
         base = [identity_text(cell.experiment) for cell in self.configurations.cells({})]  # seeds included
         # The column is needed as well: the texts of experiments do not contain the lists, which are not read yet.
-        facts = {name: value for name, value in self.facts().items() if name != "seeds"}
-        return hashlib.sha256(canonical({"base": base, **facts}).encode()).hexdigest()[:8]
+        settings = {name: value for name, value in self.distinguishing_settings().items() if name != "seeds"}
+        return hashlib.sha256(canonical({"base": base, **settings}).encode()).hexdigest()[:8]
 
     # --- opening -----------------------------------------------------------------------------------------------
 
@@ -128,15 +128,15 @@ class StudySelection:
         """Return the difference to the most similar of the other studies, in brackets."""
         if not others:
             return ""
-        facts = self.facts()
-        differences = min((_differences(facts, other.settings) for other in others), key=len)
+        settings = self.distinguishing_settings()
+        differences = min((_differences(settings, other.settings) for other in others), key=len)
         return f" ({'; '.join(differences) or 'it starts from other experiments'})"
 
 
-def _differences(facts: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """Return the facts that another study recorded differently; each parameter of the space is a fact of its own."""
-    common = [name for name in facts if name in other]  # older versions recorded fewer facts
-    here, there = (_with_separate_parameters({name: each[name] for name in common}) for each in (facts, other))
+def _differences(settings: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return the settings in which another study differs; each parameter of the space counts as a setting."""
+    common = [name for name in settings if name in other]  # older versions recorded fewer
+    here, there = (_with_separate_parameters({name: record[name] for name in common}) for record in (settings, other))
     return [
         f"{name} {_text(there.get(name))} there, {_text(here.get(name))} here"
         for name in dict.fromkeys([*here, *there])
@@ -144,9 +144,9 @@ def _differences(facts: Mapping[str, Any], other: Mapping[str, Any]) -> list[str
     ]
 
 
-def _with_separate_parameters(facts: Mapping[str, Any]) -> dict[str, Any]:
-    space = {f"space at {name}:": kind for name, kind in facts.get("space", {}).items()}
-    return {name: value for name, value in facts.items() if name != "space"} | space
+def _with_separate_parameters(settings: Mapping[str, Any]) -> dict[str, Any]:
+    space = {f"space at {name}:": kind for name, kind in settings.get("space", {}).items()}
+    return {name: value for name, value in settings.items() if name != "space"} | space
 
 
 def _text(value: Any) -> str:

@@ -52,7 +52,7 @@ def test_the_trial_of_the_papers_values_may_be_the_only_one() -> None:
     assert "owes part of its value to chance" not in text
 
 
-def test_before_the_first_completed_trial_the_summary_says_so() -> None:
+def test_before_the_first_completed_trial_the_summary_reports_that() -> None:
     text = summary(LAYOUT, pd.DataFrame())
     assert "No configuration was completed yet." in text
     assert "0.01 to 10, log" in text
