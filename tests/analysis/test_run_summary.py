@@ -121,9 +121,7 @@ def test_a_study_without_finished_trainings_has_a_summary() -> None:
 @pytest.mark.parametrize(
     ("comparable", "expected"), [((True, True), "all"), ((True, False), "some"), ((False, False), "none")]
 )
-def test_a_summary_states_if_all_some_or_no_cells_are_comparable(
-    comparable: tuple[bool, bool], expected: str
-) -> None:
+def test_a_summary_states_if_all_some_or_no_cells_are_comparable(comparable: tuple[bool, bool], expected: str) -> None:
     lines = (line("t", "r", "a", seed, comparable=flag) for seed, flag in enumerate(comparable))
     assert summary_of(*lines).comparable == expected
 

@@ -291,9 +291,7 @@ def test_a_value_between_those_that_were_tried_may_be_refused_and_the_search_goe
     assert len(trials(tmp_path)) == 5
 
 
-def test_a_space_that_is_used_up_ends_the_search(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_search_without_new_configurations_reports_that(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     search = dataclasses.replace(tiny_search.SEARCH, space={"net.encoder.width": Choice((4, 8))})
     flags = ("--seeds", "0", "--configurations", "50", "--set", "recipe.steps=1")
     for _ in range(2):

@@ -26,9 +26,7 @@ from assay.errors import AssayError
 # Groups that may end before Ray Train gives up a fit. Not -1, with which Ray Train would start one group after another
 # for ever where none can work: the third group that ends also ends the fit, and `_IDLE_FITS` limits the fits.
 _FAILURES_OF_A_FIT = 2
-_IDLE_FITS = (
-    1  # fits in a row that may end without an experiment taken; one, since a killed controller ends its fit
-)
+_IDLE_FITS = 1  # fits in a row that may end without an experiment taken; one, since a killed controller ends its fit
 _END_OF_A_FIT = 20.0  # seconds that a fit may take to end after its workers have
 _END_FROM_OUTSIDE = 60.0  # seconds, where a fit is still importing when it is ended
 
