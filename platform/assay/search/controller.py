@@ -283,9 +283,8 @@ class SearchController:
         except UserError as error:
             self._refuse(number, error, attributes["keys"])
             return
-        if (
-            list(keys) != attributes["keys"]
-        ):  # an earlier run was killed while it refused it; what was missing is here now
+        # An earlier run was killed while it refused this configuration; what was missing is here now.
+        if list(keys) != attributes["keys"]:
             self._optuna_study.annotate(number, "keys", list(keys))
         passed = {step: recorded.intermediate_values[step] for step in self._rungs[:rung]}
         self._scheduler.restore(number, passed)
