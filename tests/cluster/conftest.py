@@ -12,7 +12,7 @@ from assay.run import run_study
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The results of the study, trained in this process without interruption."""
+    """Return the results of the study, trained in this process without interruption."""
     out = tmp_path_factory.mktemp("whole")
     assert run_study(tiny_study.STUDY, ["--out", str(out), "--gangs", "0"]) == 0
     return out

@@ -65,7 +65,7 @@ def test_a_number_of_cpus_is_only_for_a_local_ray() -> None:
         connect("head:6379", cpus=2)
 
 
-def test_a_process_knows_whether_it_is_a_job() -> None:
+def test_a_job_is_recognized_by_its_environment() -> None:
     assert is_in_job({"RAY_JOB_CONFIG_JSON_ENV_VAR": "{}"})
     assert not is_in_job({"RAY_ADDRESS": "10.0.0.1:6379"})
 

@@ -202,7 +202,7 @@ def head() -> Iterator[Head]:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout with the real packages and small scripts."""
+    """Return a checkout with the real packages and small scripts."""
     root = tmp_path_factory.mktemp("checkout")
     for name in ("platform", "methods"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -243,7 +243,7 @@ def submitting(head: Head, root: Path, *argv: str) -> str:
 
 @pytest.fixture(scope="module")
 def failed(head: Head, root: Path) -> subprocess.CompletedProcess[str]:
-    """A job that prints its surroundings and exits with 7; RAY_ADDRESS names another cluster, which must not matter."""
+    """Run a job that prints its surroundings and exits with 7; RAY_ADDRESS names another cluster, without effect."""
     script = submitting(head, root, "studies/reports.py", "7", "two words")
     return head.run(script, RAY_ADDRESS="http://127.0.0.1:1")
 

@@ -34,7 +34,7 @@ def cells(*columns: str) -> list[Cell]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data root that only one node has in its environment."""
+    """Return a data root that only one node has in its environment."""
     root = tmp_path_factory.mktemp("data")
     for pool in ("train", "val"):
         for number in range(8):
@@ -88,7 +88,7 @@ class Head:
 
 @pytest.fixture(scope="module")
 def head(data: Path) -> Iterator[Head]:
-    """A head without CPUs and without data, and a node with both."""
+    """Yield a head without CPUs and without data, and a node with both."""
     folder = tempfile.mkdtemp(prefix="assay-t-", dir="/tmp")  # sockets have short names: not below pytest's folder
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "ASSAY_"))}
     secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}

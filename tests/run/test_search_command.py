@@ -60,7 +60,7 @@ def runs(*flags: str) -> None:
 
 def attempts(out: Path) -> list[dict[str, Any]]:
     lines = [line for path in out.glob("store/*/attempts.jsonl") for line in path.read_text().splitlines()]
-    return [each for each in map(json.loads, lines) if "from_step" in each]
+    return [line for line in map(json.loads, lines) if "from_step" in line]
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_what_another_script_trained_is_not_trained_again(whole: Path, tmp_path:
 
 def test_the_printed_command_finds_what_the_search_trained(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert searched(whole, "--report-only") == 0
-    (line,) = [each for each in capsys.readouterr().out.splitlines() if each.startswith("  python studies/")]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  python studies/")]
     made = len(attempts(whole))
     assert run_study(tiny_search.STUDY, [*shlex.split(line)[2:], "--gangs", "0"]) == 0
     assert len(attempts(whole)) == made
@@ -140,8 +140,8 @@ def test_killed_at_random_moments_it_ends_as_if_it_had_not_been(whole: Path, tmp
     mine, theirs = trials(tmp_path)[SAME], trials(whole).query("trial < 6")[SAME].reset_index(drop=True)
     pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
     (study,) = studies(tmp_path)
-    assert len({json.dumps(each.params, sort_keys=True) for each in study.trials}) == len(study.trials) == 6
-    assert any(each["from_step"] > 0 and "run" in each for each in attempts(tmp_path))
+    assert len({json.dumps(trial.params, sort_keys=True) for trial in study.trials}) == len(study.trials) == 6
+    assert any(attempt["from_step"] > 0 and "run" in attempt for attempt in attempts(tmp_path))
 
 
 def test_a_search_continued_with_fewer_workers_than_it_began_with_reports_that(
@@ -208,8 +208,8 @@ def test_two_objectives_have_a_front_and_nothing_is_pruned(tmp_path: Path) -> No
     flags = ("--sampler", "nsga2", "--seeds", "0", "--configurations", "4")
     assert searched(tmp_path, "--objectives", "miou", "multiply_adds", *flags, search=search) == 0
     (study,) = studies(tmp_path)
-    assert [each.name for each in study.directions] == ["MAXIMIZE", "MINIMIZE"]
-    assert all(each.state == TrialState.COMPLETE for each in study.trials) and len(study.best_trials) >= 1
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    assert all(trial.state == TrialState.COMPLETE for trial in study.trials) and len(study.best_trials) >= 1
     frame = trials(tmp_path)
     by_width = frame.groupby("net.encoder.width")["objective/multiply_adds"].unique()
     assert all(len(each) == 1 for each in by_width) and by_width.explode().is_monotonic_increasing
@@ -219,7 +219,7 @@ def test_two_objectives_have_a_front_and_nothing_is_pruned(tmp_path: Path) -> No
     assert len(attempts(tmp_path)) == trained, "the first generation is the same"
     _, timed = studies(tmp_path)
     spent = frame.set_index("key")["device_seconds"]
-    assert [each.values[1] for each in timed.trials] == [spent[each.user_attrs["keys"][0]] for each in timed.trials]
+    assert [trial.values[1] for trial in timed.trials] == [spent[trial.user_attrs["keys"][0]] for trial in timed.trials]
 
 
 def test_a_failed_configuration_is_failed_in_optuna_and_can_be_tried_again(
@@ -231,14 +231,14 @@ def test_a_failed_configuration_is_failed_in_optuna_and_can_be_tried_again(
     flags = ("--seeds", "0", "--configurations", "2")
     assert searched(tmp_path, *flags, search=search) == 1
     (study,) = studies(tmp_path)
-    assert [each.state.name for each in study.trials] == ["FAIL", "COMPLETE"]
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
     assert "NotFinite" in study.trials[0].user_attrs["error"]
     assert list(trials(tmp_path)["state"]) == ["failed", "complete"]
     assert searched(tmp_path, *flags, search=search) == 1, "it is left alone"
     assert len(studies(tmp_path)[0].trials) == 2
     assert searched(tmp_path, *flags, "--retry-failed", search=search) == 1
     (study,) = studies(tmp_path)
-    assert [each.state.name for each in study.trials] == ["FAIL", "COMPLETE", "FAIL"]
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE", "FAIL"]
     assert study.trials[2].user_attrs["origin"] == "again"
 
 
@@ -282,9 +282,9 @@ def test_a_value_between_those_that_were_tried_may_be_refused_and_the_search_goe
     flags = ("--seeds", "0", "--configurations", "5", "--set", "recipe.accumulate=2", "--set", "recipe.steps=1")
     assert searched(tmp_path, *flags, search=search) == 1
     assert "failed: " in capsys.readouterr().out
-    found = trials(tmp_path)
-    assert {"complete", "failed"} == set(found["state"]) and len(found) == 5
-    refused = found[found["state"] == "failed"]
+    frame = trials(tmp_path)
+    assert {"complete", "failed"} == set(frame["state"]) and len(frame) == 5
+    refused = frame[frame["state"] == "failed"]
     assert (refused["recipe.labeled_batch"] % 2 == 1).all() and (refused["key"] == "").all()
     assert refused["error"].str.contains("accumulate").all()
     assert searched(tmp_path, *flags, search=search) == 1, "and it can be started again"
@@ -306,7 +306,7 @@ def test_an_objective_other_than_miou_is_not_pruned_and_reports_no_intermediate_
     flags = ("--seeds", "0", "--configurations", "2", "--set", "recipe.steps=20", "--objectives", "parameters")
     assert searched(tmp_path, *flags, search=search) == 0
     (study,) = studies(tmp_path)
-    assert [each.intermediate_values for each in study.get_trials(states=(TrialState.COMPLETE,))] == [{}, {}]
+    assert [trial.intermediate_values for trial in study.get_trials(states=(TrialState.COMPLETE,))] == [{}, {}]
     assert study.best_params == {"net.encoder.width": 4}
 
 
@@ -317,9 +317,9 @@ def test_what_configurations_stand_on_is_trained_once_and_counts_for_the_budget(
     search = dataclasses.replace(tiny_search.SEARCH, study=study, space={"method.weight": Float(0.1, 1.0)})
     flags = ("--seeds", "0", "--configurations", "2", "--pruner", "none", "--set", "recipe.steps=2")
     assert searched(tmp_path, *flags, search=search) == 0
-    (found,) = studies(tmp_path)
-    (below,) = {key for each in found.trials for key in each.user_attrs["stand on"]}
-    trained = {each.parent.name for each in tmp_path.glob("store/*/result.json")}
+    (optuna_study,) = studies(tmp_path)
+    (below,) = {key for trial in optuna_study.trials for key in trial.user_attrs["stand on"]}
+    trained = {path.parent.name for path in tmp_path.glob("store/*/result.json")}
     assert trained == {below, *trials(tmp_path)["key"]} and len(trained) == 3
     store = LocalStore(tmp_path / "store")
     hours = (sum(device_seconds(store, key) for key in trained) - device_seconds(store, below) / 2) / 3600

@@ -135,7 +135,7 @@ def without_times(trials: list[FrozenTrial]) -> list[tuple[int, TrialState, str]
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> SimulatedRun:
-    """A search with two active trials that was never interrupted."""
+    """Return a search with two active trials that was never interrupted."""
     run = SimulatedRun(tmp_path_factory.mktemp("whole"))
     while run.step():
         pass

@@ -30,7 +30,7 @@ OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
-    """The journal of a search with a completed, a pruned and a failed configuration."""
+    """Return the journal of a search with a completed, a pruned and a failed configuration."""
     path = tmp_path / JOURNAL
     optuna_study = OptunaStudy.open(path, "drawn_search", ["maximize"])
     parameters = parameters_of({"method.threshold": Float(0.5, 0.99, paper=0.95)})

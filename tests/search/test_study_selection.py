@@ -41,7 +41,7 @@ def contents(out: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished search with seed 0, for tests that only read."""
+    """Return a finished search with seed 0, for tests that only read."""
     out = tmp_path_factory.mktemp("finished")
     assert run_tiny(out, *SHORT, "--seeds", "0") == 0
     return out

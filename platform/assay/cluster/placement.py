@@ -82,7 +82,7 @@ def _amounts(needs: Mapping[str, float], times: int) -> str:
 def preview(requested: GangShape, tasks: int, *, address: str | None) -> tuple[GangShape, str]:
     """Return the gangs that fit and the machines in words; raise DoesNotFit as the run would.
 
-    A cluster is asked for its resources. No local Ray is started: it would have the resources of this machine.
+    A cluster reports its resources. No local Ray is started: it would have the resources of this machine.
     """
     if cluster_address(address, os.environ) is None:
         machine = _this_machine()

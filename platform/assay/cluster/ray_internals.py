@@ -222,10 +222,7 @@ def failure_callback(on_failure: OnGroupFailure) -> Any:
             self._placement_group = worker_group.get_worker_group_state().placement_group_handle.placement_group
 
         def after_controller_state_update(self, previous_state: Any, current_state: Any) -> None:
-            error = getattr(current_state, "training_failed_error", None)  # of a state before another attempt
-            if error is None:
-                ending = getattr(current_state, "next_state", None)  # of a state before the end
-                error = getattr(ending, "training_failed_error", None)
+            error = _training_error(current_state)
             if error is None:
                 return
             with contextlib.suppress(Exception):  # an error here would end the fit
@@ -240,6 +237,13 @@ def failure_callback(on_failure: OnGroupFailure) -> Any:
                     remove_placement_group(group)
 
     return FailureCallback()
+
+
+def _training_error(state: Any) -> Exception | None:
+    """Return the error in a controller's state before another attempt, or in the one before the end."""
+    ending = getattr(state, "next_state", None)
+    errors = (getattr(each, "training_failed_error", None) for each in (state, ending))
+    return next((error for error in errors if error is not None), None)
 
 
 def train_workers() -> int:

@@ -188,7 +188,7 @@ class SearchController:
         """Return the mean over seeds at every evaluated step up to the last one."""
         scores = [records.scores(self._store, key) for key in trial.keys]
         common = sorted(set.intersection(*map(set, scores)))
-        means = {step: sum(each[step] for each in scores) / len(scores) for step in common if step <= last}
+        means = {step: sum(by_step[step] for by_step in scores) / len(scores) for step in common if step <= last}
         if last not in means:
             raise UserError(
                 f"configuration {trial.number} was trained to step {last}, but the logs of {', '.join(trial.keys)} hold"
@@ -214,8 +214,8 @@ class SearchController:
         """Return the cost of all trainings so far; 0 where no limit needs it."""
         if self._budget.device_hours is None:
             return 0.0
-        attributes = [trial.user_attrs for trial in self._optuna_study.proposals()]
-        keys = {key for each in attributes for key in (*each["keys"], *each.get("stand on", []))}
+        all_attributes = [trial.user_attrs for trial in self._optuna_study.proposals()]
+        keys = {key for attributes in all_attributes for key in (*attributes["keys"], *attributes.get("stand on", []))}
         return sum(device_seconds(self._store, key) for key in keys)
 
     def _start(self, number: int, point: Point, tasks: dict[str, Task]) -> None:
