@@ -303,7 +303,7 @@ def test_profiles_name_their_changes_of_the_method(study: Study) -> None:
         assert len(sums) == 1, "the unlabelled images have equal weight in every row"
         if (method.weight_teachers, method.weight_students) != (code.weight_teachers, code.weight_students):
             assert f"α {method.weight_teachers} and β {method.weight_students}" in ours.not_comparable
-            assert "code: 1.5, 1.0)" in ours.not_comparable
+            assert "the authors' code has 1.5 and 1.0" in ours.not_comparable
         assert ("loss at the images' resolution" in ours.not_comparable) == (method.resolution == "image")
 
 
