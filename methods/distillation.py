@@ -65,7 +65,10 @@ class Distillation(Method):
 def trained_teachers(make: MakeNetwork, count: int) -> dict[str, Network]:
     """Return the official networks of the experiments in a method's field `teachers`, as teacher0, teacher1, …"""
     if not count:
-        raise UserError("method.teachers must name at least one experiment to learn from; a study's rows name them.")
+        raise UserError(
+            "method.teachers must name at least one experiment to learn from; teachers can be given only in a script:"
+            " a row of a study with method.teachers."
+        )
     return {f"teacher{index}": make.trained(f"teachers.{index}") for index in range(count)}
 
 

@@ -43,16 +43,21 @@ class Places:
         return dataclasses.replace(self, **folders)
 
 
-def out_folder(text: str) -> Path:
-    """Return the folder that a user's OUT names, as a path or as file:///path. A relative path stays relative."""
+def out_folder(text: str, name: str = "--out") -> Path:
+    """Return the folder that a user named, as a path or as file:///path. A relative path stays relative.
+
+    name: the name of the flag or argument, for messages
+    """
     file, scheme = _FILE.fullmatch(text), _SCHEME.match(text)
     if file:
         return Path(unquote(file[1]))
     if scheme and scheme[1].lower() == "file":
-        raise UserError(f"OUT cannot be {text!r}: after file:// comes an absolute path, as in file:///shared/results.")
+        raise UserError(
+            f"{name} cannot be {text!r}: after file:// comes an absolute path, as in file:///shared/results."
+        )
     if scheme:
         raise UserError(
-            f"OUT cannot be {text!r}: results are written to folders of a file system, not to {scheme[1]}://; "
+            f"{name} cannot be {text!r}: results are written to folders of a file system, not to {scheme[1]}://; "
             "name a folder, for instance one where the bucket is mounted."
         )
     return Path(text).expanduser()

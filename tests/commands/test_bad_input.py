@@ -258,6 +258,19 @@ def test_a_key_that_names_no_single_experiment(
         assert "begins with 'ffff'" in refused(["show", "ffff"], finished, capsys)
 
 
+def test_a_key_in_a_folder_without_experiments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["show", "abc", "--out", str(tmp_path)]) == 2
+    assert f"{tmp_path / 'store'} holds no experiment yet" in capsys.readouterr().err
+
+
+def test_a_method_without_its_teachers_is_refused_before_anything_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", "--method", "kd", *TINY, "--out", str(tmp_path)]) == 2
+    output = capsys.readouterr()
+    assert output.out == "" and "teachers can be given only in a script" in output.err
+
+
 def test_a_store_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("not a folder")
     assert run(["train", "--method", "supervised", *TINY, "--out", str(tmp_path / "file")]) != 0

@@ -68,10 +68,10 @@ def test_each_folder_that_is_missing_as_a_whole_is_one_line(
     lines = report(folders, capsys)
     titles = [line.split()[0] for line in lines if not line.startswith(" ")]
     assert titles == ["machine", "packages", "data", "lists", "weights", "studies"]
-    assert "  ok       shapes: train 960, val 240" in lines
+    assert "  ok       shapes: train 960, val 240" in lines and "  missing  camvid, voc" in lines
     for title, name in (("data", "data-root"), ("lists", "splits"), ("weights", "weights")):
         (line,) = (line for line in lines if line.startswith(title))
-        assert f"in {tmp_path / name}, which is not there" in line and f"--{name}" in line
+        assert f"in {tmp_path / name}, which does not exist; create it" in line and f"--{name}" in line
     (lists,) = (line for line in lines if "all lists of" in line)
     assert all(f"{folder} ({len(names)})" in lists for folder, names in PUBLISHED.items())
     (weights,) = (line for line in lines if "NAME.safetensors" in line)
@@ -124,6 +124,10 @@ def test_every_study_of_this_checkout_can_be_read_and_its_quick_profile_needs_no
 def test_many_lists_of_one_folder_are_counted() -> None:
     needs = [Need("list", f"a/b/{number}.txt") for number in range(3)] + [Need("list", "c.txt"), Need("data", "voc")]
     assert describe(needs) == "needs data voc, lists a/b (3), c.txt"
+
+
+def test_all_reasons_of_blocked_cells_follow_one_word() -> None:
+    assert describe([Need("other", "B"), Need("other", "A"), Need("data", "voc")]) == "needs data voc; blocked: A, B"
 
 
 def test_the_packages_are_those_that_the_project_depends_on() -> None:

@@ -15,6 +15,7 @@ from forks import start_fork
 
 from assay.commands import run
 from assay.commands import train as train_command
+from assay.store import records
 from assay.store.local import LocalStore
 from assay.training.result import WEIGHTS
 
@@ -214,6 +215,21 @@ def test_the_command_that_continues_names_torchrun_where_it_started_all_ranks_he
     for name, value in ranks.items():
         monkeypatch.setenv(name, value)
     assert train_command._same_command() == command
+
+
+def test_show_prints_the_last_metrics_of_an_unfinished_experiment_in_percent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", *TINY, "--set", "recipe.steps=2", "--out", str(tmp_path)]) == 0
+    store = LocalStore(tmp_path / "store")
+    (key,) = store.keys()
+    (tmp_path / "store" / key / records.RESULT).unlink()
+    metrics = records.read_metrics(store, key)[-1]
+    capsys.readouterr()
+    assert run(["show", key, "--out", str(tmp_path)]) == 0
+    (line,) = (text for text in capsys.readouterr().out.splitlines() if text.startswith("last line: "))
+    name = next(name for name in metrics if name.endswith("/miou"))
+    assert f"{name} {100 * metrics[name]:.2f} %" in line and "step 2" in line
 
 
 def test_show_status_splits_and_doctor_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

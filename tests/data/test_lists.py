@@ -95,12 +95,13 @@ def test_a_folder_is_no_list(tmp_path):
         find_list("cps", Places(splits=tmp_path))
 
 
-def test_the_published_lists_are_those_of_two_code_bases_for_two_data_sets():
+def test_the_published_lists_are_those_of_three_code_bases_for_two_data_sets():
     assert {folder: len(names) for folder, names in PUBLISHED.items()} == {
         "cps/voc": 15,
         "cps/cityscapes": 6,
         "unimatch/pascal": 10,
         "unimatch/cityscapes": 6,
+        "u2pl/pascal": 4,
     }
     assert all(len(set(names)) == len(names) for names in PUBLISHED.values())
     assert {"train_aug_labeled_1-16.txt", "pseudoseg_unlabeled_1-2.txt"} <= set(PUBLISHED["cps/voc"])

@@ -42,6 +42,8 @@ def store_of(options: argparse.Namespace) -> Store:
 def key_in(store: Store, beginning: str) -> str:
     """Return the only key that begins with `beginning`; raise a UserError for none or several."""
     keys = store.keys()
+    if not keys:
+        raise UserError(f"{store.describe()} holds no experiment yet; train one, or name another folder with --out.")
     matches = [key for key in keys if key.startswith(beginning)]
     if len(matches) == 1:
         return matches[0]

@@ -84,13 +84,19 @@ def _print_data(places: Places) -> None:
     from assay.presets import PRESETS
 
     _print("data", _place(places.data, "--data-root", "ASSAY_DATA"))
+    missing: list[str] = []
     for name, preset in PRESETS.items():
         if name == "folder":
             continue  # any folder of images: only the user knows which
         try:
             _print_ok(f"{name}: {_pools(preset()[0].source, places)}")
         except UserError as error:
-            _print_missing(f"{name}: {error}")
+            if places.data.is_dir():
+                _print_missing(f"{name}: {error}")
+            else:
+                missing.append(name)
+    if missing:
+        _print_missing(", ".join(missing))
 
 
 def _pools(source: Source, places: Places) -> str:
@@ -172,6 +178,6 @@ def _print_studies(places: Places) -> None:
 
 
 def _place(folder: Path, flag: str, variable: str) -> str:
-    """Return a folder, and how to name another one where it is not there."""
-    absent = f", which is not there; put it there, or name another folder with {flag} or {variable}"
+    """Return a folder, with the cure where it does not exist."""
+    absent = f", which does not exist; create it, or name another folder with {flag} or {variable}"
     return f"in {folder}{'' if folder.is_dir() else absent}"

@@ -11,6 +11,7 @@ from assay.commands.common import KEY_HELP, add_out, key_in, store_of
 from assay.commands.show import percent
 from assay.errors import FieldError
 from assay.places import out_folder
+from assay.wording import count
 
 ABOUT = """The command writes a folder with
   model.pt2            a torch.export program: uint8 RGB images B x 3 x H x W in, logits B x C x H x W out;
@@ -84,7 +85,7 @@ def _check(check: Mapping[str, Any]) -> str:
 
 def _latency(latency: Mapping[str, Any]) -> str:
     times = ", ".join(f"{name} {value:.2f} ms" for name, value in latency["milliseconds"].items())
-    threads = f"{latency['threads']} thread{'s' if latency['threads'] > 1 else ''}"
+    threads = count(latency["threads"], "thread")
     return f"latency of 1 x {latency['height']} x {latency['width']}: {times} ({latency['device']}, {threads}, median)"
 
 

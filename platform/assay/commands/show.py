@@ -33,17 +33,23 @@ def run(options: argparse.Namespace) -> int:
     if result is not None:
         print(summary(document, result))
     else:
-        _print_last_line(records.read_metrics(store, key))
+        _print_last_metrics(records.read_metrics(store, key))
     for failure in records.failures(store, key):
         print(f"failed: {failure['error']}")
     print(json.dumps(document["experiment"], indent=2))
     return 0
 
 
-def _print_last_line(metrics: list[dict[str, Any]]) -> None:
+def _print_last_metrics(metrics: list[dict[str, Any]]) -> None:
+    """Print the numbers of the newest line of metrics, mIoU and pixel accuracy in percent as everywhere."""
+    from assay.results.history import is_in_percent
+
     if metrics:
         last = {name: value for name, value in metrics[-1].items() if not isinstance(value, list)}
-        print("last line: " + "  ".join(f"{name} {value}" for name, value in last.items()))
+        texts = (
+            f"{name} {percent(value)} %" if is_in_percent(name) else f"{name} {value}" for name, value in last.items()
+        )
+        print("last line: " + "  ".join(texts))
 
 
 def summary(document: Mapping[str, Any], result: Mapping[str, Any]) -> str:

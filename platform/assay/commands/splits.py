@@ -10,11 +10,13 @@ from assay.places import Places
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
+    from assay.presets import PRESETS
+
     command.add_argument(
         "data",
         nargs="?",
         metavar="DATA",
-        help="a data set (shapes, camvid, voc, folder) whose split is counted; without it, lists are listed",
+        help=f"a data set ({', '.join(PRESETS)}) whose split is counted; without it, lists are listed",
     )
     command.add_argument(
         "--set",

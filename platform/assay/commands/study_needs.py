@@ -98,7 +98,7 @@ def _cells(study: Study, profile: Profile) -> list[Cell]:
 
 
 class MissingInputs:
-    """Finds what experiments lack on this machine. Each data set, list and weights file is looked up once."""
+    """The inputs that experiments lack on this machine. Each data set, list and weights file is looked up once."""
 
     def __init__(self, places: Places) -> None:
         self._places = places
@@ -168,7 +168,8 @@ def describe(needs: Iterable[Need]) -> str:
     files = {"data": names["data"], "lists": list(_by_folder(names["list"])), "weights": names["weights"]}
     missing = [f"{title} {', '.join(texts)}" for title, texts in files.items() if texts]
     parts = ["needs " + ", ".join(missing)] if missing else []
-    return "; ".join([*parts, *(f"blocked: {text}" for text in names["other"])])
+    blocked = [f"blocked: {', '.join(names['other'])}"] if names["other"] else []
+    return "; ".join([*parts, *blocked])
 
 
 def _by_folder(lists: Iterable[str]) -> Iterator[str]:

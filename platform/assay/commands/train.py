@@ -47,12 +47,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def add_experiment(command: argparse.ArgumentParser) -> None:
     """Add the flags that describe an experiment."""
+    from assay.presets import PRESETS
+
     command.add_argument("--method", metavar="NAME", help="the method's short name: supervised, cps, …")
     command.add_argument(
         "--data",
         default="shapes",
         metavar="NAME",
-        help="data set: shapes, camvid, voc or folder, each with a network and a recipe that suit it (default: shapes,"
+        help=f"data set: {', '.join(PRESETS)}; each comes with a network and a recipe that suit it (default: shapes,"
         " images that the program draws)",
     )
     command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the training (default: 0)")
@@ -110,9 +112,9 @@ def _train(resolved: Resolved, store: Store, places: Places, runtime: Runtime, *
 
     print_on_rank0 = print_line if os.environ.get("RANK", "0") == "0" else _print_nothing
     is_done = records.read_json(store, resolved.key, records.RESULT) is not None
-    print_on_rank0(
-        f"experiment {resolved.key} in {store.place(resolved.key)}" + (": is done already" if is_done else "")
-    )
+    heading = f"experiment {resolved.key} in {store.place(resolved.key)}"
+    if is_done:
+        print_on_rank0(f"{heading}: is done already")
     with process_group(runtime), stop_on_signals() as stop_request:
         result = train(
             resolved,
@@ -120,7 +122,7 @@ def _train(resolved: Resolved, store: Store, places: Places, runtime: Runtime, *
             places=places,
             runtime=runtime,
             stop=stop_request.is_set,
-            options=SessionOptions(print_line=print_on_rank0, run="train"),
+            options=SessionOptions(print_line=print_on_rank0, heading=heading, run="train"),
         )
     if result is None:
         print_on_rank0(f"stopped, with a checkpoint. The same command continues: {_same_command()}")

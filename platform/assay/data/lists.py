@@ -28,6 +28,8 @@ PUBLISHED: dict[str, tuple[str, ...]] = {
         "val.txt",
         *(f"{share}/labeled.txt" for share in ("1_30", "1_16", "1_8", "1_4", "1_2")),
     ),
+    # The lists of data/splits/pascal of U2PL's repository that studies name.
+    "u2pl/pascal": tuple(f"{number}/labeled.txt" for number in (662, 1323, 2646, 5291)),
 }
 
 
@@ -58,7 +60,7 @@ def read_list(path: Path) -> tuple[str, ...]:
 def match(
     entries: tuple[str, ...], source: Source, available: Set[str], path: Path, *, why_incomplete: str = ""
 ) -> tuple[str, ...]:
-    """Return the entries' image ids, sorted. Raises a UserError for unknown and for repeated images.
+    """Return the entries' image ids, sorted; raise a UserError for unknown and for repeated images.
 
     available: the ids of the data set's images.
     why_incomplete: the reason why `available` may lack some of the images, for the message.

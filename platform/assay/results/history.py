@@ -34,10 +34,15 @@ def is_current(path: Path, finished: str | None) -> bool:
     return metadata.get(_FINISHED) == finished.encode() and PERCENT.items() <= metadata.items()
 
 
+def is_in_percent(name: str) -> bool:
+    """Return whether the values of this name are shares in the store, and percent where people read them."""
+    return re.match(_IN_PERCENT, name) is not None
+
+
 def encode_history(key: str, lines: Iterable[Mapping[str, Any]], finished: str | None) -> bytes | None:
     """Return the file of one key from the lines of its log; None where these hold no number."""
     rows = [
-        (key, line["step"], name, 100 * float(value) if re.match(_IN_PERCENT, name) else float(value))
+        (key, line["step"], name, 100 * float(value) if is_in_percent(name) else float(value))
         for line in lines
         for name, value in line.items()
         if name != "step" and isinstance(value, (int, float)) and math.isfinite(value)

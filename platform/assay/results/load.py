@@ -22,7 +22,7 @@ _LABELS = {"search": "string", "profile": "string", "tables": "string"}
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """All results below a folder; frames of which nothing is there are empty."""
+    """All results below a folder; a frame without results is empty."""
 
     folder: Path
     frame: pd.DataFrame  # of studies: a row per table x row x column x seed
@@ -53,7 +53,7 @@ class Results:
 
 def load(out: str | Path = "results") -> Results:
     """Return the results of every study and search below `out`: the folder of all of them, or of one."""
-    folder = out_folder(str(out))
+    folder = out_folder(str(out), "out")
     studies, searches = sorted(folder.glob(f"**/{RESULTS}")), sorted(folder.glob(f"**/{TRIALS}"))
     if not studies and not searches:
         raise UserError(

@@ -30,6 +30,7 @@ class SessionOptions:
     """Options of a session that move no number: messages, patience with other processes, where to stop."""
 
     print_line: Callable[[str], None] = print
+    heading: str = ""  # printed before the claim, when the networks are built and so no setting is invalid
     progress: Progress | None = None  # receives every step; by default the progress that the runtime names
     patience: float = STALE_AFTER + 5  # seconds that an owner without a sign of life gets to show one
     stale_after: float = STALE_AFTER  # seconds without a sign of life after which a claim may be taken over
@@ -104,6 +105,8 @@ def _claim_on_rank0(store: Store, key: str, options: SessionOptions) -> Claim | 
     """Return rank 0's claim, and None on other ranks; where it is refused, raise the refusal on every rank."""
     claim, refusal = None, None
     if rank() == 0:
+        if options.heading:
+            options.print_line(options.heading)
         try:
             claim = acquire(
                 store,
