@@ -1,0 +1,1 @@
+"""Studies: scripts that train a paper's tables or search for better values."""

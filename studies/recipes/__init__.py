@@ -1,0 +1,1 @@
+"""Parts that studies share: papers' recipes, columns and networks."""

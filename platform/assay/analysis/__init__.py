@@ -1,0 +1,1 @@
+"""Filled tables, trials, statistics and verdicts, computed from results."""

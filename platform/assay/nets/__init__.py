@@ -1,0 +1,1 @@
+"""Networks: their specifications, encoders, heads, pre-trained weights and costs."""

@@ -1,0 +1,1 @@
+"""Reports of studies: pages, figures, and tables as text."""

@@ -1,0 +1,1 @@
+"""Results as files that pandas reads: their folders, columns and values."""

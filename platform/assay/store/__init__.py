@@ -1,0 +1,1 @@
+"""The store: documents, checkpoints and claims by key."""

@@ -1,0 +1,1 @@
+"""One training, from its networks and data to its stored result."""

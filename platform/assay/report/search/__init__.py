@@ -1,0 +1,1 @@
+"""Reports of searches: pages, figures, and tables as text."""
