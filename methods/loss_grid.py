@@ -7,7 +7,7 @@ from typing import Literal, cast
 
 import torch
 
-from assay.data.batch import Batch, BoxMaps
+from assay.data.batch import Batch, BoxMaps, Padded
 from assay.data.source import IGNORE
 from assay.method import Share
 from methods.forward import NetworkOutput
@@ -26,7 +26,7 @@ class BranchOutputs:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LossGrid:
+class LossGrid(Padded):
     """The pixels of a loss on unlabelled images; with `with_labeled`, those of the labelled images come first.
 
     Networks may have different resolutions. Their logits are resized to `common`, mixed there, and resized to `grid`,
@@ -83,10 +83,6 @@ class LossGrid:
             assert outputs.labeled is not None
             parts = [outputs.labeled, outputs.unlabeled]
         return torch.cat([resize_bilinear(resize_bilinear(part.logits, self.common), self.grid) for part in parts])
-
-    def without_padding(self, pseudo_label: torch.Tensor) -> torch.Tensor:
-        """Return a pseudo-label (N x h x w) with IGNORE on padding."""
-        return torch.where(self.valid, pseudo_label, IGNORE)
 
     def target_quality(self, name: str, target: torch.Tensor, *, selected: bool) -> dict[str, Share]:
         """Return the share of correct pixels in a target (N x h x w) and, after selection, the share that is kept."""

@@ -199,10 +199,10 @@ def coerce(value: Any, annotation: Any, *, where: str, owner: str = "") -> Any:
         if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
             return bool(value)
     elif annotation is int:
-        if _is_number(value) and math.isfinite(value) and value == int(value):
+        if is_number(value) and math.isfinite(value) and value == int(value):
             return int(value)
     elif annotation is float:
-        if _is_number(value):
+        if is_number(value):
             if not math.isfinite(value):
                 raise FieldError(f"{where} must be a finite number, got {value!r}")
             return float(value) + 0.0  # -0.0 and 0.0 are one value
@@ -214,7 +214,8 @@ def coerce(value: Any, annotation: Any, *, where: str, owner: str = "") -> Any:
     raise FieldError(f"{where} must be {_type_name(annotation)}, got {value!r}")
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Return whether a value is a real number, Python's or NumPy's; True and False are none."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 
 def count(number: float, noun: str) -> str:
     """Return a number with its noun: 1 gang, 2 gangs."""
-    return f"{number:g} {noun}{'' if number == 1 else 's'}"
+    return f"{number:g} {plural(noun, number)}"
+
+
+def plural(noun: str, number: float) -> str:
+    """Return a noun for this number of things, for a list that follows it: seed 0, seeds 0, 1."""
+    return noun if number == 1 else f"{noun}s"
 
 
 def duration(seconds: float) -> str:

@@ -6,13 +6,12 @@ No number is ever invented: a mean is over the finished seeds, and the number of
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import pandas as pd
 
-from assay.analysis.statistics import Paired, Summary, detectable, holm, paired, summary
+from assay.analysis.statistics import Paired, Summary, detectable, finite_or_none, holm, paired, summary
 from assay.results.layout import CHANGED_BY_SET, ColumnLayout, Counted, Part, RowLayout, TableLayout
 
 RunState = Literal["done", "failed", "blocked", "running", "waiting"]
@@ -260,7 +259,7 @@ def _cell(row: RowLayout, column: str, lines: Sequence[Record], part: Part) -> F
 
 
 def _run(line: Record, part: Part) -> SeedRun:
-    miou = _finite(line["miou"]) if line["status"] == "done" else None
+    miou = finite_or_none(line["miou"]) if line["status"] == "done" else None
     is_lost = line["status"] == "done" and miou is None
     return SeedRun(
         seed=int(line["seed"]),
@@ -268,7 +267,7 @@ def _run(line: Record, part: Part) -> SeedRun:
         error="It ended without a finite mIoU." if is_lost else line["error"] or "",
         key=line["key"] or "",
         miou=miou,
-        best=None if miou is None else _finite(line["miou_best"]),
+        best=None if miou is None else finite_or_none(line["miou_best"]),
         counted=_counted(line, part),
     )
 
@@ -276,12 +275,8 @@ def _run(line: Record, part: Part) -> SeedRun:
 def _counted(line: Record, part: Part) -> Counted | None:
     """Return the size of a training's network; None without a result, or with one that did not count this part."""
     prefix = "encoder_" if part == "encoder" else ""
-    params, macs = (_finite(line[f"{prefix}{name}"]) for name in ("params", "macs"))
+    params, macs = (finite_or_none(line[f"{prefix}{name}"]) for name in ("params", "macs"))
     return None if params is None or macs is None else Counted(params=params, macs=macs, crop=line["crop"] or "")
-
-
-def _finite(value: Any) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def _compared(cells: list[FilledCell], reference_row: str | None) -> list[FilledCell]:

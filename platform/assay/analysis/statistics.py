@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import numbers
 import statistics  # the standard library's: exact, whatever the order of the values
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
@@ -57,7 +58,7 @@ class Paired:
 
 def summary(values: Iterable[float], *, level: float = LEVEL) -> Summary:
     """Return mean, spread and t interval of a cell."""
-    sample = _finite(values)
+    sample = _finite_sample(values)
     if not sample.size:
         return Summary(n=0, mean=None, sd=None, low=None, high=None)
     mean, sd = _mean(sample), _deviation(sample, _rounding(sample))
@@ -70,7 +71,7 @@ def paired(reference: Mapping[Seed, float], other: Mapping[Seed, float], *, leve
     common = [seed for seed in reference if seed in other]
     if not common:
         return None
-    before, after = _finite(reference[seed] for seed in common), _finite(other[seed] for seed in common)
+    before, after = _finite_sample(reference[seed] for seed in common), _finite_sample(other[seed] for seed in common)
     differences, rounding = after - before, _rounding(np.concatenate([before, after]))
     n, mean, sd = len(common), _mean(differences), _deviation(differences, rounding)
     low, high = _interval(mean, sd, n, level)
@@ -108,7 +109,12 @@ def detectable(sd: float, n: int, *, level: float = LEVEL, power: float = POWER)
     return None if n < 2 else _noncentrality(n, level, power) * sd / math.sqrt(n)
 
 
-def _finite(values: Iterable[float]) -> Floats:
+def finite_or_none(value: object) -> float | None:
+    """Return a number as a float; None for an absent value, NaN and infinity."""
+    return float(value) if isinstance(value, numbers.Real) and math.isfinite(value) else None
+
+
+def _finite_sample(values: Iterable[float]) -> Floats:
     sample = np.fromiter(values, dtype=np.float64)
     if not np.isfinite(sample).all():
         raise ValueError(f"statistics are of finite values, got {sample.tolist()}")

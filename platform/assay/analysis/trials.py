@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 
+from assay.analysis.statistics import finite_or_none
 from assay.results.search_columns import trials_frame
 from assay.results.search_layout import ObjectiveLayout, ParameterLayout, SearchLayout
 
@@ -103,14 +103,14 @@ def _trial(layout: SearchLayout, rows: pd.DataFrame) -> Trial:
         deviations=tuple(_deviation(objective, rows) for objective in layout.objectives),
         intermediate=_curve(first["intermediate"]),
         settings=_settings(layout, first),
-        device_seconds=_finite(rows["device_seconds"].sum(min_count=1)),
+        device_seconds=finite_or_none(rows["device_seconds"].sum(min_count=1)),
         keys=tuple((int(seed), _text(key)) for seed, key in zip(rows["seed"], rows["key"], strict=True)),
         error=next((text for error in rows["error"] if (text := _text(error))), ""),
     )
 
 
 def _values(layout: SearchLayout, row: Mapping[str, Any]) -> tuple[float, ...] | None:
-    values = tuple(_finite(row[objective.column]) for objective in layout.objectives)
+    values = tuple(finite_or_none(row[objective.column]) for objective in layout.objectives)
     finite = tuple(value for value in values if value is not None)
     return finite if len(finite) == len(values) else None
 
@@ -119,13 +119,13 @@ def _deviation(objective: ObjectiveLayout, rows: pd.DataFrame) -> float | None:
     """Return the standard deviation over the seeds, where a column of the objective's name has a number for each."""
     if objective.name not in rows:
         return None
-    values = [value for number in rows[objective.name] if (value := _finite(number)) is not None]
+    values = [value for number in rows[objective.name] if (value := finite_or_none(number)) is not None]
     return statistics.stdev(values) if len(values) > 1 else None
 
 
 def _curve(text: Any) -> tuple[tuple[int, float], ...]:
     means = json.loads(_text(text) or "{}")
-    points = ((int(step), _finite(mean)) for step, mean in means.items())
+    points = ((int(step), finite_or_none(mean)) for step, mean in means.items())
     return tuple(sorted((step, mean) for step, mean in points if mean is not None))
 
 
@@ -176,10 +176,6 @@ def _text(raw: Any) -> str:
     return "" if raw is None or pd.isna(raw) else str(raw)
 
 
-def _finite(raw: Any) -> float | None:
-    return None if raw is None or pd.isna(raw) or not math.isfinite(raw) else float(raw)
-
-
 def _count(raw: Any) -> int | None:
-    value = _finite(raw)
+    value = finite_or_none(raw)
     return None if value is None else round(value)

@@ -11,8 +11,18 @@ from assay.collectives import roll_global
 from assay.data.source import IGNORE
 
 
+class Padded:
+    """Images with padding, which counts in no loss and in no metric."""
+
+    valid: torch.Tensor  # B x H x W, bool: False on padding
+
+    def without_padding(self, pseudo_label: torch.Tensor) -> torch.Tensor:
+        """Return a pseudo-label (B x H x W) with IGNORE on padding."""
+        return torch.where(self.valid, pseudo_label, IGNORE)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Labeled:
+class Labeled(Padded):
     """Images with their labels. `weak` and `strong` are normalised, B x 3 x H x W."""
 
     weak: torch.Tensor
@@ -21,13 +31,9 @@ class Labeled:
     strong: torch.Tensor | None = None
     stored: Mapping[str, torch.Tensor] = dataclasses.field(default_factory=dict)  # as in Unlabeled
 
-    def without_padding(self, pseudo_label: torch.Tensor) -> torch.Tensor:
-        """Return a pseudo-label (B x H x W) with IGNORE on padding."""
-        return torch.where(self.valid, pseudo_label, IGNORE)
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Unlabeled:
+class Unlabeled(Padded):
     """Images without labels. `truth` is for diagnostics only: training on it would invalidate every result."""
 
     weak: torch.Tensor  # B x 3 x H x W
@@ -36,10 +42,6 @@ class Unlabeled:
     truth: torch.Tensor  # B x H x W, int64, IGNORE where unknown
     # By the name in `Views.stored`: an earlier experiment's masks, B x H x W, int64, IGNORE on padding.
     stored: Mapping[str, torch.Tensor] = dataclasses.field(default_factory=dict)
-
-    def without_padding(self, pseudo_label: torch.Tensor) -> torch.Tensor:
-        """Return a pseudo-label (B x H x W) with IGNORE on padding."""
-        return torch.where(self.valid, pseudo_label, IGNORE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch.nn import functional
@@ -20,13 +18,13 @@ from assay.export.program import Program
 from assay.method import Predictor
 from assay.nets.network import Network, build_network
 from assay.recipe import Evaluation
+from assay.results.panel import read_arrays
 from assay.store import records
 from assay.store.store import Store
 from assay.training.evaluate import predict
 from assay.training.model import DTYPES
 
 Runnable = Callable[[torch.Tensor], torch.Tensor]  # images (uint8) → logits
-_EMPTY = b"PK\x05\x06" + 18 * b"\0"  # a zip file with nothing in it
 _TOLERANCE = 1e-4  # of logits, against their largest; other kernels may be chosen for a program's operations
 
 
@@ -56,14 +54,14 @@ class PredictionsDiffer(AssayError):
 
 def check_images(store: Store, trained: Trained) -> CheckImages:
     """Return the validation images stored with the result, with their predictions; random images where none are."""
-    with np.load(io.BytesIO(store.read(trained.key, records.PANEL) or _EMPTY), allow_pickle=False) as arrays:
-        count = sum(name.startswith("image") for name in arrays)
-        if count:
-            return CheckImages(
-                kind="validation",
-                images=tuple(torch.tensor(arrays[f"image{index}"]).permute(2, 0, 1) for index in range(count)),
-                predictions=tuple(torch.tensor(arrays[f"prediction{index}"]) for index in range(count)),
-            )
+    data = store.read(trained.key, records.PANEL)
+    stored_images, _, predictions = read_arrays(data) if data else ([], [], [])
+    if stored_images:
+        return CheckImages(
+            kind="validation",
+            images=tuple(torch.tensor(image).permute(2, 0, 1) for image in stored_images),
+            predictions=tuple(map(torch.tensor, predictions)),
+        )
     crop = trained.experiment.recipe.augment.crop
     images = torch.randint(0, 256, (2, 3, *crop), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     return CheckImages(kind="random", images=tuple(images), predictions=())

@@ -10,7 +10,7 @@ from assay.analysis.filled_table import RunState
 from assay.analysis.network_sizes import NetworkSize
 from assay.analysis.run_summary import Cost, Failure
 from assay.report.formatting import NONE, amount, number
-from assay.wording import measured_time
+from assay.wording import measured_time, plural
 
 SMALL = 64 * 64  # pixels; on smaller images a network's calls take longer than its arithmetic
 
@@ -92,7 +92,7 @@ def failure_items(failures: Sequence[Failure]) -> tuple[FailureItem, ...]:
 
 
 def _seeds(seeds: Sequence[int]) -> str:
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    return f"{plural('seed', len(seeds))} {', '.join(map(str, seeds))}"
 
 
 def cost_row(cost: Cost) -> CostRow:

@@ -6,6 +6,7 @@ import dataclasses
 import importlib.resources
 import re
 from collections.abc import Sequence
+from typing import NoReturn
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -27,6 +28,14 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
+
+
+def _fail(message: str) -> NoReturn:
+    """Raise an error, for a template that cannot show a value."""
+    raise ValueError(message)
+
+
+_TEMPLATES.globals["fail"] = _fail
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from assay.results.nested import NESTED_COLUMNS
 from assay.store import records
 from assay.store.claims import Observer
 from assay.store.store import Store
+from assay.wording import count
 
 STATUS = {
     "absent": "waiting",
@@ -148,8 +149,7 @@ def _size_columns(result: Mapping[str, Any]) -> dict[str, Any]:
 
 def _conditions(latency: Mapping[str, Any]) -> str:
     """Return the processor and threads of a latency; its image is a training crop, as for `macs`."""
-    threads = f"{latency['threads']} thread{'s' if latency['threads'] > 1 else ''}"
-    return f"{latency['device']} {latency['processor']}, {threads}"
+    return f"{latency['device']} {latency['processor']}, {count(latency['threads'], 'thread')}"
 
 
 def _nested_record(store: Store, key: str, training: Mapping[str, Any]) -> dict[str, Any]:

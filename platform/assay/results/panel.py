@@ -51,12 +51,18 @@ def encode(images: Iterable[np.ndarray], truths: Iterable[np.ndarray], predictio
     return buffer.getvalue()
 
 
-def decode(data: bytes, palette: Iterable[Sequence[int]], classes: Sequence[str]) -> Panel | None:
-    """Return the panel of an archive; None where the archive holds no image."""
+def read_arrays(data: bytes) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+    """Return the images, the truths and the predictions of an archive, each array at its own size."""
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         count = sum(name.startswith("image") for name in archive)
         images, truths, predictions = ([archive[f"{name}{index}"] for index in range(count)] for name in _ARRAYS)
-    if not count:
+    return images, truths, predictions
+
+
+def decode(data: bytes, palette: Iterable[Sequence[int]], classes: Sequence[str]) -> Panel | None:
+    """Return the panel of an archive; None where the archive holds no image."""
+    images, truths, predictions = read_arrays(data)
+    if not images:
         return None
     return Panel(
         images=_stacked(images, fill=WHITE),

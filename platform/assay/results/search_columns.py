@@ -89,11 +89,11 @@ def importances_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _type(parameter: ParameterLayout) -> str:
     if parameter.kind == "choice":
-        return "float64" if all(map(_is_number, parameter.options)) else "string"
+        return "float64" if all(map(_reads_as_number, parameter.options)) else "string"
     return {"float": "float64", "int": "Int64"}[parameter.kind]
 
 
-def _is_number(option: str) -> bool:
+def _reads_as_number(option: str) -> bool:
     try:
         float(option)
     except ValueError:

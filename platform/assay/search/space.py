@@ -20,6 +20,7 @@ from typing import Any
 
 from assay.errors import UserError
 from assay.identity import canonical
+from assay.values import is_number
 
 Raw = float | int | str | bool | None  # a sampler's value: a number, or the label of an option
 Point = Mapping[str, Raw]  # a configuration, by the names of its parameters
@@ -63,7 +64,7 @@ class Float:
 
     def contains(self, value: Any) -> bool:
         """Return whether a value lies in the range."""
-        return _is_number(value) and self.low <= value <= self.high
+        return is_number(value) and self.low <= value <= self.high
 
     def sample_evenly(self, count: int) -> list[Raw]:
         """Return `count` values, evenly spaced from end to end; fewer where the range has fewer steps."""
@@ -298,7 +299,7 @@ def all_points(parameters: tuple[Parameter, ...]) -> list[Point] | None:
 
 def point_key(point: Point) -> str:
     """Return a text that is equal for equal configurations: numbers are compared to twelve digits."""
-    return canonical({name: float(f"{value:.12g}") if _is_number(value) else value for name, value in point.items()})
+    return canonical({name: float(f"{value:.12g}") if is_number(value) else value for name, value in point.items()})
 
 
 def check_space(space: Space) -> None:
@@ -341,10 +342,6 @@ def _evenly_spaced(values: Sequence[Any], count: int) -> Iterator[Any]:
     last, count = len(values) - 1, min(count, len(values))
     indices = dict.fromkeys(round(last * index / max(count - 1, 1)) for index in range(count))
     return (values[index] for index in indices)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _describe_scale(log: bool, step: float | None) -> str:

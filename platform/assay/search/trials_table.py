@@ -20,6 +20,7 @@ from assay.search.search import Search
 from assay.search.space import Choice, Int, Parameter, Unstated
 from assay.store import records
 from assay.store.store import Store
+from assay.wording import plural
 
 _STATES = {
     TrialState.COMPLETE: "complete",
@@ -72,7 +73,7 @@ def _pruner(search: Search, rungs: Sequence[int]) -> str:
     if not early:
         return f"{pruning.name}, which has no rung before the end"
     steps = " and ".join(filter(None, (", ".join(map(str, early[:-1])), str(early[-1]))))
-    return f"{pruning.name}, factor {pruning.factor}, at step{'s' if len(early) > 1 else ''} {steps}"
+    return f"{pruning.name}, factor {pruning.factor}, at {plural('step', len(early))} {steps}"
 
 
 def _command(configurations: Configurations, places: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import pytest
 from drawn_search import LAYOUT, PAPER, Search, search
 
 from assay.analysis.trials import Trial, front, trials_from
-from assay.report.search.contours import LEAST, search_contours
+from assay.report.search.contours import MIN_TRIALS, search_contours
 from assay.report.search.figures import search_figures
 from assay.report.search.slices import search_slices
 from assay.report.svg import Figure
@@ -185,7 +185,7 @@ def test_the_contour_is_over_the_two_most_important_numbers(traded: Search) -> N
 
 
 def test_a_contour_needs_importances_and_enough_completed_trials(searched: Search, weighed: pd.DataFrame) -> None:
-    values = [(0.5 + 0.01 * number, 0.1 + 0.2 * (number % 3)) for number in range(LEAST)]
+    values = [(0.5 + 0.01 * number, 0.1 + 0.2 * (number % 3)) for number in range(MIN_TRIALS)]
     trials = completed(searched, values)
     assert len(search_contours(LAYOUT, trials, weighed)) == 1
     assert search_contours(LAYOUT, trials[1:], weighed) == []
@@ -194,11 +194,11 @@ def test_a_contour_needs_importances_and_enough_completed_trials(searched: Searc
 
 @pytest.mark.parametrize("slope", [0.0, 0.1])
 def test_trials_along_a_line_have_points_and_no_surface(searched: Search, weighed: pd.DataFrame, slope: float) -> None:
-    line = completed(searched, [(0.5 + slope * number, 10 ** (-0.2 * number)) for number in range(LEAST)])
-    plane = completed(searched, [(0.5 + 0.1 * number, 0.1 + 0.2 * (number % 3)) for number in range(LEAST)])
+    line = completed(searched, [(0.5 + slope * number, 10 ** (-0.2 * number)) for number in range(MIN_TRIALS)])
+    plane = completed(searched, [(0.5 + 0.1 * number, 0.1 + 0.2 * (number % 3)) for number in range(MIN_TRIALS)])
     (without_surface,), (with_surface,) = (search_contours(LAYOUT, trials, weighed) for trials in (line, plane))
     assert "ContourSet" not in without_surface.svg and "ContourSet" in with_surface.svg
-    assert points(without_surface)[0] == LEAST
+    assert points(without_surface)[0] == MIN_TRIALS
 
 
 def test_a_search_without_trials_has_no_figure() -> None:

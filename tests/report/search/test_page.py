@@ -12,6 +12,7 @@ import pytest
 from drawn_search import ERROR, LAYOUT, Search, best_of, search
 from page_parser import Page
 
+from assay.report.search.page import SearchPage
 from assay.report.search.write import write_search_report
 
 
@@ -32,6 +33,14 @@ def test_every_element_is_closed_and_nothing_is_loaded(parsed: Page, search_page
         assert not any(name.startswith("on") for name in attributes)
         assert all((attributes.get(name) or "#").startswith("#") for name in ("src", "href", "xlink:href"))
     assert not re.search(r"@import|url\((?!#)", search_page)
+
+
+def test_a_section_that_the_template_does_not_know_is_an_error(
+    searched: Search, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SearchPage, "sections", ("Space", "Prices"))
+    with pytest.raises(ValueError, match="no section Prices"):
+        page_of(searched, tmp_path)
 
 
 def test_ids_are_unique_and_every_reference_has_its_target(parsed: Page) -> None:

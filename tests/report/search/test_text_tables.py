@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pandas as pd
 from drawn_search import LAYOUT, Search, best_of, search
 
 from assay.report.search.formatting import set_flags
 from assay.report.search.text_tables import summary
+from assay.results.search_layout import ParameterLayout
 
 
 def test_the_space_stands_beside_the_papers_and_the_best_values(searched: Search) -> None:
@@ -15,6 +18,16 @@ def test_the_space_stands_beside_the_papers_and_the_best_values(searched: Search
     assert [part.strip() for part in line.split("│")] == [
         "method.threshold", "0.5 to 0.99", "0.95", f"{best.settings['method.threshold']:.4g}",
     ]  # fmt: skip
+
+
+def test_a_condition_that_ends_a_parameters_name_is_not_repeated() -> None:
+    named, other = (
+        ParameterLayout(path=path, kind="float", low=0, high=1, when=(("method", "cps"),))
+        for path in ("method.weight | cps", "method.scale")
+    )
+    text = summary(dataclasses.replace(LAYOUT, parameters=(named, other)), pd.DataFrame())
+    assert "(if method = cps)" not in next(line for line in text.splitlines() if named.path in line)
+    assert "method.scale (if method = cps)" in text
 
 
 def test_the_best_value_stands_with_its_spread_beside_the_papers(searched: Search) -> None:

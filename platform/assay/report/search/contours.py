@@ -20,7 +20,7 @@ from assay.report.search.formatting import axis_label, display_value, setting_te
 from assay.report.svg import COLORS, GROUND, INK, Figure, Heading, draw_figure
 from assay.results.search_layout import ObjectiveLayout, ParameterLayout, SearchLayout
 
-LEAST = 8  # completed trials that a surface needs
+MIN_TRIALS = 8  # completed trials that a surface needs
 _FAINTEST, _STRONGEST = 0.06, 0.85  # the opacity of the lowest and the highest band
 
 Floats = npt.NDArray[np.float64]
@@ -40,7 +40,7 @@ def _contour(layout: SearchLayout, trials: Sequence[Trial], index: int, importan
         for trial in trials
         if trial.values is not None and all(parameter.path in trial.settings for parameter in pair)
     ]
-    if len(pair) < 2 or len(completed) < LEAST:
+    if len(pair) < 2 or len(completed) < MIN_TRIALS:
         return None
     x, y = (np.array([_coordinate(parameter, trial) for _, trial in completed]) for parameter in pair)
     values = np.array([display_value(objective, value) for value, _ in completed])

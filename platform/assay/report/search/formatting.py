@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from assay.analysis.trials import TRIAL_STATES, ParameterValue, Trial
 from assay.report.formatting import NONE, number
 from assay.results.search_layout import ObjectiveLayout, ParameterLayout, SearchLayout
+from assay.wording import count, plural
 
 SELECTION_NOTE = (
     "The best of many trials owes part of its value to chance: expect a worse one on other seeds. To claim that it is"
@@ -84,7 +85,7 @@ def set_flags(layout: SearchLayout, trial: Trial) -> str:
     return " ".join(f"--set {shlex.quote(f'{target}={text}')}" for target, text in texts)
 
 
-def command_line(layout: SearchLayout, trial: Trial) -> str:
+def training_command(layout: SearchLayout, trial: Trial) -> str:
     """Return the command that trains a configuration again, with its flags."""
     return " ".join(filter(None, (layout.command, set_flags(layout, trial))))
 
@@ -99,10 +100,10 @@ def _flag_texts(layout: SearchLayout, trial: Trial) -> Iterator[tuple[str, str |
     """Yield the path and the value of each parameter in the form of `--set`; None for a value without a text."""
     for parameter in layout.parameters:
         if parameter.path in trial.settings:
-            yield parameter.target or parameter.path, _flag_text(parameter, trial.settings[parameter.path])
+            yield parameter.target or parameter.path, _text_for_set(parameter, trial.settings[parameter.path])
 
 
-def _flag_text(parameter: ParameterLayout, value: ParameterValue) -> str | None:
+def _text_for_set(parameter: ParameterLayout, value: ParameterValue) -> str | None:
     if not isinstance(value, str):
         return repr(value)
     return dict(zip(parameter.options, parameter.texts, strict=True)).get(value) if parameter.texts else value
@@ -114,14 +115,14 @@ def _flag_text(parameter: ParameterLayout, value: ParameterValue) -> str | None:
 def state_counts(trials: Sequence[Trial]) -> str:
     """Return the number of trials, and how many of them are in each state."""
     counts = {state: sum(trial.state == state for trial in trials) for state in TRIAL_STATES}
-    states = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    total = f"{len(trials)} {'trial' if len(trials) == 1 else 'trials'}"
+    states = ", ".join(f"{number_in_state} {state}" for state, number_in_state in counts.items() if number_in_state)
+    total = count(len(trials), "trial")
     return f"{total}: {states}" if states else total
 
 
 def search_setup(layout: SearchLayout) -> str:
     """Return the sampler, the pruner and the seeds."""
-    seeds = f"seed{'' if len(layout.seeds) == 1 else 's'} {', '.join(map(str, layout.seeds))}"
+    seeds = f"{plural('seed', len(layout.seeds))} {', '.join(map(str, layout.seeds))}"
     return f"sampler {layout.sampler} · pruner {layout.pruner} · {seeds} for each configuration"
 
 

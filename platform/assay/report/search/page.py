@@ -15,12 +15,12 @@ from assay.report.rendering import FigureGroup, StateBar, figure_groups, render
 from assay.report.search.formatting import (
     SELECTION_NOTE,
     axis_label,
-    command_line,
     paper_variant,
     search_setup,
     setting_text,
     settings_text,
     space_text,
+    training_command,
     trial_name,
     trial_value_text,
     unsettable_note,
@@ -184,7 +184,7 @@ def _best(layout: SearchLayout, trials: Sequence[Trial], best: Sequence[Trial]) 
         commands=tuple(
             Command(
                 trial=trial_name(trial) + paper_variant(layout, trial, trials),
-                line=command_line(layout, trial),
+                line=training_command(layout, trial),
                 note=unsettable_note(layout, trial),
             )
             for trial in best

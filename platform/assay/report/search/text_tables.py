@@ -13,13 +13,13 @@ from rich.text import Text
 from assay.analysis.trials import Trial, front, trials_from
 from assay.report.search.formatting import (
     SELECTION_NOTE,
-    command_line,
     paper_variant,
     search_setup,
     setting_text,
     settings_text,
     space_text,
     state_counts,
+    training_command,
     trial_name,
     trial_value_text,
     unsettable_note,
@@ -61,7 +61,9 @@ def _heading(best: Sequence[Trial]) -> str:
 
 
 def _name(parameter: ParameterLayout) -> str:
-    return f"{parameter.path} ({parameter.where})" if parameter.where else parameter.path
+    """Return a parameter's path, with its condition where the path does not end with that condition's values."""
+    named = parameter.path.endswith("".join(f" | {value}" for _, value in parameter.when))
+    return parameter.path if named else f"{parameter.path} ({parameter.where})"
 
 
 def _best_lines(layout: SearchLayout, trials: Sequence[Trial], best: Sequence[Trial]) -> Iterable[str]:
@@ -71,7 +73,7 @@ def _best_lines(layout: SearchLayout, trials: Sequence[Trial], best: Sequence[Tr
     for trial in best:
         name = trial_name(trial) + paper_variant(layout, trial, trials)
         yield f"{'best' if len(best) == 1 else 'front'}: {_values(layout, trial)} ({name})"
-        yield f"  {command_line(layout, trial)}"
+        yield f"  {training_command(layout, trial)}"
         if unsettable_note(layout, trial):
             yield unsettable_note(layout, trial)
     for trial in trials:
