@@ -60,12 +60,12 @@ class Resolved:
 
 
 def resolve(experiment: Experiment, places: Places) -> Resolved:
-    """Find and hash every list and file that the experiment names. Raises a UserError that names a missing one."""
+    """Find and hash every list and file that the experiment names; raise a UserError that names a missing one."""
     return Resolver(places).resolve(experiment)
 
 
 class Resolver:
-    """Resolves many experiments, and reads each list and file once."""
+    """The resolver of many experiments, which reads each list and file once."""
 
     def __init__(self, places: Places, *, resolved_on: str = "") -> None:
         """Resolve in `places`. `resolved_on` names this machine if its results are sent to another machine."""

@@ -181,7 +181,7 @@ def _is_union(annotation: Any) -> bool:
 
 
 def coerce(value: Any, annotation: Any, *, where: str, owner: str = "") -> Any:
-    """Return `value` as the type that `annotation` names. Raises a FieldError that names the expected type.
+    """Return `value` as the type that `annotation` names; raise a FieldError that names the expected type.
 
     Equal numbers become the same value: 1, 1.0 and NumPy scalars give one float for a float field, and one int for
     an int field.

@@ -73,7 +73,7 @@ def summarize(frame: pd.DataFrame, layout: StudyLayout) -> RunSummary:
 
 
 def _nested(cells: Iterable[Record], keys: Set[str | None]) -> list[Record]:
-    """Return each experiment that is nested in cells and has none of `keys`; its place is that of its first cell.
+    """Return the nested experiments whose keys are not in `keys`; the place of each is that of its first cell.
 
     An experiment that waits, while its cell is done, was removed after its last use: it is left out.
     """

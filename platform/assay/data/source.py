@@ -40,11 +40,11 @@ class Source(Value):
         raise NotImplementedError
 
     def ids(self, pool: str, places: Places) -> tuple[str, ...]:
-        """Return the ids of a pool's images, in a fixed order. Raises DataMissing if they cannot be listed."""
+        """Return the ids of a pool's images, in a fixed order; raise DataMissing if they cannot be listed."""
         raise NotImplementedError
 
     def read(self, image_id: str, places: Places) -> tuple[np.ndarray, np.ndarray]:
-        """Read an image (H x W x 3, uint8, RGB) and its mask (H x W, uint8). Raises DataBroken for a bad file."""
+        """Read an image (H x W x 3, uint8, RGB) and its mask (H x W, uint8); raise DataBroken for a bad file."""
         raise NotImplementedError
 
     def image_id(self, entry: str) -> str:

@@ -27,7 +27,10 @@ class Split(Value):
         default="", resolved=True, help="the pool that 1/n is drawn from; the data set's first pool if empty"
     )
     seed: int = param(
-        default=0, low=0, resolved=True, help="of the draw; separate from the training's, so that seeds share a split"
+        default=0,
+        low=0,
+        resolved=True,
+        help="seed of the draw; separate from the training's, so that seeds share a split",
     )
     keep_repeated: bool = param(
         default=False, resolved=True, help="keep labelled images that are also in the unlabelled list"
@@ -50,7 +53,7 @@ class SplitResult:
 
 
 def split(source: Source, spec: Split, places: Places) -> SplitResult:
-    """Return the images of a split. Raises a UserError if training and validation images overlap."""
+    """Return the images of a split; raise a UserError if training and validation images overlap."""
     pool = _labeled_pool(source, spec)
     labeled = _labeled(source, spec, pool, places)
     unlabeled, notes = _unlabeled(source, spec, pool, labeled, places)

@@ -37,7 +37,7 @@ class StoredMasks:
     digest: str  # of the whole file
 
     def read(self, image_id: str, shape: tuple[int, ...]) -> np.ndarray:
-        """Decode the mask (H x W, uint8) of an image. Raises DataBroken if its shape is not `shape`."""
+        """Decode the mask (H x W, uint8) of an image; raise DataBroken if its shape is not `shape`."""
         with Image.open(io.BytesIO(self.images[image_id])) as image:
             mask = np.asarray(image)
         if mask.shape != shape:
@@ -77,7 +77,7 @@ def pack(images: Mapping[str, bytes]) -> bytes:
 
 
 def unpack(data: bytes, place: str) -> StoredMasks:
-    """Read a file of `pack` and compare every checksum. Raises MasksDamaged."""
+    """Read a file of `pack` and compare every checksum; raise MasksDamaged for a wrong one."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             ids: list[str] = json.loads(archive.read(_IMAGES))

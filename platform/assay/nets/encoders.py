@@ -40,7 +40,7 @@ def build_encoder(spec: Encoder) -> nn.Module:
 
 
 def _create(spec: Encoder) -> Any:
-    """Return timm's network. Raises a UserError with timm's reason if timm cannot build it."""
+    """Return timm's network; raise a UserError with timm's reason if timm cannot build it."""
     import timm
 
     if not timm.is_model(spec.arch):

@@ -15,7 +15,7 @@ from assay.places import Places
 # (arch, stem, stem width) → timm's name of the weights. The width of a plain stem is written as 0.
 PRETRAINED: dict[tuple[str, str, int], str] = {
     ("resnet18", "plain", 0): "resnet18.tv_in1k",
-    ("resnet18", "deep", 32): "resnet18.tv_in1k",  # has no weights of a deep stem, which stays random
+    ("resnet18", "deep", 32): "resnet18.tv_in1k",  # timm has no weights with a deep stem; the stem stays random
     ("resnet50", "plain", 0): "resnet50.tv_in1k",
     ("resnet50", "deep", 32): "resnet50c.gluon_in1k",
     ("resnet50", "deep", 64): "resnet50s.gluon_in1k",

@@ -159,7 +159,7 @@ def _line_style(index: int) -> tuple[str, str]:
 
 
 def _legend_columns(labels: Sequence[str]) -> int:
-    """Return how many entries of a legend fit side by side."""
+    """Return the number of entries of a legend that fit side by side."""
     return 2 if max(map(len, labels)) <= 22 else 1
 
 

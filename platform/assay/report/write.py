@@ -71,6 +71,6 @@ def _panels(table: FilledTable, panel: ReadPanel) -> tuple[list[tuple[str, Panel
     return panels, f"{cells[0].column}; of each row the first seed that finished." if panels else ""
 
 
-def _first_panel(cell: FilledCell, panel: ReadPanel) -> Panel | None:
-    panels: Iterator[Panel | None] = (panel(run.key) for run in cell.runs if run.state == "done" and run.key)
-    return next((found for found in panels if found is not None), None)
+def _first_panel(cell: FilledCell, read_panel: ReadPanel) -> Panel | None:
+    panels: Iterator[Panel | None] = (read_panel(run.key) for run in cell.runs if run.state == "done" and run.key)
+    return next((panel for panel in panels if panel is not None), None)

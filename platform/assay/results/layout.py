@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
-Part = Literal["encoder", "network"]  # of which parameters and multiply-adds are counted
+Part = Literal["encoder", "network"]  # the part whose parameters and multiply-adds are counted
 
 # How texts begin that a study writes and the report reads.
 CHANGED_BY_SET = "changed by --set: "  # a cell's deviation from the paper's protocol

@@ -35,7 +35,7 @@ from assay.store.documents import parse, pretty
 from assay.store.owners import Owner
 from assay.store.store import Store, StoreError
 
-STALE_AFTER = 60.0  # seconds without a beat after which an owner on another machine is given up
+STALE_AFTER = 60.0  # seconds without a beat after which a claim of another machine may be taken over
 _AFTER_A_LOST_RACE = 0.05  # seconds in which the winner's file appears to all processes
 _NAME = re.compile(r"claim-(\d{6,})\.json")
 
@@ -89,7 +89,7 @@ class Observer:
 
 
 class Claim:
-    """This process's claim on a key. It beats in its own thread until it is released."""
+    """A claim of this process on a key. It beats in its own thread until it is released."""
 
     def __init__(self, store: Store, key: str, record: ClaimRecord, *, beat_every: float) -> None:
         self.key = key

@@ -64,7 +64,7 @@ class Store(Protocol):
         """Return a new log that begins with `keep` and takes the place of the old one.
 
         A process that still has the old log open appends to a file that is no longer read. So a process that was
-        paused and given up cannot disturb its successor.
+        paused and lost its claim cannot disturb its successor.
         """
 
     def describe(self) -> str:

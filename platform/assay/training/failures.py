@@ -24,9 +24,9 @@ def record_failure(
 ) -> None:
     """Store the error with the experiment where it is the experiment's; a full disk or a lost claim is not.
 
-    An error that this package raises on purpose would come again, so the experiment is failed for good. A user error
-    (a broken image) is the user's to mend, and any other error may come from a method that is still being written:
-    both fail the experiment for good only with `record_user_errors`.
+    An error that this package raises on purpose would come again, so the experiment counts as failed until `retry`.
+    A user error (a broken image) is the user's to mend, and any other error may come from a method that is still being
+    written: both count as the experiment's failure only with `record_user_errors`.
     """
     if isinstance(problem, (LostClaim, StoreError)) and not isinstance(problem, DamagedDocument):
         return

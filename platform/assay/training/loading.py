@@ -116,7 +116,7 @@ class BatchPlan:
 
     @property
     def lacks_stored(self) -> bool:
-        """True while `with_stored` must still add masks before there can be batches."""
+        """True while stored masks are missing, which `with_stored` adds; there can be no batches before."""
         return set(self.stored) != set(self.views.stored)
 
     def with_stored(self, stored: Mapping[str, StoredMasks]) -> BatchPlan:

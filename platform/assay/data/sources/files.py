@@ -69,7 +69,7 @@ def read_mask(path: Path, *, num_classes: int, ignored_class: int | None = None)
 def read_pair(
     image: Path, mask: Path, *, num_classes: int, ignored_class: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Read an image and its mask. Raises DataBroken if their sizes differ."""
+    """Read an image and its mask; raise DataBroken if their sizes differ."""
     pixels, labels = read_image(image), read_mask(mask, num_classes=num_classes, ignored_class=ignored_class)
     if pixels.shape[:2] != labels.shape:
         raise DataBroken(
@@ -121,7 +121,7 @@ def size_notes(pool: str, *, size: int, official_size: int, place: Path, home: s
 
 
 def image_mask_pairs(images: Path, masks: Path, *, name: str, home: str) -> dict[str, tuple[Path, Path]]:
-    """Return the paths of image and mask by stem. Raises DataMissing for an empty folder and for a missing mask.
+    """Return the paths of image and mask by stem; raise DataMissing for an empty folder and for a missing mask.
 
     name: of the data set and the pool, for messages.
     home: the origin of the data set, for messages.

@@ -69,7 +69,7 @@ class Shapes(Source):
     size: int = param(default=32, low=16, help="height and width")
     num_train: int = param(default=960, low=1)
     num_val: int = param(default=240, low=1)
-    seed: int = param(default=0, low=0, help="of the drawing, not of the training")
+    seed: int = param(default=0, low=0, help="seed of the drawing, not of the training")
 
     def classes(self) -> tuple[str, ...]:
         return tuple(_WORLDS[self.world])

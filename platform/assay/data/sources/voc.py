@@ -70,7 +70,7 @@ class VOC(Source):
         return size_notes(f"VOC {pool}", size=size, official_size=SIZES[pool], place=place, home=HOME)
 
     def describe_labeled(self, labeled: tuple[str, ...], places: Places) -> dict[str, Any]:
-        """Return how many labelled images have one of the 1464 fine masks. Published lists differ most in it."""
+        """Return the number of labelled images with one of the 1464 fine masks; published lists differ most in it."""
         root = _root(places)
         if not (root / _LISTS / "train.txt").is_file():
             return {}
@@ -146,7 +146,7 @@ def _mask_folder(root: Path, masks: str, image_id: str) -> str:
 
 @functools.lru_cache(maxsize=16)
 def _require_files(root: Path, ids: tuple[str, ...], pool: str, masks: str) -> tuple[str, ...]:
-    """Return the ids if each has an image and the mask that will be read. Raises DataMissing otherwise."""
+    """Return the ids if each has an image and the mask that will be read; raise DataMissing otherwise."""
     required: dict[str, list[str]] = {"JPEGImages": list(ids), FINE: [], AUG: []}
     for image_id in ids:
         required[_mask_folder(root, masks, image_id)].append(image_id)
