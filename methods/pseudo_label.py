@@ -37,8 +37,8 @@ class PseudoLabel(Method):
     def networks(self, make: MakeNetwork) -> nn.ModuleDict:
         if self.pseudo is None:
             raise UserError(
-                "method.pseudo must be an experiment that predicts the masks; it can be given only in a script: a row of a"
-                " study with method.pseudo."
+                "method.pseudo must be an experiment that predicts the masks; it can be given only in a script: a row"
+                " of a study with method.pseudo."
             )
         return nn.ModuleDict({"student": make()})
 
