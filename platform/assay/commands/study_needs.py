@@ -83,18 +83,21 @@ def needs_of(study: Study, missing: MissingInputs) -> Iterator[ProfileNeeds]:
             needs = [missing.of_cell(cell) for cell in _cells(study, profile)]
         except UserError as error:
             needs = [frozenset({Need("other", str(error))})]
+        seeds = len(profile.seeds)
         yield ProfileNeeds(
             profile=profile.name,
-            cells=len(needs),
-            ready=sum(not of_cell for of_cell in needs),
+            cells=seeds * len(needs),
+            ready=seeds * sum(not of_cell for of_cell in needs),
             needs=frozenset().union(*needs),
         )
 
 
 def _cells(study: Study, profile: Profile) -> list[Cell]:
+    """Return the cells of one seed: those of the other seeds need the same."""
     from assay.study.cells import Selection, cells_of
 
-    return cells_of(study, profile, Selection(tables=tuple(table.name for table in study.tables)))
+    tables = tuple(table.name for table in study.tables)
+    return cells_of(study, profile, Selection(tables=tables, seeds=profile.seeds[:1]))
 
 
 class MissingInputs:
