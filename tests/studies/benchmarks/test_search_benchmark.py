@@ -58,14 +58,14 @@ def test_a_search_extended_this_way_exceeds_its_budget_by_at_most_its_last_confi
 
 
 def test_overhead_is_the_worker_seconds_per_training_beyond_the_training() -> None:
-    # Two slots for 6 s are 12 s for four trainings of 2 s: 1 s of each is overhead.
+    # Two workers for 6 s are 12 s for four trainings of 2 s: 1 s of each is overhead.
     ends = [(13.0, 2.0), (13.0, 2.0), (16.0, 2.0), (16.0, 2.0)]
-    assert overhead(10.0, ends, slots=2) == pytest.approx(1.0)
+    assert overhead(10.0, ends, workers=2) == pytest.approx(1.0)
 
 
 def test_the_second_half_does_not_count_the_start_of_gangs() -> None:
     ends = [(103.0, 2.0), (103.0, 2.0), (106.0, 2.0), (106.0, 2.0)]
-    assert overheads(0.0, ends, slots=2) == pytest.approx({"overhead": 51.0, "overhead_in_second_half": 1.0})
+    assert overheads(0.0, ends, workers=2) == pytest.approx({"overhead": 51.0, "overhead_in_second_half": 1.0})
 
 
 def test_every_aim_has_a_verdict() -> None:
