@@ -51,8 +51,8 @@ def test_an_experiment_that_kills_every_group_fails_after_its_attempts_and_is_ma
         assert dispatcher.assignment("gang", register(dispatcher, "gang"), 0).key == "a"
     register(dispatcher, "gang")
     changes = {event.key: event for event in dispatcher.events() if isinstance(event, StateChanged)}
-    assert changes["a"].given_up and "its worker ended" in changes["a"].error
-    assert changes["student"].state == "blocked" and not changes["student"].given_up
+    assert changes["a"].is_unrecorded and "its worker ended" in changes["a"].error
+    assert changes["student"].state == "blocked" and not changes["student"].is_unrecorded
     assert dispatcher.status().remaining == 0
 
 

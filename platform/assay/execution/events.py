@@ -16,7 +16,7 @@ class StateChanged:
     key: str
     state: TaskState
     error: str = ""
-    given_up: bool = False  # the process of its last attempt ended without writing the error down
+    is_unrecorded: bool = False  # no process was left to record the error
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

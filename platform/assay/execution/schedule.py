@@ -95,7 +95,7 @@ class TaskSchedule:
             self._errors[outcome.key] = f"tried {ATTEMPTS} times: {outcome.error}" if tried_enough else outcome.error
             self._block()
         return [
-            StateChanged(key=key, state=state, error=self.error(key), given_up=tried_enough and key == outcome.key)
+            StateChanged(key=key, state=state, error=self.error(key), is_unrecorded=tried_enough and key == outcome.key)
             for key, state in self._state.items()
             if state != before[key]
         ]

@@ -23,7 +23,7 @@ class FailureRecorder:
 
     def on_event(self, event: Event) -> None:
         """Record a failure that no process is left to record."""
-        if not isinstance(event, StateChanged) or not event.given_up:
+        if not isinstance(event, StateChanged) or not event.is_unrecorded:
             return
         if records.state(self.store, event.key).name not in ("failed", "done", "running"):
             failure = {"error": event.error, "traceback": ""}
