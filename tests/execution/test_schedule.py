@@ -55,7 +55,7 @@ def test_what_another_process_holds_is_left_alone_until_it_is_free_or_done() -> 
     schedule.take()
     schedule.report(Outcome(key="b", kind="held"))
     assert schedule.take() is None and not schedule.is_over
-    schedule.released("a")
+    schedule.release("a")
     assert schedule.take().key == "a"
     schedule.report(Outcome(key="b", kind="done"))
     schedule.report(Outcome(key="a", kind="done"))
@@ -92,7 +92,7 @@ def test_whatever_happens_everything_ends_and_nothing_is_taken_too_early_or_twic
             schedule.report(Outcome(key=key, kind=kind))
         else:
             for key in schedule.keys("held"):
-                schedule.released(key)
+                schedule.release(key)
     assert schedule.is_over
     for key in needs:
         bad = any(schedule.state(each) in ("failed", "blocked") for each in needs[key])

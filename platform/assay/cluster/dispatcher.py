@@ -190,7 +190,7 @@ class Dispatcher:
         for outcome in outcomes:
             self._record(outcome)
         for key in released:
-            self._schedule.released(key)
+            self._schedule.release(key)
 
     def stop(self) -> None:
         """Let every gang stop at its next step."""

@@ -96,7 +96,7 @@ def _wait_for_others(schedule: TaskSchedule, worker: Worker, listener: Listener)
     for outcome in outcomes:
         _report(outcome, schedule, listener)
     for key in released:
-        schedule.released(key)
+        schedule.release(key)
     if not outcomes and not released:
         time.sleep(POLL_HELD_EVERY)
 

@@ -119,7 +119,7 @@ class TaskSchedule:
         self._state[key] = "running"
         return True
 
-    def released(self, key: str) -> None:
+    def release(self, key: str) -> None:
         """Let a held task wait again."""
         if self._state[key] == "held":
             self._state[key] = "waiting"
