@@ -34,8 +34,8 @@ from studies.baseline_benchmark import STUDY as BASELINES
 
 SCRIPT = Path(__file__).parent.parent / "tiny_study.py"
 FLAGS = {
-    *("--help", "--profile", "--data-root", "--splits", "--tables", "--rows", "--columns", "--seeds", "--set", "--out"),
-    *("--address", "--gangs", "--workers", "--gpus-per-worker", "--plan", "--probe", "--report-only"),
+    *("--help", "--profile", "--data-root", "--splits", "--weights", "--tables", "--rows", "--columns", "--seeds"),
+    *("--set", "--out", "--address", "--gangs", "--workers", "--gpus-per-worker", "--plan", "--probe", "--report-only"),
     *("--retry-failed", "--force-row"),
 }
 

@@ -82,6 +82,9 @@ def add_location(top: argparse.ArgumentParser) -> None:
         "--splits", metavar="DIR", help=f"published lists (default: $ASSAY_SPLITS, {default}; else ./splits)"
     )
     where.add_argument(
+        "--weights", metavar="DIR", help=f"encoder weights (default: $ASSAY_WEIGHTS, {default}; else ./weights)"
+    )
+    where.add_argument(
         "--address",
         metavar="ADDRESS",
         help="http://HEAD:8265 submits the script as a job; HOST:PORT joins a Ray cluster",

@@ -21,6 +21,7 @@ class LaunchOptions:
     out: str = OUT  # as the user wrote it
     data_root: str | None = None
     splits: str | None = None
+    weights: str | None = None
     address: str | None = None
     gangs: int | None = None
     workers: int | None = None
@@ -41,7 +42,7 @@ class LaunchOptions:
     @property
     def places(self) -> Places:
         """The folders of data sets, lists and weights."""
-        return Places.from_environment(data=self.data_root, splits=self.splits)
+        return Places.from_environment(data=self.data_root, splits=self.splits, weights=self.weights)
 
     @property
     def submits_job(self) -> bool:
@@ -55,6 +56,7 @@ class LaunchOptions:
             "--out": None if self.out == OUT else self.out,
             "--data-root": self.data_root,
             "--splits": self.splits,
+            "--weights": self.weights,
         }
         return tuple(part for flag, value in values.items() if value for part in (flag, value))
 
