@@ -190,3 +190,10 @@ def test_ten_thousand_cells_are_printed_in_seconds(tmp_path: Path, stored: int) 
     )
     took = time.process_time() - began
     assert took < 3, f"{took:.1f} s"
+
+
+def test_many_reasons_are_counted_after_the_first(store: LocalStore) -> None:
+    rows = tuple(Row(f"w{n}", {"method": "cps", "data.split.labeled": f"missing{n}.txt"}) for n in range(5))
+    text = printed(study(*rows), store)
+    assert text.count("1 cell unresolved here: the list") == 3
+    assert "2 more cells unresolved here for such reasons; python -m assay doctor names them all" in text

@@ -15,6 +15,7 @@ from assay.study.tables import Profile
 from assay.wording import count, duration
 
 SHOWN = 12  # experiments that are listed one by one
+REASONS = 3  # missing lists, data or weights that are listed one by one
 
 PrintLine = Callable[[str], None]
 
@@ -87,7 +88,14 @@ def _print_cells(plan: Plan, store: Store, print_line: PrintLine) -> None:
             f"  {count(trainings, 'training')}; each cell with inputs of its own would take {unshared} ({times})"
         )
     for reason, number in plan.unresolved.items():
-        print_line(f"  {count(number, 'cell')} {'blocked' if reason in blocked else 'unresolved here'}: {reason}")
+        if reason in blocked:
+            print_line(f"  {count(number, 'cell')} blocked: {reason}")
+    unresolved = [(reason, number) for reason, number in plan.unresolved.items() if reason not in blocked]
+    for reason, number in unresolved[:REASONS]:
+        print_line(f"  {count(number, 'cell')} unresolved here: {reason}")
+    if len(unresolved) > REASONS:
+        cells = count(sum(number for _, number in unresolved[REASONS:]), "more cell")
+        print_line(f"  {cells} unresolved here for such reasons; python -m assay doctor names them all")
 
 
 def _sharing(shared: int, inputs: int) -> str:
