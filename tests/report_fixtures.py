@@ -15,6 +15,18 @@ from assay.report.write import write_report
 from assay.results.search_folder import write_search
 from assay.search.importance import importances
 
+__all__ = [
+    "page",
+    "search_folder",
+    "search_page",
+    "searched",
+    "study",
+    "table",
+    "traded",
+    "weighed",
+    "written",
+]
+
 
 @pytest.fixture(scope="session")
 def study() -> Study:

@@ -45,9 +45,9 @@ class LaunchOptions:
         return Places.from_environment(data=self.data_root, splits=self.splits, weights=self.weights)
 
     @property
-    def submits_job(self) -> bool:
-        """True where the script is submitted to the address as a job, instead of running on it."""
-        return self.address is not None and self.address.startswith(("http://", "https://"))
+    def job_address(self) -> str | None:
+        """The address to which the script is submitted as a job; None where it runs here or joins a cluster."""
+        return self.address if self.address and self.address.startswith(("http://", "https://")) else None
 
     @property
     def location_flags(self) -> tuple[str, ...]:
@@ -68,7 +68,7 @@ class LaunchOptions:
             raise UserError(f"--workers must be 1 or more, got {self.workers}.")
         if self.gpus_per_worker is not None:
             _check_gpus(self.gpus_per_worker)
-        if self.gangs == 0 and not self.submits_job:
+        if self.gangs == 0 and not self.job_address:
             self._check_without_gangs()
 
     def _check_without_gangs(self) -> None:

@@ -24,8 +24,8 @@ def _run(search: Search, options: SearchOptions) -> int:
     check_reachable(options.launch)
     run = SearchRun.make(search, options)
     run.configurations.check()
-    if options.launch.submits_job and options.launch.address:
-        return submit_this(options.launch.address)
+    if options.launch.job_address:
+        return submit_this(options.launch.job_address)
     if options.plan:
         run.print_plan()
         return 0

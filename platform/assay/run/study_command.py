@@ -34,8 +34,8 @@ def _run(study: Study, options: StudyOptions) -> int:
     rows = chosen_rows(study, run.profile, options.selection)
     check_rows(options.force_row, (row.label for _, row in rows))
     options.check_beside_report()
-    if options.launch.submits_job and options.launch.address:
-        return submit_this(options.launch.address)
+    if options.launch.job_address:
+        return submit_this(options.launch.job_address)
     if options.report_only:
         return run.report()
     cells = cells_of(study, run.profile, options.selection)

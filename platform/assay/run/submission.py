@@ -24,13 +24,13 @@ def submit_this(address: str) -> int:
 def check_reachable(options: LaunchOptions) -> None:
     """Raise a UserError where OUT cannot be written or the address cannot be joined from here."""
     in_job = is_in_job()
-    if options.submits_job and in_job:
+    if options.job_address and in_job:
         raise UserError(
             f"--address {options.address}: this script runs as a job of a cluster already and cannot submit another"
             " job; leave --address out, and it runs on that cluster."
         )
-    require_absolute(options.out, multi_node=False, in_job=in_job or options.submits_job)
-    if options.address and not options.submits_job:
+    require_absolute(options.out, multi_node=False, in_job=in_job or options.job_address is not None)
+    if options.address and not options.job_address:
         cluster_address(options.address, os.environ)
 
 

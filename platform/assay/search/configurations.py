@@ -198,8 +198,8 @@ def _raw_value(parameter: Parameter, experiment: Experiment) -> Raw | Unstated:
 
 
 def identity_text(experiment: Experiment) -> str:
-    """Return everything that decides an experiment's numbers, as text.
+    """Return what decides an experiment's numbers, as text, without its lists and files: these may be elsewhere.
 
-    Lists and files are named and not read, since they may not be on this machine.
+    Names of stored Optuna studies hash this text; `identity_as_written` has lists and files as they are written.
     """
     return canonical(identity_of(experiment, {}, lambda path: identity_text(_value_at(experiment, path))))
