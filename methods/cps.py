@@ -33,7 +33,8 @@ class CPS(Method):
     Without CutMix, x are the labelled and the unlabelled images; the authors' code has w = 1.5 on VOC. With `cutmix`,
     x is a mix of two unlabelled images, and its pseudo-label is the mix of the predictions on the two. The authors'
     code then has w = 1, `on_labeled` = False (no labelled images in x) and the boxes that `cutmix` = "boxes" has by
-    default: three, which together cover 0.25 to 0.5 of the image and toggle where they overlap.
+    default: three, which together cover 0.25 to 0.5 of the image and toggle where they overlap. With either, the
+    authors' code also trains on padding (`on_padding`): its pseudo-labels have a class on every pixel.
     """
 
     name = "cps"
@@ -42,6 +43,10 @@ class CPS(Method):
     weight: float = param(default=1.5, low=0, help="weight w of the cross pseudo supervision")
     cutmix: ThreeBoxes | None = param(default=None, help="mix unlabelled images by boxes; none: use them as they are")
     on_labeled: bool = param(default=True, help="cross pseudo supervision on the labelled images as well")
+    on_padding: bool = param(default=False, neutral=False, help="cross pseudo supervision on padding as well")
+
+    def unused(self) -> frozenset[str]:
+        return frozenset() if self.weight else frozenset({"cutmix", "on_labeled", "on_padding"})
 
     def views(self) -> Views:
         return Views(unlabeled=2 if self.cutmix else 1, boxes=self.cutmix)
@@ -62,7 +67,7 @@ class CPS(Method):
         if self.on_labeled:
             predictions = [torch.cat(pair) for pair in zip(logits, predictions, strict=True)]
             targets = [
-                torch.cat([labeled.without_padding(pseudo_label(output)), target])
+                torch.cat([labeled.target(pseudo_label(output), on_padding=self.on_padding), target])
                 for output, target in zip(logits, targets, strict=True)
             ]
             truth = torch.cat([torch.full_like(labeled.label, IGNORE), truth])
@@ -82,7 +87,7 @@ class CPS(Method):
             return self._mixed(nets, first, second, batch.boxes)
         images = batch.unlabeled[0]
         predictions = [nets[name](images.weak) for name in ("student1", "student2")]
-        targets = [images.without_padding(pseudo_label(logits)) for logits in predictions]
+        targets = [images.target(pseudo_label(logits), on_padding=self.on_padding) for logits in predictions]
         return predictions, targets, images.truth
 
     def _mixed(
@@ -90,12 +95,12 @@ class CPS(Method):
     ) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
         """Return the same with CutMix: logits on the mixed images, pseudo-labels mixed from both unmixed ones."""
         mixed = boxes.mix(first.weak, second.weak)
-        valid = boxes.mix(first.valid, second.valid)
+        counted = boxes.mix(*(images.counted(on_padding=self.on_padding) for images in (first, second)))
         predictions, targets = [], []
         for name in ("student1", "student2"):
             with torch.no_grad():
                 mixed_logits = boxes.mix(nets[name](first.weak), nets[name](second.weak))
-            targets.append(torch.where(valid, pseudo_label(mixed_logits), IGNORE))
+            targets.append(torch.where(counted, pseudo_label(mixed_logits), IGNORE))
             predictions.append(nets[name](mixed))
         return predictions, targets, boxes.mix(first.truth, second.truth)
 

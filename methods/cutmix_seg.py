@@ -24,6 +24,7 @@ class CutMixSeg(Method):
     - the share of confident pixels in the batch scales the term (`confidence_by` = "batch"); "pixel" instead takes the
       mean over the confident pixels alone;
     - the teacher averages all floating-point state, buffers included, and the teacher's result is reported.
+    Padding counts in no loss, since the authors' code multiplies the term by a mask of the images without padding.
     The authors freeze batch norm. Here the teacher predicts in eval mode with its averaged statistics, which is the
     same where batch norm is frozen.
     """

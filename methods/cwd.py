@@ -15,7 +15,7 @@ class CWD(Distillation):
     The softmax is over the positions of a class's logits, not over the classes of a pixel: each class becomes a
     distribution over the image. T = 4 and w = 3 are the values of the authors' code for logits. Differences from it:
     - logits are compared at the images' resolution, so that student and teachers may have different strides;
-    - padding takes no part in the softmax.
+    - padding takes no part in the softmax, unless `on_padding`.
     MGD's paper has CWD and KD as baselines "on our complementary teacher models". It does not say how two teachers
     combine, nor whether unlabelled images take part (it describes earlier distillation as made for labelled ones).
     Here the teachers' distances are added, and `on_unlabeled` is on. KD does the same, so that CWD and KD differ in the

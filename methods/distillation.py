@@ -26,9 +26,16 @@ class Distillation(Method):
     weight: float = param(default=1.0, low=0, help="weight w of the distillation")
     temperature: float = param(default=1.0, above=0, help="temperature T of both softmaxes")
     on_unlabeled: bool = param(default=True, help="distil on unlabelled images as well")
+    on_padding: bool = param(default=False, neutral=False, help="distil on padding as well")
+
+    def unused(self) -> frozenset[str]:
+        return frozenset() if self.weight else frozenset({"temperature", "on_unlabeled", "on_padding"})
 
     def distance(self, student: torch.Tensor, teacher: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-        """Return the distance between two logits (B x C x H x W), over the pixels in `valid` (B x H x W)."""
+        """Return the distance between two logits (B x C x H x W), over the pixels in `valid` (B x H x W).
+
+        valid: False on padding, unless `on_padding`
+        """
         raise NotImplementedError
 
     def views(self) -> Views:
@@ -44,11 +51,12 @@ class Distillation(Method):
         terms = {"supervised": Term(supervised_ce(logits, labeled.label, step.ohem))}
         if not self.weight:
             return Losses(terms=terms)
-        images, valid, shares = labeled.weak, labeled.valid, {}
+        images, valid, shares = labeled.weak, labeled.counted(on_padding=self.on_padding), {}
         if batch.unlabeled:
             unlabeled = batch.unlabeled[0]
             logits = torch.cat([logits, nets["student"](unlabeled.weak)])
-            images, valid = torch.cat([images, unlabeled.weak]), torch.cat([valid, unlabeled.valid])
+            images = torch.cat([images, unlabeled.weak])
+            valid = torch.cat([valid, unlabeled.counted(on_padding=self.on_padding)])
         teacher_logits = [_predict(nets[f"teacher{index}"], images) for index in range(len(self.teachers))]
         if batch.unlabeled:
             unlabeled = batch.unlabeled[0]

@@ -17,7 +17,7 @@ class KD(Distillation):
 
     MGD's paper has KD as a baseline and gives neither T nor w. T = 1 is the value of the KD in the code of CWD's
     authors. w = 1 is ours: that code has w = 10 for a mean over pixels and classes, which is 10/21 here with 21
-    classes.
+    classes. Padding counts in that code's mean, here only with `on_padding`.
     """
 
     name = "kd"

@@ -85,9 +85,12 @@ class LossGrid(Padded):
         return torch.cat([resize_bilinear(resize_bilinear(part.logits, self.common), self.grid) for part in parts])
 
     def target_quality(self, name: str, target: torch.Tensor, *, selected: bool) -> dict[str, Share]:
-        """Return the share of correct pixels in a target (N x h x w) and, after selection, the share that is kept."""
+        """Return the share of correct pixels in a target (N x h x w) and, after selection, the share that is kept.
+
+        Padding never counts.
+        """
         right, counted = pseudo_label_accuracy(target, self.truth)
-        kept = {f"{name}_kept": Share((target != IGNORE).sum(), self.valid.sum())} if selected else {}
+        kept = {f"{name}_kept": Share(((target != IGNORE) & self.valid).sum(), self.valid.sum())} if selected else {}
         return {f"{name}_accuracy": Share(right, counted), **kept}
 
 

@@ -20,6 +20,7 @@ class MeanTeacher(Method):
     - the mean is over pixels and classes;
     - student and teacher get the same weak view;
     - labelled images take part (`on_labeled`);
+    - padding takes part there, here only with `on_padding`;
     - the teacher stays in train mode, and its batch norm keeps its own running statistics;
     - the moving average covers the parameters alone, once a step after the optimiser;
     - the *student's* result is reported.
@@ -31,6 +32,10 @@ class MeanTeacher(Method):
     weight: float = param(default=100.0, low=0, help="weight w of the consistency term")
     momentum: float = param(default=0.99, low=0, below=1, help="share that the teacher keeps at each step")
     on_labeled: bool = param(default=True, help="consistency on the labelled images as well")
+    on_padding: bool = param(default=False, neutral=False, help="consistency on padding as well")
+
+    def unused(self) -> frozenset[str]:
+        return frozenset() if self.weight else frozenset({"on_labeled", "on_padding"})
 
     def views(self) -> Views:
         return Views(unlabeled=1)
@@ -48,17 +53,17 @@ class MeanTeacher(Method):
         terms = {"supervised": Term(supervised_ce(logits, labeled.label, step.ohem))}
         if not self.weight:
             return Losses(terms=terms)
-        target, valid = self._teacher_logits(nets, unlabeled.weak), unlabeled.valid
-        right, counted = pseudo_label_accuracy(unlabeled.without_padding(pseudo_label(target)), unlabeled.truth)
+        target, counted = self._teacher_logits(nets, unlabeled.weak), unlabeled.counted(on_padding=self.on_padding)
+        accuracy = pseudo_label_accuracy(unlabeled.without_padding(pseudo_label(target)), unlabeled.truth)
         student = nets["student"](unlabeled.weak)
         if self.on_labeled:
             student = torch.cat([logits, student])
             target = torch.cat([self._teacher_logits(nets, labeled.weak), target])
-            valid = torch.cat([labeled.valid, valid])
-        consistency = probability_distance(student, target.softmax(dim=1), valid, over_classes="mean")
+            counted = torch.cat([labeled.counted(on_padding=self.on_padding), counted])
+        consistency = probability_distance(student, target.softmax(dim=1), counted, over_classes="mean")
         return Losses(
             terms=terms | {"consistency": Term(consistency, self.weight)},
-            shares={"pseudo_accuracy": Share(right, counted)},
+            shares={"pseudo_accuracy": Share(*accuracy)},
         )
 
     def _teacher_logits(self, nets: nn.ModuleDict, images: torch.Tensor) -> torch.Tensor:

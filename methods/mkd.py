@@ -73,6 +73,8 @@ class MKD(Method):
     - Confidence is that of the network that gives the pseudo-label (prose, code), or that of the other student (Eq. 3
       as printed). The released configuration selects nothing (`threshold_teachers` = 0).
     - L_st and L_ss are on unlabelled images alone (paper), or also on labelled ones (code: `on_labeled`).
+    - L_st and L_ss are on the images alone, or also on padding, as are FDA's estimators on unlabelled images (code:
+      `on_padding`; its pseudo-labels have a class on every pixel, while labels have none on padding).
     - FDA is off (the paper's best rows) or on (released configuration). FDA's docstring lists its own differences;
       `fda_teachers`: on the students' logits alone (paper), or also on the teachers' (code).
     - γ warms up as min(1 - 1/t, γ) (code; "scaled" is its other mode), or is constant (Eq. 1: "none").
@@ -110,6 +112,7 @@ class MKD(Method):
     fda: FDA | None = param(default=None, help="feature augmentation; none: off")
     fda_teachers: bool = param(default=False, help="augment the teachers' logits as well")
     on_labeled: bool = param(default=False, help="L_st and L_ss on the labelled images as well")
+    on_padding: bool = param(default=False, neutral=False, help="L_st and L_ss on padding as well")
     resolution: Literal["image", "features", "half"] = param(
         default="half", help="grid of L_st and L_ss: the images', the first network's features', half of the features'"
     )
@@ -136,7 +139,7 @@ class MKD(Method):
         if not self.fda:
             names |= {"fda_teachers"}
         if not self.uses_unlabeled:
-            names |= {"sda", "fda", "fda_teachers", "on_labeled", "resolution"}
+            names |= {"sda", "fda", "fda_teachers", "on_labeled", "on_padding", "resolution"}
         return frozenset(names)
 
     @property
@@ -255,7 +258,7 @@ class MKD(Method):
         for student in STUDENTS:
             teacher = teachers[student]
             teacher_logits = augment(teacher, None) if self._labels_use_fda(teacher) else logits[teacher]
-            label = grid.without_padding(pseudo_label(teacher_logits))
+            label = grid.target(pseudo_label(teacher_logits), on_padding=self.on_padding)
             target = label
             if threshold:
                 selected = confidence_mask(logits[confidence_of[student]], threshold=threshold)  # p >= T
@@ -284,7 +287,7 @@ class MKD(Method):
         """Add this step's features to the estimators: Σ of Eq. 4."""
         for name in (name for name in branches if f"{name}_scatter" in nets):
             estimator, outputs = cast(ClassCovariance, nets[f"{name}_scatter"]), branches[name]
-            classes = grid.without_padding(pseudo_label(logits[self._class_source(name)]))
+            classes = grid.target(pseudo_label(logits[self._class_source(name)]), on_padding=self.on_padding)
             if outputs.labeled is not None:
                 update_covariance(estimator, outputs.labeled.features, label, grid.grid)
             update_covariance(estimator, outputs.unlabeled.features, classes[-len(grid.images) :], grid.grid)
@@ -307,7 +310,7 @@ class MKD(Method):
             if self.fda is None or f"{name}_scatter" not in nets:
                 return logits[name]
             if classes is None or self.fda.classes == "own":
-                classes = grid.without_padding(logits[name].argmax(dim=1))
+                classes = grid.target(logits[name].argmax(dim=1), on_padding=self.on_padding)
                 if self.on_labeled:
                     classes = torch.cat([resize_nearest(label, grid.grid), classes[-len(grid.images) :]])
             estimator = cast(ClassCovariance, nets[f"{name}_scatter"])

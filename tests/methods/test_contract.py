@@ -97,7 +97,7 @@ VARIANTS: dict[str, dict[str, dict[str, object]]] = {
 # For every field of each method, a value other than the default; a missing field fails.
 OTHER: dict[str, dict[str, object]] = {
     "supervised": {},
-    "mean_teacher": {"weight": 7.0, "momentum": 0.3, "on_labeled": False},
+    "mean_teacher": {"weight": 7.0, "momentum": 0.3, "on_labeled": False, "on_padding": True},
     "cutmix_seg": {
         "weight": 7.0,
         "momentum": 0.3,
@@ -105,7 +105,7 @@ OTHER: dict[str, dict[str, object]] = {
         "confidence_by": "pixel",
         "boxes": Boxes(num_boxes=3),
     },
-    "cps": {"weight": 7.0, "cutmix": "boxes", "on_labeled": False},
+    "cps": {"weight": 7.0, "cutmix": "boxes", "on_labeled": False, "on_padding": True},
     "mkd": {
         "teaching": "plain",
         "weight_teachers": 7.0,
@@ -121,11 +121,24 @@ OTHER: dict[str, dict[str, object]] = {
         "fda": None,
         "fda_teachers": True,
         "on_labeled": True,
+        "on_padding": True,
         "resolution": "image",
         "second_head": PSPNet(channels=12),
     },
-    "kd": {"teachers": (TEACHER.replace(seed=1),), "weight": 7.0, "temperature": 3.0, "on_unlabeled": False},
-    "cwd": {"teachers": (TEACHER.replace(seed=1),), "weight": 7.0, "temperature": 3.0, "on_unlabeled": False},
+    "kd": {
+        "teachers": (TEACHER.replace(seed=1),),
+        "weight": 7.0,
+        "temperature": 3.0,
+        "on_unlabeled": False,
+        "on_padding": True,
+    },
+    "cwd": {
+        "teachers": (TEACHER.replace(seed=1),),
+        "weight": 7.0,
+        "temperature": 3.0,
+        "on_unlabeled": False,
+        "on_padding": True,
+    },
     "mgd": {
         "teachers": (WIDE, TEACHER),
         "teacher_mode": "train",

@@ -39,6 +39,7 @@ method.sda.cutmix.rule | "toggle" | code
 method.fda | null | table 4: its last row has none
 method.fda_teachers | false | 1: "in student networks", code: and in teachers; not used without FDA
 method.on_labeled | false | Eq. 2 and 7; the code also takes labelled images
+method.on_padding | false | ours; the code also takes padding
 method.resolution | "half" | code
 method.second_head | null | table 6: same network
 data.source.name | "voc" | 4.1

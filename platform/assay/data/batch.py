@@ -12,13 +12,21 @@ from assay.data.source import IGNORE
 
 
 class Padded:
-    """Images with padding, which counts in no loss and in no metric."""
+    """Images with padding. It counts in no metric, and in a loss on pseudo-labels only where a method asks for it."""
 
     valid: torch.Tensor  # B x H x W, bool: False on padding
 
     def without_padding(self, pseudo_label: torch.Tensor) -> torch.Tensor:
         """Return a pseudo-label (B x H x W) with IGNORE on padding."""
         return torch.where(self.valid, pseudo_label, IGNORE)
+
+    def target(self, pseudo_label: torch.Tensor, *, on_padding: bool) -> torch.Tensor:
+        """Return a pseudo-label (B x H x W) as the target of a loss: with `on_padding`, padding counts."""
+        return pseudo_label if on_padding else self.without_padding(pseudo_label)
+
+    def counted(self, *, on_padding: bool) -> torch.Tensor:
+        """Return the mask (B x H x W, bool) of the pixels that count in a loss without labels."""
+        return torch.ones_like(self.valid) if on_padding else self.valid
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
