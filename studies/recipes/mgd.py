@@ -85,6 +85,7 @@ MOBILENETV2 = dataclasses.replace(
     student={
         "net.encoder.arch": "mobilenetv2_100",
         "net.encoder.stem": "plain",
+        _DILATIONS: (),
         "net.encoder.output_stride": 32,
         "net.head.low_level_channels": 24,
         "recipe.optimizer.lr": 0.0035,
@@ -104,7 +105,12 @@ MOBILENETV2_CODE = dataclasses.replace(
     MOBILENETV2, losses={**CODE, "method.weight_image": 0.000125, "method.weight_region": 50.0}
 )
 
-PAPER: Changes = {"recipe.optimizer.weight_decay": 5e-4, "net.head.separable": False}
+# The stem is the student's; T_D has its own.
+PAPER: Changes = {
+    "net.encoder.stem_width": 32,
+    "net.head.separable": False,
+    "recipe.optimizer.weight_decay": 5e-4,
+}
 AS_PRINTED = "losses as printed"
 FIXED = "teachers of seed 0 serve every seed"
 TIED = "every seed has its own teachers"

@@ -21,6 +21,10 @@ FDA: Changes = {"method.fda": "fda"}
 # every value with its source.
 PAPER: Changes = {
     "net.encoder.arch": "resnet101",
+    "net.encoder.stem": "deep",
+    "net.encoder.stem_width": 32,
+    "net.encoder.multi_grid": (),
+    "net.head.separable": True,
     "net.batch_norm.momentum": 0.001,
     "recipe.steps": 30_000,
     "recipe.labeled_batch": 16,

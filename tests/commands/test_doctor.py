@@ -104,7 +104,7 @@ def test_the_studies_in_the_working_folder_are_read_and_not_run(
     (tmp_path / "studies" / "other.py").write_text("raise SystemExit('no study, and not executed')\n")
     monkeypatch.chdir(tmp_path)
     lines = report(folders, capsys)
-    needs = "needs data voc, lists cps/voc/train.txt, cps/voc/val.txt, weights resnet50c.gluon_in1k"
+    needs = "needs data voc, lists cps/voc/train.txt, cps/voc/val.txt, weights resnet50s.gluon_in1k"
     assert lines[lines.index(f"studies    in {tmp_path / 'studies'}, by profile") + 1 :] == [
         "  broken.py cannot be read (ModuleNotFoundError: No module named 'no_such_module')",
         "  mine, quick: ready",
