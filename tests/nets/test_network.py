@@ -12,6 +12,7 @@ HEADS = [
     DeepLabV2(atrous_rates=(1, 2), branches=2),
     DeepLabV3Plus(channels=16, low_level_channels=8, atrous_rates=(1, 2), separable=False),
     DeepLabV3Plus(channels=16, low_level_channels=8, atrous_rates=(1, 2), separable=True),
+    DeepLabV3Plus(channels=16, low_level_channels=8, atrous_rates=(1, 2), projection=3, classifier_std=0.01),
     PSPNet(channels=16),
 ]
 
@@ -80,3 +81,24 @@ def test_mgds_heads_have_the_sizes_of_its_code(arch, stride, low, millions):
     head = sum(each.numel() for each in network.head.parameters())
     classifier = sum(each.numel() for each in network.head.classifier.parameters())
     assert (head - classifier) / 1e6 == pytest.approx(millions, abs=0.006)
+
+
+@pytest.mark.parametrize(("projection", "millions"), [(1, 3.19), (3, 5.81)])
+def test_mkds_heads_have_the_sizes_of_its_paper_and_of_its_code(projection, millions):
+    spec = Net(encoder=Encoder(arch="resnet101"), head=DeepLabV3Plus(projection=projection))
+    with torch.device("meta"):
+        network = build_network(spec, 21, weights=None, seed=0)
+    assert network.encoder.channels == (256, 2048)
+    # The whole head counts, with its classifier of 21 classes.
+    assert sum(each.numel() for each in network.head.parameters()) / 1e6 == pytest.approx(millions, abs=0.005)
+
+
+def test_classifier_std_is_the_deviation_of_the_classifiers_weights_and_changes_nothing_else():
+    head = DeepLabV3Plus(channels=64, low_level_channels=8, atrous_rates=(1, 2))
+    plain, normal = tiny(head), tiny(head.replace(classifier_std=0.01))
+    weight, bias = normal.classifier.weight, normal.classifier.bias
+    assert weight.std().item() == pytest.approx(0.01, rel=0.2) and weight.mean().abs() < 0.002
+    assert weight.abs().max() > 0.02  # a uniform distribution of this deviation ends at 0.0173
+    assert torch.equal(bias, torch.zeros_like(bias))
+    for (name, one), other in zip(plain.named_parameters(), normal.parameters(), strict=True):
+        assert torch.equal(one, other) != name.startswith("head.classifier"), name

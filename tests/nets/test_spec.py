@@ -23,7 +23,7 @@ def test_describing_networks_and_finding_weights_import_neither_torch_nor_timm()
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize("head", [DeepLabV2(branches=2), DeepLabV3Plus(separable=False), PSPNet(bins=(1, 2))])
+@pytest.mark.parametrize("head", [DeepLabV2(branches=2), DeepLabV3Plus(projection=3), PSPNet(bins=(1, 2))])
 def test_json_round_trip_of_a_network(head):
     net = Net(encoder=Encoder(arch="resnet18", stem="deep", multi_grid=(1, 2)), head=head)
     assert from_json(Net, to_json(net)) == net
@@ -38,6 +38,8 @@ def test_json_round_trip_of_a_network(head):
         lambda: DeepLabV2(branches=5),
         lambda: DeepLabV2(atrous_rates=()),
         lambda: DeepLabV3Plus(dropout=1.0),
+        lambda: DeepLabV3Plus(projection=2),
+        lambda: DeepLabV3Plus(classifier_std=0.0),
         lambda: PSPNet(bins=(0,)),
     ],
 )

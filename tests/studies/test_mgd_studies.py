@@ -52,7 +52,9 @@ net.head.channels | 256 | code
 net.head.low_level_channels | 48 | code
 net.head.atrous_rates | [6, 12, 18] | code
 net.head.separable | false | code: heads of 16.84 and 5.43 million parameters
+net.head.projection | 1 | code: heads of 16.84 and 5.43 million parameters
 net.head.dropout | 0.0 | code
+net.head.classifier_std | null | ours: torch's; the code's heads start from kaiming's normal distribution
 net.batch_norm.momentum | 0.1 | ours: torch's
 net.batch_norm.eps | null | ours: torch's
 net.batch_norm.frozen | false | ours

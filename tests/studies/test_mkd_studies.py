@@ -61,7 +61,9 @@ net.head.channels | 256 | code
 net.head.low_level_channels | 48 | code
 net.head.atrous_rates | [6, 12, 18] | code
 net.head.separable | true | 4.1
+net.head.projection | 1 | 4.1: "same as standard DeepLabv3plus"; the code has 3
 net.head.dropout | 0.0 | code
+net.head.classifier_std | null | ours: torch's; the code has 0.01
 net.batch_norm.momentum | 0.001 | code
 net.batch_norm.eps | null | ours: torch's
 net.batch_norm.frozen | false | code

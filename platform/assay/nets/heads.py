@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -34,6 +36,15 @@ def conv3x3(inputs: int, outputs: int, *, dilation: int = 1, separable: bool) ->
     if separable:
         return separable_conv(inputs, outputs, dilation=dilation)
     return conv_norm_relu(inputs, outputs, 3, dilation=dilation)
+
+
+def classifier(inputs: int, num_classes: int, *, std: float | None) -> nn.Conv2d:
+    """Return a 1x1 convolution with torch's initial values or, with `std`, normal weights and a bias of 0."""
+    convolution = nn.Conv2d(inputs, num_classes, 1)
+    if std is not None:
+        nn.init.normal_(convolution.weight, std=std)
+        nn.init.zeros_(cast(torch.Tensor, convolution.bias))
+    return convolution
 
 
 def resize_like(features: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
@@ -88,13 +99,13 @@ class DeepLabV3PlusHead(Head):
                 ImagePooling(high, width),
             ]
         )
-        self.project = conv_norm_relu(width * len(self.branches), width, 1)
+        self.project = conv_norm_relu(width * len(self.branches), width, spec.projection)
         self.reduce = conv_norm_relu(low, spec.low_level_channels, 1)
         self.fuse = nn.Sequential(
             conv3x3(width + spec.low_level_channels, width, separable=spec.separable),
             conv3x3(width, width, separable=spec.separable),
         )
-        self.classifier = nn.Conv2d(width, num_classes, 1)
+        self.classifier = classifier(width, num_classes, std=spec.classifier_std)
         self.feature_channels = width
 
     def features(self, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:

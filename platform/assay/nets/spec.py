@@ -50,14 +50,25 @@ class DeepLabV2(Value):
 
 
 class DeepLabV3Plus(Value):
-    """Atrous spatial pyramid pooling (ASPP), and a decoder that adds low-level features."""
+    """Atrous spatial pyramid pooling (ASPP), and a decoder that adds low-level features.
+
+    After the ASPP's concatenation comes a 1x1 convolution, as in the paper of DeepLabv3+, or a 3x3 one (`projection`),
+    as in MKD's code.
+    """
 
     name = "deeplabv3plus"
     channels: int = param(default=256, low=1)
     low_level_channels: int = param(default=48, low=1)
     atrous_rates: tuple[int, ...] = param(default=(6, 12, 18))
     separable: bool = param(default=True, help="depthwise-separable 3x3 convolutions")
+    projection: Literal[1, 3] = param(default=1, neutral=1, help="kernel of the convolution after the ASPP")
     dropout: float = param(default=0.0, low=0, below=1, help="before the classifier")
+    classifier_std: float | None = param(
+        default=None,
+        neutral=None,
+        above=0,
+        help="deviation of the classifier's normal initial weights, with a bias of 0 (MKD's code: 0.01); none: torch's",
+    )
 
     def check(self) -> None:
         if any(rate < 1 for rate in self.atrous_rates):
