@@ -66,6 +66,11 @@ def few_labels(column: str) -> Changes:
     }
 
 
+def few_labels_in_all(column: str) -> Changes:
+    """Return the changes for PseudoSeg's lists, where the other images of all 10582 are the unlabelled ones."""
+    return {**few_labels(column), "data.split.labeled_pool": "train_aug", "data.split.unlabeled": "rest"}
+
+
 def few_labels_of_all(column: str) -> Changes:
     """Return the changes for U2PL's lists, which are PseudoSeg's except at 732.
 

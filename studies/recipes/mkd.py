@@ -34,7 +34,6 @@ PAPER: Changes = {
     "recipe.augment.fit": 512,
     "recipe.augment.scales": (0.5, 2.0),
     "recipe.augment.scale_draw": "range",
-    "recipe.augment.distort": "distort",
     "recipe.evaluation.mode": "whole",
     "recipe.evaluation.fit": 512,
     "recipe.precision": "bf16",
