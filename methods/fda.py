@@ -37,6 +37,8 @@ class FDA(Value):
       them.
     - A labelled pixel (`MKD.on_labeled`) counts in the estimator under its label. Its class in a student's Eq. 4 is
       the loss's target ("pseudo_label") or its label ("own": code); in a teacher's Eq. 4 it is the label with either.
+    - Eq. 4 is applied after an estimator has this step's features of all images, or to labelled pixels before it has
+      those of the unlabelled images (code: `MKD.fda_labeled_first`).
     - The paper does not mention several ranks. Here an estimator takes the features of all ranks and is equal on
       each; in the code every rank's estimator takes its own features alone.
     """
@@ -69,14 +71,14 @@ class FDA(Value):
         self,
         logits: torch.Tensor,
         classes: torch.Tensor,
+        covariance: torch.Tensor,
         network: nn.Module,
-        estimator: ClassCovariance,
         progress: float,
     ) -> torch.Tensor:
         """Return the logits (B x C x H x W) of Eq. 4 for pixels of these classes (B x H x W), unchanged at IGNORE."""
         weight = cast(torch.Tensor, cast(Network, network).classifier.weight).flatten(1)
         strength = self.strength_at(progress)
-        return augmented_logits(logits, classes, weight, estimator.covariance, strength, train_weight=self.train_weight)
+        return augmented_logits(logits, classes, weight, covariance, strength, train_weight=self.train_weight)
 
 
 @torch.no_grad()

@@ -84,6 +84,11 @@ class LossGrid(Padded):
             parts = [outputs.labeled, outputs.unlabeled]
         return torch.cat([resize_bilinear(resize_bilinear(part.logits, self.common), self.grid) for part in parts])
 
+    def by_kind(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the parts of maps (N x ...) for labelled images, which may be none, and for unlabelled ones."""
+        labeled = len(maps) - len(self.images)
+        return maps[:labeled], maps[labeled:]
+
     def target_quality(self, name: str, target: torch.Tensor, *, selected: bool) -> dict[str, Share]:
         """Return the share of correct pixels in a target (N x h x w) and, after selection, the share that is kept.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Literal, cast
 
@@ -51,6 +52,17 @@ class SDA(Value):
     def check(self) -> None:
         if not self.photometric and self.cutmix is None:
             raise FieldError("sda must do something: set photometric or cutmix, or the whole of sda to none")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageCovariances:
+    """Σ of Eq. 4 of one network, for the pixels of labelled images and for those of unlabelled ones."""
+
+    labeled: torch.Tensor
+    unlabeled: torch.Tensor
+
+    def by_kind(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.labeled, self.unlabeled
 
 
 class MKD(Method):
@@ -111,6 +123,9 @@ class MKD(Method):
     sda: SDA | None = param(factory=SDA, help="strong views for the students; none: weak views")
     fda: FDA | None = param(default=None, help="feature augmentation; none: off")
     fda_teachers: bool = param(default=False, help="augment the teachers' logits as well")
+    fda_labeled_first: bool = param(
+        default=False, neutral=False, help="augment labelled pixels before unlabelled ones enter the covariances"
+    )
     on_labeled: bool = param(default=False, help="L_st and L_ss on the labelled images as well")
     on_padding: bool = param(default=False, neutral=False, help="L_st and L_ss on padding as well")
     resolution: Literal["image", "features", "half"] = param(
@@ -137,9 +152,11 @@ class MKD(Method):
         if not self.threshold_teachers or not self.has_teachers:
             names |= {"confidence"}
         if not self.fda:
-            names |= {"fda_teachers"}
+            names |= {"fda_teachers", "fda_labeled_first"}
+        if not self.on_labeled:
+            names |= {"fda_labeled_first"}
         if not self.uses_unlabeled:
-            names |= {"sda", "fda", "fda_teachers", "on_labeled", "on_padding", "resolution"}
+            names |= {"sda", "fda", "fda_teachers", "fda_labeled_first", "on_labeled", "on_padding", "resolution"}
         return frozenset(names)
 
     @property
@@ -201,9 +218,8 @@ class MKD(Method):
         if self.has_teachers:
             branches |= {name: self._teacher_outputs(nets[name], batch, grid) for name in TEACHERS}
         logits = {name: grid.logits(branch) for name, branch in branches.items()}  # before Eq. 4
-        if self.fda is not None:
-            self._update_covariances(nets, label, grid, branches, logits)
-        augment = self._make_augment(nets, label, grid, logits, step)
+        covariances = {} if self.fda is None else self._update_covariances(nets, label, grid, branches, logits)
+        augment = self._make_augment(nets, label, grid, logits, covariances, step)
         distillation = self._distillation(grid, logits, augment)
         return Losses(terms={**terms, **distillation.terms}, shares=distillation.shares)  # Eq. 5
 
@@ -283,14 +299,20 @@ class MKD(Method):
         grid: LossGrid,
         branches: Mapping[str, BranchOutputs],
         logits: Mapping[str, torch.Tensor],
-    ) -> None:
-        """Add this step's features to the estimators: Σ of Eq. 4."""
+    ) -> dict[str, ImageCovariances]:
+        """Add this step's features to the estimators, and return by network Σ of Eq. 4."""
+        covariances = {}
         for name in (name for name in branches if f"{name}_scatter" in nets):
             estimator, outputs = cast(ClassCovariance, nets[f"{name}_scatter"]), branches[name]
             classes = grid.target(pseudo_label(logits[self._class_source(name)]), on_padding=self.on_padding)
             if outputs.labeled is not None:
                 update_covariance(estimator, outputs.labeled.features, label, grid.grid)
+            before_unlabeled = estimator.covariance.clone() if self.fda_labeled_first else None
             update_covariance(estimator, outputs.unlabeled.features, classes[-len(grid.images) :], grid.grid)
+            unlabeled = estimator.covariance
+            labeled = unlabeled if before_unlabeled is None else before_unlabeled
+            covariances[name] = ImageCovariances(labeled=labeled, unlabeled=unlabeled)
+        return covariances
 
     def _class_source(self, name: str) -> str:
         """Return the network whose argmax is the class of an unlabelled pixel in a network's estimator."""
@@ -299,7 +321,13 @@ class MKD(Method):
         return self._teacher_of(name) if self.has_teachers else _other(name)
 
     def _make_augment(
-        self, nets: nn.ModuleDict, label: torch.Tensor, grid: LossGrid, logits: Mapping[str, torch.Tensor], step: Step
+        self,
+        nets: nn.ModuleDict,
+        label: torch.Tensor,
+        grid: LossGrid,
+        logits: Mapping[str, torch.Tensor],
+        covariances: Mapping[str, ImageCovariances],
+        step: Step,
     ) -> AugmentLogits:
         """Return the function that applies Eq. 4 to a network's logits.
 
@@ -307,14 +335,14 @@ class MKD(Method):
         """
 
         def augment(name: str, classes: torch.Tensor | None) -> torch.Tensor:
-            if self.fda is None or f"{name}_scatter" not in nets:
+            if self.fda is None or name not in covariances:
                 return logits[name]
             if classes is None or self.fda.classes == "own":
                 classes = grid.target(logits[name].argmax(dim=1), on_padding=self.on_padding)
                 if self.on_labeled:
                     classes = torch.cat([resize_nearest(label, grid.grid), classes[-len(grid.images) :]])
-            estimator = cast(ClassCovariance, nets[f"{name}_scatter"])
-            return self.fda.augment(logits[name], classes, nets[name], estimator, step.progress)  # Eq. 4
+            parts = zip(grid.by_kind(logits[name]), grid.by_kind(classes), covariances[name].by_kind(), strict=True)
+            return torch.cat([self.fda.augment(*part, nets[name], step.progress) for part in parts])  # Eq. 4
 
         return augment
 

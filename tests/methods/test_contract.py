@@ -120,7 +120,8 @@ OTHER: dict[str, dict[str, object]] = {
         "sda": SDA(cutmix=None),
         "fda": None,
         "fda_teachers": True,
-        "on_labeled": True,
+        "fda_labeled_first": True,
+        "on_labeled": False,
         "on_padding": True,
         "resolution": "image",
         "second_head": PSPNet(channels=12),
@@ -170,6 +171,7 @@ BASE: dict[str, dict[str, object]] = {
         "teacher_buffers": "copied",
         # With the running statistics of an untrained network, its features have almost no variance.
         "fda": FDA(strength=1e5, train_weight=False),
+        "on_labeled": True,
     },
 }
 # MGD's pseudo-labels are hard and weigh as much as labels: two untrained teachers would outvote the labels.

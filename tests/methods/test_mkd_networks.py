@@ -259,7 +259,9 @@ OFF = {"weight_students": 0.0, "teaching": "none"}
         ({"weight_students": 0.0}, {"threshold_students": 0.5}),
         ({"threshold_teachers": 0.0}, {"confidence": "student"}),
         ({}, {"fda_teachers": True}),
-        (OFF, {"sda": None, "on_labeled": True, "resolution": "image", "fda": "fda"}),
+        ({"fda": "fda"}, {"fda_labeled_first": True}),
+        ({"on_labeled": True}, {"fda_labeled_first": True}),
+        (OFF, {"sda": None, "on_labeled": True, "on_padding": True, "resolution": "image", "fda": "fda"}),
     ],
 )
 def test_fields_without_effect_are_not_in_the_key(base: dict[str, object], change: dict[str, object]) -> None:
@@ -272,6 +274,8 @@ def test_fields_without_effect_are_not_in_the_key(base: dict[str, object], chang
         ({}, {"weight_teachers": 3.0}),
         ({}, {"confidence": "student"}),
         ({"fda": "fda"}, {"fda_teachers": True}),
+        ({"fda": "fda", "on_labeled": True}, {"fda_labeled_first": True}),
+        ({}, {"on_padding": True}),
         ({}, {"teaching": "none"}),
     ],
 )

@@ -39,6 +39,7 @@ method.sda.cutmix.area | [0.25, 0.5] | code
 method.sda.cutmix.rule | "toggle" | code
 method.fda | null | table 4: its last row has none
 method.fda_teachers | false | 1: "in student networks", code: and in teachers; not used without FDA
+method.fda_labeled_first | false | ours; the code does; not used without FDA
 method.on_labeled | false | Eq. 2 and 7; the code also takes labelled images
 method.on_padding | false | ours; the code also takes padding
 method.resolution | "half" | code
