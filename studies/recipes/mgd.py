@@ -20,6 +20,8 @@ class Networks:
     deep: Changes
     wide: Changes
     losses: Changes = dataclasses.field(default_factory=dict)  # MGD's fields; a row's own value wins
+    # Fields of CPS (that of the teachers as well) and of Mean Teacher.
+    baselines: Changes = dataclasses.field(default_factory=dict)
 
 
 def teachers(which: tuple[str, ...], networks: Networks, seed: int | None) -> tuple[Nested, ...]:
@@ -30,7 +32,7 @@ def teachers(which: tuple[str, ...], networks: Networks, seed: int | None) -> tu
     """
     nets = {DEEP: networks.deep, WIDE: networks.wide}
     return tuple(
-        Nested({**CPS_CUTMIX, **nets[name]}, seed=seed, offset=TWIN * which[:index].count(name))
+        Nested({**CPS_CUTMIX, **networks.baselines, **nets[name]}, seed=seed, offset=TWIN * which[:index].count(name))
         for index, name in enumerate(which)
     )
 
@@ -48,7 +50,14 @@ def student_changes(
         changes["method.teachers"] = teachers(which, networks, seed)
     if method == "mgd":
         changes |= {path: value for path, value in networks.losses.items() if path not in row}
+    if method in ("cps", "mean_teacher"):
+        changes |= networks.baselines
     return changes
+
+
+def teacher_changes(network: Changes, networks: Networks) -> dict[str, object]:
+    """Return a profile's changes for a teacher's row, which is then the same training as the teacher in other rows."""
+    return {**networks.baselines, **network}
 
 
 # Drawn shapes: widths of the very small encoder. The teachers have 3.9 and 6.1 times the parameters of the larger
@@ -100,9 +109,10 @@ CODE: Changes = {
     "method.on_padding": True,
     "method.teacher_mode": "train",
 }
-RESNET18_CODE = dataclasses.replace(RESNET18, losses=CODE)
+ON_PADDING: Changes = {"method.on_padding": True}
+RESNET18_CODE = dataclasses.replace(RESNET18, losses=CODE, baselines=ON_PADDING)
 MOBILENETV2_CODE = dataclasses.replace(
-    MOBILENETV2, losses={**CODE, "method.weight_image": 0.000125, "method.weight_region": 50.0}
+    MOBILENETV2, losses={**CODE, "method.weight_image": 0.000125, "method.weight_region": 50.0}, baselines=ON_PADDING
 )
 
 # The stem is the student's; T_D has its own.
@@ -116,10 +126,12 @@ FIXED = "teachers of seed 0 serve every seed"
 TIED = "every seed has its own teachers"
 PAPER_NOTE = (
     "PASCAL VOC 2012 with ImageNet weights and the CPS authors' lists; ResNet-18's deep stem starts from random"
-    f" weights as in the authors' code (in the paper from ImageNet's); {AS_PRINTED}"
+    " weights as in the authors' code (in the paper from ImageNet's); every number is the last step's, where the"
+    f" authors' code scores its last 15 to 20 snapshots and the paper does not say which one it prints; {AS_PRINTED}"
 )
 AS_IN_CODE = (
-    "losses as in the authors' code, all else as in the paper: weight decay is 5e-4 (the code's 1e-4 acts as"
+    "losses as in the authors' code, those of CPS and Mean Teacher as in the CPS authors' code, which train on padding;"
+    " all else as in the paper: weight decay is 5e-4 (the code's 1e-4 acts as"
     " 4e-4 on its 4 GPUs), and MobileNetV2 has no dilations (the code's last blocks have 2, 4 and 8)"
 )
 # 32, 34, 40 and 60 epochs of max(labelled, unlabelled) / 8 steps.

@@ -13,7 +13,7 @@ from assay.nets.encoders import build_encoder
 from assay.nets.flops import multiply_adds, parameters
 from assay.study.cells import Cell, Selection, cells_of, profile_of
 from assay.study.layouts import layout_of
-from assay.study.paper import paper_number
+from assay.study.paper import number, paper_number
 from assay.study.tables import Study
 from studies import mgd_ablation, mgd_benchmark
 
@@ -89,6 +89,7 @@ recipe.precision | "float32" | ours
 """
 ABLATION = mgd_ablation.STUDY
 FULL = "Sup + P + I(TD) + R(TW)"
+TABLE2 = mgd_benchmark.TABLE2.columns
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -228,8 +229,50 @@ def test_the_codes_profile_differs_from_the_papers_as_the_code_does() -> None:
     printed, code = (methods(profile, "mgd.table5a", "VOC")[FULL] for profile in ("paper", "code"))
     assert code.cutmix is not None
     assert code.replace(cutmix=None) == printed.replace(
-        image_reduction="sum", weight_image=0.002 / 4, on_padding=True, teacher_mode="train"
+        image_reduction="sum",
+        weight_image=0.002 / 4,
+        on_padding=True,
+        teacher_mode="train",
+        teachers=tuple(each.replace(method=each.method.replace(on_padding=True)) for each in printed.teachers),
     )
+
+
+@pytest.mark.parametrize(("profile", "on_padding"), [("paper", False), ("code", True)])
+def test_cps_mean_teacher_and_mgd_train_on_padding_in_the_codes_profile_alone(profile: str, on_padding: bool) -> None:
+    planned = cells(mgd_benchmark.STUDY, profile, tables=("mgd.table1",), columns=("1/16(662)",))
+    experiments: list[Any] = [cell.experiment for cell in planned]
+    experiments += [teacher for of in experiments for teacher in getattr(of.method, "teachers", ())]
+    trained = {of.method.name: of.method.on_padding for of in experiments if of.method.name != "supervised"}
+    assert trained == {"cps": on_padding, "mean_teacher": on_padding, "mgd": on_padding, "kd": False, "cwd": False}
+
+
+def test_rows_of_mgd_that_are_not_comparable_have_a_reason_that_is_true() -> None:
+    planned = [cell for cell in cells(mgd_benchmark.STUDY, "paper") if cell.not_comparable]
+    reasons = {(cell.table, cell.row): cell.not_comparable for cell in planned}
+    light = [f"{name}, {network}" for network in ("ResNet-18", "MobileNetv2") for name in ("KD", "CWD")]
+    assert set(reasons) == {
+        *((table, label) for table in ("mgd.table1", "mgd.table3") for label in light),
+        ("mgd.table2", "CPS, ResNet-101"),
+        ("mgd.table3", "CPS, ResNet-101 (T_D)"),
+    }
+    for cell in planned:
+        method: Any = cell.experiment.method
+        if method.name in ("kd", "cwd"):
+            assert method.on_unlabeled and len(method.teachers) == 2
+            assert f"T = {method.temperature:g} and weight {method.weight:g}" in cell.not_comparable
+    assert [number("mgd.table2", "CPS [7] / ResNet-101", column) for column in TABLE2] == [
+        number("mkd.table1", "CPS-R101 [5]", column) for column in TABLE2
+    ]
+    for column in ("1/16(186)", "1/8(372)"):
+        assert column in reasons["mgd.table3", "CPS, ResNet-101 (T_D)"]
+        of_cps = number("mkd.table2", "CPS w/ CutMix [5]", f"R101 {column}")
+        assert number("mgd.table3", "CPS [7] / ResNet-101 (T_D)", column) == of_cps
+
+
+def test_the_notes_of_the_papers_networks_say_which_snapshot_is_scored() -> None:
+    for study in (ABLATION, mgd_benchmark.STUDY):
+        for name in ("paper", "code"):
+            assert "the last step's, where the authors' code scores its last 15 to 20" in profile_of(study, name).note
 
 
 @pytest.mark.parametrize("study", [ABLATION, mgd_benchmark.STUDY], ids=lambda study: study.name)
@@ -263,8 +306,9 @@ def test_the_benchmarks_full_row_is_the_ablations_full_row() -> None:
         assert ours == row(ABLATION, profile, "mgd.table5a", FULL, "VOC").experiment
 
 
-def test_every_row_of_table_1_has_its_method_its_network_and_the_tables_two_teachers() -> None:
-    planned = cells(mgd_benchmark.STUDY, "paper", tables=("mgd.table1",), columns=("1/16(662)",))
+@pytest.mark.parametrize("profile", ["paper", "code"])
+def test_every_row_of_table_1_has_its_method_its_network_and_the_tables_two_teachers(profile: str) -> None:
+    planned = cells(mgd_benchmark.STUDY, profile, tables=("mgd.table1",), columns=("1/16(662)",))
     by_row = {cell.row: cell.experiment for cell in planned}
     deep, wide = (by_row[f"CPS, {name}"] for name in ("ResNet-101 (T_D)", "Wide ResNet-34 (T_W)"))
     archs = {"ResNet-18": "resnet18", "MobileNetv2": "mobilenetv2_100"}
