@@ -28,9 +28,8 @@ class FDA(Value):
     Where paper and code differ:
     - Eq. 4 has a matrix Σ for each class (`full`); the code keeps its diagonal (default).
     - Eq. 4 as a loss also trains the classifier's weight through the term, as ISDA does (`train_weight`, default); in
-      the code the term is a constant. A constant term grows with the square of the weights, which it makes grow: on
-      drawn shapes, from random weights, it diverged to infinity within 600 steps, and with `full` within 100 steps of
-      the contract suite's memorising training.
+      the code the term is a constant. A constant term grows with the square of the weights, which it makes grow: from
+      random weights it diverged to infinity on drawn images (studies/LOG.md).
     - The class y of an unlabelled pixel is the target of the loss (`classes` = "pseudo_label": paper, default), so that
       the term raises every loss; or the argmax of the network itself ("own": code). With "own" the target may be
       another class, whose logit then rises, and students' pseudo-labels are taken after the term, which may change

@@ -32,8 +32,8 @@ SEARCH = Search(
     row="+ Mutual MT + SDA + KS",
     space={
         "method.threshold_teachers": Float(0.5, 0.99, paper=0.95),  # T
-        "method.weight_teachers": Float(0.1, 3.0, log=True, paper=1.5),  # α
-        "method.weight_students": Float(0.1, 3.0, log=True, paper=1.0),  # β
+        "method.weight_teachers": Float(0.1, 3.0, log=True, paper=0.6),  # α
+        "method.weight_students": Float(0.1, 3.0, log=True, paper=0.4),  # β
         "method.momentum": Choice((0.3, 0.6, 0.9, 0.99, 0.999), paper=0.6),  # γ
         "method.fda": Choice({"off": None, "on": "fda"}, paper="off"),
         "method.fda.strength": When("method.fda", {"on": Float(0.1, 3.0, log=True, paper=1.5)}),  # λ
