@@ -3,6 +3,7 @@
     python studies/mkd_benchmark.py                              table 1 on drawn shapes, minutes on two cores
     python studies/mkd_benchmark.py --profile paper --workers 4  PASCAL VOC, as the paper trains
     python studies/mkd_benchmark.py --profile paper --plan       what would be trained, quoted, and blocked
+    python studies/mkd_benchmark.py --profile code --plan        the same with the authors' released configuration
 
 Rows of methods that this project has are trained, all with one recipe; the other rows quote the paper's numbers.
 Columns on data sets that it does not have are in the plan, blocked by the name of the missing data set.
@@ -23,7 +24,15 @@ interrupt_in_one_line()  # Ctrl-C also ends the imports below in one line
 from assay.presets import camvid, quick, voc  # noqa: E402
 from assay.run import run_study  # noqa: E402
 from assay.study import Changes, Profile, Row, Study, Table, by_column  # noqa: E402
-from studies.recipes.baselines import CPS, CPS_CUTMIX, CUTMIX_SEG, MEAN_TEACHER, PUBLISHED, SUPERVISED  # noqa: E402
+from studies.recipes.baselines import (  # noqa: E402
+    CPS,
+    CPS_CUTMIX,
+    CUTMIX_SEG,
+    MEAN_TEACHER,
+    ON_PADDING,
+    PUBLISHED,
+    SUPERVISED,
+)
 from studies.recipes.columns import (  # noqa: E402
     CAMVID_NOTE,
     ENCODERS,
@@ -37,7 +46,16 @@ from studies.recipes.columns import (  # noqa: E402
     lists_of_u2pl,
     many_labels,
 )
-from studies.recipes.mkd import FROM_SCRATCH, ON_SMALL_IMAGES, PAPER, PAPER_NOTE, not_comparable  # noqa: E402
+from studies.recipes.mkd import (  # noqa: E402
+    CODE,
+    CODE_NOTE,
+    FROM_SCRATCH,
+    ON_SMALL_IMAGES,
+    PAPER,
+    PAPER_NOTE,
+    in_code,
+    not_comparable,
+)
 
 OURS: Changes = {"method": "mkd"}  # table 4's last row
 WITHOUT_KS: Changes = {**OURS, "method.threshold_teachers": 0.0}
@@ -149,6 +167,12 @@ TABLE3 = Table(
 )
 TABLES = (TABLE1, TABLE1_ALL, TABLE2, TABLE2_U2PL, TABLE2_CITYSCAPES, TABLE3)
 
+ON_VOC = (
+    by_column(TABLE1, few_labels)
+    | by_column(TABLE1_ALL, few_labels_of_all)
+    | by_column(TABLE2, many_labels)
+    | by_column(TABLE2_U2PL, lists_of_u2pl)
+)
 ON_ANY_DATA = by_column(TABLE1, drawn) | by_column(TABLE1_ALL, drawn) | by_column(TABLE2, drawn)
 OURS_LABELS = [row.label for table in TABLES for row in table.rows if row.label.startswith("Ours")]
 NOT_SUPPORTED = {
@@ -156,6 +180,19 @@ NOT_SUPPORTED = {
     for table, name in ((TABLE2_CITYSCAPES, "Cityscapes"), (TABLE3, "COCO"))
     for column in table.columns
 }
+
+
+def network_of(row: Row) -> Changes:
+    """Return the network that a row's label names; without one it is the profile's or the column's."""
+    return {"net.encoder.arch": "resnet50"} if row.label.endswith("-R50") else {}
+
+
+def losses_in_code(row: Row) -> Changes:
+    """Return a row's losses as in its authors' code: MKD's, and CPS's and Mean Teacher's from the CPS authors."""
+    if row.changes.get("method") == "mkd":
+        return in_code(row.changes)
+    return ON_PADDING if row.changes.get("method") in ("cps", "mean_teacher") else {}
+
 
 STUDY = Study(
     name="mkd_benchmark",
@@ -190,12 +227,19 @@ STUDY = Study(
             note=PAPER_NOTE,
             start=voc,
             changes=PAPER,
-            rows={row.label: {"net.encoder.arch": "resnet50"} for row in TABLE1.rows if row.label.endswith("-R50")},
+            rows={row.label: network_of(row) for table in TABLES for row in table.rows},
             runtime={"loader_workers": 4},
-            columns=by_column(TABLE1, few_labels)
-            | by_column(TABLE1_ALL, few_labels_of_all)
-            | by_column(TABLE2, many_labels)
-            | by_column(TABLE2_U2PL, lists_of_u2pl),
+            columns=ON_VOC,
+            blocked_by=NOT_SUPPORTED,
+        ),
+        Profile(
+            name="code",
+            note=CODE_NOTE,
+            start=voc,
+            changes=CODE,
+            rows={row.label: {**network_of(row), **losses_in_code(row)} for table in TABLES for row in table.rows},
+            runtime={"loader_workers": 4},
+            columns=ON_VOC,
             blocked_by=NOT_SUPPORTED,
         ),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from assay.study import Changes, Nested
-from studies.recipes.baselines import CPS_CUTMIX
+from studies.recipes.baselines import CPS_CUTMIX, ON_PADDING
 from studies.recipes.columns import share_of
 
 DEEP, WIDE = "T_D", "T_W"
@@ -109,7 +109,6 @@ CODE: Changes = {
     "method.on_padding": True,
     "method.teacher_mode": "train",
 }
-ON_PADDING: Changes = {"method.on_padding": True}
 RESNET18_CODE = dataclasses.replace(RESNET18, losses=CODE, baselines=ON_PADDING)
 MOBILENETV2_CODE = dataclasses.replace(
     MOBILENETV2, losses={**CODE, "method.weight_image": 0.000125, "method.weight_region": 50.0}, baselines=ON_PADDING

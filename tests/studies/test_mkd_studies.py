@@ -202,6 +202,63 @@ def test_every_value_in_which_another_row_differs_from_table_4s_last_one_has_a_s
     assert differences == {path: json.loads(value) for path, value in listed.items()}
 
 
+# Differences of the profile `code` from `paper`, in every row: path | value | source.
+RELEASED = """
+method.weight_teachers | 1.5 | code
+method.weight_students | 1.0 | code
+method.on_labeled | true | code: its losses take labelled and unlabelled images together
+method.on_padding | true | code: its pseudo-labels ignore no pixel
+net.encoder.arch | "resnet50" | code
+net.head.projection | 3 | code
+net.head.classifier_std | 0.01 | code
+recipe.augment.distort.name | "distort" | code
+recipe.augment.distort.chance | 0.5 | code
+recipe.augment.distort.brightness | 32.0 | code
+recipe.augment.distort.contrast | 0.5 | code
+recipe.augment.distort.saturation | 0.5 | code
+recipe.augment.distort.hue | 0.1 | code
+"""
+RELEASED_FDA = """
+method.fda.train_weight | false | code: a constant term
+method.fda.classes | "own" | code
+method.fda_teachers | true | code: four estimators
+method.fda_labeled_first | true | code
+"""
+
+
+def test_every_value_in_which_the_codes_profile_differs_from_the_papers_has_a_source() -> None:
+    printed = {(cell.table, cell.row, cell.column): cell for cell in cells(mkd_ablation.STUDY, "paper")}
+    released = cells(mkd_ablation.STUDY, "code")
+    assert {(cell.table, cell.row, cell.column) for cell in released} == set(printed)
+    for cell in released:
+        of_paper = dict(leaves(printed[cell.table, cell.row, cell.column].experiment.to_json()))
+        values = dict(leaves(cell.experiment.to_json()))
+        sources = RELEASED + (RELEASED_FDA if "method.fda.name" in values else "")
+        listed = dict(line.split(" | ")[:2] for line in sources.split("\n") if line)
+        differences = {path: value for path, value in values.items() if of_paper.get(path) != value}
+        assert differences == {path: json.loads(value) for path, value in listed.items()}, (cell.table, cell.row)
+        assert "ResNet-50" in cell.not_comparable
+
+
+def test_a_row_of_the_codes_profile_has_the_parts_of_the_released_configuration() -> None:
+    released: Any = row(
+        mkd_ablation.STUDY, "code", "mkd.table4.released", "+ Mutual MT + SDA + FDA", "1/16(662)"
+    ).experiment
+    method = released.method
+    assert (method.teaching, method.threshold_teachers, method.threshold_students) == ("mutual", 0.0, 0.0)
+    assert method.sda is not None and method.fda is not None
+    assert "'+ Mutual MT + SDA + FDA' of mkd.table4.released at 1/16(662)" in mkd.CODE_NOTE
+
+
+def test_the_comparison_in_the_codes_profile_has_the_networks_of_its_rows_and_columns() -> None:
+    ours = row(mkd_benchmark.STUDY, "code", "mkd.table2", "Ours", "R50 1/16(662)").experiment
+    assert ours == row(mkd_ablation.STUDY, "code", "mkd.table4", "+ Mutual MT + SDA + KS", "1/16(662)").experiment
+    assert row(mkd_benchmark.STUDY, "code", "mkd.table1", "Ours-R50", "1/16(92)").experiment.net == ours.net
+    planned: list[Any] = [cell.experiment for cell in cells(mkd_benchmark.STUDY, "code", tables=("mkd.table2",))]
+    on_padding = {each.method.name: getattr(each.method, "on_padding", None) for each in planned}
+    assert on_padding == {"supervised": None, "mean_teacher": True, "cutmix_seg": None, "cps": True, "mkd": True}
+
+
 PARTS = {  # of table 4's rows: teaching, SDA, T of L_st, FDA
     "Co-training": ("none", False, 0.0, False),
     "+ Mutual MT": ("mutual", False, 0.0, False),
@@ -212,7 +269,7 @@ PARTS = {  # of table 4's rows: teaching, SDA, T of L_st, FDA
 }
 
 
-@pytest.mark.parametrize("profile", ["quick", "camvid", "paper"])
+@pytest.mark.parametrize("profile", ["quick", "camvid", "paper", "code"])
 def test_each_row_of_table_4_has_the_parts_in_its_label(profile: str) -> None:
     parts = {}
     for cell in cells(mkd_ablation.STUDY, profile, tables=("mkd.table4",), columns=("1/16(662)",)):
@@ -271,6 +328,7 @@ def test_rows_that_differ_from_the_papers_are_not_comparable_in_the_papers_profi
     assert comparable == {
         *(("mkd.table4", label) for label in PARTS if label not in ("Co-training", "+ SDA")),
         *(("mkd.table4.plain", label) for label in ("Co-training", "+ plain MT", "+ Mutual MT")),
+        *(("mkd.table4.released", label) for label in ("+ Mutual MT + SDA", "+ Mutual MT + SDA + FDA")),
         *(("mkd.table6", label) for label in ("HN", "SN")),
         *(("mkd.table1", f"SupOnly-{net}") for net in ("R50", "R101")),
         ("mkd.table1.dagger", "Ours-R101 † *"),
@@ -359,12 +417,25 @@ def test_rows_that_name_a_network_have_it_in_the_papers_profile_and_share_one_tr
     assert quick["Ours-R50"] == quick["Ours-R101"]
 
 
+@pytest.mark.parametrize("profile", ["paper", "code"])
+def test_the_table_of_the_released_parts_adds_fda_to_a_row_of_table_4(profile: str) -> None:
+    without, released = (
+        row(mkd_ablation.STUDY, profile, "mkd.table4.released", label, "1/16(662)").experiment
+        for label in ("+ Mutual MT + SDA", "+ Mutual MT + SDA + FDA")
+    )
+    assert without == row(mkd_ablation.STUDY, profile, "mkd.table4", "+ Mutual MT + SDA", "1/16(662)").experiment
+    fda_alone: Any = row(mkd_ablation.STUDY, profile, "mkd.table4", "+ Mutual MT + FDA", "1/16(662)").experiment
+    method: Any = without.method
+    changes = {name: getattr(fda_alone.method, name) for name in ("fda", "fda_teachers", "fda_labeled_first")}
+    assert released == without.replace(method=method.replace(**changes))
+
+
 def test_ours_of_table_2_is_the_ablations_last_row_in_the_papers_profile() -> None:
     ours = row(mkd_benchmark.STUDY, "paper", "mkd.table2", "Ours", "R101 1/16(662)").experiment
     assert ours == row(mkd_ablation.STUDY, "paper", "mkd.table4", "+ Mutual MT + SDA + KS", "1/16(662)").experiment
 
 
-@pytest.mark.parametrize("profile", ["quick", "camvid", "paper"])
+@pytest.mark.parametrize("profile", ["quick", "camvid", "paper", "code"])
 @pytest.mark.parametrize(
     ("table", "rows", "missing"),
     [
