@@ -59,7 +59,7 @@ TABLE4 = Table(
     columns=MANY_LABELS,
     changes=CO_TRAINING,
     rows=(
-        Row("Co-training", paper="Co-training", not_comparable=BY_CPS),
+        Row("Co-training", paper="Co-training", not_comparable=f"{BY_CPS}, with CPS's weight; here Eq. 5 without L_st"),
         Row("+ Mutual MT", MUTUAL_MT, paper="Co-training + Mutual MT"),
         Row("+ Mutual MT + FDA", {**MUTUAL_MT, **FDA}, paper="Co-training + Mutual MT + FDA"),
         Row("+ SDA", SDA, paper="Co-training + SDA", not_comparable=f"{BY_CPS}: CutMix alone, not this SDA"),

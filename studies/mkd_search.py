@@ -1,6 +1,7 @@
 """A search of T, α, β, λ and γ of Mutual Knowledge Distillation, around the last row of its table 4.
 
-The paper gives T alone; the other published values are the authors' code's.
+The paper gives T alone; the other published values are the authors' code's. α and β are those of the profile `paper`:
+the code's 1.5 and 1.0 are for the means of the profile `code`, over labelled images and padding as well.
 
 python studies/mkd_search.py                          drawn shapes, minutes on two cores
 python studies/mkd_search.py --configurations 40      40 in all, those of earlier runs included

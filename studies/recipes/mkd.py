@@ -87,19 +87,19 @@ ALL_IN_STUDENTS: Changes = {"method.weight_students": 0.6}
 # Half the features' resolution would be a grid of 4 x 4 on a drawn image, whose objects are smaller than its cells.
 ON_SMALL_IMAGES: Changes = {**FROM_SCRATCH, "method.resolution": "image"}
 # MKD's defaults: the code's 1.5 and 1.0 for means over unlabelled images without padding (methods/mkd.py).
-IN_CODE: Changes = {"method.weight_teachers": 0.6, "method.weight_students": 0.4, "method.resolution": "half"}
+IN_PAPER: Changes = {"method.weight_teachers": 0.6, "method.weight_students": 0.4, "method.resolution": "half"}
 
 
 def not_comparable(data: str, changes: Changes) -> str:
     """Return the reasons why cells on other data, with these changes of the method, are not the paper's."""
-    ours = {**IN_CODE, **changes}
+    ours = {**IN_PAPER, **changes}
     reasons = [f"trained on {data}"]
     weights = ("method.weight_teachers", "method.weight_students")
-    if any(ours[path] != IN_CODE[path] for path in weights):
+    if any(ours[path] != IN_PAPER[path] for path in weights):
         alpha, beta = (ours[path] for path in weights)
         reasons.append(
             f"MKD's α {alpha} and β {beta} for random weights (β {alpha + beta:g} without teachers),"
-            f" where the authors' code has the equal of {' and '.join(str(IN_CODE[path]) for path in weights)}"
+            f" where the profile paper has {' and '.join(str(IN_PAPER[path]) for path in weights)}"
         )
     if ours["method.resolution"] == "image":
         reasons.append("MKD's loss at the images' resolution (code: half the features')")
