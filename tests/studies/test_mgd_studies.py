@@ -11,6 +11,8 @@ import torch
 
 from assay.nets.encoders import build_encoder
 from assay.nets.flops import multiply_adds, parameters
+from assay.nets.heads import build_head
+from assay.presets import voc
 from assay.study.cells import Cell, Selection, cells_of, profile_of
 from assay.study.layouts import layout_of
 from assay.study.paper import number, paper_number
@@ -150,6 +152,15 @@ def test_the_papers_teachers_are_cps_with_cutmix_and_otherwise_equal_to_the_stud
         for teacher in student.method.teachers  # type: ignore[attr-defined]
     ]
     assert differences == [DEEP, WIDE]
+
+
+def test_the_papers_deep_teacher_has_the_network_of_the_preset_with_the_cps_authors_settings() -> None:
+    student: Any = row(ABLATION, "paper", "mgd.table4", "T_D + T_W", "VOC").experiment
+    _, net, _ = voc()
+    assert student.method.teachers[0].net == net.replace(encoder=net.encoder.replace(arch="resnet101"))
+    with torch.device("meta"):
+        head = build_head(net.head, (256, 2048), 21)
+    assert round(parameters(head) / 1e6, 2) == 16.84  # counted of the authors' code
 
 
 TABLE5A = {  # L_P, L_I and L_R on or off; the teachers of L_I and L_R

@@ -10,7 +10,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
+from assay.nets.flops import parameters
+from assay.nets.heads import build_head
 from assay.run import run_study
 from assay.study.cells import Cell, Selection, cells_of, profile_of
 from assay.study.paper import number, paper_number
@@ -248,6 +251,16 @@ def test_a_row_of_the_codes_profile_has_the_parts_of_the_released_configuration(
     assert (method.teaching, method.threshold_teachers, method.threshold_students) == ("mutual", 0.0, 0.0)
     assert method.sda is not None and method.fda is not None
     assert "'+ Mutual MT + SDA + FDA' of mkd.table4.released at 1/16(662)" in mkd.CODE_NOTE
+
+
+@pytest.mark.parametrize(("profile", "millions"), [("paper", 3.19), ("code", 5.81)])  # counted of the authors' code
+def test_the_heads_of_the_profiles_have_the_sizes_of_a_1x1_and_of_the_codes_3x3_projection(
+    profile: str, millions: float
+) -> None:
+    net = row(mkd_ablation.STUDY, profile, "mkd.table4", "+ Mutual MT", "1/16(662)").experiment.net
+    with torch.device("meta"):
+        head = build_head(net.head, (256, 2048), 21)
+    assert round(parameters(head) / 1e6, 2) == millions
 
 
 def test_the_comparison_in_the_codes_profile_has_the_networks_of_its_rows_and_columns() -> None:
