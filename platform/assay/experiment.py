@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from assay.catalogue import methods_by_name
-from assay.data.sources import AnySource, Shapes
+from assay.data.sources import AnySource, Textures
 from assay.data.splits import Split
 from assay.errors import FieldError
 from assay.nets.spec import Net
@@ -40,7 +40,7 @@ declare_family(MethodValue, methods_by_name)
 class Data(Value):
     """The images, and the split that decides which of their labels may be used."""
 
-    source: AnySource = param(factory=Shapes)
+    source: AnySource = param(factory=Textures)
     split: Split = param(factory=Split)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from assay.data.source import IGNORE, DataMissing
-from assay.data.sources import SOURCES, AnySource, Shapes
+from assay.data.sources import SOURCES, AnySource, Textures
 from assay.experiment import Data
 from assay.places import Places
 from assay.values import from_json, to_json, value_classes
@@ -40,7 +40,7 @@ def test_a_data_set_survives_json(source):
 
 @EVERY
 def test_missing_data_are_reported_with_the_folder_that_was_searched(source, tmp_path):
-    if isinstance(source, Shapes):
+    if isinstance(source, Textures):
         return
     source = source.replace(path="pictures") if hasattr(source, "path") else source
     for pool in source.pools():
@@ -55,7 +55,7 @@ def test_an_experiment_accepts_every_data_set():
 def test_nothing_heavy_is_imported():
     script = (
         "import sys, assay.data.sources, assay.data.splits;"
-        "from assay.places import Places; assay.data.sources.Shapes().read('train-000000', Places());"
+        "from assay.places import Places; assay.data.sources.Textures().read('train-000000', Places());"
         "assert not {'torch', 'torchvision', 'timm', 'cv2'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, env={"PYTHONPATH": "platform", "PATH": ""}, check=True)

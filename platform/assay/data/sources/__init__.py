@@ -7,11 +7,11 @@ import typing
 from assay.data.source import Source
 from assay.data.sources.camvid import CamVid
 from assay.data.sources.folder import Folder
-from assay.data.sources.shapes import Shapes
+from assay.data.sources.textures import Textures
 from assay.data.sources.voc import VOC
 
-AnySource = Shapes | VOC | CamVid | Folder
+AnySource = Textures | VOC | CamVid | Folder
 
 SOURCES: dict[str, type[Source]] = {source.name: source for source in typing.get_args(AnySource)}
 
-__all__ = ["SOURCES", "VOC", "AnySource", "CamVid", "Folder", "Shapes"]
+__all__ = ["SOURCES", "VOC", "AnySource", "CamVid", "Folder", "Textures"]
