@@ -1,6 +1,6 @@
 """Baselines of the MKD paper's tables 1 and 2: labelled images alone, and four semi-supervised methods.
 
-python studies/baseline_benchmark.py                      drawn shapes, a few minutes on two cores
+python studies/baseline_benchmark.py                      drawn textures, a few minutes on two cores
 python studies/baseline_benchmark.py --profile paper      PASCAL VOC, as the paper trains
 python studies/baseline_benchmark.py --help
 """
@@ -26,7 +26,7 @@ from studies.recipes.columns import (  # noqa: E402
     CAMVID_NOTE,
     FEW_LABELS,
     MANY_LABELS_BY_ENCODER,
-    SHAPES_NOTE,
+    TEXTURES_NOTE,
     drawn,
     few_labels,
     many_labels,
@@ -69,14 +69,14 @@ STUDY = Study(
     profiles=(
         Profile(
             name="quick",
-            note=SHAPES_NOTE,
+            note=TEXTURES_NOTE,
             start=quick,
             parallel_by_default=True,
             columns=ON_ANY_DATA,
             seeds=(0, 1),
             tables=(TABLE1.name,),
             shown=("1/16(92)",),
-            not_comparable="trained on drawn shapes",
+            not_comparable="trained on drawn textures",
         ),
         Profile(
             name="camvid",

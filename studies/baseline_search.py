@@ -1,6 +1,6 @@
 """A search of the weights and boxes of two baselines: CPS with CutMix, and Mean Teacher.
 
-python studies/baseline_search.py                          drawn shapes, minutes on two cores
+python studies/baseline_search.py                          drawn textures, minutes on two cores
 python studies/baseline_search.py --sampler grid --pruner none --configurations 100
 python studies/baseline_search.py --help                   the search space, with the published values
 """

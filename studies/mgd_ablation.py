@@ -1,6 +1,6 @@
 """The ablations of Multi-Granularity Distillation (Qin et al., ECCV 2022): tables 4, 5a, 5b and 6 of the paper.
 
-python studies/mgd_ablation.py                                     table 5a on drawn shapes, minutes on two cores
+python studies/mgd_ablation.py                                     table 5a on drawn textures, minutes on two cores
 python studies/mgd_ablation.py --tables mgd.table4 --columns VOC Cityscapes    another table, on two drawn data sets
 python studies/mgd_ablation.py --profile quick-tied                teachers with the student's seed
 python studies/mgd_ablation.py --profile paper --plan              PASCAL VOC, as the paper prints it
@@ -25,7 +25,7 @@ interrupt_in_one_line()  # Ctrl-C also ends the imports below in one line
 from assay.presets import quick, voc  # noqa: E402
 from assay.run import run_study  # noqa: E402
 from assay.study import Changes, Profile, Row, Study, Table  # noqa: E402
-from studies.recipes.columns import SHAPES_NOTE  # noqa: E402
+from studies.recipes.columns import TEXTURES_NOTE  # noqa: E402
 from studies.recipes.mgd import (  # noqa: E402
     AS_IN_CODE,
     AS_PRINTED,
@@ -135,7 +135,7 @@ WORLDS = {  # all these tables have 1/8 of the labels; Cityscapes is a second dr
 
 QUICK = Profile(
     name="quick",
-    note=f"{SHAPES_NOTE}; {FROM_SCRATCH_NOTE}; {FIXED}",
+    note=f"{TEXTURES_NOTE}; {FROM_SCRATCH_NOTE}; {FIXED}",
     start=quick,
     columns=WORLDS,
     rows=rows(SMALL, seed=0),
@@ -143,7 +143,7 @@ QUICK = Profile(
     tables=(TABLE5A.name,),
     shown=ON_VOC,
     parallel_by_default=True,
-    not_comparable="trained on drawn shapes",
+    not_comparable="trained on drawn textures",
 )
 ON_PAPER = Profile(
     name="paper",

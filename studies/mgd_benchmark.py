@@ -7,7 +7,7 @@
 
 The tables show Params and FLOPs of the backbone beside the paper's. The report has the paper's figure 1 (mIoU against
 FLOPs) with the paper's points, and figure 3 (mIoU over the shares of labels) if at least two of these columns are
-trained; on drawn shapes that needs --columns. Between the drawn students and teachers the ratios of parameters are
+trained; on drawn textures that needs --columns. Between the drawn students and teachers the ratios of parameters are
 about the paper's; Params and FLOPs are counted of the drawn networks.
 """
 
@@ -28,7 +28,7 @@ from assay.presets import quick, voc  # noqa: E402
 from assay.run import run_study  # noqa: E402
 from assay.study import Changes, Profile, Row, Study, Table, by_column  # noqa: E402
 from studies.recipes.baselines import CPS_CUTMIX, MEAN_TEACHER, SUPERVISED  # noqa: E402
-from studies.recipes.columns import MANY_LABELS, SHAPES_NOTE, drawn, few_labels, share_of  # noqa: E402
+from studies.recipes.columns import MANY_LABELS, TEXTURES_NOTE, drawn, few_labels, share_of  # noqa: E402
 from studies.recipes.mgd import (  # noqa: E402
     AS_IN_CODE,
     AS_PRINTED,
@@ -148,7 +148,7 @@ def few_labels_with_steps(column: str) -> Changes:
 
 QUICK = Profile(
     name="quick",
-    note=f"{SHAPES_NOTE}; {FROM_SCRATCH_NOTE}; {FIXED}",
+    note=f"{TEXTURES_NOTE}; {FROM_SCRATCH_NOTE}; {FIXED}",
     start=quick,
     columns=by_column(TABLE1, drawn)
     | by_column(TABLE2, drawn)
@@ -158,7 +158,7 @@ QUICK = Profile(
     tables=(TABLE1.name,),
     shown=MANY_LABELS[:1],
     parallel_by_default=True,
-    not_comparable="trained on drawn shapes",
+    not_comparable="trained on drawn textures",
 )
 ON_PAPER = Profile(
     name="paper",

@@ -3,7 +3,7 @@
 The paper gives T alone; the other published values are the authors' code's. α and β are those of the profile `paper`:
 the code's 1.5 and 1.0 are for the means of the profile `code`, over labelled images and padding as well.
 
-python studies/mkd_search.py                          drawn shapes, minutes on two cores
+python studies/mkd_search.py                          drawn textures, minutes on two cores
 python studies/mkd_search.py --configurations 40      40 in all, those of earlier runs included
 python studies/mkd_search.py --plan                   the results so far
 python studies/mkd_search.py --help                   the search space, with the published values

@@ -143,7 +143,7 @@ def draw_study(*, comparable: bool = False) -> Study:
 
     One seed failed, one cell is blocked, one row is quoted.
     """
-    differs = "" if comparable else "trained on drawn shapes, not on PASCAL VOC 2012"
+    differs = "" if comparable else "trained on drawn textures, not on PASCAL VOC 2012"
     lines = _methods(comparable, differs) + _networks(comparable, differs)
     for record in lines:
         if (record["row"], record["column"], record["seed"]) == ("CPS & <R50>_100%", "1/8 (183)", 2):

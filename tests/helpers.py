@@ -30,4 +30,4 @@ def fresh_weights(resolved: Resolved) -> Callable[[str], bytes]:
 def small(method: str = "supervised", **changes: object) -> Experiment:
     """Return an experiment of a dozen steps on tiny images, changed by path with __ in place of the dot."""
     paths = {path.replace("__", "."): value for path, value in changes.items()}
-    return apply(starting_point(method, "shapes"), overrides_of(SMALL | paths, "test"))
+    return apply(starting_point(method, "textures"), overrides_of(SMALL | paths, "test"))

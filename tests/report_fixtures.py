@@ -30,7 +30,7 @@ __all__ = [
 
 @pytest.fixture(scope="session")
 def study() -> Study:
-    """Return a study of drawn shapes, which cannot be compared with the paper."""
+    """Return a study of drawn textures, which cannot be compared with the paper."""
     return draw_study()
 
 

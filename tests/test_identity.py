@@ -24,7 +24,7 @@ def key(experiment: Experiment) -> str:
 
 def changed(**changes: object) -> Experiment:
     paths = {path.replace("__", "."): value for path, value in changes.items()}
-    return apply(starting_point("cps", "shapes"), overrides_of(paths, "test"))
+    return apply(starting_point("cps", "textures"), overrides_of(paths, "test"))
 
 
 def test_equal_experiments_have_equal_keys_even_after_a_round_trip() -> None:

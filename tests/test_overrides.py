@@ -11,7 +11,7 @@ from assay.presets import starting_point
 
 @pytest.fixture
 def experiment():
-    return starting_point("cps", "shapes")
+    return starting_point("cps", "textures")
 
 
 def changed(experiment, *texts):

@@ -22,11 +22,11 @@ STUDY = Study(
     profiles=(
         Profile(
             name="quick",
-            note="drawn shapes of 16 x 16",
+            note="drawn textures of 16 x 16",
             start=quick,
             changes=SMALL | {"recipe.steps": 40, "recipe.evaluation.every": 10},
             columns={"1/16(92)": {"data.split.labeled": "1/4"}},
-            not_comparable="trained on drawn shapes",
+            not_comparable="trained on drawn textures",
             runtime={"checkpoint_every": 5, "log_every": 5},
         ),
     ),

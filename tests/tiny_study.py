@@ -46,12 +46,12 @@ STUDY = Study(
     profiles=(
         Profile(
             name="quick",
-            note="drawn shapes of 16 x 16",
+            note="drawn textures of 16 x 16",
             start=quick,
             changes=SMALL | LENGTH,
             columns={"1/16(92)": {"data.split.labeled": "1/4"}},
             seeds=(0, 1),
-            not_comparable="trained on drawn shapes",
+            not_comparable="trained on drawn textures",
             runtime={"checkpoint_every": 10, "log_every": 5},
         ),
         Profile(

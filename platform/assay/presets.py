@@ -1,7 +1,7 @@
 """Presets: for each data set a split, a network and a recipe that suit it. Every description starts from one.
 
-`quick` (drawn textures) is a small but real training that takes half a minute on one core. The others are the field's usual
-settings; a study's profile replaces them by its paper's.
+`quick` (drawn textures) is a small but real training that takes half a minute on one core. The others are the field's
+usual settings; a study's profile replaces them by its paper's.
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ def quick() -> Preset:
             unlabeled_batch=8,
             optimizer=SGD(lr=0.1, weight_decay=1e-4),
             schedule=Schedule(warmup_steps=50),
-            augment=Augment(
-                crop=(32, 32), scales=(1.0, 1.0), strong=Strong(blur_sigma=(0.1, 0.5), blur_kernels=(3,))
-            ),
+            augment=Augment(crop=(32, 32), scales=(1.0, 1.0), strong=Strong(blur_sigma=(0.1, 0.5), blur_kernels=(3,))),
             evaluation=Evaluation(every=200),
         ),
     )

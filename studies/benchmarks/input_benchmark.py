@@ -5,7 +5,7 @@
 One run prints:
 - images per second and core of this project's input (read, crop, one weak and two strong views at 321), beside the
   field's usual PIL pipeline;
-- the share of a step outside the loss's forward and backward, for ResNet-18 at 321 and for the drawn shapes.
+- the share of a step outside the loss's forward and backward, for ResNet-18 at 321 and for the drawn textures.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=128, help="images per measurement (default: 128)")
     parser.add_argument(
-        "--steps", type=int, default=4, help="steps of ResNet-18 (default: 4); 25 times as many on shapes"
+        "--steps", type=int, default=4, help="steps of ResNet-18 (default: 4); 25 times as many on textures"
     )
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -158,8 +158,8 @@ def cases(steps: int) -> list[tuple[str, Experiment, int]]:
     resnet: dict[str, Any] = {"recipe.labeled_batch": 2, "net.encoder.arch": "resnet18"}
     return [
         ("supervised, ResNet-18 at 321", pictures_experiment(resnet), steps),
-        ("supervised, shapes", starting_point("supervised", "shapes"), 25 * steps),
-        ("CPS, shapes", starting_point("cps", "shapes"), 25 * steps),
+        ("supervised, textures", starting_point("supervised", "textures"), 25 * steps),
+        ("CPS, textures", starting_point("cps", "textures"), 25 * steps),
     ]
 
 

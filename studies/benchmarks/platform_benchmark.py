@@ -54,7 +54,7 @@ sys.exit(run_study(dataclasses.replace(STUDY, profiles=(quick,))))
 
 def trivial_experiment(number: int) -> Experiment:
     """Return an experiment of two steps with this number as its seed."""
-    return apply(starting_point("supervised", "shapes", seed=number), overrides_of(TRIVIAL, "benchmark"))
+    return apply(starting_point("supervised", "textures", seed=number), overrides_of(TRIVIAL, "benchmark"))
 
 
 def train_one(number: int, out: str) -> None:

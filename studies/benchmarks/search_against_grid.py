@@ -29,7 +29,7 @@ from studies.benchmarks.search_runs import (
     run_timed_search,
     within,
 )
-from studies.recipes.columns import SHAPES_NOTE
+from studies.recipes.columns import TEXTURES_NOTE
 from studies.recipes.mkd import CO_TRAINING, MUTUAL_MT, ON_SMALL_IMAGES
 
 WEIGHT = Float(0.1, 3.0, log=True)
@@ -43,7 +43,7 @@ STUDY = Study(
             columns=(COLUMN,),
             changes=TEACHERS,
             rows=(
-                # The worst corner of the space: the preset's weights were tuned on these shapes and would be a hint.
+                # The worst corner of the space: the preset's weights were tuned on these textures and would be a hint.
                 Row("corner", {"method.weight_teachers": WEIGHT.high, "method.weight_students": WEIGHT.high}),
                 Row("preset"),
             ),
@@ -53,7 +53,7 @@ STUDY = Study(
     profiles=(
         Profile(
             name="quick",
-            note=SHAPES_NOTE,
+            note=TEXTURES_NOTE,
             start=quick,
             # Half the usual steps: 36 trainings and five times nine then take 20 minutes on two cores.
             changes={"recipe.steps": 400, "recipe.evaluation.every": 100},

@@ -8,7 +8,7 @@ a  overhead per configuration with trainings of almost no length, with two gangs
 b  TPE with pruning and a quarter of a full grid's training steps, against that grid           (aim: within 0.5 mIoU)
 c  a search with two gangs against a TorchTrainer.fit() in every trial of Ray Tune             (aim: 5 times shorter)
 
-It trains drawn shapes, and writes every number with a description of the machine to OUT/search_benchmark.json.
+It trains drawn textures, and writes every number with a description of the machine to OUT/search_benchmark.json.
 """
 
 from __future__ import annotations

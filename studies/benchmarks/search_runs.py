@@ -20,12 +20,12 @@ from assay.run import run_search, run_study
 from assay.search import Float, ProfileSettings, Search
 from assay.study import Profile, Row, Study, Table
 from studies.benchmarks.platform_benchmark import TRIVIAL
-from studies.recipes.columns import SHAPES_NOTE
+from studies.recipes.columns import TEXTURES_NOTE
 
 COLUMN = "1/16"
 LR, DECAY = Float(0.005, 0.5, log=True), Float(1e-5, 1e-2, log=True)
 STARTS = {
-    # The worst corner of the space: the preset's values were tuned on these shapes and would be a hint.
+    # The worst corner of the space: the preset's values were tuned on these textures and would be a hint.
     "corner": {"recipe.optimizer.lr": LR.low, "recipe.optimizer.weight_decay": DECAY.low},
     "preset": {},
 }
@@ -42,7 +42,7 @@ STUDY = Study(
         ),
     ),
     profiles=(
-        Profile(name="quick", note=SHAPES_NOTE, start=quick, columns=IN_COLUMN),
+        Profile(name="quick", note=TEXTURES_NOTE, start=quick, columns=IN_COLUMN),
         Profile(name="trivial", note="two steps of 16 x 16", start=quick, changes=TRIVIAL, columns=IN_COLUMN),
     ),
 )

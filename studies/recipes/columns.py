@@ -18,8 +18,8 @@ LISTS_OF_U2PL = (
 
 # Notes of profiles: the data that all their columns are trained on.
 _ALL_UNLABELED = "unlabelled images are all of the training set, labelled ones among them"
-SHAPES_NOTE = (
-    f"drawn shapes of 32 x 32 pixels and very small networks; the numbers do not repeat the paper's; {_ALL_UNLABELED}"
+TEXTURES_NOTE = (
+    f"drawn textures of 32 x 32 pixels and very small networks; the numbers do not repeat the paper's; {_ALL_UNLABELED}"
 )
 CAMVID_NOTE = (
     f"CamVid street scenes of 480 x 360, for one GPU or hours on a CPU; not the paper's data; {_ALL_UNLABELED}"

@@ -60,7 +60,7 @@ def teacher_changes(network: Changes, networks: Networks) -> dict[str, object]:
     return {**networks.baselines, **network}
 
 
-# Drawn shapes: widths of the very small encoder. The teachers have 3.9 and 6.1 times the parameters of the larger
+# Drawn textures: widths of the very small encoder. The teachers have 3.9 and 6.1 times the parameters of the larger
 # student, and 25.5 and 39.7 times those of the smaller one; the paper's have 3.8 and 6.0 times those of ResNet-18, and
 # 23.6 and 36.9 times those of MobileNetV2. The encoder's depth is fixed, so T_D and T_W are two widths.
 #

@@ -202,7 +202,7 @@ def test_columns_that_differ_in_one_row_or_were_never_trained_stay_apart() -> No
 
 # --- equal rows ----------------------------------------------------------------------------------------------
 
-SET = "drawn shapes; changed by --set: method.fda=none"
+SET = "drawn textures; changed by --set: method.fda=none"
 
 
 def equal_table(

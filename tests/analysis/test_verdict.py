@@ -35,8 +35,8 @@ def test_one_seed_has_no_verdict() -> None:
 
 
 def test_a_cell_that_is_not_comparable_is_never_reproduced_and_names_its_deviation() -> None:
-    result = verdict(cell(*DONE, comparable=False, differs="drawn shapes"))
-    assert str(result) == "not comparable: drawn shapes"
+    result = verdict(cell(*DONE, comparable=False, differs="drawn textures"))
+    assert str(result) == "not comparable: drawn textures"
 
 
 def test_one_seed_that_is_not_comparable_makes_its_cell_not_comparable() -> None:

@@ -84,7 +84,7 @@ def refused(arguments: list[str], out: Path, capsys: pytest.CaptureFixture[str])
     [
         (["--method", "cpss"], "no method 'cpss'; did you mean 'cps'"),
         ([], "--method is missing"),
-        (["--method", "cps", "--data", "shape"], "no data set 'shape'; did you mean 'shapes'"),
+        (["--method", "cps", "--data", "texture"], "no data set 'texture'; did you mean 'textures'"),
         (["--method", "cps", "--set", "method.wait=1"], "CPS (at method) has no field 'wait'; did you mean 'weight'"),
         (["--method", "cps", "--set", "method.weight=heavy"], "must be a number, got 'heavy' (from --set"),
         (["--method", "cps", "--set", "method.weight=-1"], "weight must be in [0, inf), got -1.0 (from --set"),

@@ -242,9 +242,9 @@ def test_show_status_splits_and_doctor_answer(tmp_path: Path, capsys: pytest.Cap
     assert shown["result"]["latency"]["milliseconds"]["student"] > 0
     assert run(["show", key, "--out", str(tmp_path)]) == 0
     assert "ms on the cpu" in capsys.readouterr().out
-    assert run(["splits", "shapes"]) == 0
+    assert run(["splits", "textures"]) == 0
     assert "60" in capsys.readouterr().out
     assert run(["doctor", "--data-root", str(tmp_path), "--weights", str(tmp_path)]) == 0
     output = capsys.readouterr().out
-    assert "ok       shapes" in output
+    assert "ok       textures" in output
     assert "missing  voc" in output and "resnet50.tv_in1k" in output and str(tmp_path) in output

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from assay.data.source import DataMissing, Source
-from assay.data.sources import CamVid, Shapes
+from assay.data.sources import CamVid, Textures
 from assay.data.splits import Split, SplitResult, split
 from assay.errors import UserError
 from assay.places import Places
@@ -249,6 +249,6 @@ def test_a_list_and_a_draw_of_equal_images_have_equal_descriptions(places):
 
 def test_the_draw_of_the_default_data_set_never_changes(places):
     """A change would silently change the training images of every stored result."""
-    result = split(Shapes(), Split(labeled="1/16"), places)
+    result = split(Textures(), Split(labeled="1/16"), places)
     assert result.describe("labeled") == {"count": 60, "hash": "5ced3d85b819c448"}
     assert result.labeled[0] == "train-000038"

@@ -40,7 +40,7 @@ SIZES = {
 
 def confidence_of_a_fresh_network(share: float) -> float:
     """Return the quantile, at this share, of the pixels' highest probabilities before any training."""
-    untrained = apply(starting_point("supervised", "shapes"), overrides_of(SIZES, "test"))
+    untrained = apply(starting_point("supervised", "textures"), overrides_of(SIZES, "test"))
     trainer = Training(resolve(untrained, Places()), places=Places(), runtime=Runtime(device="cpu"))
     batch = on_device(trainer.plan.micro_batch(0, 0), trainer.plan.views, trainer.recipe.augment, device=trainer.device)
     with torch.no_grad():
@@ -48,7 +48,7 @@ def confidence_of_a_fresh_network(share: float) -> float:
     return float(highest.quantile(share))
 
 
-TEACHER = apply(starting_point("supervised", "shapes", seed=5), overrides_of(SIZES, "test"))
+TEACHER = apply(starting_point("supervised", "textures", seed=5), overrides_of(SIZES, "test"))
 WIDE = apply(TEACHER, overrides_of({"net.encoder.width": 6}, "test"))
 # The variants of each method.
 VARIANTS: dict[str, dict[str, dict[str, object]]] = {
@@ -186,7 +186,7 @@ TRAINED = [
 
 def experiment(name: str, changes: dict[str, object]) -> Experiment:
     paths = {f"method.{field}": value for field, value in changes.items()}
-    return apply(starting_point(name, "shapes"), overrides_of(SIZES | paths, "test"))
+    return apply(starting_point(name, "textures"), overrides_of(SIZES | paths, "test"))
 
 
 def training(trained: Experiment) -> Training:

@@ -47,7 +47,7 @@ def test_a_note_names_results_that_are_older_than_the_counting(study: Study) -> 
 def test_a_reason_that_holds_for_all_cells_stands_once(study: Study) -> None:
     texts = notes(fill(study.frame, study.layout.tables[0]))
     assert [text for text in texts if "Not comparable" in text] == [
-        "Not comparable with the paper (all cells): trained on drawn shapes, not on PASCAL VOC 2012"
+        "Not comparable with the paper (all cells): trained on drawn textures, not on PASCAL VOC 2012"
     ]
 
 

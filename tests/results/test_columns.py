@@ -43,7 +43,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalStore, dict[str
     store = LocalStore(tmp_path_factory.mktemp("frame"))
     experiment = small(recipe__steps=4, seed=2)
     train(resolve(experiment, PLACES), store, places=PLACES, runtime=QUIET)
-    return store, cell(experiment, "done", paper_miou=45.77, differs="trained on drawn shapes")
+    return store, cell(experiment, "done", paper_miou=45.77, differs="trained on drawn textures")
 
 
 def test_columns_and_types_are_the_same_for_any_content(
@@ -75,11 +75,11 @@ def test_a_finished_cell_has_its_numbers_in_percent_with_their_origin(
     assert row["status"] == "done" and pd.isna(row["error"])
     for name in ("miou", "miou_best", "pixel_accuracy"):
         assert row[name] == pytest.approx(100 * result[name])
-    assert row["paper_miou"] == 45.77 and not row["comparable"] and row["differs"] == "trained on drawn shapes"
+    assert row["paper_miou"] == 45.77 and not row["comparable"] and row["differs"] == "trained on drawn textures"
     assert np.nanmean([np.nan if iou is None else iou for iou in row["iou"]]) == pytest.approx(row["miou"])
     assert len(row["classes"]) == len(row["iou"])
     assert (row["method"], row["seed"], row["steps"], row["labeled_batch"]) == ("supervised", 2, 4, 4)
-    assert row["crop"] == "16x16" and row["data"] == "shapes" and row["world_size"] == 1 and row["device"] == "cpu"
+    assert row["crop"] == "16x16" and row["data"] == "textures" and row["world_size"] == 1 and row["device"] == "cpu"
     assert row["labeled"] == result["data"]["labeled"]["count"] and row["params"] > 0 and row["macs"] > 0
     versions = json.loads(row["versions"])
     assert versions["numpy"] == np.__version__ and versions["pandas"] == pd.__version__

@@ -86,7 +86,9 @@ def test_what_a_failed_teacher_blocks_is_counted_as_blocked_and_not_as_to_train(
     text = printed(of, store)
     assert "1 failed, 2 to train, 2 blocked" in text
     blocked = [line.split("  ")[2:] for line in text.splitlines() if "blocked: needs" in line]
-    needs = f"blocked: needs {teacher} (supervised shapes {plan.nodes[teacher].resolved.experiment.data.split.labeled}"
+    needs = (
+        f"blocked: needs {teacher} (supervised textures {plan.nodes[teacher].resolved.experiment.data.split.labeled}"
+    )
     assert blocked == [[f"KD | 1/16(92) | seed {seed}", f"{needs} seed 7)"] for seed in (0, 1)]
     again = make_plan(cells(of), store, Places())
     assert {node.resolved.experiment.method.name for node in again.to_run} == {"supervised"}
@@ -99,9 +101,9 @@ def test_teachers_of_the_same_description_are_distinguished(store: LocalStore) -
     names = [line.split("  ")[2].strip() for line in lines if " seed 7" in line or " seed 8" in line]
     label = cells(study(Row("both", both)))[0].experiment.data.split.labeled
     assert names == [
-        f"supervised shapes {label} seed 7, encoder.width 16",
-        f"supervised shapes {label} seed 7, encoder.width 24",
-        f"supervised shapes {label} seed 8",
+        f"supervised textures {label} seed 7, encoder.width 16",
+        f"supervised textures {label} seed 7, encoder.width 24",
+        f"supervised textures {label} seed 8",
     ]
 
 

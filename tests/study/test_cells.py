@@ -62,9 +62,9 @@ def test_the_command_line_makes_cells_incomparable_and_says_why_beside_what_the_
     assert {cell.not_comparable for cell in cells(plain)} == {""}
     (reasons,) = {cell.not_comparable for cell in cells(plain, overrides=changed)}
     assert reasons == f"changed by --set: recipe.steps=7, {PATH}=0.6"
-    drawn = study(Row("row", {"method": "cps"}), not_comparable="trained on drawn shapes")
+    drawn = study(Row("row", {"method": "cps"}), not_comparable="trained on drawn textures")
     (reasons,) = {cell.not_comparable for cell in cells(drawn, overrides=changed[:1])}
-    assert reasons == "trained on drawn shapes; changed by --set: recipe.steps=7"
+    assert reasons == "trained on drawn textures; changed by --set: recipe.steps=7"
     assert cells(plain, overrides=changed[:1])[0].changes == {"method": "cps", "recipe.steps": "7"}
 
 

@@ -19,7 +19,7 @@ from torch.multiprocessing import ProcessRaisedException
 
 from assay.data.normalize import normalize
 from assay.data.source import DataBroken
-from assay.data.sources import Shapes
+from assay.data.sources import Textures
 from assay.data.stored_masks import encode, pack, unpack
 from assay.data.views import Views
 from assay.errors import AssayError, UserError
@@ -198,7 +198,7 @@ def test_an_untrained_first_stage_is_reported_and_leaves_the_store_as_it_was(tmp
 
 
 def test_a_first_stage_with_other_classes_is_refused(store: LocalStore) -> None:
-    other = small("pseudo_label", method__pseudo=STAGE1.replace(data=STAGE1.data.replace(source=Shapes(world=1))))
+    other = small("pseudo_label", method__pseudo=STAGE1.replace(data=STAGE1.data.replace(source=Textures(world=1))))
     with pytest.raises(UserError, match=r"method.pseudo was trained on 6 classes .* data with the same classes"):
         run(other, store)
 

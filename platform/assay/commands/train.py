@@ -52,9 +52,9 @@ def add_experiment(command: argparse.ArgumentParser) -> None:
     command.add_argument("--method", metavar="NAME", help="the method's short name: supervised, cps, …")
     command.add_argument(
         "--data",
-        default="shapes",
+        default="textures",
         metavar="NAME",
-        help=f"data set: {', '.join(PRESETS)}; each comes with a network and a recipe that suit it (default: shapes,"
+        help=f"data set: {', '.join(PRESETS)}; each comes with a network and a recipe that suit it (default: textures,"
         " images that the program draws)",
     )
     command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the training (default: 0)")

@@ -52,7 +52,7 @@ def test_it_opens_with_the_subject_and_the_data(parsed: Page) -> None:
     text = parsed.text()
     parts = [
         "Thresholds and weights of <cross> supervision",
-        "Not the paper’s setting: drawn shapes instead of PASCAL VOC 2012.",
+        "Not the paper’s setting: drawn textures instead of PASCAL VOC 2012.",
         "It trains nothing",
         "mIoU, larger is better · sampler TPE, seed 0 · pruner median after 4 trials · seeds 0, 1",
         "40 trials",

@@ -150,15 +150,11 @@ def _draw(world: int, size: int, seed: int, pool: str, index: int) -> tuple[np.n
 def _blob(rng: np.random.Generator, down: np.ndarray, right: np.ndarray, radius: float) -> np.ndarray:
     """Return the mask of an object: a circle around the origin, whose radius varies in two waves."""
     angle = np.arctan2(down, right)
-    waves = [
-        OUTLINE * rng.uniform(0, 1) * np.sin(turns * angle + rng.uniform(0, 2 * np.pi)) for turns in (2, 3)
-    ]
+    waves = [OUTLINE * rng.uniform(0, 1) * np.sin(turns * angle + rng.uniform(0, 2 * np.pi)) for turns in (2, 3)]
     return np.hypot(down, right) <= radius * (1 + waves[0] + waves[1])
 
 
-def _surface(
-    rng: np.random.Generator, texture: Texture, down: np.ndarray, right: np.ndarray, size: int
-) -> np.ndarray:
+def _surface(rng: np.random.Generator, texture: Texture, down: np.ndarray, right: np.ndarray, size: int) -> np.ndarray:
     """Return the colours of an object: a mean, a texture along one direction of colour space, and light."""
     turn, frequency = rng.uniform(-TILT, TILT), 2 * np.pi / rng.uniform(*PERIOD)
     across = frequency * (down * np.cos(turn) - right * np.sin(turn)) + rng.uniform(0, 2 * np.pi)
