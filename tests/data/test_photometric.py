@@ -7,6 +7,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as tv
 
+from assay.data.normalize import MEAN_COLOUR
 from assay.data.photometric import (
     OPERATORS,
     StrongDraw,
@@ -159,6 +160,36 @@ def test_each_image_gets_its_own_operator():
         one = slice(index, index + 1)
         assert torch.equal(result[one], function(images[one], draws[one]))
         assert not torch.equal(result[one], images[one])
+
+
+SIZES = ((41, 53), (41, 20), (17, 53), (30, 31), (30, 31), (2, 9))  # the first image has no padding
+
+
+def padded_images() -> torch.Tensor:
+    """Return images of these sizes, padded with the mean colour at the right and at the bottom."""
+    images = example_images(len(SIZES))
+    for image, (height, width) in zip(images, SIZES, strict=True):
+        outside = torch.ones(image.shape[1:], dtype=torch.bool)
+        outside[:height, :width] = False
+        image[:, outside] = torch.tensor(MEAN_COLOUR, dtype=torch.uint8).unsqueeze(1)
+    return images
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_an_operator_does_not_see_padding_which_stays_the_mean_colour(operator: str):
+    images, draws = padded_images(), draws_of(operator, len(SIZES), seed=2)
+    result = apply_strong(images, draws, SIZES)
+    assert result.dtype == torch.uint8 and result.shape == images.shape
+    for index, (height, width) in enumerate(SIZES):
+        rectangle = images[index : index + 1, :, :height, :width].contiguous()
+        alone = apply_strong(rectangle, draws[index : index + 1])
+        assert torch.equal(result[index : index + 1, :, :height, :width], alone)
+        assert torch.equal(result[index, :, height:], images[index, :, height:])
+        assert torch.equal(result[index, :, :, width:], images[index, :, :, width:])
+    with_padding = apply_strong(images, draws)
+    assert torch.equal(result[0], with_padding[0])
+    # Solarising has no statistics, and leaves the mean colour as it is.
+    assert torch.equal(result[1:], with_padding[1:]) == (operator == "solarize")
 
 
 def test_the_weak_images_are_not_changed():

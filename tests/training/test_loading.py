@@ -7,6 +7,8 @@ import torch
 from helpers import small
 
 from assay.data.batch import Batch
+from assay.data.normalize import normalize
+from assay.data.photometric import apply_strong
 from assay.data.source import IGNORE
 from assay.data.views import Boxes, Views
 from assay.errors import UserError
@@ -99,6 +101,26 @@ def test_padding_is_ignored_in_labels_and_not_valid_in_unlabelled_views() -> Non
     assert (pseudo[:, 8:] == IGNORE).all() and (pseudo[:, :8, :8] == 0).all()
     # Padding is grey enough to be nothing once it is normalised.
     assert unlabeled.weak[:, :, 8:].abs().max() < 0.02
+
+
+def test_strong_views_are_those_of_the_images_without_padding() -> None:
+    batch_plan = plan(recipe__augment__scales=(0.4, 1.2))
+    raw, batch = batch_plan.micro_batch(0, 0), first_batch(batch_plan)
+    pairs = [(raw.labeled, batch.labeled.strong, raw.labeled.strong[0])]
+    pairs += [
+        (crops, strong, draws)
+        for crops, unlabeled in zip(raw.unlabeled, batch.unlabeled, strict=True)
+        for strong, draws in zip(unlabeled.strong, crops.strong, strict=True)
+    ]
+    sizes = [size for crops, _, _ in pairs for size in crops.sizes]
+    assert (16, 16) in sizes and len(set(sizes)) > 5
+    for crops, strong, draws in pairs:
+        for index, (height, width) in enumerate(crops.sizes):
+            assert crops.valid[index].sum() == crops.valid[index, :height, :width].sum() == height * width
+            image = crops.images[index : index + 1, :, :height, :width].contiguous()
+            alone = normalize(apply_strong(image, draws[index : index + 1]))
+            assert torch.equal(strong[index, :, :height, :width], alone[0])
+            assert (strong[index, :, ~crops.valid[index]].abs() < 0.02).all()
 
 
 @pytest.mark.parametrize("ranks", [3, 16])

@@ -4,7 +4,8 @@ Both work on batches and on any device. Images are B x 3 x H x W, uint8, before 
 type, it needs a quarter of the memory traffic, and equalising and solarising are defined on it. The other operators
 compute in single precision on the scale 0 to 255 and round once at their end. Each of the five operators gives the
 results of torchvision's operators with the same parameters on single images. No image's result depends on the other
-images of the batch.
+images of the batch. An operator processes the rectangle of a padded image alone, as in the authors' pipeline, which
+pads last: no histogram, mean or border includes padding.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ LUMINANCE = (0.2989, 0.587, 0.114)  # weights of R, G and B in grey, torchvision
 WHITE = 255.0
 CACHE_VALUES = 2**18  # values that a CPU processes at once: 1 MiB in single precision
 TINY = 1e-9  # above 0 and below any difference of two channels
+
+Size = tuple[int, int]  # height and width
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,14 +65,20 @@ def _operator(u: float, strong: Strong) -> str:
     return OPERATORS[int(np.searchsorted(ends, u * ends[-1], side="right"))]
 
 
-def apply_strong(images: torch.Tensor, draws: Sequence[StrongDraw]) -> torch.Tensor:
-    """Apply to each image the operator of its draw."""
+def apply_strong(
+    images: torch.Tensor, draws: Sequence[StrongDraw], sizes: Sequence[Size] | None = None
+) -> torch.Tensor:
+    """Apply to each image the operator of its draw.
+
+    sizes: of each image without its padding, which lies at the right and at the bottom and stays as it is; none: no
+        image has padding
+    """
     kinds = [(draw.operator, draw.kernel if draw.operator == "blur" else 0) for draw in draws]
 
     def apply(batch: torch.Tensor, indices: list[int]) -> torch.Tensor:
         return _APPLY[draws[indices[0]].operator](batch, [draws[index] for index in indices])
 
-    return _apply_by_kind(images, kinds, apply)
+    return _apply_by_kind(images, kinds, apply, sizes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,7 +115,10 @@ def draw_distort(rng: np.random.Generator, distort: Distort) -> DistortDraw:
 
 
 def apply_distort(images: torch.Tensor, draws: Sequence[DistortDraw]) -> torch.Tensor:
-    """Apply to each image the distortion of its draw. Images whose hue and saturation stay skip that costly part."""
+    """Apply to each image the distortion of its draw. Images whose hue and saturation stay skip that costly part.
+
+    A pixel's result depends on the pixel alone, so padding has no effect on images.
+    """
     kinds = [draw.changes_colours for draw in draws]
 
     def apply(batch: torch.Tensor, indices: list[int]) -> torch.Tensor:
@@ -128,18 +140,36 @@ def distort(images: torch.Tensor, draws: Sequence[DistortDraw]) -> torch.Tensor:
 
 
 def _apply_by_kind(
-    images: torch.Tensor, kinds: Sequence[Hashable], apply: Callable[[torch.Tensor, list[int]], torch.Tensor]
+    images: torch.Tensor,
+    kinds: Sequence[Hashable],
+    apply: Callable[[torch.Tensor, list[int]], torch.Tensor],
+    sizes: Sequence[Size] | None = None,
 ) -> torch.Tensor:
-    """Apply a function to the images of each kind together. It gets a batch and the indices of its images."""
-    groups: dict[Hashable, list[int]] = {}
+    """Apply a function to the images of each kind together, without their padding.
+
+    It gets a batch of images of one size and their indices.
+    """
+    whole: Size = (images.shape[-2], images.shape[-1])
+    groups: dict[tuple[Hashable, Size], list[int]] = {}
     for index, kind in enumerate(kinds):
-        groups.setdefault(kind, []).append(index)
+        groups.setdefault((kind, whole if sizes is None else sizes[index]), []).append(index)
     results: dict[int, torch.Tensor] = {}
-    for group in groups.values():
-        for indices in _portions(group, images):
-            batch = images.index_select(0, torch.tensor(indices, device=images.device))
-            results.update(zip(indices, apply(batch, indices), strict=True))
+    for (_, (height, width)), group in groups.items():
+        rectangles = images[..., :height, :width]
+        for indices in _portions(group, rectangles):
+            batch = rectangles.index_select(0, torch.tensor(indices, device=images.device))
+            outputs = zip(indices, apply(batch, indices), strict=True)
+            results.update((index, _with_padding_of(images[index], output)) for index, output in outputs)
     return torch.stack([results[index] for index in range(len(images))])
+
+
+def _with_padding_of(image: torch.Tensor, rectangle: torch.Tensor) -> torch.Tensor:
+    """Return a rectangle with the padding of an image, or the rectangle itself if it fills the image."""
+    if rectangle.shape == image.shape:
+        return rectangle
+    padded = image.clone()
+    padded[..., : rectangle.shape[-2], : rectangle.shape[-1]] = rectangle
+    return padded
 
 
 def _portions(indices: list[int], images: torch.Tensor) -> list[list[int]]:

@@ -43,6 +43,11 @@ class Crops:
     ids: tuple[str, ...]
     stored: Mapping[str, torch.Tensor]  # B x H x W, uint8, by name
 
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Height and width of each image without its padding, which lies at the right and at the bottom."""
+        return list(zip(self.valid[:, :, 0].sum(1).tolist(), self.valid[:, 0].sum(1).tolist(), strict=True))
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RawBatch:
@@ -263,7 +268,7 @@ def on_device(
             weak=finish(_distort(images, valid, labeled)),
             label=labeled.labels.to(device, non_blocking=True).long(),
             valid=valid,
-            strong=finish(apply_strong(images, labeled.strong[0])) if labeled.strong else None,
+            strong=finish(apply_strong(images, labeled.strong[0], labeled.sizes)) if labeled.strong else None,
             stored=_stored(labeled, device=device),
         ),
         unlabeled=tuple(_unlabeled(crops, finish, device=device) for crops in raw.unlabeled),
@@ -275,7 +280,7 @@ def _unlabeled(crops: Crops, finish: Callable[[torch.Tensor], torch.Tensor], *, 
     images, valid = crops.images.to(device, non_blocking=True), crops.valid.to(device, non_blocking=True)
     return Unlabeled(
         weak=finish(_distort(images, valid, crops)),
-        strong=tuple(finish(apply_strong(images, draws)) for draws in crops.strong),
+        strong=tuple(finish(apply_strong(images, draws, crops.sizes)) for draws in crops.strong),
         valid=valid,
         truth=crops.labels.to(device, non_blocking=True).long(),
         stored=_stored(crops, device=device),
