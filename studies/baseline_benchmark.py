@@ -88,7 +88,7 @@ STUDY = Study(
         ),
         Profile(
             name="paper",
-            note=mkd.PAPER_NOTE,
+            note=mkd.RECIPE_NOTE,
             start=voc,
             changes=mkd.PAPER,
             runtime={"loader_workers": 4},

@@ -232,7 +232,7 @@ STUDY = Study(
         ),
         Profile(
             name="code",
-            note=CODE_NOTE,
+            note=f"{CODE_NOTE}. CPS and Mean Teacher train on padding, as in the CPS authors' code",
             start=voc,
             changes=CODE,
             rows={row.label: {**network_of(row), **losses_in_code(row)} for table in TABLES for row in table.rows},

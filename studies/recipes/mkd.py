@@ -38,9 +38,13 @@ PAPER: Changes = {
     "recipe.evaluation.fit": 512,
     "recipe.precision": "bf16",
 }
-PAPER_NOTE = (
+RECIPE_NOTE = (
     "PASCAL VOC 2012 with ImageNet weights and the paper's lists, for four A100s per training; bf16 where the authors'"
     " code has fp16 with a static loss scale"
+)
+PAPER_NOTE = (
+    f"{RECIPE_NOTE}; MKD's α = 0.6 and β = 0.4 are the code's 1.5 and 1.0, whose means run over labelled images and"
+    " padding as well, for means over unlabelled images without padding"
 )
 
 # The released configuration of the authors' code (VOC Aug, 1/16(662)), on top of PAPER: the network and the recipe.
@@ -65,11 +69,10 @@ FDA_IN_CODE: Changes = {
     "method.fda_labeled_first": True,
 }
 CODE_NOTE = (
-    "PASCAL VOC 2012 with ImageNet weights and the paper's lists, for four A100s per training. All that no row switches"
-    " is as in the authors' released configuration; the row '+ Mutual MT + SDA + FDA' of mkd.table4.released at"
-    " 1/16(662) is that configuration. Not as there: bf16, where the code has fp16 with a static loss scale; FDA's"
-    " estimators take the features of all ranks, and CutMix's partner is the next image of the global batch (code: each"
-    " rank's own); the head's convolutions before the classifier start from torch's random weights (code: Kaiming's)"
+    f"{RECIPE_NOTE}. All that no row switches is as in the authors' released configuration, which is the row"
+    " '+ Mutual MT + SDA + FDA' of mkd_ablation's mkd.table4.released at 1/16(662). Also not as there: FDA's estimators"
+    " take the features of all ranks, and CutMix's partner is the next image of the global batch (code: each rank's"
+    " own); the head's convolutions before the classifier start from torch's random weights (code: Kaiming's)"
 )
 
 

@@ -250,7 +250,7 @@ def test_a_row_of_the_codes_profile_has_the_parts_of_the_released_configuration(
     method = released.method
     assert (method.teaching, method.threshold_teachers, method.threshold_students) == ("mutual", 0.0, 0.0)
     assert method.sda is not None and method.fda is not None
-    assert "'+ Mutual MT + SDA + FDA' of mkd.table4.released at 1/16(662)" in mkd.CODE_NOTE
+    assert "'+ Mutual MT + SDA + FDA' of mkd_ablation's mkd.table4.released at 1/16(662)" in mkd.CODE_NOTE
 
 
 @pytest.mark.parametrize(("profile", "millions"), [("paper", 3.19), ("code", 5.81)])  # counted of the authors' code
@@ -359,6 +359,8 @@ def test_profiles_name_their_changes_of_the_method(study: Study) -> None:
     from methods.mkd import MKD
 
     defaults = MKD()
+    weights = f"α = {defaults.weight_teachers} and β = {defaults.weight_students}"
+    assert weights in profile_of(study, "paper").note
     for profile in ("quick", "camvid"):
         of_mkd: list[Any] = [cell for cell in cells(study, profile) if cell.experiment.method.name == "mkd"]
         ours = next(cell for cell in of_mkd if cell.experiment.method.teaching == "mutual")
