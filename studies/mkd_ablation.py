@@ -61,7 +61,7 @@ TABLE4 = Table(
         Row("Co-training", paper="Co-training", not_comparable=f"{BY_CPS}, with CPS's weight; here Eq. 5 without L_st"),
         Row("+ Mutual MT", MUTUAL_MT, paper="Co-training + Mutual MT"),
         Row("+ Mutual MT + FDA", {**MUTUAL_MT, **FDA}, paper="Co-training + Mutual MT + FDA"),
-        Row("+ SDA", SDA, paper="Co-training + SDA", not_comparable=f"{BY_CPS}: CutMix alone, not this SDA"),
+        Row("+ SDA", SDA, paper="Co-training + SDA", not_the_papers=f"{BY_CPS}: CutMix alone, not this SDA"),
         Row("+ Mutual MT + SDA", {**MUTUAL_MT, **SDA}, paper="Co-training + Mutual MT + SDA"),
         Row("+ Mutual MT + SDA + KS", {**MUTUAL_MT, **SDA, **KS}, paper="Co-training + Mutual MT + SDA + KS"),
     ),

@@ -179,6 +179,11 @@ class FilledTable:
 
 
 def _rows_of_same_trainings(cells: Iterable[FilledCell]) -> Iterator[tuple[str, ...]]:
+    return (tuple(cell.row for cell in group) for group in by_training(cells) if len(group) > 1)
+
+
+def by_training(cells: Iterable[FilledCell]) -> list[list[FilledCell]]:
+    """Return a column's cells in groups: those of the same trainings together."""
     groups: list[list[FilledCell]] = []
     for cell in cells:
         group = next((group for group in groups if group[0].is_same_training_as(cell)), None)
@@ -186,7 +191,7 @@ def _rows_of_same_trainings(cells: Iterable[FilledCell]) -> Iterator[tuple[str, 
             groups.append([cell])
         else:
             group.append(cell)
-    return (tuple(cell.row for cell in group) for group in groups if len(group) > 1)
+    return groups
 
 
 def _merged_column(columns: Sequence[ColumnLayout]) -> ColumnLayout:

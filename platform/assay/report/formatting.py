@@ -6,13 +6,12 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 
 from assay.analysis.filled_table import RUN_STATES, Comparison, FilledCell, FilledTable
-from assay.analysis.statistics import LEVEL
+from assay.analysis.statistics import ALPHA, LEVEL
 from assay.analysis.verdict import Verdict, verdict
 from assay.results.layout import Counted
 from assay.wording import count
 
 NONE = "–"  # in the place of an absent number
-_ALPHA = round(1 - LEVEL, 9)  # differences are significant up to this p
 _NAMED = 3  # significant differences that a terminal names; it counts more
 INTERVAL = f"{100 * LEVEL:.0f} % interval"
 PARTS = ("paper", "ours", "Δ", "verdict")
@@ -177,12 +176,12 @@ def differences_in_short(table: FilledTable) -> str:
 
 def _significant_ones(tested: Sequence[tuple[FilledCell, Comparison]]) -> str:
     """Return the number of significant differences, and the largest ones."""
-    significant = [(cell, pair) for cell, pair in tested if pair.holm is not None and pair.holm <= _ALPHA]
+    significant = [(cell, pair) for cell, pair in tested if pair.holm is not None and pair.holm <= ALPHA]
     significant.sort(key=lambda cell_and_pair: -abs(cell_and_pair[1].paired.mean))
     least = probability(min(pair.paired.smallest_p for _, pair in tested))
     names = [f"{cell.row} at {cell.column} {signed(pair.paired.mean)}" for cell, pair in significant[:_NAMED]]
     names += [f"{len(significant) - _NAMED} more"] if len(significant) > _NAMED else []
-    test = f"Holm p ≤ {_ALPHA:g}; the least possible p is {least}"
+    test = f"Holm p ≤ {ALPHA:g}; the least possible p is {least}"
     return f"{len(significant) or 'none'} significant ({test})" + (f": {', '.join(names)}" if names else "")
 
 

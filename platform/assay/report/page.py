@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from assay.analysis.filled_table import Comparison, FilledCell, FilledTable
+from assay.analysis.orderings import orderings_of
 from assay.analysis.run_summary import RunSummary
 from assay.report.appendix import CostRow, FailureItem, SizeTable, cost_row, failure_items, size_table
 from assay.report.formatting import (
@@ -30,6 +31,8 @@ from assay.report.formatting import (
     smallest_gap,
 )
 from assay.report.notes import not_trained, notes
+from assay.report.orderings import headline
+from assay.report.orderings_section import OrderingsSection, orderings_section
 from assay.report.rendering import FigureGroup, StateBar, figure_groups, render
 from assay.report.strips import Strip, strips
 from assay.report.svg import Figure
@@ -121,6 +124,7 @@ class TableSection:
     heads: tuple[str, ...]
     rows: tuple[ResultRow, ...]
     notes: tuple[str, ...]
+    orderings: OrderingsSection | None
     differences: Differences | None
     figures: tuple[FigureGroup, ...]
     predictions: Predictions | None
@@ -141,6 +145,7 @@ class StudyPage:
 
     name: str
     title: str
+    orderings: str  # how many published orderings hold, in a line; empty where none is published
     profile: str
     profile_note: str
     warning: str
@@ -158,6 +163,7 @@ def study_page(layout: StudyLayout, sections: Sequence[Section], summary: RunSum
     page = StudyPage(
         name=layout.name,
         title=layout.title,
+        orderings=headline([column for section in sections for column in orderings_of(section.table)]),
         profile=layout.profile,
         profile_note=layout.profile_note,
         warning=_WARNINGS[summary.comparable],
@@ -186,6 +192,7 @@ def _table_section(section: Section) -> TableSection:
         heads=("", *count_heads(table), *_column_labels(table)),
         rows=_result_rows(table),
         notes=tuple(notes(table)),
+        orderings=orderings_section(table),
         differences=_differences(table),
         figures=figure_groups(section.figures),
         predictions=_predictions(section.panels, section.panels_note),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from assay.analysis.filled_table import FilledCell, FilledTable
+from assay.analysis.orderings import ColumnOrderings, orderings_of
 from assay.analysis.verdict import VerdictKind
 from assay.report.csv_table import csv
 from assay.report.formatting import (
@@ -33,6 +34,7 @@ from assay.report.formatting import (
     smallest_gap,
 )
 from assay.report.notes import most_important_notes, notes
+from assay.report.orderings import column_lines, explanation, headline, left_out
 from assay.wording import count
 
 PRINTED_REMARKS = 3  # in the terminal; the other forms have all
@@ -59,16 +61,41 @@ def terminal(table: FilledTable, *, width: int, color: bool = False, remarks: Pa
 
     remarks: the file with all remarks, where only the most important ones are to be printed
     """
-    buffer = io.StringIO()
-    console = Console(
-        file=buffer, width=width, force_terminal=color, color_system="standard" if color else None, highlight=False
-    )
+    console = _console(width, color=color)
     console.print(Text(_heading(table), style="bold"))
     for part in _fitting(table.planned_columns(), console):
         console.print(part)
     for line in _remarks(table) if remarks is None else _few_remarks(table, remarks):
         console.print(Text(line, style="dim"))
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+    return _printed(console)
+
+
+def terminal_orderings(tables: Sequence[FilledTable], *, width: int, color: bool = False) -> str:
+    """Return how many published orderings hold as printed text: all together, then each of several columns.
+
+    Empty where none is published between the trained rows of the tables.
+    """
+    columns = [column for table in tables for column in orderings_of(table)]
+    if not columns:
+        return ""
+    console = _console(width, color=color)
+    console.print(Text(headline(columns), style="bold"))
+    for line in column_lines(columns) if len(columns) > 1 else ():
+        console.print(Text(f"  {line}"))
+    for line in (explanation(columns), *filter(None, map(left_out, tables))):
+        console.print(Text(line, style="dim"))
+    return _printed(console)
+
+
+def _console(width: int, *, color: bool) -> Console:
+    """Return a console that prints into memory."""
+    color_system: Literal["standard"] | None = "standard" if color else None
+    return Console(file=io.StringIO(), width=width, force_terminal=color, color_system=color_system, highlight=False)
+
+
+def _printed(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
 
 
 def _heading(table: FilledTable) -> str:
@@ -169,16 +196,31 @@ def _one_column(table: FilledTable, index: int) -> Table:
 
 
 def markdown(table: FilledTable) -> str:
-    """Return the table as GitHub's Markdown, with its notes and the differences paired by seed."""
+    """Return the table as GitHub's Markdown, with its notes and the differences paired by seed.
+
+    The first line says how many published orderings hold.
+    """
+    orderings = orderings_of(table)
     sizes = [f"{head} {part}" for head in count_heads(table) for part in COUNT_PARTS]
     heads = ["", *sizes, *(f"{column.label} {part}" for column in table.layout.columns for part in PARTS)]
-    lines = [f"### {_markdown(_heading(table))}", ""]
+    lines = [f"**{_markdown(headline(orderings))}**", ""] if orderings else []
+    lines += [f"### {_markdown(_heading(table))}", ""]
     lines += [_markdown(table.layout.caption), ""] if table.layout.caption else []
+    for paragraph in _about_orderings(table, orderings):
+        lines += [_markdown(paragraph), ""]
     rule = ["---", *["---:"] * len(sizes), *("---:", "---:", "---:", "---") * len(table.layout.columns)]
     lines += [_pipes(heads), _pipes(rule, raw=True)]
     lines += [_pipes([row.label, *_fields(table, cells, spread=True)]) for row, cells in table.lines()]
     lines += ["", *(f"- {_markdown(remark)}" for remark in _remarks(table))]
     return "\n".join(lines) + "\n"
+
+
+def _about_orderings(table: FilledTable, orderings: Sequence[ColumnOrderings]) -> list[str]:
+    """Return a line for each of several columns, and an explanation; nothing where no ordering is published."""
+    if not orderings:
+        return []
+    lines = column_lines(orderings) if len(orderings) > 1 else []
+    return [*lines, " ".join(filter(None, (explanation(orderings, with_assumptions=True), left_out(table))))]
 
 
 def _fields(table: FilledTable, cells: tuple[FilledCell, ...], *, spread: bool = False) -> Iterator[str]:

@@ -24,6 +24,7 @@ from assay.store.store import DamagedDocument, Store
 
 CELLS = "cells.parquet"  # every cell that was ever planned here
 RESULTS = "results.parquet"
+ORDERINGS = "orderings.parquet"
 LAYOUT = "study.json"
 _CELL = ["table", "row", "column"]
 
@@ -68,6 +69,10 @@ class StudyFolder:
         for key, finished in zip(trainings["key"], trainings["finished"], strict=True):
             self._write_history(key, None if pd.isna(finished) else finished)
         return frame
+
+    def write_orderings(self, frame: pd.DataFrame) -> None:
+        """Write the published orderings, with the columns of `ordering_columns`."""
+        self._write(ORDERINGS, parquet(frame))
 
     def history(self, keys: Sequence[str]) -> pd.DataFrame:
         """Return the histories of some keys as one frame."""

@@ -31,6 +31,7 @@ class RowLayout:
     label: str
     notes: tuple[str, ...] = ()
     counted: Counted | None = None  # the size of its network as the paper prints it
+    not_the_papers: str = ""  # the reason why it is another thing than the paper's row
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

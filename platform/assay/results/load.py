@@ -11,8 +11,9 @@ import pandas as pd
 from assay.errors import UserError
 from assay.places import out_folder
 from assay.results.columns import COLUMNS
-from assay.results.folder import RESULTS
+from assay.results.folder import ORDERINGS, RESULTS
 from assay.results.history import HISTORY, read_histories
+from assay.results.ordering_columns import ORDERING_COLUMNS
 from assay.results.search_columns import IMPORTANCE_COLUMNS, TRIAL_COLUMNS
 from assay.results.search_folder import IMPORTANCES, JOURNAL, TRIALS, read_trials
 
@@ -26,6 +27,7 @@ class Results:
 
     folder: Path
     frame: pd.DataFrame  # of studies: a row per table x row x column x seed
+    orderings: pd.DataFrame  # of studies: a row per table x column x pair of rows whose printed numbers differ
     trials: pd.DataFrame  # of searches: a row per search x profile x trial x seed
     importances: pd.DataFrame  # of searches: a row per search x profile x objective x evaluator x parameter
 
@@ -61,10 +63,12 @@ def load(out: str | Path = "results") -> Results:
             " another folder."
         )
     trials = [_labelled(read_trials(path), path) for path in searches]
+    orderings = [pd.read_parquet(path) for path in sorted(folder.glob(f"**/{ORDERINGS}"))]
     importances = [_labelled(pd.read_parquet(path), path) for path in sorted(folder.glob(f"**/{IMPORTANCES}"))]
     return Results(
         folder,
         frame=_stacked([pd.read_parquet(path) for path in studies], COLUMNS),
+        orderings=_stacked(orderings, ORDERING_COLUMNS),
         trials=_stacked(trials, _LABELS | TRIAL_COLUMNS),
         importances=_stacked(importances, _LABELS | IMPORTANCE_COLUMNS),
     )

@@ -16,6 +16,8 @@ from assay.run.listeners import REBUILD_EVERY, FailureRecorder, Throttled
 from assay.signals import stop_on_signals
 from assay.terminal import command_line, print_line
 
+LISTED_SEEDS = 10  # the most seeds that a command lists one by one
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunLoop:
@@ -69,10 +71,28 @@ class RunLoop:
 
 def continue_command(argv: Sequence[str]) -> str:
     """Return the shell command that continues a stopped run: the same one, but it does not forget rows again."""
+    return command_line(["python", *_without(argv, "--force-row")])
+
+
+def command_with_seeds(argv: Sequence[str], seeds: Sequence[int]) -> str:
+    """Return the shell command that trains the same with these seeds, and does not forget rows again."""
+    return f"{command_line(['python', *_without(argv, '--force-row', '--seeds')])} {seeds_flag(seeds)}"
+
+
+def seeds_flag(seeds: Sequence[int]) -> str:
+    """Return `--seeds` with its values as a shell reads them; a long run of numbers is a `seq`."""
+    first, last = seeds[0], seeds[-1]
+    if len(seeds) > LISTED_SEEDS and list(seeds) == list(range(first, last + 1)):
+        return f"--seeds $(seq {first} {last})"
+    return f"--seeds {' '.join(map(str, seeds))}"
+
+
+def _without(argv: Sequence[str], *flags: str) -> list[str]:
+    """Return a command without some flags and their values."""
     kept: list[str] = []
-    forgetting = False
+    leaving_out = False
     for word in argv:
-        forgetting = word.split("=")[0] == "--force-row" or (forgetting and not word.startswith("-"))
-        if not forgetting:
+        leaving_out = word.split("=")[0] in flags or (leaving_out and not word.startswith("-"))
+        if not leaving_out:
             kept.append(word)
-    return command_line(["python", *kept])
+    return kept

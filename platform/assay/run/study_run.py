@@ -7,7 +7,7 @@ import dataclasses
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from assay.resolve import Resolved
 from assay.run.forget import forget, keys_of_rows
 from assay.run.launcher import Launcher, Placement
 from assay.run.options import StudyOptions
-from assay.run.run_loop import RunLoop
+from assay.run.run_loop import RunLoop, command_with_seeds, seeds_flag
 from assay.store import records
 from assay.store.local import LocalStore
 from assay.store.store import DamagedDocument
@@ -141,10 +141,12 @@ class StudyRun:
 
     def rebuild(self, *, with_page: bool = True) -> Any:
         """Write results, histories and tables as text, and with the page also its figures; return the results."""
+        from assay.analysis.orderings import orderings_frame
         from assay.report.write import write_report, write_texts
 
         files = self.files()
         frame = files.rebuild(self.quoted())
+        files.write_orderings(orderings_frame(frame, files.layout))
         if with_page:
             write_report(frame, files.layout, history=files.history, panel=files.panel, folder=files.path)
         else:
@@ -160,22 +162,36 @@ class StudyRun:
             raise UserError(f"nothing was planned in {self.folder} yet; run the study without --report-only first.")
         frame = self.rebuild()
         from assay.analysis.filled_table import fill
-        from assay.report.text_tables import terminal
+        from assay.analysis.orderings import orderings_of
+        from assay.report.orderings import next_step
+        from assay.report.text_tables import terminal, terminal_orderings
 
-        width = shutil.get_terminal_size((120, 40)).columns
+        width, color = shutil.get_terminal_size((120, 40)).columns, sys.stdout.isatty()
         chosen_tables = self.options.selection.tables
-        for table in layout_of(self.study, self.profile).tables:
-            filled = fill(frame, table).merged()
-            if table.name in chosen_tables if chosen_tables else filled.is_planned:
-                remarks = self.folder / "tables" / f"{table.name}.md"
-                print_line(terminal(filled, width=width, color=sys.stdout.isatty(), remarks=remarks))
+        filled = [fill(frame, table).merged() for table in layout_of(self.study, self.profile).tables]
+        printed = [t for t in filled if (t.layout.name in chosen_tables if chosen_tables else t.is_planned)]
+        if orderings := terminal_orderings(printed, width=width, color=color):
+            print_line(orderings)
+        for table in printed:
+            remarks = self.folder / "tables" / f"{table.layout.name}.md"
+            print_line(terminal(table, width=width, color=color, remarks=remarks))
         states = frame["status"].value_counts()
         counts = ", ".join(f"{count} {name}" for name, count in states.items())
         print_line(f"cells: {counts}; in {self.folder / 'results.parquet'}")
         print_line(f"report: {self.folder / 'report.html'}")
+        columns = [column for table in printed for column in orderings_of(table) if keys is None or column.keys & keys]
+        has_failures = bool({"failed", "blocked"} & set(states.index))
+        if step := next_step(columns, command=self._command, has_failures=has_failures):
+            print_line(step)
         chosen = frame if keys is None else frame[frame["key"].isin(keys)]
         bad = chosen["status"].isin(["failed", "blocked"]) if keys is None else chosen["status"] != "done"
         return 1 if bad.any() else 0
+
+    def _command(self, seeds: Sequence[int]) -> str:
+        """Return the command that trains what this run shows with these seeds."""
+        if self.options.report_only:  # which tables, rows and changes were trained is not known here
+            return f"the command that trained them, with {seeds_flag(seeds)}"
+        return command_with_seeds(sys.argv, seeds)
 
 
 def _cell_record(planned: PlannedCell) -> dict[str, Any]:

@@ -219,6 +219,7 @@ def _not_comparable(table: Table, row: Row, column: str, profile: Profile, selec
         profile.not_comparable,
         table.not_comparable.get(column),
         row.not_comparable,
+        row.not_the_papers,
         f"{CHANGED_BY_SET}{changed}" if changed else "",
     )
     return "; ".join(filter(None, reasons))

@@ -31,6 +31,7 @@ def _table_layout(table: Table, profile: Profile) -> TableLayout:
                 label=row.label,
                 notes=(*row.notes, *_equal_rows_note(table, row, profile)),
                 counted=paper.paper_size(table, row),
+                not_the_papers=row.not_the_papers,
             )
             for row in table.rows
         ),

@@ -61,6 +61,7 @@ class Row:
     by_column: Mapping[str, Changes] = dataclasses.field(default_factory=dict)  # more changes, by column
     notes: tuple[str, ...] = ()
     not_comparable: str = ""  # the reason why its cells must not be compared with the paper's
+    not_the_papers: str = ""  # such a reason of a row that is another thing than the paper's: nor is its rank compared
     quoted: bool = False  # shown with the paper's numbers alone; never trained
 
 
