@@ -25,6 +25,8 @@ from assay.analysis.statistics import (
     detectable,
     holm,
     paired,
+    paired_t,
+    seeds_needed,
     summary,
 )
 from assay.data import draws
@@ -171,8 +173,37 @@ def test_differences_are_those_of_common_seeds() -> None:
 
 
 def test_without_a_common_seed_there_is_no_comparison() -> None:
-    assert paired({0: 50.0}, {1: 51.0}) is None
-    assert paired({}, {1: 51.0}) is None
+    for compare in (paired, paired_t):
+        assert compare({0: 50.0}, {1: 51.0}) is None
+        assert compare({}, {1: 51.0}) is None
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), min_size=1, max_size=8))
+def test_without_sign_flips_the_differences_are_the_same(pairs: list[tuple[float, float]]) -> None:
+    before, after = ({seed: pair[side] for seed, pair in enumerate(pairs)} for side in range(2))
+    alone, whole = paired_t(before, after), paired(before, after)
+    assert alone is not None and whole is not None
+    assert vars(alone).items() <= vars(whole).items()
+
+
+def test_the_standard_error_is_that_of_the_mean_difference() -> None:
+    pairs = [(50.0, 51.0), (50.0, 54.0), (50.0, 52.5)]
+    expected = stats.sem([after - before for before, after in pairs])
+    assert of(pairs).standard_error == pytest.approx(expected)
+    assert of(pairs[:1]).standard_error is None
+
+
+@pytest.mark.parametrize(("mean", "sd"), [(3.0, 1.0), (-1.2, 1.0), (0.5, 1.0), (1.0, 0.01)])
+def test_the_seeds_needed_are_the_fewest_that_detect_the_gap(mean: float, sd: float) -> None:
+    n = seeds_needed(mean, sd, 50)
+    assert n is not None and (detectable(sd, n) or 0) <= abs(mean)
+    assert n == 2 or (detectable(sd, n - 1) or 0) > abs(mean)
+    assert seeds_needed(mean, sd, n - 1) is None
+
+
+@pytest.mark.parametrize(("mean", "sd"), [(0.0, 1.0), (0.0, 0.0), (0.1, 1.0)])
+def test_no_number_of_seeds_is_named_for_a_gap_out_of_reach(mean: float, sd: float) -> None:
+    assert seeds_needed(mean, sd, 50) is None
 
 
 def test_one_seed_gives_a_difference_and_nothing_more() -> None:

@@ -11,12 +11,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from drawn_search import LAYOUT, Search
+from drawn_study import Study
 
 from assay import load
+from assay.analysis.orderings import orderings_frame
 from assay.errors import UserError
+from assay.results.folder import StudyFolder
+from assay.results.ordering_columns import ORDERING_COLUMNS
 from assay.results.parquet import parquet
 from assay.results.search_columns import trials_frame
 from assay.results.search_folder import write_search
+from assay.store.local import LocalStore
 
 CELLS = [
     ("Supervised", "1/8", 0, 50.0),
@@ -126,6 +131,21 @@ def test_without_searches_trials_and_importances_are_empty(tmp_path: Path) -> No
     results = load(tmp_path)
     assert results.trials.empty and {"search", "profile", "trial", "miou"} <= set(results.trials.columns)
     assert results.importances.empty and {"search", "parameter"} <= set(results.importances.columns)
+
+
+def test_the_published_orderings_of_all_studies_are_one_frame(tmp_path: Path, study: Study) -> None:
+    frame = orderings_frame(study.frame, study.layout)
+    for name in ("s", "t"):
+        write(tmp_path, study=name)
+        StudyFolder(tmp_path / name / "quick", LocalStore(tmp_path / "store"), study.layout).write_orderings(frame)
+    orderings = load(tmp_path).orderings
+    pd.testing.assert_frame_equal(orderings, pd.concat([frame, frame], ignore_index=True))
+
+
+def test_results_of_older_versions_have_no_orderings(tmp_path: Path) -> None:
+    write(tmp_path)
+    orderings = load(tmp_path).orderings
+    assert orderings.empty and list(orderings.columns) == list(ORDERING_COLUMNS)
 
 
 def test_a_search_before_its_first_trial_loads(tmp_path: Path) -> None:

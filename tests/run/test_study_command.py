@@ -79,6 +79,38 @@ def test_a_run_in_which_everything_waits_for_data_ends_with_1_and_reports_the_mi
     assert "8 cells, all blocked: COCO is not here" in output and "cells: 8 blocked" in output
 
 
+def test_a_run_begins_its_report_with_published_orderings_and_ends_with_what_to_run_next(
+    out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["study.py", "--out", "a folder", "--seeds", "0", "1"])
+    assert run(out) == 0
+    lines = capsys.readouterr().out.splitlines()
+    orderings = assay.load(out).orderings
+    assert orderings[["table", "column", "higher", "lower", "published"]].to_numpy().tolist() == [
+        ["mkd.table1", "1/16(92)", "CPS", "Supervised", pytest.approx(64.07 - 45.77)]
+    ]
+    kept = orderings["verdict"].item() == "hold"
+    first = next(line for line in lines if "published ordering" in line)
+    assert first.startswith(f"{int(kept)} of 1 published ordering") and first.endswith("2 seeds")
+    table = next(line for line in lines if line.startswith("mkd.table1 "))
+    assert lines.index(first) < lines.index(table)
+    assert lines[-1].startswith("next: ")
+    assert run(out, "--report-only") == 0
+    assert first in capsys.readouterr().out
+
+
+def test_after_one_seed_the_last_line_is_the_command_with_three(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["study.py", "--seeds", "4", "--rows", "CPS"])
+    assert run(tmp_path, "--seeds", "4", "--rows", "CPS", "Supervised") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "1 published ordering, open: one seed shows no spread · 1 seed" in lines
+    assert lines[-1] == "next: one seed shows no spread, 3 seeds do: python study.py --rows CPS --seeds 4 5 6"
+    assert run(tmp_path, "--report-only") == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith("the command that trained them, with --seeds 4 5 6")
+
+
 def test_results_have_a_row_for_every_cell_and_what_was_trained_is_shared(out: Path) -> None:
     frame = frame_in(out)
     assert list(frame.columns) == list(COLUMNS)

@@ -87,6 +87,12 @@ def test_what_a_row_or_a_column_has_otherwise_than_the_papers_makes_its_cells_in
     }
 
 
+def test_a_row_that_is_not_the_papers_is_not_comparable_and_the_report_knows_it() -> None:
+    of = study(Row("row", {"method": "cps"}, not_the_papers="CutMix alone"), not_comparable="drawn")
+    assert {cell.not_comparable for cell in cells(of, rows=("row",))} == {"drawn; CutMix alone"}
+    assert [row.not_the_papers for row in layout_of(of, of.profiles[0]).tables[0].rows] == ["CutMix alone", ""]
+
+
 def test_rows_that_are_one_training_in_a_profile_name_each_other() -> None:
     of = study(Row("row", {"method": "supervised"}, notes=("of ours",)))
     labelled = {row.label: row.notes for row in layout_of(of, of.profiles[0]).tables[0].rows}

@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assay.errors import UserError
 from assay.execution.display import Display
@@ -31,6 +31,9 @@ from assay.study.paper import paper_number
 from assay.study.tables import Nested, Profile, Study
 from assay.terminal import print_line
 from assay.values import Value, to_json
+
+if TYPE_CHECKING:
+    from assay.analysis.filled_table import FilledTable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,31 +164,44 @@ class StudyRun:
         if not (self.folder / "cells.parquet").exists():
             raise UserError(f"nothing was planned in {self.folder} yet; run the study without --report-only first.")
         frame = self.rebuild()
-        from assay.analysis.filled_table import fill
-        from assay.analysis.orderings import orderings_of
-        from assay.report.orderings import next_step
-        from assay.report.text_tables import terminal, terminal_orderings
-
-        width, color = shutil.get_terminal_size((120, 40)).columns, sys.stdout.isatty()
-        chosen_tables = self.options.selection.tables
-        filled = [fill(frame, table).merged() for table in layout_of(self.study, self.profile).tables]
-        printed = [t for t in filled if (t.layout.name in chosen_tables if chosen_tables else t.is_planned)]
-        if orderings := terminal_orderings(printed, width=width, color=color):
-            print_line(orderings)
-        for table in printed:
-            remarks = self.folder / "tables" / f"{table.layout.name}.md"
-            print_line(terminal(table, width=width, color=color, remarks=remarks))
+        tables = self._printed_tables(frame)
+        self._print_tables(tables)
         states = frame["status"].value_counts()
         counts = ", ".join(f"{count} {name}" for name, count in states.items())
         print_line(f"cells: {counts}; in {self.folder / 'results.parquet'}")
         print_line(f"report: {self.folder / 'report.html'}")
-        columns = [column for table in printed for column in orderings_of(table) if keys is None or column.keys & keys]
-        has_failures = bool({"failed", "blocked"} & set(states.index))
-        if step := next_step(columns, command=self._command, has_failures=has_failures):
-            print_line(step)
+        self._print_next_step(tables, keys, has_failures=bool({"failed", "blocked"} & set(states.index)))
         chosen = frame if keys is None else frame[frame["key"].isin(keys)]
         bad = chosen["status"].isin(["failed", "blocked"]) if keys is None else chosen["status"] != "done"
         return 1 if bad.any() else 0
+
+    def _printed_tables(self, frame: Any) -> list[FilledTable]:
+        """Return the chosen tables with their results, or else all that were ever planned."""
+        from assay.analysis.filled_table import fill
+
+        chosen = self.options.selection.tables
+        tables = [fill(frame, layout).merged() for layout in layout_of(self.study, self.profile).tables]
+        return [table for table in tables if (table.layout.name in chosen if chosen else table.is_planned)]
+
+    def _print_tables(self, tables: Sequence[FilledTable]) -> None:
+        """Print how many published orderings hold, and the tables."""
+        from assay.report.text_tables import terminal, terminal_orderings
+
+        width, color = shutil.get_terminal_size((120, 40)).columns, sys.stdout.isatty()
+        if orderings := terminal_orderings(tables, width=width, color=color):
+            print_line(orderings)
+        for table in tables:
+            remarks = self.folder / "tables" / f"{table.layout.name}.md"
+            print_line(terminal(table, width=width, color=color, remarks=remarks))
+
+    def _print_next_step(self, tables: Sequence[FilledTable], keys: set[str] | None, *, has_failures: bool) -> None:
+        """Print what to run for more certainty about the published orderings of the columns that have these keys."""
+        from assay.analysis.orderings import orderings_of
+        from assay.report.orderings import next_step
+
+        columns = [column for table in tables for column in orderings_of(table) if keys is None or column.keys & keys]
+        if step := next_step(columns, command=self._command, has_failures=has_failures):
+            print_line(step)
 
     def _command(self, seeds: Sequence[int]) -> str:
         """Return the command that trains what this run shows with these seeds."""
