@@ -38,6 +38,7 @@ class FDA(Value):
       the loss's target ("pseudo_label") or its label ("own": code); in a teacher's Eq. 4 it is the label with either.
     - Eq. 4 is applied after an estimator has this step's features of all images, or to labelled pixels before it has
       those of the unlabelled images (code: `MKD.fda_labeled_first`).
+    - λ's step is 0 at the first step of a training; in the code it is 1 there.
     - The paper does not mention several ranks. Here an estimator takes the features of all ranks and is equal on
       each; in the code every rank's estimator takes its own features alone.
     """

@@ -102,6 +102,7 @@ class MKD(Method):
     - γ warms up as min(1 - 1/t, γ) (code; "scaled" is its other mode), or is constant (Eq. 1: "none").
     - The losses are taken at half the decoder's resolution (code; the paper does not mention it), at the decoder's, or
       at the images' as in CPS.
+    - On a coarser grid, labels and masks have the pixel in the middle of each cell; the code takes the cell's first.
     - The weak views, including labelled images, are geometric ("e.g. image flipping, cropping, resizing" in the paper),
       or also have distorted colours (code: `recipe.augment.distort`, which is off unless a profile sets it).
     Teachers stay in train mode, normalise by their batch and keep their own running statistics (code; the paper does
