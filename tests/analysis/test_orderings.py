@@ -265,6 +265,11 @@ def test_a_study_without_printed_numbers_has_an_empty_frame(study: Study) -> Non
     assert isinstance(empty, pd.DataFrame)
 
 
+def test_an_ordering_beyond_chance_needs_no_more_seeds() -> None:
+    ordering = only(column_of({"r": [50.0, 50.5, 50.2], "s": [52.0, 52.6, 52.1]}, {"r": 70.0, "s": 71.0}))
+    assert ordering.is_beyond_chance and ordering.seeds_needed is None
+
+
 def test_the_seeds_that_an_open_ordering_needs_are_those_of_the_spread_seen() -> None:
     differences = np.array([1.0, 3.0, -2.5, 2.0, -1.0])
     values = {"r": [50.0] * 5, "s": [50.0 + each for each in differences]}

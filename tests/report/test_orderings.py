@@ -112,8 +112,18 @@ def test_without_published_orderings_there_is_no_text() -> None:
 # --- what to run next ----------------------------------------------------------------------------------------
 
 
-def test_nothing_is_proposed_where_nothing_is_open() -> None:
-    assert next_of(orderings_of(table(CLEAR))) == "next: nothing is open; more seeds would narrow the intervals"
+def test_nothing_is_proposed_where_all_is_beyond_chance() -> None:
+    assert next_of(orderings_of(table(CLEAR))) == "next: nothing is open"
+
+
+def test_where_nothing_is_open_seeds_are_proposed_for_what_may_be_chance() -> None:
+    columns = orderings_of(table({"r": [50.0, 51.0, 50.2], "s": [52.0, 55.0, 50.3]}))
+    needed = columns[0].orderings[0].seeds_needed
+    assert needed is not None and 3 < needed < 50
+    assert next_of(columns) == (
+        f"next: nothing is open; about {needed} seeds would show 1 ordering not beyond chance (t test of each, power"
+        f" 80 %, if difference and spread stay): run {list(range(needed))}"
+    )
 
 
 def test_one_seed_is_followed_by_three() -> None:
@@ -128,20 +138,25 @@ def test_open_orderings_need_the_seeds_of_the_spread_seen() -> None:
     needed = ordering.seeds_needed
     assert (ordering.higher, ordering.lower) == ("u", "s") and needed is not None and needed > 10
     assert next_of(columns) == (
-        f"next: about {needed} seeds would show the open ordering (t test of each with a power of 80 %, if difference"
+        f"next: 1 is open; about {needed} seeds would show 1 open ordering (t test of each, power 80 %, if difference"
         f" and spread stay): run {list(range(needed))}"
     )
 
 
-def test_differences_out_of_reach_are_said_to_be_so() -> None:
+def test_open_orderings_out_of_reach_are_named_as_such() -> None:
     hopeless = {"r": [50.0, 50.0, 50.0], "s": [49.0, 50.0, 51.01]}
-    step = next_of(orderings_of(table(hopeless)))
-    assert step == (
-        "next: the open ordering needs more than 50 seeds: no difference that a run of this size could show"
-    )
-    hopeful = {"r": [50.0, 50.0, 50.0], "s": [50.0, 52.0, 49.7]}
-    step = next_of(orderings_of(table(hopeless, hopeful)))
-    assert "would show 1 of 2 open orderings" in step and ", the others need more than 50: run [0, 1, 2, 3" in step
+    out_of_reach = "1 of 1 open ordering needs more than 50 seeds, no difference that a run of this size could show"
+    assert next_of(orderings_of(table(hopeless))) == f"next: {out_of_reach}"
+    hopeful = {"r": [50.0, 50.0, 50.0], "s": [51.2, 51.8, 49.1]}
+    columns = orderings_of(table(hopeless, hopeful))
+    needed = columns[1].orderings[0].seeds_needed
+    both = next_of(columns)
+    assert needed is not None and both.startswith("next: 1 of 2 open orderings needs more than 50 seeds, ")
+    assert f"; about {needed} seeds would show 1 open ordering (" in both
+    assert both.endswith(f": run {list(range(needed))}")
+    may_be_chance = {"r": [50.0, 51.0, 50.2], "s": [52.0, 55.0, 50.3]}
+    both = next_of(orderings_of(table(hopeless, may_be_chance)))
+    assert both.startswith(f"next: {out_of_reach}; about ") and "1 ordering not beyond chance" in both
 
 
 @pytest.mark.parametrize("has_failures", [False, True])
@@ -190,7 +205,7 @@ def test_the_page_has_a_grid_in_the_published_order_and_a_list_of_all_pairs() ->
     tables = page_of(table({**CLEAR, "s": [50.1, 50.4, 50.3]})).tables
     head, first, second, third = tables["Published orderings at a: T"]
     assert head == ["published order", "2", "3"]
-    assert [first[0], second[0], third[0]] == ["1 u", "2 s", "3 r"]
+    assert [first[0], second[0], third[0]] == ["1. u", "2. s", "3. r"]
     assert first[1:] == ["✓✓ +3.97", "✓✓ +4.00"] and third[1:] == ["", ""]
     assert second[1:] == ["", "? +0.03"]
     pairs = {row[0]: row for row in tables["Pairs: T"][1:]}

@@ -53,8 +53,11 @@ class Ordering:
 
     @property
     def seeds_needed(self) -> int | None:
-        """The number of seeds that would show an open difference; None without a spread, or above `MOST_SEEDS`."""
-        if self.verdict != "open" or self.test is None or self.test.sd is None:
+        """The number of seeds with which the t test would show this difference, if it and its spread stay.
+
+        None where it is beyond chance already, where no spread was seen, and above `MOST_SEEDS`.
+        """
+        if self.is_beyond_chance or self.test is None or not self.test.sd:
             return None
         return seeds_needed(self.test.mean, self.test.sd, MOST_SEEDS)
 

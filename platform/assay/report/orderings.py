@@ -121,32 +121,39 @@ def next_step(
     if counts.waiting:
         retry = "; --retry-failed trains failed ones again" if has_failures else ""
         return f"next: {count(counts.waiting, 'published ordering')} still without all trainings{retry}"
-    opened = [ordering for column in columns for ordering in column.orderings if ordering.verdict == "open"]
-    if not opened:
-        return "next: nothing is open; more seeds would narrow the intervals"
     planned = sorted({seed for column in columns for seed in column.seeds})
-    if any(ordering.test is None or ordering.test.n < 2 for ordering in opened):
+    orderings = [ordering for column in columns for ordering in column.orderings]
+    if any(ordering.test is None or ordering.test.n < 2 for ordering in orderings):
         seeds = _extended(planned, _FIRST_SPREAD)
         return f"next: one seed shows no spread, {len(seeds)} seeds do: {command(seeds)}"
-    return _for_open(opened, planned, command)
-
-
-def _for_open(opened: Sequence[Ordering], planned: Sequence[int], command: Callable[[Sequence[int]], str]) -> str:
-    """Return the number of seeds that open orderings need, with the command where it is within reach."""
-    needed = [seeds for ordering in opened if (seeds := ordering.seeds_needed) is not None]
+    opened = [ordering for ordering in orderings if ordering.verdict == "open"]
+    state = _open_state(opened)
+    needed = _needed(opened) or _needed(orderings)  # where none is open within reach, those that may be chance
     if not needed:
-        which = "the open ordering needs" if len(opened) == 1 else f"all {len(opened)} open orderings need"
-        return f"next: {which} more than {MOST_SEEDS} seeds: no difference that a run of this size could show"
-    which = f"{len(needed)} of {len(opened)} open orderings" if len(needed) < len(opened) else _open_ones(len(opened))
-    others = "" if len(needed) == len(opened) else f", the others need more than {MOST_SEEDS}"
+        return f"next: {state}"
+    which = count(len(needed), "open ordering" if _needed(opened) else "ordering")
     return (
-        f"next: about {max(needed)} seeds would show {which} (t test of each with a power of {100 * POWER:.0f} %, if"
-        f" difference and spread stay){others}: {command(_extended(planned, max(needed)))}"
+        f"next: {state}; about {max(needed)} seeds would show {which}{'' if _needed(opened) else ' not beyond chance'}"
+        f" (t test of each, power {100 * POWER:.0f} %, if difference and spread stay):"
+        f" {command(_extended(planned, max(needed)))}"
     )
 
 
-def _open_ones(number_open: int) -> str:
-    return "the open ordering" if number_open == 1 else f"the {number_open} open orderings"
+def _open_state(opened: Sequence[Ordering]) -> str:
+    """Return the number of open orderings, and how many of them are out of reach."""
+    out_of_reach = len(opened) - len(_needed(opened))
+    if not out_of_reach:
+        return f"{len(opened) or 'nothing'} {'is' if len(opened) < 2 else 'are'} open"
+    return (
+        f"{out_of_reach} of {count(len(opened), 'open ordering')} {'needs' if out_of_reach == 1 else 'need'} more than"
+        f" {MOST_SEEDS} seeds, no difference that a run of this size could show"
+    )
+
+
+def _needed(orderings: Iterable[Ordering]) -> list[int]:
+    """Return the numbers of seeds of the orderings that more seeds would show, and that are within reach."""
+    judged = ((ordering.test, ordering.seeds_needed) for ordering in orderings)
+    return [seeds for test, seeds in judged if test is not None and seeds is not None and seeds > test.n]
 
 
 def _extended(seeds: Sequence[int], to: int) -> list[int]:

@@ -23,5 +23,5 @@ ORDERING_COLUMNS: dict[str, str] = {
     "high": "float64",
     "t_p": "float64",  # of the paired t test
     "holm": "float64",  # the same, corrected for all orderings of the table's column
-    "seeds_needed": "Int64",  # of an open ordering
+    "seeds_needed": "Int64",  # for the t test to show it, where it is not beyond chance
 }
