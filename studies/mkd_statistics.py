@@ -28,6 +28,7 @@ from assay.data.normalize import normalize  # noqa: E402
 from assay.errors import UserError  # noqa: E402
 from assay.experiment import Experiment  # noqa: E402
 from assay.method import Method  # noqa: E402
+from assay.nets.encoders import normalization_of  # noqa: E402
 from assay.nets.network import Network  # noqa: E402
 from assay.places import Places  # noqa: E402
 from assay.resolve import Resolved, resolve  # noqa: E402
@@ -71,7 +72,7 @@ def score_twice(store: Store, key: str) -> dict[str, tuple[float, float]]:
     ids = sorted({*resolved.images.labeled, *resolved.images.unlabeled})
     for network in (net for net in nets.values() if isinstance(net, Network)):  # without FDA's estimators
         pixels = image_batches(resolved.experiment.data.source, ids, None, places)
-        replace_statistics(network, (normalize(images) for images, _ in pixels))
+        replace_statistics(network, (normalize(images, network.normalization) for images, _ in pixels))
     after = _mious(resolved, nets, places)
     return {name: (before[name], after[name]) for name in before}
 
@@ -84,6 +85,7 @@ def _mious(resolved: Resolved, nets: nn.ModuleDict, places: Places) -> dict[str,
         experiment.data.source,
         resolved.images.val,
         experiment.recipe.evaluation,
+        normalization=normalization_of(experiment.net.encoder),
         places=places,
         device=torch.device("cpu"),
     )

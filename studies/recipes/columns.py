@@ -22,7 +22,8 @@ TEXTURES_NOTE = (
     f"drawn textures of 32 x 32 pixels and very small networks; the numbers do not repeat the paper's; {_ALL_UNLABELED}"
 )
 CAMVID_NOTE = (
-    f"CamVid street scenes of 480 x 360, for one GPU or hours on a CPU; not the paper's data; {_ALL_UNLABELED}"
+    "CamVid street scenes of 480 x 360 and EfficientNet-Lite0 with ImageNet weights, for one GPU; on a CPU it is a"
+    f" demonstration; not the paper's data; {_ALL_UNLABELED}"
 )
 
 

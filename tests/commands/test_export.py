@@ -17,7 +17,7 @@ from helpers import QUIET, small
 from safetensors.torch import load_file
 
 from assay.commands import run
-from assay.data.normalize import normalize
+from assay.data.normalize import IMAGENET, normalize
 from assay.experiment import Experiment
 from assay.export import folder as export_folder
 from assay.export.check import PredictionsDiffer
@@ -93,7 +93,7 @@ def test_a_process_without_this_package_predicts_the_same(
     subprocess.run([sys.executable, "-c", ALONE, *arguments], cwd=tmp_path, env=environment, check=True, timeout=120)
     network = load_trained(LocalStore(out / "store"), key).network
     with torch.no_grad():
-        expected = network(normalize(torch.tensor(images))).argmax(dim=1)
+        expected = network(normalize(torch.tensor(images), IMAGENET)).argmax(dim=1)
     assert np.array_equal(np.load(tmp_path / "answer.npy"), expected.numpy())
 
 

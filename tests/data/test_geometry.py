@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as tv
 
 from assay.data.geometry import Geometry, apply_geometry, draw_geometry
-from assay.data.normalize import normalize
+from assay.data.normalize import IMAGENET, normalize
 from assay.data.source import IGNORE
 from assay.data.views import Augment
 
@@ -146,7 +146,7 @@ def test_small_images_are_padded_at_the_right_and_at_the_bottom(flip: bool):
     expected[:20, :30] = True
     assert torch.equal(valid, expected)
     assert (label[~expected] == IGNORE).all() and (label[expected] != IGNORE).all()
-    assert normalize(cropped)[:, ~expected].abs().max() < 0.01
+    assert normalize(cropped, IMAGENET)[:, ~expected].abs().max() < 0.01
 
 
 def test_ignored_labels_are_no_padding():

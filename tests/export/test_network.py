@@ -11,7 +11,7 @@ import torch
 from helpers import QUIET, small
 
 from assay.catalogue import methods_by_name
-from assay.data.normalize import normalize
+from assay.data.normalize import IMAGENET, normalize
 from assay.errors import UserError
 from assay.experiment import Experiment
 from assay.export.network import load_trained
@@ -41,7 +41,7 @@ def test_every_methods_official_network_predicts_as_when_its_training_ended(meth
     assert data is not None
     with np.load(io.BytesIO(data)) as panel:
         image, prediction = torch.tensor(panel["image0"]), torch.tensor(panel["prediction0"])
-    pixels = normalize(image.permute(2, 0, 1)[None])
+    pixels = normalize(image.permute(2, 0, 1)[None], IMAGENET)
     with torch.no_grad():
         assert torch.equal(trained.network(pixels)[0].argmax(dim=0), prediction.long())
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from assay.data.normalize import normalize
+from assay.data.normalize import EFFICIENTNET_LITE, IMAGENET, normalize
 from assay.errors import AssayError
 from assay.export.program import make_program
 from assay.nets.network import Network, build_network
@@ -43,7 +43,9 @@ def test_every_head_is_exported_for_any_number_and_size_of_images(head: DeepLabV
     loaded = run(program.data)
     assert program.sides is None
     for shape in ((1, 3, 32, 32), (3, 3, 35, 27), (2, 3, program.smallest, program.smallest), (1, 3, 5, 200)):
-        torch.testing.assert_close(loaded(images(*shape)), network(normalize(images(*shape))), rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            loaded(images(*shape)), network(normalize(images(*shape), IMAGENET)), rtol=0, atol=1e-5
+        )
 
 
 @torch.no_grad()
@@ -53,7 +55,17 @@ def test_an_encoder_of_timms_takes_images_from_one_pixel_more_than_its_stride() 
     assert (program.sides, program.smallest) == (None, 17)
     for shape in ((1, 3, 17, 17), (2, 3, 50, 33)):
         logits = run(program.data)(images(*shape))
-        torch.testing.assert_close(logits, network(normalize(images(*shape))), rtol=0, atol=1e-4)
+        torch.testing.assert_close(logits, network(normalize(images(*shape), IMAGENET)), rtol=0, atol=1e-4)
+
+
+@torch.no_grad()
+def test_the_program_normalises_as_the_encoder_expects() -> None:
+    network = tiny(HEADS[1], Encoder(arch="tf_efficientnet_lite0", output_stride=16))
+    program = make_program(network, sides=(48, 64))
+    assert program.sides is None, "padding that depends on the image's size is traced for every size"
+    for shape in ((1, 3, 48, 64), (2, 3, 35, 67), (3, 3, program.smallest, program.smallest)):
+        expected = network(normalize(images(*shape), EFFICIENTNET_LITE))
+        torch.testing.assert_close(run(program.data)(images(*shape)), expected, rtol=0, atol=1e-4)
 
 
 def test_a_network_in_double_precision_stays_so() -> None:
@@ -71,7 +83,7 @@ def test_a_network_that_cannot_be_traced_for_every_size_is_exported_for_one(monk
     assert program.sides == (16, 24)
     for count in (1, 3):
         torch.testing.assert_close(
-            run(program.data)(images(count, 3, 16, 24)), network(normalize(images(count, 3, 16, 24)))
+            run(program.data)(images(count, 3, 16, 24)), network(normalize(images(count, 3, 16, 24), IMAGENET))
         )
 
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from assay.errors import UserError
-from assay.nets.encoders import build_encoder, load_weights
+from assay.nets.encoders import SameConv2d, build_encoder, load_weights
 from assay.nets.spec import Encoder
 
 DEEP = Encoder(arch="resnet18", stem="deep", stem_width=32)
@@ -22,7 +22,7 @@ def plain_resnet18_file(tmp_path):
     return tmp_path / "r18.safetensors", state
 
 
-@pytest.mark.parametrize("arch", ["resnet18", "mobilenetv2_100", "xception65"])
+@pytest.mark.parametrize("arch", ["resnet18", "mobilenetv2_100", "xception65", "tf_efficientnet_lite0"])
 @pytest.mark.parametrize("stride", [8, 16, 32])
 def test_the_encoder_has_the_given_output_stride(arch, stride):
     with torch.device("meta"):
@@ -89,3 +89,25 @@ def test_a_file_without_weights_is_refused(tmp_path):
     (tmp_path / "text.pth").write_text("not weights")
     with pytest.raises(UserError, match=r"text\.pth"):
         load_weights(build_encoder(DEEP), tmp_path / "text.pth")
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_same_padding_equals_timms(kernel, stride, dilation):
+    from timm.layers import Conv2dSame
+
+    timms = Conv2dSame(2, 3, kernel, stride=stride, dilation=dilation)
+    ours = SameConv2d(2, 3, kernel, stride=stride, dilation=dilation)
+    ours.load_state_dict(timms.state_dict())
+    for size in ((8, 9), (13, 15), (1, 7)):
+        images = torch.randn(2, 2, *size)
+        assert torch.equal(ours(images), timms(images))
+
+
+def test_no_layer_keeps_timms_same_padding():
+    from timm.layers import Conv2dSame
+
+    encoder = copy.deepcopy(build_encoder(Encoder(arch="tf_efficientnet_lite0")))
+    assert not any(isinstance(module, Conv2dSame) for module in encoder.modules())
+    assert any(isinstance(module, SameConv2d) for module in encoder.modules())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
-from helpers import small
+from helpers import QUIET, small
 
 from assay.data.batch import Batch
 from assay.data.normalize import normalize
@@ -12,9 +14,12 @@ from assay.data.photometric import apply_strong
 from assay.data.source import IGNORE
 from assay.data.views import Boxes, Views
 from assay.errors import UserError
+from assay.nets.encoders import normalization_of
+from assay.nets.spec import Encoder
 from assay.places import Places
 from assay.resolve import resolve
 from assay.training.loading import BatchPlan, RawBatch, batches, on_device
+from assay.training.loop import Training
 
 VIEWS = Views(labeled_strong=True, unlabeled=2, strong=2, boxes=Boxes(num_boxes=3))
 
@@ -132,3 +137,23 @@ def test_a_batch_that_cannot_be_divided_is_refused(ranks: int) -> None:
 def test_a_method_that_needs_unlabelled_images_is_refused_where_there_are_none() -> None:
     with pytest.raises(UserError, match="needs unlabelled images"):
         plan(data__split__labeled="all", data__split__unlabeled="rest")
+
+
+@pytest.mark.parametrize("arch", ["tiny", "tf_efficientnet_lite0", "xception65"])
+def test_padding_is_zero_after_the_normalisation_of_every_encoder(arch: str) -> None:
+    normalization = normalization_of(Encoder(arch=arch))
+    padded = dataclasses.replace(plan(recipe__augment__scales=(0.5, 0.6)), normalization=normalization)
+    batch = first_batch(padded)
+    (one, _) = batch.unlabeled
+    for images, valid in ((batch.labeled.weak, batch.labeled.valid), (one.weak, one.valid)):
+        outside = images.permute(1, 0, 2, 3)[:, ~valid]
+        assert outside.shape[1] and outside.abs().max() <= 0.5 / 255 / min(normalization.std) * 1.0001
+
+
+def test_an_experiments_batches_are_normalised_for_its_encoder() -> None:
+    experiment = small(net__encoder__arch="tf_efficientnet_lite0")
+    training = Training(resolve(experiment, Places()), places=Places(), runtime=QUIET)
+    raw = training.plan.micro_batch(0, 0)
+    batch = on_device(raw, training.plan.views, training.recipe.augment, device=torch.device("cpu"))
+    assert torch.equal(batch.labeled.weak, (raw.labeled.images.float() - 127) / 128)
+    assert training.nets["student"].normalization == training.plan.normalization

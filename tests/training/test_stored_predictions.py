@@ -17,7 +17,7 @@ from forks import on_two_ranks, start_fork
 from helpers import QUIET, fresh_weights, small
 from torch.multiprocessing import ProcessRaisedException
 
-from assay.data.normalize import normalize
+from assay.data.normalize import IMAGENET, normalize
 from assay.data.source import DataBroken
 from assay.data.sources import Textures
 from assay.data.stored_masks import encode, pack, unpack
@@ -113,7 +113,7 @@ def test_masks_are_what_the_official_network_predicts_on_whole_images(store: Loc
     for image_id in masks.images:
         image, _ = STAGE1.data.source.read(image_id, Places())
         with torch.no_grad():
-            logits = nets["student"](normalize(torch.tensor(image).permute(2, 0, 1)[None]))
+            logits = nets["student"](normalize(torch.tensor(image).permute(2, 0, 1)[None], IMAGENET))
         mask = masks.read(image_id, image.shape[:2])
         assert np.array_equal(mask, logits.argmax(1)[0].numpy())
         classes |= set(np.unique(mask))

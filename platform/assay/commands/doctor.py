@@ -128,15 +128,19 @@ def _print_lists(places: Places) -> None:
 
 
 def _print_weights(places: Places) -> None:
+    from assay.nets.lite import INSTALL, PACKAGED
     from assay.nets.weights import WeightsMissing, find_weights
 
     _print("weights", _place(places.weights, "--weights", "ASSAY_WEIGHTS"))
     missing: list[str] = []
+    in_packages: list[str] = []  # of the missing ones
     for name, encoder in _pretrained_encoders().items():
         try:
             _print_ok(f"{name}: {find_weights(encoder, places)}")
         except WeightsMissing:
-            missing.append(name)
+            (in_packages if name in PACKAGED else missing).append(name)
+    if in_packages:
+        _print_missing(f"{', '.join(in_packages)}; install them with {INSTALL}")
     if missing:
         _print_missing(
             f"{', '.join(missing)}; put NAME.safetensors (or .pth) into that folder, where neither Hugging Face's nor"

@@ -16,7 +16,7 @@ import torch
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
-from assay.data.normalize import MEAN_COLOUR
+from assay.data.normalize import IMAGENET
 from assay.data.source import IGNORE
 from assay.data.views import Augment
 
@@ -72,16 +72,21 @@ def _extent(size: int, crop: int, scale: float) -> tuple[int, int]:
 
 
 def apply_geometry(
-    image: np.ndarray, mask: np.ndarray, geometry: Geometry, crop: tuple[int, int]
+    image: np.ndarray,
+    mask: np.ndarray,
+    geometry: Geometry,
+    crop: tuple[int, int],
+    padding: tuple[int, int, int] = IMAGENET.padding,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Crop an image (H x W x 3, uint8) and its mask (H x W, uint8).
 
     Returns the image (3 x h x w, uint8), the labels (h x w, uint8) and a map that is False on padding (h x w, bool).
-    Padding lies at the right and at the bottom, also of flipped images. It has the mean colour, and the label IGNORE.
+    Padding lies at the right and at the bottom, also of flipped images. It has the colour `padding` and the label
+    IGNORE.
     """
     patch = _cut_and_resize(image, geometry, InterpolationMode.BILINEAR)
     valid = torch.ones(patch.shape[-2:], dtype=torch.bool)
-    colour = torch.tensor(MEAN_COLOUR, dtype=torch.uint8)
+    colour = torch.tensor(padding, dtype=torch.uint8)
     return (
         _pad(patch, colour.view(3, 1, 1).expand(3, *crop)),
         apply_to_mask(mask, geometry, crop),

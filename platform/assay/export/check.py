@@ -15,7 +15,6 @@ from assay.errors import AssayError
 from assay.experiment import Experiment
 from assay.export.network import Trained
 from assay.export.program import Program
-from assay.method import Predictor
 from assay.nets.network import Network, build_network
 from assay.recipe import Evaluation
 from assay.results.panel import read_arrays
@@ -109,7 +108,7 @@ def _resize(images: Sequence[torch.Tensor], sides: tuple[int, int]) -> torch.Ten
 
 
 def _with_normalizing(network: Network, experiment: Experiment) -> Runnable:
-    return lambda images: network(normalize(images, dtype=DTYPES[experiment.recipe.precision]))
+    return lambda images: network(normalize(images, network.normalization, DTYPES[experiment.recipe.precision]))
 
 
 @torch.no_grad()
@@ -131,7 +130,7 @@ def _difference(file: Path, exported: Runnable, network: Runnable, batches: Sequ
 
 
 @torch.no_grad()
-def _as_in_training(network: Predictor, experiment: Experiment, images: CheckImages) -> float | None:
+def _as_in_training(network: Network, experiment: Experiment, images: CheckImages) -> float | None:
     """Return the share of pixels with the class predicted when the training ended; None without such predictions.
 
     The protocol is the same, the arithmetic is this machine's.
@@ -139,7 +138,7 @@ def _as_in_training(network: Predictor, experiment: Experiment, images: CheckIma
     right = total = 0
     evaluation: Evaluation = experiment.recipe.evaluation
     for image, stored in zip(images.images, images.predictions, strict=False):
-        pixels = normalize(image[None], dtype=DTYPES[experiment.recipe.precision])
+        pixels = normalize(image[None], network.normalization, DTYPES[experiment.recipe.precision])
         right += int((predict(network, pixels, evaluation)[0] == stored).sum())
         total += stored.numel()
     return right / total if total else None

@@ -13,7 +13,7 @@ from safetensors.torch import save
 
 from assay import __version__
 from assay.atomic import replace_folder
-from assay.data.normalize import MEAN, STD, normalize
+from assay.data.normalize import normalize
 from assay.data.source import IGNORE
 from assay.errors import UserError
 from assay.export.check import CheckImages, CheckResult, Runnable, check, check_images
@@ -57,7 +57,7 @@ def _latency(trained: Trained, read_program: Runnable, program: Program) -> dict
     """Return the latency of the written program and of the eager network, for one training crop."""
     sides = program.sides or trained.experiment.recipe.augment.crop
     image = torch.zeros(1, 3, *sides, dtype=torch.uint8)
-    pixels = normalize(image, dtype=DTYPES[trained.experiment.recipe.precision])
+    pixels = normalize(image, trained.network.normalization, DTYPES[trained.experiment.recipe.precision])
     latencies = {"program": latency(read_program, image), "network": latency(trained.network, pixels)}
     return conditions(*sides) | {
         "milliseconds": {name: measured.milliseconds for name, measured in latencies.items()},
@@ -87,8 +87,8 @@ def _document(trained: Trained, program: Program, checked: CheckResult) -> dict[
             "prediction": "the position in `classes` of the largest logit of each pixel",
         },
         "weights_expect": {
-            "mean": list(MEAN),
-            "std": list(STD),
+            "mean": list(network.normalization.mean),
+            "std": list(network.normalization.std),
             "note": f"{WEIGHTS} holds the network `net` alone, which expects (image / 255 - mean) / std; {PROGRAM}"
             " does this itself.",
         },

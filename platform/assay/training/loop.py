@@ -21,6 +21,7 @@ from assay.data.draws import torch_seed
 from assay.data.stored_masks import StoredMasks
 from assay.experiment import Runtime
 from assay.method import Losses, Method, Predictors, Step
+from assay.nets.encoders import normalization_of
 from assay.places import Places
 from assay.resolve import Resolved
 from assay.store.store import Store
@@ -84,6 +85,7 @@ class Training:
             seed=self.seed,
             rank=rank(),
             world_size=world_size(),
+            normalization=normalization_of(experiment.net.encoder),
         )
         for request in mask_requests(resolved, self.plan).values():
             read_weights(request.key)  # raises now, rather than after hours, where that experiment is not trained yet
@@ -233,6 +235,7 @@ class Training:
                 experiment.data.source,
                 self.resolved.images.val,
                 self.recipe.evaluation,
+                normalization=self.plan.normalization,
                 batch=self.runtime.evaluation_batch,
                 places=self.places,
                 device=self.device,

@@ -18,6 +18,7 @@ from assay.data.draws import torch_seed
 from assay.errors import UserError
 from assay.experiment import Runtime
 from assay.method import Losses, Method, Step
+from assay.nets.encoders import normalization_of
 from assay.nets.network import Network, build_network
 from assay.nets.spec import Net
 from assay.nets.weights import find_weights
@@ -61,9 +62,11 @@ class NetworkFactory:
         spec = net or experiment.net
         seed = torch_seed(experiment.seed, "network", self.calls)
         self.calls += 1
-        return build_network(
+        network = build_network(
             spec, experiment.data.source.num_classes(), weights=find_weights(spec.encoder, self.places), seed=seed
         )
+        network.accept(normalization_of(experiment.net.encoder))
+        return network
 
     def trained(self, field: str) -> Network:
         inner = input_of(self.resolved, field)
@@ -74,6 +77,7 @@ class NetworkFactory:
         assert isinstance(official, Network)
         official.requires_grad_(False)
         official.is_input = True
+        official.accept(normalization_of(self.resolved.experiment.net.encoder))
         return official
 
 

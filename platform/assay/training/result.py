@@ -137,9 +137,8 @@ def panel_of(training: Training) -> bytes:
     images, truths, predictions = [], [], []
     for image_id in ids:
         image, truth = source.read(image_id, training.places)
-        pixels = normalize(
-            torch.tensor(image, device=training.device).permute(2, 0, 1).unsqueeze(0), dtype=training.dtype
-        )
+        pixels = torch.tensor(image, device=training.device).permute(2, 0, 1).unsqueeze(0)
+        pixels = normalize(pixels, training.plan.normalization, training.dtype)
         with autocast(training.recipe.precision, training.device):
             prediction = predict(official, pixels, training.recipe.evaluation)
         images.append(np.asarray(image))

@@ -25,6 +25,7 @@ from assay.errors import UserError
 from assay.experiment import Runtime
 from assay.identity import canonical
 from assay.method import Method
+from assay.nets.encoders import normalization_of
 from assay.places import Places
 from assay.resolve import Resolved
 from assay.store.store import Store
@@ -142,7 +143,7 @@ class MaskPredictor:
     def _predict(self, request: MaskRequest) -> Iterator[tuple[str, np.ndarray]]:
         """Yield every image's id and mask (H x W, uint8)."""
         recipe, method = request.inner.experiment.recipe, request.inner.experiment.method
-        dtype = DTYPES[recipe.precision]
+        dtype, normalization = DTYPES[recipe.precision], normalization_of(request.inner.experiment.net.encoder)
         assert isinstance(method, Method)
         nets = trained_networks(request.inner, request.places, self.read_weights).to(self.device, dtype)
         predictors = method.mask_predictors(nets.eval())
@@ -153,7 +154,7 @@ class MaskPredictor:
         ids = iter(request.ids)
         for images, _ in image_batches(request.source, request.ids, self.runtime.evaluation_batch, request.places):
             with torch.no_grad(), autocast(recipe.precision, self.device):
-                pixels = normalize(images.to(self.device), dtype=dtype)
+                pixels = normalize(images.to(self.device), normalization, dtype)
                 masks = predict(predictors[request.predictor], pixels, recipe.evaluation)
             for mask in masks.to("cpu", torch.uint8).numpy():
                 yield next(ids), mask
