@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as tv
 
-from assay.data.normalize import MEAN_COLOUR
+from assay.data.normalize import IMAGENET
 from assay.data.photometric import (
     OPERATORS,
     StrongDraw,
@@ -171,7 +171,7 @@ def padded_images() -> torch.Tensor:
     for image, (height, width) in zip(images, SIZES, strict=True):
         outside = torch.ones(image.shape[1:], dtype=torch.bool)
         outside[:height, :width] = False
-        image[:, outside] = torch.tensor(MEAN_COLOUR, dtype=torch.uint8).unsqueeze(1)
+        image[:, outside] = torch.tensor(IMAGENET.padding, dtype=torch.uint8).unsqueeze(1)
     return images
 
 

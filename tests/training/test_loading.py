@@ -9,7 +9,7 @@ import torch
 from helpers import QUIET, small
 
 from assay.data.batch import Batch
-from assay.data.normalize import normalize
+from assay.data.normalize import IMAGENET, normalize
 from assay.data.photometric import apply_strong
 from assay.data.source import IGNORE
 from assay.data.views import Boxes, Views
@@ -123,7 +123,7 @@ def test_strong_views_are_those_of_the_images_without_padding() -> None:
         for index, (height, width) in enumerate(crops.sizes):
             assert crops.valid[index].sum() == crops.valid[index, :height, :width].sum() == height * width
             image = crops.images[index : index + 1, :, :height, :width].contiguous()
-            alone = normalize(apply_strong(image, draws[index : index + 1]))
+            alone = normalize(apply_strong(image, draws[index : index + 1]), IMAGENET)
             assert torch.equal(strong[index, :, :height, :width], alone[0])
             assert (strong[index, :, ~crops.valid[index]].abs() < 0.02).all()
 
