@@ -252,8 +252,9 @@ def _tau(contenders: Sequence[_Contender]) -> float | None:
 def _signs(contenders: Sequence[_Contender]) -> Iterator[tuple[int, int]]:
     """Yield the published order and the order here of every pair, as 1, 0 or -1."""
     for first, second in itertools.combinations(contenders, 2):
-        test = _difference(first, second)
-        yield _sign(_published_difference(first, second)), 0 if test is None else _sign(test.mean)
+        ours, theirs = (contender.cells[0].by_seed() for contender in (first, second))
+        here = math.fsum(ours[seed] - theirs[seed] for seed in ours if seed in theirs)
+        yield _sign(_published_difference(first, second)), _sign(here)
 
 
 def _sign(value: float) -> int:
