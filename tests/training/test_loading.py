@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import pytest
 import torch
-from helpers import QUIET, small
+from helpers import QUIET, fresh_weights, small
 
 from assay.data.batch import Batch
-from assay.data.normalize import IMAGENET, normalize
+from assay.data.normalize import EFFICIENTNET_LITE, IMAGENET, normalize
 from assay.data.photometric import apply_strong
 from assay.data.source import IGNORE
 from assay.data.views import Boxes, Views
@@ -157,3 +158,17 @@ def test_an_experiments_batches_are_normalised_for_its_encoder() -> None:
     batch = on_device(raw, training.plan.views, training.recipe.augment, device=torch.device("cpu"))
     assert torch.equal(batch.labeled.weak, (raw.labeled.images.float() - 127) / 128)
     assert training.nets["student"].normalization == training.plan.normalization
+
+
+@torch.no_grad()
+def test_a_teacher_with_another_normalisation_gives_its_own_logits_on_the_students_batch() -> None:
+    teacher = small(seed=7, net__encoder__arch="tf_efficientnet_lite0")
+    resolved = resolve(small("kd", method__teachers=(teacher,)), Places())
+    training = Training(resolved, places=Places(), runtime=QUIET, read_weights=fresh_weights(resolved))
+    (network,) = (net for net in training.nets.values() if net.is_input)
+    alone = copy.deepcopy(network).eval()
+    alone.accept(EFFICIENTNET_LITE)
+    images = training.plan.micro_batch(0, 0).labeled.images
+    assert network.normalization == IMAGENET == training.plan.normalization
+    logits = network.eval()(normalize(images, IMAGENET))
+    torch.testing.assert_close(logits, alone(normalize(images, EFFICIENTNET_LITE)), rtol=1e-4, atol=1e-5)
