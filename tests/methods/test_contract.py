@@ -31,10 +31,13 @@ SIZES = {
     "recipe.unlabeled_batch": 4,
     "recipe.steps": 6,
     "recipe.augment.crop": (16, 16),
+    "recipe.augment.scales": (0.75, 1.25),  # padding, which some fields are about
+    "recipe.schedule.warmup_steps": 0,  # networks change from the first step on
     "data.source.size": 16,
     "data.source.num_train": 24,
     "data.source.num_val": 4,
     "net.encoder.width": 4,
+    "net.batch_norm.momentum": 0.9,  # so that networks in eval mode depend on their images after one step
 }
 
 
@@ -169,8 +172,7 @@ BASE: dict[str, dict[str, object]] = {
         "threshold_teachers": confidence_of_a_fresh_network(0.5),
         "teacher_mode": "eval",
         "teacher_buffers": "copied",
-        # With the running statistics of an untrained network, its features have almost no variance.
-        "fda": FDA(strength=1e5, train_weight=False),
+        "fda": FDA(strength=10.0, train_weight=False),
         "on_labeled": True,
     },
 }
