@@ -106,12 +106,16 @@ def _cut_and_resize(pixels: np.ndarray, geometry: Geometry, interpolation: Inter
     columns = slice(geometry.left, geometry.left + geometry.width)
     # A copy, because torch refuses read-only arrays and negative strides.
     patch = torch.from_numpy(np.array(pixels[rows, columns], order="C")).permute(2, 0, 1)
-    size = [geometry.resized_height, geometry.resized_width]
-    resized: torch.Tensor = tv.resize(patch, size, interpolation=interpolation, antialias=True)
-    return resized.flip(-1) if geometry.flip else resized
+    size = (geometry.resized_height, geometry.resized_width)
+    if patch.shape[-2:] != size:  # torchvision needs a while to find that nothing is to be done
+        patch = tv.resize(patch, list(size), interpolation=interpolation, antialias=True)
+    return patch.flip(-1) if geometry.flip else patch
 
 
 def _pad(content: torch.Tensor, canvas: torch.Tensor) -> torch.Tensor:
+    """Return the canvas with the content in its top left corner."""
+    if content.shape == canvas.shape:
+        return content
     padded = canvas.clone(memory_format=torch.contiguous_format)
     padded[..., : content.shape[-2], : content.shape[-1]] = content
     return padded
