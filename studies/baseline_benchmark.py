@@ -73,7 +73,6 @@ STUDY = Study(
             start=quick,
             parallel_by_default=True,
             columns=ON_ANY_DATA,
-            seeds=(0, 1),
             tables=(TABLE1.name,),
             shown=("1/16(92)",),
             not_comparable="trained on drawn textures",

@@ -139,7 +139,6 @@ QUICK = Profile(
     start=quick,
     columns=WORLDS,
     rows=rows(SMALL, seed=0),
-    seeds=(0,),
     tables=(TABLE5A.name,),
     shown=ON_VOC,
     parallel_by_default=True,

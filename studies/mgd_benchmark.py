@@ -154,7 +154,6 @@ QUICK = Profile(
     | by_column(TABLE2, drawn)
     | by_column(TABLE3, lambda column: {**drawn(column), "data.source.world": 1}),
     rows=rows(SMALL, SMALLER),
-    seeds=(0,),
     tables=(TABLE1.name,),
     shown=MANY_LABELS[:1],
     parallel_by_default=True,

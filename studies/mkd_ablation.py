@@ -177,7 +177,6 @@ STUDY = Study(
             start=quick,
             columns=ON_ANY_DATA,
             rows=with_equal_weight(ON_SMALL_IMAGES) | {"HN": {**ON_SMALL_IMAGES, **SMALL_SECOND_BRANCH}},
-            seeds=(0,),
             parallel_by_default=True,
             tables=(TABLE4.name,),
             shown=("1/16(662)", "1/16(92)"),

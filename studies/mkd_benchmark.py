@@ -206,7 +206,6 @@ STUDY = Study(
             columns=ON_ANY_DATA,
             rows=dict.fromkeys(OURS_LABELS, ON_SMALL_IMAGES),
             blocked_by=NOT_SUPPORTED,
-            seeds=(0,),
             tables=(TABLE1.name,),
             shown=("1/16(92)",),
             not_comparable=not_comparable("drawn textures", ON_SMALL_IMAGES),

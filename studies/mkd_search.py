@@ -22,8 +22,11 @@ from assay.terminal import interrupt_in_one_line  # noqa: E402
 interrupt_in_one_line()  # Ctrl-C also ends the imports below in one line
 
 from assay.run import run_search  # noqa: E402
-from assay.search import Choice, Float, ProfileSettings, Search, When  # noqa: E402
+from assay.search import Choice, Float, ProfileSettings, Pruning, Search, When  # noqa: E402
 from studies import mkd_ablation  # noqa: E402
+
+# Importances and slices need results at the end of a training, which so few configurations leave if they are pruned.
+WHOLE = Pruning(name="none")
 
 SEARCH = Search(
     name="mkd_search",
@@ -40,7 +43,7 @@ SEARCH = Search(
         "method.fda.strength": When("method.fda", {"on": Float(0.1, 3.0, log=True, paper=1.5)}),  # λ
     },
     settings={
-        "quick": ProfileSettings(column="1/16(662)", configurations=5),
+        "quick": ProfileSettings(column="1/16(662)", configurations=14, pruning=WHOLE),
         "camvid": ProfileSettings(column="1/16(662)", configurations=30),
         "paper": ProfileSettings(column="1/16(662)", configurations=50),
     },

@@ -40,7 +40,7 @@ def quick() -> Preset:
             optimizer=SGD(lr=0.1, weight_decay=1e-4),
             schedule=Schedule(warmup_steps=50),
             augment=Augment(crop=(32, 32), scales=(1.0, 1.0), strong=Strong(blur_sigma=(0.1, 0.5), blur_kernels=(3,))),
-            evaluation=Evaluation(every=200),
+            evaluation=Evaluation(every=150),
         ),
     )
 

@@ -121,6 +121,14 @@ def test_weights_thresholds_and_boxes_are_pruned(search: Search) -> None:
     assert not search.why_not_pruned
 
 
+@pytest.mark.parametrize("search", [MKD, BASELINES])
+def test_a_profile_with_few_configurations_trains_all_of_them_to_the_end(search: Search) -> None:
+    assert search_run(search).search.effective_pruning.name == "none"
+    assert search_run(search, "--pruner", "asha").search.effective_pruning == Pruning()
+    assert search_run(search, "--profile", "camvid").search.effective_pruning == Pruning()
+    assert "(default: asha, none in quick)" in " ".join(parser(search).format_help().split())
+
+
 @pytest.mark.parametrize("wrong", [{"first": 0.0}, {"first": 1.0}, {"first": 2}, {"factor": 1}])
 def test_a_pruner_out_of_range_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UserError, match="between 0 and 1 and its factor be 2 or more"):

@@ -43,7 +43,7 @@ def parser(search: Search) -> argparse.ArgumentParser:
     searched.add_argument(
         "--pruner",
         choices=PRUNERS,
-        help=f"how configurations are stopped early (default: {search.effective_pruning.name})",
+        help=f"how configurations are stopped early (default: {_pruners(search)})",
     )
     searched.add_argument(
         "--set", action="append", default=[], dest="overrides", metavar="PATH=VALUE", help="change every experiment"
@@ -57,6 +57,13 @@ def parser(search: Search) -> argparse.ArgumentParser:
         "--retry-failed", action="store_true", help="propose failed configurations again"
     )
     return top
+
+
+def _pruners(search: Search) -> str:
+    """Return the pruner of the search, and of the profiles with another."""
+    default = search.effective_pruning.name
+    own = {name: settings.pruning.name for name, settings in search.settings.items() if settings.pruning}
+    return ", ".join([default, *(f"{pruner} in {name}" for name, pruner in own.items() if pruner != default)])
 
 
 def _space(search: Search) -> str:

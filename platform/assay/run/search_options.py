@@ -68,9 +68,11 @@ class SearchOptions:
         if self.report_only and (self.plan or self.retry_failed):
             raise UserError("--report-only trains nothing, so --plan and --retry-failed have no meaning beside it.")
 
-    def apply_to(self, search: Search) -> Search:
-        """Return the search with what the options change."""
-        pruning = dataclasses.replace(search.pruning or Pruning(), name=self.pruner) if self.pruner else search.pruning
+    def apply_to(self, search: Search, settings: ProfileSettings) -> Search:
+        """Return the search with what a profile's settings and the options change."""
+        pruning = settings.pruning or search.pruning
+        if self.pruner:
+            pruning = dataclasses.replace(pruning or Pruning(), name=self.pruner)
         if self.objectives and self.objectives != search.objectives and not self.pruner:
             pruning = None  # a script's pruning was chosen for the script's own objectives
         return dataclasses.replace(

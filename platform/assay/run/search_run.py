@@ -47,9 +47,9 @@ class SearchRun:
     @classmethod
     def make(cls, search: Search, options: SearchOptions) -> SearchRun:
         """Return the run that the options describe; raise a UserError for a search that makes no sense."""
-        search = options.apply_to(search)
-        search.check()
         profile = profile_of(search, options.profile)
+        search = options.apply_to(search, search.settings[profile.name])
+        search.check()
         settings = options.settings_of(search.settings[profile.name])
         selection = Selection(seeds=settings.seeds, overrides=options.overrides)
         configurations = Configurations(search=search, profile=profile, settings=settings, selection=selection)

@@ -27,6 +27,7 @@ class ProfileSettings:
     seeds: tuple[int, ...] = (0,)
     hours: float | None = None  # of wall clock in one run, from its first training on
     device_hours: float | None = None  # of all trainings of all runs
+    pruning: Pruning | None = None  # None: the search's
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,8 @@ class Search:
             if name not in profiles:
                 raise UserError(f"{self.name} has settings for profile {name!r}, which {self.study.name} lacks.")
             _check_settings(self, profiles[name], settings)
+            if settings.pruning:
+                _check_pruning(settings.pruning, PRUNABLE_OBJECTIVES)
         objectives(self.objectives)
         if self.sampler not in SAMPLERS:
             raise UserError(f"there is no sampler {self.sampler!r}{suggestion(self.sampler, SAMPLERS)}.")
