@@ -37,7 +37,7 @@ def quick() -> Preset:
             steps=600,
             labeled_batch=8,
             unlabeled_batch=8,
-            optimizer=SGD(lr=0.1, weight_decay=1e-4),
+            optimizer=SGD(lr=0.05, weight_decay=1e-4),
             schedule=Schedule(warmup_steps=50),
             augment=Augment(crop=(32, 32), scales=(1.0, 1.0), strong=Strong(blur_sigma=(0.1, 0.5), blur_kernels=(3,))),
             evaluation=Evaluation(every=150),

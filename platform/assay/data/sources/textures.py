@@ -24,7 +24,8 @@ RADIUS = (0.22, 0.42)  # of an object, as a share of the image's side
 OUTLINE = 0.18  # largest deviation of an outline from a circle, as a share of the radius, for each of two waves
 PERIOD = (5.0, 7.5)  # of a texture, in pixels
 TILT = 0.25  # largest turn of a texture, in radians
-CONTRAST = (50.0, 100.0)  # of a texture: amplitude in 256 steps, along a random direction of colour space
+CONTRAST = (30.0, 60.0)  # of a texture: amplitude in 256 steps, as a distance in colour space
+TINT = 0.6  # standard deviation of each channel's share in a texture's contrast, around 1
 COLOUR = (60.0, 195.0)  # range of an object's mean colour, per channel
 SLOPE = 35.0  # largest change of light from the centre of an image or object to its edge
 PIXEL_NOISE = 11.0  # standard deviation of every pixel
@@ -159,8 +160,8 @@ def _surface(rng: np.random.Generator, texture: Texture, down: np.ndarray, right
     turn, frequency = rng.uniform(-TILT, TILT), 2 * np.pi / rng.uniform(*PERIOD)
     across = frequency * (down * np.cos(turn) - right * np.sin(turn)) + rng.uniform(0, 2 * np.pi)
     along = frequency * (right * np.cos(turn) + down * np.sin(turn)) + rng.uniform(0, 2 * np.pi)
-    direction = rng.normal(size=3)
-    amplitude = rng.uniform(*CONTRAST) * direction / np.linalg.norm(direction)
+    direction = 1 + TINT * rng.normal(size=3)  # lighter and darker, with a tint: grey images keep their textures
+    amplitude = rng.uniform(*CONTRAST) * rng.choice((-1, 1)) * direction / np.linalg.norm(direction)
     colours = rng.uniform(*COLOUR, 3) + texture(across, along, rng)[..., None] * amplitude
     return colours + _light(rng, down / size, right / size)
 
