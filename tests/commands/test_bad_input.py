@@ -95,7 +95,7 @@ def refused(arguments: list[str], out: Path, capsys: pytest.CaptureFixture[str])
         (["--method", "cps", "--seed=-1"], "seed must be in [0, inf), got -1 (from --seed -1)."),
         (["--method", "cps", "--set", "seed"], "--set takes path=value"),
         (["--method", "cps", "--set", "data.split.labeled=many"], "must be 1/n, a count, all, or a list's file"),
-        (["--method", "cps", "--set", "data.split.labeled=5000"], "must be between 1 and the 960 images"),
+        (["--method", "cps", "--set", "data.split.labeled=5000"], "must be between 1 and the 640 images"),
         (["--method", "cps", "--set", "data.split.labeled=x/y.txt"], "the list 'x/y.txt' is neither at"),
         (["--method", "cps", "--set", "data.split.unlabeled=trian"], "did you mean 'train'"),
         (["--method", "cps", "--set", "net.encoder.arch=resnet5"], "timm has no 'resnet5'"),

@@ -243,7 +243,7 @@ def test_show_status_splits_and_doctor_answer(tmp_path: Path, capsys: pytest.Cap
     assert run(["show", key, "--out", str(tmp_path)]) == 0
     assert "ms on the cpu" in capsys.readouterr().out
     assert run(["splits", "textures"]) == 0
-    assert "60" in capsys.readouterr().out
+    assert "labeled        40  " in capsys.readouterr().out
     assert run(["doctor", "--data-root", str(tmp_path), "--weights", str(tmp_path)]) == 0
     output = capsys.readouterr().out
     assert "ok       textures" in output

@@ -63,7 +63,7 @@ def test_it_counts_reversed_and_open_orderings() -> None:
 
 def test_it_names_orderings_that_are_not_beyond_chance() -> None:
     values = {"r": [50.0, 51.0, 50.2], "s": [52.0, 55.0, 50.3]}
-    line = "1 of 1 published ordering holds (none beyond chance), none reversed, none open · 3 seeds"
+    line = "1 of 1 published orderings holds (none beyond chance), none reversed, none open · 3 seeds"
     assert headline(orderings_of(table(values))) == line
 
 
@@ -89,7 +89,7 @@ def test_several_columns_are_counted_together_and_then_each() -> None:
 def test_incomplete_rows_wait_and_are_counted_apart(study: Study) -> None:
     columns = orderings_of(fill(study.frame, study.layout.tables[0]))
     judged, waiting_for = headline(columns[1:]).split("; ")
-    assert judged == "1 of 1 published ordering holds (1 beyond chance), none reversed, none open"
+    assert judged == "1 of 1 published orderings holds (1 beyond chance), none reversed, none open"
     assert waiting_for == "2 more wait for trainings · 3 seeds"
     waiting = study.frame.assign(status="waiting", miou=float("nan"))
     columns = orderings_of(fill(waiting[waiting["seed"].notna()], study.layout.tables[0]))

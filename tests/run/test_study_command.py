@@ -85,13 +85,15 @@ def test_a_run_begins_its_report_with_published_orderings_and_ends_with_what_to_
     monkeypatch.setattr(sys, "argv", ["study.py", "--out", "a folder", "--seeds", "0", "1"])
     assert run(out) == 0
     lines = capsys.readouterr().out.splitlines()
+    text = " ".join(line.strip() for line in lines)  # the terminal's width breaks lines
     orderings = assay.load(out).orderings
     assert orderings[["table", "column", "higher", "lower", "published"]].to_numpy().tolist() == [
         ["mkd.table1", "1/16(92)", "CPS", "Supervised", pytest.approx(64.07 - 45.77)]
     ]
     kept = orderings["verdict"].item() == "hold"
     first = next(line for line in lines if "published ordering" in line)
-    assert first.startswith(f"{int(kept)} of 1 published ordering") and first.endswith("2 seeds")
+    assert first.startswith(f"{int(kept)} of 1 published orderings hold")
+    assert "open · 2 seeds A published ordering is a pair" in text
     table = next(line for line in lines if line.startswith("mkd.table1 "))
     assert lines.index(first) < lines.index(table)
     assert lines[-1].startswith("next: ")

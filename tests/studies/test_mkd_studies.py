@@ -477,7 +477,7 @@ def test_a_table_without_its_data_is_in_the_plan_and_in_the_results_as_blocked(
 ) -> None:
     flags = ["--gangs", "0", "--out", str(tmp_path), "--tables", "mkd.table3"]
     assert run_study(mkd_benchmark.STUDY, [*flags, "--plan"]) == 0
-    assert "10 cells, all blocked: COCO is not among this project's data sets yet" in capsys.readouterr().out
+    assert "30 cells, all blocked: COCO is not among this project's data sets yet" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
     run_study(mkd_benchmark.STUDY, flags)
     frame = pd.read_parquet(tmp_path / "mkd_benchmark" / "quick" / "results.parquet")

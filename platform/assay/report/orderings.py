@@ -9,7 +9,7 @@ from assay.analysis.filled_table import FilledTable
 from assay.analysis.orderings import MOST_SEEDS, ColumnOrderings, Ordering, OrderingCounts, tally
 from assay.analysis.statistics import ALPHA, POWER
 from assay.report.formatting import number
-from assay.wording import count, plural
+from assay.wording import count
 
 _FIRST_SPREAD = 3  # the number of seeds to run where one seed shows no spread
 
@@ -66,12 +66,12 @@ def _counts(counts: OrderingCounts, columns: Iterable[ColumnOrderings]) -> str:
 
 
 def _judged(counts: OrderingCounts, columns: Iterable[ColumnOrderings]) -> str:
-    noun = plural("published ordering", counts.judged)
     if all(seeds < 2 for seeds in _common_seeds(columns)):
-        return f"{counts.judged} {noun}, {'all ' if counts.judged > 1 else ''}open: one seed shows no spread"
+        are_open = "all open" if counts.judged > 1 else "open"
+        return f"{count(counts.judged, 'published ordering')}, {are_open}: one seed shows no spread"
     return ", ".join(
         (
-            f"{counts.hold} of {counts.judged} {noun} {'holds' if counts.hold == 1 else 'hold'}"
+            f"{counts.hold} of {counts.judged} published orderings {'holds' if counts.hold == 1 else 'hold'}"
             + _beyond_chance(counts.hold, counts.hold_beyond_chance),
             f"{counts.reversed or 'none'} reversed" + _beyond_chance(counts.reversed, counts.reversed_beyond_chance),
             f"{counts.open or 'none'} open",

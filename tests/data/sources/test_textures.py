@@ -116,7 +116,9 @@ def test_grey_images_keep_the_textures(monkeypatch):
         colours = textures._surface(generator(0, "grey", index), textures._rows, down, right, 32)
         grey = colours @ np.array([0.2989, 0.587, 0.114])
         shares.append(grey.std() / np.sqrt(colours.var(axis=(0, 1)).sum()))
-    assert np.quantile(shares, 0.05) > 0.25 and np.median(shares) > 0.5  # a neutral contrast has 0.577, a blue one 0.114
+    assert (
+        np.quantile(shares, 0.05) > 0.25 and np.median(shares) > 0.5
+    )  # a neutral contrast has 0.577, a blue one 0.114
 
 
 def test_rows_and_columns_differ_by_their_direction_alone():
