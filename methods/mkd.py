@@ -79,7 +79,8 @@ class MKD(Method):
     x are unlabelled images: weak views for the teachers, strong views mixed by CutMix for the students (`sda`); the
     teachers' logits are mixed by the same mask. `teaching` = "plain" gives each student its own teacher (unstable in
     the paper), "none" is co-training. The defaults are the paper's main rows: mutual teachers, SDA, selection on L_st,
-    no FDA. The paper gives no values of α, β, γ and λ: they are the code's. Student 1 is reported, as in the code.
+    no FDA. The paper gives no values of α, β, γ and λ: γ and λ are the code's, α and β are converted from the code's.
+    Student 1 is reported, as in the code.
 
     α = 0.6 and β = 0.4 are the code's 1.5 and 1.0 for the means of this class. The code takes its means over labelled
     and unlabelled images and over padding, this class by default over unlabelled images without padding. Let a step

@@ -18,13 +18,11 @@ from assay.terminal import interrupt_in_one_line  # noqa: E402
 interrupt_in_one_line()  # Ctrl-C also ends the imports below in one line
 
 from assay.run import run_search  # noqa: E402
-from assay.search import Choice, Float, Int, ProfileSettings, Pruning, Search, When  # noqa: E402
+from assay.search import Choice, Float, Int, ProfileSettings, Search, When  # noqa: E402
 from studies import baseline_benchmark  # noqa: E402
+from studies.recipes.searches import TO_THE_END  # noqa: E402
 
 AREAS = {"0.1 to 0.25": (0.1, 0.25), "0.25 to 0.5": (0.25, 0.5), "0.4 to 0.6": (0.4, 0.6)}
-
-# Importances and slices need results at the end of a training, which so few configurations leave if they are pruned.
-WHOLE = Pruning(name="none")
 
 SEARCH = Search(
     name="baseline_search",
@@ -42,7 +40,7 @@ SEARCH = Search(
         "method.cutmix.num_boxes": When("method", {"cps": Int(1, 6, paper=3)}),
     },
     settings={
-        "quick": ProfileSettings(column="1/16(92)", configurations=16, pruning=WHOLE),
+        "quick": ProfileSettings(column="1/16(92)", configurations=16, pruning=TO_THE_END),
         "camvid": ProfileSettings(column="1/16(92)", configurations=30),
         "paper": ProfileSettings(column="1/16(92)", configurations=50),
     },

@@ -1,7 +1,7 @@
 """A search of T, α, β, λ and γ of Mutual Knowledge Distillation, around the last row of its table 4.
 
-The paper gives T alone; the other published values are the authors' code's. α and β are those of the profile `paper`:
-the code's 1.5 and 1.0 are for the means of the profile `code`, over labelled images and padding as well.
+The paper gives T alone; γ and λ are the authors' code's. α and β are those of the profile `paper`, converted from the
+code's 1.5 and 1.0, which are for means over labelled images and padding as well.
 
 python studies/mkd_search.py                          drawn textures, minutes on two cores
 python studies/mkd_search.py --configurations 40      40 in all, those of earlier runs included
@@ -22,15 +22,13 @@ from assay.terminal import interrupt_in_one_line  # noqa: E402
 interrupt_in_one_line()  # Ctrl-C also ends the imports below in one line
 
 from assay.run import run_search  # noqa: E402
-from assay.search import Choice, Float, ProfileSettings, Pruning, Search, When  # noqa: E402
+from assay.search import Choice, Float, ProfileSettings, Search, When  # noqa: E402
 from studies import mkd_ablation  # noqa: E402
-
-# Importances and slices need results at the end of a training, which so few configurations leave if they are pruned.
-WHOLE = Pruning(name="none")
+from studies.recipes.searches import TO_THE_END  # noqa: E402
 
 SEARCH = Search(
     name="mkd_search",
-    title="Mutual Knowledge Distillation: threshold and weights (T is from the paper, the others from its code)",
+    title="Mutual Knowledge Distillation: threshold and weights (T is the paper's; α, β, γ, λ are from its code)",
     study=mkd_ablation.STUDY,
     table="mkd.table4",
     row="+ Mutual MT + SDA + KS",
@@ -43,7 +41,7 @@ SEARCH = Search(
         "method.fda.strength": When("method.fda", {"on": Float(0.1, 3.0, log=True, paper=1.5)}),  # λ
     },
     settings={
-        "quick": ProfileSettings(column="1/16(662)", configurations=14, pruning=WHOLE),
+        "quick": ProfileSettings(column="1/16(662)", configurations=14, pruning=TO_THE_END),
         "camvid": ProfileSettings(column="1/16(662)", configurations=30),
         "paper": ProfileSettings(column="1/16(662)", configurations=50),
     },

@@ -6,12 +6,14 @@ is another `Experiment`. These fields form the graph of what must be trained fir
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+from assay import NUMERICS
 from assay.catalogue import methods_by_name
 from assay.data.sources import AnySource, Textures
 from assay.data.splits import Split
-from assay.errors import FieldError
+from assay.errors import FieldError, UserError
 from assay.nets.spec import Net
 from assay.recipe import Recipe
 from assay.values import Value, declare_family, from_json, param, to_json
@@ -63,6 +65,18 @@ class Experiment(Value):
         """Return the experiment that `to_json` wrote, even if some fields were added since."""
         experiment: Experiment = from_json(Experiment, data)
         return experiment
+
+    @staticmethod
+    def from_document(document: Mapping[str, Any], key: str) -> Experiment:
+        """Return a stored experiment; raise a UserError where another version wrote what this one does not have."""
+        try:
+            return Experiment.from_json(document["experiment"])
+        except FieldError as error:
+            version = document["identity"].get("numerics", "unknown")
+            raise UserError(
+                f"{key} is an experiment of another version of this package (numerics {version}, here {NUMERICS}), and"
+                f" this version cannot describe it: {error} Use the version that trained it; its numbers stay readable."
+            ) from error
 
 
 class Runtime(Value):

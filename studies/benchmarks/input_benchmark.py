@@ -27,6 +27,7 @@ from torchvision import transforms
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # runs from a checkout without installation
 
+from assay.data.normalize import IMAGENET  # noqa: E402
 from assay.data.source import Source  # noqa: E402
 from assay.data.sources import Folder  # noqa: E402
 from assay.data.splits import split  # noqa: E402
@@ -114,7 +115,7 @@ def load_ours(places: Places, num_images: int) -> int:
     recipe = experiment.recipe.replace(labeled_batch=1, unlabeled_batch=8)
     views = Views(unlabeled=1, strong=2)
     images = split(source, experiment.data.split, places)
-    plan = BatchPlan.make(source, images, views, recipe, places=places, seed=0)
+    plan = BatchPlan.make(source, images, views, recipe, places=places, normalization=IMAGENET, seed=0)
     steps = max(1, num_images // 8)
     for raw in batches(plan, range(steps)):
         on_device(raw[0], views, recipe.augment, device=torch.device("cpu"))

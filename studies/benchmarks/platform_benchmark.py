@@ -260,7 +260,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fits", type=int, default=3, metavar="N", help="experiments with a TorchTrainer.fit() each (default: 3)"
     )
-    parser.add_argument("--steps", type=int, default=800, metavar="N", help="steps of the quick study (default: 800)")
+    parser.add_argument("--steps", type=int, default=600, metavar="N", help="steps of the quick study (default: 600)")
     parser.add_argument("--out", metavar="FILE", help="write the numbers to this file as JSON")
     return parser
 

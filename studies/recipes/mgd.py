@@ -131,9 +131,9 @@ PAPER_NOTE = (
     f" authors' code scores its last 15 to 20 snapshots and the paper does not say which one it prints; {AS_PRINTED}"
 )
 AS_IN_CODE = (
-    "losses as in the authors' code, those of CPS and Mean Teacher as in the CPS authors' code, which train on padding;"
-    " all else as in the paper: weight decay is 5e-4 (the code's 1e-4 acts as"
-    " 4e-4 on its 4 GPUs), and MobileNetV2 has no dilations (the code's last blocks have 2, 4 and 8)"
+    "losses of MGD as in its authors' code, of CPS and Mean Teacher as in the CPS authors' code: these three train on"
+    " padding; all else as in the paper: weight decay is 5e-4 (the code's 1e-4 acts as 4e-4 on its 4 GPUs), and"
+    " MobileNetV2 has no dilations (the code's last blocks have 2, 4 and 8)"
 )
 # 32, 34, 40 and 60 epochs of max(labelled, unlabelled) / 8 steps.
 STEPS = {"1/16": 39_680, "1/8": 39_338, "1/4": 39_680, "1/2": 39_660}

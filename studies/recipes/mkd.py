@@ -69,10 +69,11 @@ FDA_IN_CODE: Changes = {
     "method.fda_labeled_first": True,
 }
 CODE_NOTE = (
-    f"{RECIPE_NOTE}. All that no row switches is as in the authors' released configuration, which is the row"
-    " '+ Mutual MT + SDA + FDA' of mkd_ablation's mkd.table4.released at 1/16(662). Also not as there: FDA's estimators"
-    " take the features of all ranks, and CutMix's partner is the next image of the global batch (code: each rank's"
-    " own); the head's convolutions before the classifier start from torch's random weights (code: Kaiming's)"
+    f"{RECIPE_NOTE}. The row '+ Mutual MT + SDA + FDA' of mkd_ablation's mkd.table4.released at 1/16(662) is the"
+    " authors' released configuration; other rows and columns change it as their names say. Also not as there: FDA's"
+    " λ begins at step 0 (code: 1), and labels on the losses' grid are a cell's middle pixel (code: its first); FDA's"
+    " estimators take the features of all ranks, and CutMix's partner is the next image of the global batch (code: each"
+    " rank's own); the head's convolutions before the classifier start from torch's random weights (code: Kaiming's)"
 )
 
 
@@ -83,13 +84,17 @@ def in_code(changes: Changes) -> Changes:
 
 # Rows without teachers get the whole of α + β as β, so that every row has the same weight on unlabelled images.
 ALL_IN_STUDENTS: Changes = {"method.weight_students": 1.0}
-# Half the features' resolution would be a grid of 8 x 8 on a drawn image: cells as large as half a texture's period.
+# Half the features' resolution would be a grid of 8 x 8 on a drawn image: cells of more than half a texture's period.
 ON_SMALL_IMAGES: Changes = {"method.resolution": "image"}
 
 
 def not_comparable(data: str, changes: Changes) -> str:
     """Return the reasons why cells on other data, with these changes of the method, are not the paper's."""
-    reasons = [f"trained on {data}"]
+    reasons = [
+        f"trained on {data}",
+        f"MKD's β is {ALL_IN_STUDENTS['method.weight_students']:g} in rows without teachers (profile paper: 0.4), so"
+        " that all rows have the same weight on unlabelled images",
+    ]
     if changes.get("method.resolution") == "image":
         reasons.append("MKD's loss at the images' resolution (code: half the features')")
     return "; ".join(reasons)

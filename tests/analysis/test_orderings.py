@@ -270,7 +270,7 @@ def test_an_ordering_beyond_chance_needs_no_more_seeds() -> None:
     assert ordering.is_beyond_chance and ordering.seeds_needed is None
 
 
-def test_the_seeds_that_an_open_ordering_needs_are_those_of_the_spread_seen() -> None:
+def test_the_seeds_that_an_open_ordering_needs_are_those_of_the_spread_here() -> None:
     differences = np.array([1.0, 3.0, -2.5, 2.0, -1.0])
     values = {"r": [50.0] * 5, "s": [50.0 + each for each in differences]}
     ordering = only(column_of(values, {"r": 70.0, "s": 71.0}))

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from helpers import QUIET, small
 from safetensors.torch import load_file
 
+from assay import NUMERICS
 from assay.commands import run
 from assay.data.normalize import IMAGENET, normalize
 from assay.experiment import Experiment
@@ -175,6 +177,23 @@ def test_a_key_that_is_not_finished_is_refused_with_its_state(
     output = refusal([resolved.key, "--out", str(tmp_path)], capsys)
     assert f"{resolved.key} is interrupted (at step" in output
     assert not (tmp_path / "export").exists()
+
+
+def test_an_experiment_of_another_version_is_refused_and_named_so(
+    finished: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, key = finished
+    shutil.copytree(out / "store" / key, tmp_path / "store" / key)
+    path = tmp_path / "store" / key / records.EXPERIMENT
+    document = json.loads(path.read_text())
+    document["experiment"]["data"]["source"]["name"] = "shapes"  # the drawn images of numerics 1
+    document["identity"]["numerics"] = 1
+    path.write_text(json.dumps(document))
+    output = refusal([key, "--out", str(tmp_path)], capsys)
+    assert f"{key} is an experiment of another version of this package (numerics 1, here {NUMERICS})" in output
+    assert "no choice 'shapes'" in output and "Use the version that trained it" in output
+    assert run(["why", key, "--out", str(tmp_path)]) == 2
+    assert "another version of this package" in capsys.readouterr().err
 
 
 def test_flags_that_mean_nothing_are_refused(finished: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import torch
 from helpers import small
 
 from assay.data.batch import Batch
+from assay.data.normalize import IMAGENET
 from assay.data.photometric import DistortDraw, apply_distort, draw_distort
 from assay.data.views import Distort, Views
 from assay.places import Places
@@ -97,7 +98,13 @@ def plan(**changes: object) -> BatchPlan:
     images = resolve(experiment, Places()).images
     views = Views(labeled_strong=True, unlabeled=1, strong=1)
     return BatchPlan.make(
-        experiment.data.source, images, views, experiment.recipe, places=Places(), seed=experiment.seed
+        experiment.data.source,
+        images,
+        views,
+        experiment.recipe,
+        places=Places(),
+        normalization=IMAGENET,
+        seed=experiment.seed,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as tv
 
-from assay.data.geometry import Geometry, apply_geometry, draw_geometry
+from assay.data import geometry as crops
+from assay.data.geometry import Geometry, draw_geometry
 from assay.data.normalize import IMAGENET, normalize
 from assay.data.source import IGNORE
 from assay.data.views import Augment
+
+apply_geometry = functools.partial(crops.apply_geometry, padding=IMAGENET.padding)
 
 COLOURS = np.array([[20, 200, 40], [220, 30, 90], [60, 70, 240], [240, 240, 10]], dtype=np.uint8)
 

@@ -176,7 +176,7 @@ def padded_images() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
-def test_an_operator_does_not_see_padding_which_stays_the_mean_colour(operator: str):
+def test_an_operator_leaves_padding_out_which_stays_the_mean_colour(operator: str):
     images, draws = padded_images(), draws_of(operator, len(SIZES), seed=2)
     result = apply_strong(images, draws, SIZES)
     assert result.dtype == torch.uint8 and result.shape == images.shape

@@ -9,6 +9,7 @@ import pytest
 import torch
 from helpers import small
 
+from assay.data.normalize import IMAGENET
 from assay.data.source import IGNORE, DataBroken
 from assay.data.stored_masks import MasksDamaged, StoredMasks, encode, pack, unpack
 from assay.data.views import Views
@@ -23,7 +24,9 @@ def plan(views: Views = VIEWS) -> BatchPlan:
     """Return a plan with crops at half to twice the size, mirrored or not: some are padded, some cut."""
     experiment = small(recipe__augment__scales=(0.5, 2.0), recipe__augment__crop=(16, 24))
     images = resolve(experiment, Places()).images
-    return BatchPlan.make(experiment.data.source, images, views, experiment.recipe, places=Places(), seed=0)
+    return BatchPlan.make(
+        experiment.data.source, images, views, experiment.recipe, places=Places(), normalization=IMAGENET, seed=0
+    )
 
 
 def stored_labels(plan: BatchPlan, shift: int = 0) -> StoredMasks:
@@ -114,7 +117,13 @@ def test_masks_are_needed_for_unlabelled_images_and_on_demand_for_labelled_image
     streams = ({}, {"stored": ("pseudo",)}, {"stored": ("pseudo",), "labeled_stored": True})
     plans = [
         BatchPlan.make(
-            experiment.data.source, images, Views(unlabeled=1, **fields), experiment.recipe, places=Places(), seed=0
+            experiment.data.source,
+            images,
+            Views(unlabeled=1, **fields),
+            experiment.recipe,
+            places=Places(),
+            normalization=IMAGENET,
+            seed=0,
         )
         for fields in streams
     ]

@@ -121,7 +121,7 @@ def test_where_nothing_is_open_seeds_are_proposed_for_what_may_be_chance() -> No
     needed = columns[0].orderings[0].seeds_needed
     assert needed is not None and 3 < needed < 50
     assert next_of(columns) == (
-        f"next: nothing is open; about {needed} seeds would show 1 ordering not beyond chance (t test of each, power"
+        f"next: nothing is open; about {needed} seeds would show 1 ordering not beyond chance (t test, Holm, power"
         f" 80 %, if difference and spread stay): run {list(range(needed))}"
     )
 
@@ -131,14 +131,14 @@ def test_one_seed_is_followed_by_three() -> None:
     assert next_of(columns) == "next: one seed shows no spread, 3 seeds do: run [0, 1, 2]"
 
 
-def test_open_orderings_need_the_seeds_of_the_spread_seen() -> None:
+def test_open_orderings_need_the_seeds_of_the_spread_here() -> None:
     values = {"r": [50.0, 50.0, 50.0], "s": [50.0, 50.5, 51.5], "u": [51.2, 52.3, 50.6]}
     columns = orderings_of(table(values))
     (ordering,) = [each for each in columns[0].orderings if each.verdict == "open"]
     needed = ordering.seeds_needed
     assert (ordering.higher, ordering.lower) == ("u", "s") and needed is not None and needed > 10
     assert next_of(columns) == (
-        f"next: 1 is open; about {needed} seeds would show 1 open ordering (t test of each, power 80 %, if difference"
+        f"next: 1 is open; about {needed} seeds would show 1 open ordering (t test, Holm, power 80 %, if difference"
         f" and spread stay): run {list(range(needed))}"
     )
 

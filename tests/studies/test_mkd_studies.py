@@ -377,6 +377,7 @@ def test_profiles_name_their_changes_of_the_method(study: Study) -> None:
         }
         assert len(sums) == 1, "the unlabelled images have equal weight in every row"
         assert (method.weight_teachers, method.weight_students) == (defaults.weight_teachers, defaults.weight_students)
+        assert f"β is 1 in rows without teachers (profile paper: {defaults.weight_students})" in ours.not_comparable
         assert ("loss at the images' resolution" in ours.not_comparable) == (method.resolution == "image")
 
 

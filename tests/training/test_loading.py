@@ -33,6 +33,7 @@ def plan(rank: int = 0, world_size: int = 1, **changes: object) -> BatchPlan:
         VIEWS,
         experiment.recipe,
         places=Places(),
+        normalization=IMAGENET,
         seed=experiment.seed,
         rank=rank,
         world_size=world_size,

@@ -215,6 +215,7 @@ def test_one_rank_continues_a_training_of_two_and_log_result_and_summary_name_th
 
 
 def test_a_batch_that_does_not_divide_over_the_ranks_is_refused() -> None:
+    from assay.data.normalize import IMAGENET
     from assay.training.loading import BatchPlan
 
     experiment = small("supervised", recipe__labeled_batch=3)
@@ -226,6 +227,7 @@ def test_a_batch_that_does_not_divide_over_the_ranks_is_refused() -> None:
             experiment.method.views(),
             experiment.recipe,
             places=Places(),
+            normalization=IMAGENET,
             seed=0,
             world_size=2,
         )

@@ -24,6 +24,7 @@ from small_values import SMALL
 
 import assay
 from assay.commands import run
+from assay.data.normalize import IMAGENET
 from assay.data.source import DataBroken
 from assay.data.sources import Folder
 from assay.data.splits import Split, split
@@ -77,7 +78,7 @@ def one_by_one(root: Path) -> BatchPlan:
     places, source = Places(data=root.parent), Folder(path=root.name)
     images = split(source, Split(labeled="all", unlabeled="rest"), places)
     recipe = small(recipe__labeled_batch=1).recipe
-    return BatchPlan.make(source, images, Views(), recipe, places=places, seed=0)
+    return BatchPlan.make(source, images, Views(), recipe, places=places, normalization=IMAGENET, seed=0)
 
 
 def test_a_bad_file_is_the_same_error_at_the_same_step_in_any_process(dataset: Path) -> None:

@@ -32,7 +32,7 @@ OrderingVerdict = Literal["hold", "reversed", "open", "waiting"]
 ORDERING_VERDICTS: tuple[OrderingVerdict, ...] = get_args(OrderingVerdict)
 
 MOST_SEEDS = 50  # no study here trains more; an ordering that needs more is out of its reach
-_LEAST_ROWS = 3  # of Kendall's τ: for two rows it is 1 or -1, which their one ordering says already
+_LEAST_ROWS = 3  # of Kendall's τ: for two rows it is 1 or -1, as their one ordering
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,7 @@ class Ordering:
     verdict: OrderingVerdict
     test: PairedT | None  # higher less lower; None while it waits, and without common seeds
     holm: float | None = None  # p of the t test, corrected for all orderings of the column
+    family: int = 1  # the number of orderings of the column, by which Holm's strictest level is divided
 
     @property
     def is_beyond_chance(self) -> bool:
@@ -53,13 +54,14 @@ class Ordering:
 
     @property
     def seeds_needed(self) -> int | None:
-        """The number of seeds with which the t test would show this difference, if it and its spread stay.
+        """The number of seeds with which the t test would show this difference beyond chance.
 
-        None where it is beyond chance already, where no spread was seen, and above `MOST_SEEDS`.
+        The difference and its spread are taken to stay. The level is Holm's strictest one. None where the difference
+        is beyond chance already, where the differences do not vary, and above `MOST_SEEDS`.
         """
         if self.is_beyond_chance or self.test is None or not self.test.sd:
             return None
-        return seeds_needed(self.test.mean, self.test.sd, MOST_SEEDS)
+        return seeds_needed(self.test.mean, self.test.sd, MOST_SEEDS, level=1 - ALPHA / self.family)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -173,7 +175,8 @@ def _column_orderings(table: FilledTable, index: int) -> ColumnOrderings:
         column=table.layout.columns[index].label,
         rows=tuple(contender.label for contender in contenders),
         orderings=tuple(
-            dataclasses.replace(ordering, holm=p) for ordering, p in zip(orderings, corrected, strict=True)
+            dataclasses.replace(ordering, holm=p, family=len(orderings))
+            for ordering, p in zip(orderings, corrected, strict=True)
         ),
         tau=_tau([contender for contender in contenders if contender.is_complete]),
         seeds=tuple(sorted({run.seed for run in runs})),

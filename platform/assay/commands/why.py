@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     store = store_of(options)
     key = key_in(store, options.key)
     document = document_of(store, key)
-    stored = Experiment.from_json(document["experiment"])
+    stored = Experiment.from_document(document, key)
     overrides = [Override.parse(text) for text in options.overrides]
     experiment = experiment_of(options) if options.method else apply(stored, overrides)
     now = resolve(experiment, places_of(options))

@@ -16,7 +16,6 @@ import torch
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
-from assay.data.normalize import IMAGENET
 from assay.data.source import IGNORE
 from assay.data.views import Augment
 
@@ -76,7 +75,7 @@ def apply_geometry(
     mask: np.ndarray,
     geometry: Geometry,
     crop: tuple[int, int],
-    padding: tuple[int, int, int] = IMAGENET.padding,
+    padding: tuple[int, int, int],
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Crop an image (H x W x 3, uint8) and its mask (H x W, uint8).
 
@@ -107,7 +106,7 @@ def _cut_and_resize(pixels: np.ndarray, geometry: Geometry, interpolation: Inter
     # A copy, because torch refuses read-only arrays and negative strides.
     patch = torch.from_numpy(np.array(pixels[rows, columns], order="C")).permute(2, 0, 1)
     size = (geometry.resized_height, geometry.resized_width)
-    if patch.shape[-2:] != size:  # torchvision needs a while to find that nothing is to be done
+    if patch.shape[-2:] != size:  # resizing to the same size takes long as well
         patch = tv.resize(patch, list(size), interpolation=interpolation, antialias=True)
     return patch.flip(-1) if geometry.flip else patch
 

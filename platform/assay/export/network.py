@@ -43,7 +43,7 @@ def load_trained(store: Store, key: str) -> Trained:
         raise AssayError(
             f"the weights in {store.place(key)} are not those that its result names; train the experiment again."
         )
-    experiment = Experiment.from_json(document["experiment"])
+    experiment = Experiment.from_document(document, key)
     network = _network(experiment, torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True), key)
     return Trained(key=key, experiment=experiment, result=result, network=network)
 

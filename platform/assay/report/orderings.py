@@ -134,7 +134,7 @@ def next_step(
     which = count(len(needed), "open ordering" if _needed(opened) else "ordering")
     return (
         f"next: {state}; about {max(needed)} seeds would show {which}{'' if _needed(opened) else ' not beyond chance'}"
-        f" (t test of each, power {100 * POWER:.0f} %, if difference and spread stay):"
+        f" (t test, Holm, power {100 * POWER:.0f} %, if difference and spread stay):"
         f" {command(_extended(planned, max(needed)))}"
     )
 

@@ -19,7 +19,7 @@ from assay.data.batch import Batch, BoxMaps, Labeled, Unlabeled
 from assay.data.boxes import draw_boxes, paint
 from assay.data.draws import generator
 from assay.data.geometry import apply_geometry, apply_to_mask, draw_geometry
-from assay.data.normalize import IMAGENET, Normalization, normalize
+from assay.data.normalize import Normalization, normalize
 from assay.data.photometric import DistortDraw, StrongDraw, apply_distort, apply_strong, draw_distort, draw_strong
 from assay.data.source import Source
 from assay.data.splits import SplitResult
@@ -72,8 +72,8 @@ class BatchPlan:
     seed: int
     rank: int
     world_size: int
+    normalization: Normalization  # the encoder's
     stored: Mapping[str, StoredMasks] = dataclasses.field(default_factory=dict)  # by the name in `views.stored`
-    normalization: Normalization = IMAGENET  # the encoder's
 
     @classmethod
     def make(
@@ -87,7 +87,7 @@ class BatchPlan:
         seed: int,
         rank: int = 0,
         world_size: int = 1,
-        normalization: Normalization = IMAGENET,
+        normalization: Normalization,
     ) -> BatchPlan:
         """Return a plan; raise a UserError where batches do not divide over the ranks or images are missing."""
         for field in ("labeled_batch", "unlabeled_batch"):

@@ -1,0 +1,35 @@
+"""What every quick profile trains by default."""
+
+from __future__ import annotations
+
+import pytest
+
+from assay.search import Search
+from assay.study import Study
+from studies import (
+    baseline_benchmark,
+    baseline_search,
+    mgd_ablation,
+    mgd_benchmark,
+    mkd_ablation,
+    mkd_benchmark,
+    mkd_search,
+)
+
+STUDIES = [module.STUDY for module in (baseline_benchmark, mgd_ablation, mgd_benchmark, mkd_ablation, mkd_benchmark)]
+SEARCHES = [baseline_search.SEARCH, mkd_search.SEARCH]
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+def test_a_quick_study_trains_at_least_three_seeds(study: Study) -> None:
+    quick = [profile for profile in study.profiles if profile.name.startswith("quick")]
+    assert study.profiles[0] in quick
+    assert all(len(set(profile.seeds)) >= 3 for profile in quick)
+
+
+@pytest.mark.parametrize("search", SEARCHES, ids=lambda search: search.name)
+def test_a_quick_search_trains_at_least_twelve_configurations_to_their_end(search: Search) -> None:
+    quick = search.settings["quick"]
+    assert search.profiles[0].name == "quick"
+    assert quick.configurations >= 12
+    assert quick.pruning is not None and quick.pruning.rungs(600, 150) == (600,)
