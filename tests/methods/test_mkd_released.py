@@ -245,7 +245,6 @@ def test_the_released_configuration_has_the_loss_and_the_gradients_of_its_own_fo
         {"weight_students": 0.4},
         {"momentum": 0.9},
         {"threshold_teachers": 0.3},
-        {"fda": None},
         {"warmup": "none"},
         {"resolution": "features"},
     ],
