@@ -59,7 +59,11 @@ class SearchRun:
     def launcher(self) -> Launcher:
         """The launcher of its trainings."""
         changes = overrides_of(self.profile.runtime, f"profile {self.profile.name}")
-        return Launcher(options=self.options.launch, runtime=apply(Runtime(progress="none"), changes))
+        return Launcher(
+            options=self.options.launch,
+            runtime=apply(Runtime(progress="none"), changes),
+            parallel_by_default=self.profile.parallel_by_default,
+        )
 
     @property
     def folder(self) -> Path:
