@@ -76,7 +76,7 @@ def _run_and_kill(
         for victim in victims:
             before = _attempts(out)
             _wait(lambda before=before: driver.poll() is not None or _attempts(out) > before)  # type: ignore[misc]
-            time.sleep(draw.uniform(0.0, 1.0))
+            time.sleep(draw.uniform(0.0, 0.25))  # about a training's time; the last run needs some that are left
             for pid in _victims(victim, str(out), driver.pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
