@@ -10,6 +10,7 @@ both share one `Geometry`, and each gets its interpolation explicitly, so torchv
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -85,19 +86,14 @@ def apply_geometry(
     """
     patch = _cut_and_resize(image, geometry, InterpolationMode.BILINEAR)
     valid = torch.ones(patch.shape[-2:], dtype=torch.bool)
-    colour = torch.tensor(padding, dtype=torch.uint8)
-    return (
-        _pad(patch, colour.view(3, 1, 1).expand(3, *crop)),
-        apply_to_mask(mask, geometry, crop),
-        _pad(valid, torch.tensor(False).expand(crop)),
-    )
+    return _pad(patch, crop, padding), apply_to_mask(mask, geometry, crop), _pad(valid, crop, (False,))
 
 
 def apply_to_mask(mask: np.ndarray, geometry: Geometry, crop: tuple[int, int]) -> torch.Tensor:
     """Crop a mask (H x W, uint8) alone, to h x w, uint8, with IGNORE on padding."""
     # Plain "nearest", torchvision's default for masks, takes each cell's corner: half a pixel off the image.
     labels = _cut_and_resize(mask[..., None], geometry, InterpolationMode.NEAREST_EXACT)
-    return _pad(labels[0], torch.tensor(IGNORE, dtype=torch.uint8).expand(crop))
+    return _pad(labels[0], crop, (IGNORE,))
 
 
 def _cut_and_resize(pixels: np.ndarray, geometry: Geometry, interpolation: InterpolationMode) -> torch.Tensor:
@@ -111,10 +107,13 @@ def _cut_and_resize(pixels: np.ndarray, geometry: Geometry, interpolation: Inter
     return patch.flip(-1) if geometry.flip else patch
 
 
-def _pad(content: torch.Tensor, canvas: torch.Tensor) -> torch.Tensor:
-    """Return the canvas with the content in its top left corner."""
-    if content.shape == canvas.shape:
+def _pad(content: torch.Tensor, crop: tuple[int, int], values: Sequence[int]) -> torch.Tensor:
+    """Return the content (... x h x w) in the top left corner of a crop that has these values, one for each channel."""
+    if content.shape[-2:] == crop:
         return content
+    canvas = (
+        torch.tensor(values, dtype=content.dtype).view(*content.shape[:-2], 1, 1).expand(*content.shape[:-2], *crop)
+    )
     padded = canvas.clone(memory_format=torch.contiguous_format)
     padded[..., : content.shape[-2], : content.shape[-1]] = content
     return padded
