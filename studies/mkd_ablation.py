@@ -47,6 +47,7 @@ from studies.recipes.mkd import (  # noqa: E402
     PAPER_NOTE,
     PLAIN_MT,
     SDA,
+    WEIGHT_OF_STUDENTS_ALONE,
     in_code,
     not_comparable,
 )
@@ -180,7 +181,7 @@ STUDY = Study(
             parallel_by_default=True,
             tables=(TABLE4.name,),
             shown=("1/16(662)", "1/16(92)"),
-            not_comparable=not_comparable("drawn textures", ON_SMALL_IMAGES),
+            not_comparable=not_comparable("drawn textures", ON_SMALL_IMAGES, WEIGHT_OF_STUDENTS_ALONE),
         ),
         Profile(
             name="camvid",
@@ -189,7 +190,7 @@ STUDY = Study(
             columns=ON_ANY_DATA,
             rows=with_equal_weight({}),
             tables=(TABLE4.name,),
-            not_comparable=not_comparable("CamVid", {}),
+            not_comparable=not_comparable("CamVid", {}, WEIGHT_OF_STUDENTS_ALONE),
         ),
         Profile(
             name="paper",

@@ -84,17 +84,17 @@ def in_code(changes: Changes) -> Changes:
 
 # Rows without teachers get the whole of α + β as β, so that every row has the same weight on unlabelled images.
 ALL_IN_STUDENTS: Changes = {"method.weight_students": 1.0}
+WEIGHT_OF_STUDENTS_ALONE = (
+    f"MKD's β is {ALL_IN_STUDENTS['method.weight_students']:g} in rows without teachers (profile paper: 0.4), so that"
+    " all rows have the same weight on unlabelled images"
+)
 # Half the features' resolution would be a grid of 8 x 8 on a drawn image: cells of more than half a texture's period.
 ON_SMALL_IMAGES: Changes = {"method.resolution": "image"}
 
 
-def not_comparable(data: str, changes: Changes) -> str:
+def not_comparable(data: str, changes: Changes, *more: str) -> str:
     """Return the reasons why cells on other data, with these changes of the method, are not the paper's."""
-    reasons = [
-        f"trained on {data}",
-        f"MKD's β is {ALL_IN_STUDENTS['method.weight_students']:g} in rows without teachers (profile paper: 0.4), so"
-        " that all rows have the same weight on unlabelled images",
-    ]
+    reasons = [f"trained on {data}", *more]
     if changes.get("method.resolution") == "image":
         reasons.append("MKD's loss at the images' resolution (code: half the features')")
     return "; ".join(reasons)
