@@ -40,7 +40,7 @@ SEARCH = Search(
         "method.cutmix.num_boxes": When("method", {"cps": Int(1, 6, paper=3)}),
     },
     settings={
-        "quick": ProfileSettings(column="1/16(92)", configurations=16, pruning=TO_THE_END),
+        "quick": ProfileSettings(column="1/16(92)", configurations=14, pruning=TO_THE_END),
         "camvid": ProfileSettings(column="1/16(92)", configurations=30),
         "paper": ProfileSettings(column="1/16(92)", configurations=50),
     },

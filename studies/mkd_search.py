@@ -41,7 +41,7 @@ SEARCH = Search(
         "method.fda.strength": When("method.fda", {"on": Float(0.1, 3.0, log=True, paper=1.5)}),  # λ
     },
     settings={
-        "quick": ProfileSettings(column="1/16(662)", configurations=14, pruning=TO_THE_END),
+        "quick": ProfileSettings(column="1/16(662)", configurations=12, pruning=TO_THE_END),
         "camvid": ProfileSettings(column="1/16(662)", configurations=30),
         "paper": ProfileSettings(column="1/16(662)", configurations=50),
     },
