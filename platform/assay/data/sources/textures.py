@@ -18,7 +18,7 @@ from assay.data.source import Source
 from assay.places import Places
 from assay.values import param
 
-# The difficulty of the task, tuned on Supervised alone (studies/LOG.md).
+# The difficulty of the task, chosen by the numbers of Supervised (studies/LOG.md has every try).
 OBJECTS = (2, 4)  # per image, both ends included
 RADIUS = (0.22, 0.42)  # of an object, as a share of the image's side
 OUTLINE = 0.18  # largest deviation of an outline from a circle, as a share of the radius, for each of two waves
