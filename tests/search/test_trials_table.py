@@ -26,7 +26,7 @@ from assay.search.search import ProfileSettings, Search
 from assay.search.space import Choice, Float, Int, Raw, Space, When, grid
 from assay.search.trials_table import layout
 from assay.study import Row, cells
-from studies import baseline_search, mgd_ablation, mkd_search
+from studies import baseline_search, mgd_ablation, mgd_search, mkd_search
 
 
 def configurations(search: Search, *flags: str) -> Configurations:
@@ -51,7 +51,9 @@ def row(point: dict[str, Raw]) -> dict[str, Any]:
     return {"trial": 0, "seed": 0, "state": "complete", **point}
 
 
-@pytest.mark.parametrize("search", [mkd_search.SEARCH, baseline_search.SEARCH], ids=lambda search: search.name)
+@pytest.mark.parametrize(
+    "search", [mkd_search.SEARCH, mgd_search.SEARCH, baseline_search.SEARCH], ids=lambda search: search.name
+)
 def test_the_flags_of_every_corner_of_a_space_give_its_experiment(search: Search) -> None:
     searched = configurations(search)
     search_layout = layout_of(searched)

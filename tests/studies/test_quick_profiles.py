@@ -11,13 +11,14 @@ from studies import (
     baseline_search,
     mgd_ablation,
     mgd_benchmark,
+    mgd_search,
     mkd_ablation,
     mkd_benchmark,
     mkd_search,
 )
 
 STUDIES = [module.STUDY for module in (baseline_benchmark, mgd_ablation, mgd_benchmark, mkd_ablation, mkd_benchmark)]
-SEARCHES = [baseline_search.SEARCH, mkd_search.SEARCH]
+SEARCHES = [baseline_search.SEARCH, mgd_search.SEARCH, mkd_search.SEARCH]
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
