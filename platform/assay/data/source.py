@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,15 @@ class Source(Value):
         raise NotImplementedError
 
     def read(self, image_id: str, places: Places) -> tuple[np.ndarray, np.ndarray]:
-        """Read an image (H x W x 3, uint8, RGB) and its mask (H x W, uint8); raise DataBroken for a bad file."""
+        """Read an image (H x W x 3, uint8, RGB) and its mask (H x W, uint8); raise DataBroken for a bad file.
+
+        The mask of an image without labels is IGNORE everywhere.
+        """
         raise NotImplementedError
+
+    def files(self, image_id: str, places: Places) -> tuple[Path, ...]:
+        """Return the files that `read` opens: the image's, then its mask's if it has one; none for drawn images."""
+        return ()
 
     def image_id(self, entry: str) -> str:
         """Return the id of an entry of a published list. Lists differ in folders and suffixes."""
@@ -56,7 +64,7 @@ class Source(Value):
         return True
 
     def fingerprint(self, places: Places) -> str | None:
-        """Return a text that differs for other data with the same ids; None if the ids suffice."""
+        """Return a text that differs for other data with the same files; None if ids and files suffice."""
         return None
 
     def notes(self, pool: str, places: Places) -> tuple[str, ...]:

@@ -6,8 +6,10 @@ import dataclasses
 import hashlib
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
+from assay.data.contents import hash_sizes
 from assay.data.draws import order
 from assay.data.lists import find_list, match, read_list
 from assay.data.source import DataMissing, Source
@@ -45,11 +47,16 @@ class SplitResult:
     unlabeled: tuple[str, ...]
     val: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict)  # by part: a hash of the files' names and sizes
 
     def describe(self, part: str) -> dict[str, Any]:
-        """Return the number of images and a hash of their ids, for keys and results."""
+        """Return the number of images, a hash of their ids, and one of their files if they have any.
+
+        It is for keys and results.
+        """
         ids: tuple[str, ...] = getattr(self, part)
-        return {"count": len(ids), "hash": hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:16]}
+        described = {"count": len(ids), "hash": hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:16]}
+        return described | ({"files": self.files[part]} if part in self.files else {})
 
 
 def split(source: Source, spec: Split, places: Places) -> SplitResult:
@@ -66,7 +73,10 @@ def split(source: Source, spec: Split, places: Places) -> SplitResult:
                 " be measured on training images. Choose another list."
             )
     notes += tuple(note for name in _pools_read(source, spec, pool) for note in source.notes(name, places))
-    return SplitResult(labeled=labeled, unlabeled=unlabeled, val=val, notes=notes)
+    parts = {"labeled": labeled, "unlabeled": unlabeled, "val": val}
+    hashes = {part: hash_sizes(source, ids, places) for part, ids in parts.items()}
+    files = {part: files_hash for part, files_hash in hashes.items() if files_hash}
+    return SplitResult(labeled=labeled, unlabeled=unlabeled, val=val, notes=notes, files=files)
 
 
 def _pools_read(source: Source, spec: Split, pool: str) -> tuple[str, ...]:

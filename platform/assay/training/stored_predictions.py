@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from assay.collectives import broadcast_from_rank0, rank
+from assay.data.contents import hash_sizes
 from assay.data.normalize import normalize
 from assay.data.source import Source
 from assay.data.stored_masks import MasksDamaged, StoredMasks, encode, pack, unpack
@@ -56,13 +57,16 @@ class MaskRequest:
     @functools.cached_property
     def file(self) -> str:
         """The file's name under that key."""
-        identity = {
+        identity: dict[str, Any] = {
             "format": _FORMAT,
             "ids": self.ids,
             "source": to_json(self.source),
             "fingerprint": self.source.fingerprint(self.places),
             "evaluation": to_json(self.inner.experiment.recipe.evaluation),
         }
+        files = hash_sizes(self.source, self.ids, self.places)
+        if files is not None:
+            identity["files"] = files
         return f"masks-{self.predictor}-{hashlib.sha256(canonical(identity).encode()).hexdigest()[:16]}.zip"
 
 

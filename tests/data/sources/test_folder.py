@@ -78,14 +78,6 @@ def test_one_image_is_too_few(tmp_path):
         Folder(path="mine").ids("train", without_pools(tmp_path, 1))
 
 
-def test_the_fingerprint_distinguishes_folders_with_the_same_file_names(tmp_path):
-    for name, size in (("mine", 4), ("same", 4), ("other", 40)):
-        for stem in ("a", "b"):
-            write(tmp_path / name, stem, size=size)
-    mine, same, other = (Folder(path=name).fingerprint(Places(data=tmp_path)) for name in ("mine", "same", "other"))
-    assert mine == same != other
-
-
 def test_a_path_may_lie_outside_the_data_root(tmp_path, monkeypatch):
     without_pools(tmp_path, 5)
     elsewhere = Places(data=tmp_path / "data")

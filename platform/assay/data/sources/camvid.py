@@ -41,9 +41,12 @@ class CamVid(Source):
         return tuple(f"{pool}/{stem}" for stem in _pairs(_root(places), pool))
 
     def read(self, image_id: str, places: Places) -> tuple[np.ndarray, np.ndarray]:
-        pool, _, stem = image_id.partition("/")
-        image, mask = _pairs(_root(places), pool)[stem]
+        image, mask = self.files(image_id, places)
         return read_pair(image, mask, num_classes=len(CLASSES), ignored_class=UNLABELLED)
+
+    def files(self, image_id: str, places: Places) -> tuple[Path, ...]:
+        pool, _, stem = image_id.partition("/")
+        return _pairs(_root(places), pool)[stem]
 
     def image_id(self, entry: str) -> str:
         return f"{pool_of(entry)}/{stem_of(entry)}"

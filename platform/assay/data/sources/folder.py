@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import colorsys
 import functools
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -54,22 +53,15 @@ class Folder(Source):
         return tuple(f"{pool}/{stem}" for stem in _pairs(self._root(places), self.val_share)[pool])
 
     def read(self, image_id: str, places: Places) -> tuple[np.ndarray, np.ndarray]:
-        pool, _, stem = image_id.partition("/")
-        image, mask = _pairs(self._root(places), self.val_share)[pool][stem]
+        image, mask = self.files(image_id, places)
         return read_pair(image, mask, num_classes=self.num_labels)
+
+    def files(self, image_id: str, places: Places) -> tuple[Path, ...]:
+        pool, _, stem = image_id.partition("/")
+        return _pairs(self._root(places), self.val_share)[pool][stem]
 
     def image_id(self, entry: str) -> str:
         return f"{pool_of(entry)}/{stem_of(entry)}"
-
-    def fingerprint(self, places: Places) -> str | None:
-        """Return a hash of the sizes of all files, which differ between folders with the same file names."""
-        pairs_by_pool = _pairs(self._root(places), self.val_share)
-        lines = [
-            f"{pool}/{stem} {image.stat().st_size} {mask.stat().st_size}"
-            for pool, pairs in sorted(pairs_by_pool.items())
-            for stem, (image, mask) in sorted(pairs.items())
-        ]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
     def _root(self, places: Places) -> Path:
         if not self.path:

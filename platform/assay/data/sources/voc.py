@@ -50,12 +50,13 @@ class VOC(Source):
         return _require_files(root, ids, pool, self.masks)
 
     def read(self, image_id: str, places: Places) -> tuple[np.ndarray, np.ndarray]:
+        image, mask = self.files(image_id, places)
+        return read_pair(image, mask, num_classes=len(CLASSES))
+
+    def files(self, image_id: str, places: Places) -> tuple[Path, ...]:
         root = _root(places)
-        return read_pair(
-            root / "JPEGImages" / f"{image_id}.jpg",
-            root / _mask_folder(root, self.masks, image_id) / f"{image_id}.png",
-            num_classes=len(CLASSES),
-        )
+        mask = root / _mask_folder(root, self.masks, image_id) / f"{image_id}.png"
+        return root / "JPEGImages" / f"{image_id}.jpg", mask
 
     def image_id(self, entry: str) -> str:
         return stem_of(entry)
