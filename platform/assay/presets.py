@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from assay.catalogue import method_class
-from assay.data.sources import VOC, CamVid, Folder, Textures
+from assay.data.sources import COCO, VOC, CamVid, Cityscapes, Folder, Textures
 from assay.data.splits import Split
 from assay.data.views import Augment, Strong
 from assay.errors import UserError
@@ -85,6 +85,25 @@ def voc() -> Preset:
     )
 
 
+def cityscapes() -> Preset:
+    """Return the preset of VOC with Cityscapes' split and crops of 800 x 800, as the CPS authors train."""
+    _, net, recipe = voc()
+    augment = recipe.augment.replace(crop=(800, 800))
+    evaluation = recipe.evaluation.replace(window=(800, 800))
+    return (
+        Data(source=Cityscapes(), split=Split(labeled="1/8", unlabeled="rest")),
+        net,
+        recipe.replace(augment=augment, evaluation=evaluation),
+    )
+
+
+def coco() -> Preset:
+    """Return the preset of VOC with COCO's 81 classes, one of 32 images labelled, and whole images evaluated."""
+    _, net, recipe = voc()
+    data = Data(source=COCO(), split=Split(labeled="1/32", unlabeled="rest"))
+    return data, net, recipe.replace(evaluation=Evaluation(every=2000))
+
+
 def folder() -> Preset:
     """Return a user's own images, which data.source.path and data.source.num_labels describe, and ResNet-18.
 
@@ -98,7 +117,14 @@ def folder() -> Preset:
     )
 
 
-PRESETS: dict[str, Callable[[], Preset]] = {"textures": quick, "camvid": camvid, "voc": voc, "folder": folder}
+PRESETS: dict[str, Callable[[], Preset]] = {
+    "textures": quick,
+    "camvid": camvid,
+    "voc": voc,
+    "cityscapes": cityscapes,
+    "coco": coco,
+    "folder": folder,
+}
 
 
 def starting_point(method: str, data: str, *, seed: int = 0) -> Experiment:

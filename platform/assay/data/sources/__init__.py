@@ -6,12 +6,14 @@ import typing
 
 from assay.data.source import Source
 from assay.data.sources.camvid import CamVid
+from assay.data.sources.cityscapes import Cityscapes
+from assay.data.sources.coco import COCO
 from assay.data.sources.folder import Folder
 from assay.data.sources.textures import Textures
 from assay.data.sources.voc import VOC
 
-AnySource = Textures | VOC | CamVid | Folder
+AnySource = Textures | VOC | CamVid | Folder | Cityscapes | COCO
 
 SOURCES: dict[str, type[Source]] = {source.name: source for source in typing.get_args(AnySource)}
 
-__all__ = ["SOURCES", "VOC", "AnySource", "CamVid", "Folder", "Textures"]
+__all__ = ["COCO", "SOURCES", "VOC", "AnySource", "CamVid", "Cityscapes", "Folder", "Textures"]

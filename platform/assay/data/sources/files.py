@@ -21,7 +21,7 @@ _READ_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
 _FIRST_IMAGE = re.compile(rf".+?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})(?=\s|$)", re.IGNORECASE)
-_CITYSCAPES_TAIL = re.compile(r"_(leftImg8bit|gtFine(_\w+)?)$")
+_CITYSCAPES_TAIL = re.compile(r"_(leftImg8bit|gt(Fine|Coarse)(_\w+)?)$")
 
 
 def stem_of(entry: str) -> str:
