@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from assay.study import Changes, Nested
-from studies.recipes.baselines import CPS_CUTMIX, ON_PADDING
-from studies.recipes.columns import share_of
+from studies.recipes.baselines import CPS_CUTMIX, CPS_CUTMIX_ON_CITYSCAPES, ON_PADDING, ohem_of_cps
+from studies.recipes.columns import cityscapes, share_of
 
 DEEP, WIDE = "T_D", "T_W"
 TWIN = 1000  # the seed of a teacher's twin is larger by this; larger than any seed of a study
@@ -20,8 +20,10 @@ class Networks:
     deep: Changes
     wide: Changes
     losses: Changes = dataclasses.field(default_factory=dict)  # MGD's fields; a row's own value wins
+    losses_on_cityscapes: Changes = dataclasses.field(default_factory=dict)
     # Fields of CPS (that of the teachers as well) and of Mean Teacher.
     baselines: Changes = dataclasses.field(default_factory=dict)
+    cps: Changes = dataclasses.field(default_factory=dict)  # fields of CPS alone, teachers included
 
 
 def teachers(which: tuple[str, ...], networks: Networks, seed: int | None) -> tuple[Nested, ...]:
@@ -32,7 +34,11 @@ def teachers(which: tuple[str, ...], networks: Networks, seed: int | None) -> tu
     """
     nets = {DEEP: networks.deep, WIDE: networks.wide}
     return tuple(
-        Nested({**CPS_CUTMIX, **networks.baselines, **nets[name]}, seed=seed, offset=TWIN * which[:index].count(name))
+        Nested(
+            {**CPS_CUTMIX, **networks.baselines, **networks.cps, **nets[name]},
+            seed=seed,
+            offset=TWIN * which[:index].count(name),
+        )
         for index, name in enumerate(which)
     )
 
@@ -52,12 +58,14 @@ def student_changes(
         changes |= {path: value for path, value in networks.losses.items() if path not in row}
     if method in ("cps", "mean_teacher"):
         changes |= networks.baselines
+    if method == "cps":
+        changes |= networks.cps
     return changes
 
 
 def teacher_changes(network: Changes, networks: Networks) -> dict[str, object]:
     """Return a profile's changes for a teacher's row, which is then the same training as the teacher in other rows."""
-    return {**networks.baselines, **network}
+    return {**networks.baselines, **networks.cps, **network}
 
 
 # Drawn textures: widths of the very small encoder. The teachers have 3.9 and 6.1 times the parameters of the larger
@@ -111,9 +119,15 @@ CODE: Changes = {
     "method.on_padding": True,
     "method.teacher_mode": "train",
 }
-RESNET18_CODE = dataclasses.replace(RESNET18, losses=CODE, baselines=ON_PADDING)
+# Losses of the authors' code on Cityscapes, where it has 8 GPUs; of ResNet-18 alone, so MobileNetV2 has the same.
+CODE_ON_CITYSCAPES: Changes = {**CODE, "method.weight_image": 0.000125, "method.weight_region": 100.0}
+RESNET18_CODE = dataclasses.replace(
+    RESNET18, losses=CODE, losses_on_cityscapes=CODE_ON_CITYSCAPES, baselines=ON_PADDING
+)
 MOBILENETV2_CODE = dataclasses.replace(
-    MOBILENETV2, losses={**CODE, "method.weight_image": 0.000125, "method.weight_region": 50.0}, baselines=ON_PADDING
+    RESNET18_CODE,
+    student=MOBILENETV2.student,
+    losses={**CODE, "method.weight_image": 0.000125, "method.weight_region": 50.0},
 )
 
 # The stem is the student's; T_D has its own.
@@ -126,14 +140,17 @@ AS_PRINTED = "losses as printed"
 FIXED = "teachers of seed 0 serve every seed"
 TIED = "every seed has its own teachers"
 PAPER_NOTE = (
-    "PASCAL VOC 2012 with ImageNet weights and the CPS authors' lists; ResNet-18's deep stem starts from random"
-    " weights as in the authors' code (in the paper from ImageNet's); every number is the last step's, where the"
-    f" authors' code scores its last 15 to 20 snapshots and the paper does not say which one it prints; {AS_PRINTED}"
+    "PASCAL VOC 2012 and Cityscapes with ImageNet weights and the CPS authors' lists; ResNet-18's deep stem starts from"
+    " random weights as in the authors' code (in the paper from ImageNet's); every number is the last step's, where the"
+    " authors' code scores its last 15 to 20 snapshots (on Cityscapes 30 to 60) and the paper does not say which one it"
+    " prints; on Cityscapes rows have the schedule of the code's ResNet-18, and teachers have that of the code's"
+    f" teachers; {AS_PRINTED}"
 )
 AS_IN_CODE = (
     "losses of MGD as in its authors' code, of CPS and Mean Teacher as in the CPS authors' code: these three train on"
-    " padding; all else as in the paper: weight decay is 5e-4 (the code's 1e-4 acts as 4e-4 on its 4 GPUs), and"
-    " MobileNetV2 has no dilations (the code's last blocks have 2, 4 and 8)"
+    " padding; all else as in the paper: weight decay is 5e-4 (the code's 1e-4 acts as 4e-4 on its 4 GPUs, and as 8e-4"
+    " on the 8 of Cityscapes), and MobileNetV2 has no dilations (the code's last blocks have 2, 4 and 8); the code has"
+    " no MobileNetV2 for Cityscapes, where its losses are here ResNet-18's"
 )
 # 32, 34, 40 and 60 epochs of max(labelled, unlabelled) / 8 steps.
 STEPS = {"1/16": 39_680, "1/8": 39_338, "1/4": 39_680, "1/2": 39_660}
@@ -146,4 +163,45 @@ def on_voc(column: str) -> Changes:
         "data.split.labeled": f"cps/voc/train_aug_labeled_{share.replace('/', '-')}.txt",
         "data.split.unlabeled": "rest",
         "recipe.steps": STEPS[share],
+    }
+
+
+EPOCHS_ON_CITYSCAPES = {"1/16": 128, "1/8": 137, "1/4": 160, "1/2": 240}
+BATCH, BATCH_OF_TEACHERS = 16, 8  # on Cityscapes
+# The code's 0.02 on 8 GPUs, whose gradients are an eighth of the mean's. It is that of both teachers as well.
+RATE_ON_CITYSCAPES: Changes = {"recipe.optimizer.lr": 0.0025}
+
+
+def on_cityscapes(column: str) -> Changes:
+    """Return the changes for the CPS authors' lists of Cityscapes, and the students' recipe of MGD's code on them."""
+    return {
+        **cityscapes(column),
+        **_schedule(share_of(column), BATCH),
+        "recipe.augment.crop": (800, 800),
+        "recipe.evaluation.window": (800, 800),
+    }
+
+
+def networks_on_cityscapes(networks: Networks, column: str) -> Networks:
+    """Return networks with their settings in a column on Cityscapes; teachers have half the batch, twice the steps."""
+    of_teachers = {**RATE_ON_CITYSCAPES, **_schedule(share_of(column), BATCH_OF_TEACHERS)}
+    return dataclasses.replace(
+        networks,
+        student={**networks.student, **RATE_ON_CITYSCAPES},
+        deep={**networks.deep, **of_teachers},
+        wide={**networks.wide, **of_teachers},
+        losses=networks.losses_on_cityscapes,
+        cps=CPS_CUTMIX_ON_CITYSCAPES,
+    )
+
+
+def _schedule(share: str, batch: int) -> Changes:
+    """Return the batch, the steps and OHEM: epochs of max(labelled, unlabelled) // batch steps, as the code counts."""
+    labeled = 2975 // int(share.partition("/")[2])
+    steps = EPOCHS_ON_CITYSCAPES[share] * (max(labeled, 2975 - labeled) // batch)
+    return {
+        "recipe.steps": steps,
+        "recipe.labeled_batch": batch,
+        "recipe.unlabeled_batch": batch,
+        **ohem_of_cps(batch),
     }

@@ -38,8 +38,21 @@ PAPER: Changes = {
     "recipe.evaluation.fit": 512,
     "recipe.precision": "bf16",
 }
+# Section 4.1 on Cityscapes: it writes 1024 × 512 of images of 2048 × 1024, so width × height. The released
+# configuration fits images into 512 × 512, which would be 512 × 256 here, less than a crop: so images keep their size,
+# as in MMSegmentation's own configurations of Cityscapes.
+ON_CITYSCAPES: Changes = {
+    "recipe.optimizer.lr": 0.01,
+    "recipe.augment.crop": (512, 1024),
+    "recipe.augment.fit": None,
+    "recipe.evaluation.fit": None,
+}
+# Section 4.1 on COCO: rate and crop are VOC's. Xception-65 has one stem, and dilations for output stride 16.
+ON_COCO: Changes = {"net.encoder.arch": "xception65", "net.encoder.stem": "plain"}
+
+ON_VOC, ON_ALL = "PASCAL VOC 2012", "PASCAL VOC 2012, Cityscapes and COCO"
 RECIPE_NOTE = (
-    "PASCAL VOC 2012 with ImageNet weights and the paper's lists, for four A100s per training; bf16 where the authors'"
+    f"{ON_VOC} with ImageNet weights and the paper's lists, for four A100s per training; bf16 where the authors'"
     " code has fp16 with a static loss scale"
 )
 PAPER_NOTE = (

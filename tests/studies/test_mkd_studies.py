@@ -5,22 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import torch
 
 from assay.nets.flops import parameters
 from assay.nets.heads import build_head
-from assay.run import run_study
 from assay.study.cells import Cell, Selection, cells_of, profile_of
 from assay.study.paper import number, paper_number
 from assay.study.tables import Study
 from studies import mkd_ablation, mkd_benchmark
 from studies.recipes import mkd
 
+CITYSCAPES_TABLE = "mkd.table2.cityscapes"
 # path | value | source: the paper (section), the authors' code if the paper does not give it, ours if neither does.
 PAPER = """
 method.name | "mkd" | 3
@@ -131,6 +129,10 @@ def row(study: Study, profile: str, table: str, label: str, column: str) -> Cell
     return cell
 
 
+def table_names(study: Study) -> list[str]:
+    return [table.name for table in study.tables]
+
+
 def test_every_value_of_the_papers_profile_has_a_source() -> None:
     last = row(mkd_ablation.STUDY, "paper", "mkd.table4", "+ Mutual MT + SDA + KS", "1/16(662)")
     listed = dict(line.split(" | ")[:2] for line in PAPER.strip().splitlines())
@@ -171,7 +173,72 @@ method.second_head.channels | 512 | ours: no code
 method.second_head.bins | [1, 2, 3, 6] | ours: no code
 method.second_head.dropout | 0.0 | code: none in the other branch
 """
+CITYSCAPES = """
+data.source.name | "cityscapes" | 4.1
+data.source.train_extra_masks | "none" | not used: its pool is not
+data.source.resize | null | 4.1: images of 2048 x 1024
+data.split.labeled | "cps/cityscapes/train_aug_labeled_1-16.txt" | table 2: CPS's lists
+data.split.labeled_pool | "train" | 4.1: 2975 images
+recipe.optimizer.lr | 0.01 | 4.1
+recipe.augment.crop | [512, 1024] | 4.1: 1024 x 512, width first as in its 2048 x 1024
+recipe.augment.fit | null | ours: MMSegmentation's; the code's 512 on VOC would be less than a crop
+recipe.evaluation.fit | null | ours: MMSegmentation's
+"""
+OF_U2PL = CITYSCAPES.replace("cps/cityscapes/train_aug_labeled_1-16.txt", "u2pl/cityscapes/186/labeled.txt")
+METHOD_CPS = """
+method.name | "cps" | table 2
+method.cutmix | null | table 2: without
+method.on_labeled | true | code of CPS
+"""
+COCO = """
+data.source.name | "coco" | 4.1
+data.split.labeled | "unimatch/coco/1_512/labeled.txt" | table 3: PseudoSeg's lists, which UniMatch's authors publish
+data.split.labeled_pool | "train" | 4.1: 118k images
+net.encoder.arch | "xception65" | 4.1
+net.encoder.stem | "plain" | not used by Xception
+"""
 DIFFERENCES = {
+    ("mkd.table2.cityscapes", "Ours", "R101 1/16(186)"): CITYSCAPES,
+    ("mkd.table2.cityscapes", "Ours ‡", "R101 1/16(186)"): OF_U2PL,
+    ("mkd.table2.cityscapes", "Ours", "R50 1/2(1488)"): CITYSCAPES.replace("1-16", "1-2")
+    + """
+net.encoder.arch | "resnet50" | table 2
+""",
+    ("mkd.table2.cityscapes", "SupOnly", "R101 1/16(186)"): CITYSCAPES
+    + """
+method.name | "supervised" | table 2
+""",
+    ("mkd.table2.cityscapes", "CPS", "R101 1/16(186)"): CITYSCAPES
+    + METHOD_CPS
+    + """
+method.weight | 6.0 | code of CPS, on Cityscapes
+""",
+    ("mkd.table2.cityscapes", "CPS ‡★", "R101 1/16(186)"): OF_U2PL
+    + METHOD_CPS
+    + """
+method.weight | 6.0 | code of CPS, on Cityscapes
+""",
+    ("mkd.table2.cityscapes", "CPS w/ CutMix", "R101 1/16(186)"): CITYSCAPES
+    + """
+method.name | "cps" | table 2
+method.weight | 5.0 | code of CPS with CutMix, on Cityscapes
+method.cutmix.name | "boxes" | code of CPS with CutMix
+method.cutmix.num_boxes | 3 | code of CPS with CutMix
+method.cutmix.area | [0.25, 0.5] | code of CPS with CutMix
+method.cutmix.rule | "toggle" | code of CPS with CutMix
+""",
+    ("mkd.table2.cityscapes", "MT", "R101 1/16(186)"): CITYSCAPES
+    + """
+method.name | "mean_teacher" | table 2
+method.weight | 100.0 | code of CPS
+method.momentum | 0.99 | code of CPS
+method.on_labeled | true | code of CPS
+""",
+    ("mkd.table3", "Ours", "1/512(232)"): COCO,
+    ("mkd.table3", "SupOnly", "1/32(3697)"): COCO.replace("1_512", "1_32")
+    + """
+method.name | "supervised" | table 3
+""",
     ("mkd.table4", "Co-training", "1/16(662)"): CO_TRAINING + WITHOUT_SDA,
     ("mkd.table4", "+ Mutual MT", "1/16(662)"): WITHOUT_KS + WITHOUT_SDA,
     ("mkd.table4", "+ Mutual MT + FDA", "1/16(662)"): WITHOUT_KS + WITHOUT_SDA + WITH_FDA,
@@ -199,7 +266,8 @@ def test_every_value_in_which_another_row_differs_from_table_4s_last_one_has_a_s
 ) -> None:
     last = row(mkd_ablation.STUDY, "paper", "mkd.table4", "+ Mutual MT + SDA + KS", "1/16(662)")
     base = dict(leaves(last.experiment.to_json()))
-    values = dict(leaves(row(mkd_ablation.STUDY, "paper", *place).experiment.to_json()))
+    study = next(study for study in (mkd_ablation.STUDY, mkd_benchmark.STUDY) if place[0] in table_names(study))
+    values = dict(leaves(row(study, "paper", *place).experiment.to_json()))
     listed = dict(line.split(" | ")[:2] for line in DIFFERENCES[place].split("\n") if line)
     differences = {path: value for path, value in values.items() if path not in base or base[path] != value}
     assert differences == {path: json.loads(value) for path, value in listed.items()}
@@ -272,6 +340,55 @@ def test_the_comparison_in_the_codes_profile_has_the_networks_of_its_rows_and_co
     assert on_padding == {"supervised": None, "mean_teacher": True, "cutmix_seg": None, "cps": True, "mkd": True}
 
 
+ON_CITYSCAPES = """
+net.head.projection | 3 | code of MKD
+net.head.classifier_std | 0.01 | code of MKD
+recipe.augment.distort.name | "distort" | code of MKD
+recipe.augment.distort.chance | 0.5 | code of MKD
+recipe.augment.distort.brightness | 32.0 | code of MKD
+recipe.augment.distort.contrast | 0.5 | code of MKD
+recipe.augment.distort.saturation | 0.5 | code of MKD
+recipe.augment.distort.hue | 0.1 | code of MKD
+"""
+CPS_IN_CODE = """
+method.on_padding | true | code of CPS
+recipe.ohem.name | "ohem" | code of CPS, on Cityscapes
+recipe.ohem.threshold | 0.7 | code of CPS, on Cityscapes
+recipe.ohem.min_kept | 800000 | code of CPS, on Cityscapes: 50,000 for each of the 16 images
+"""
+OURS_IN_CODE = """
+method.weight_teachers | 1.5 | code of MKD
+method.weight_students | 1.0 | code of MKD
+method.on_labeled | true | code of MKD
+method.on_padding | true | code of MKD
+"""
+
+
+@pytest.mark.parametrize(
+    ("label", "sources"),
+    [
+        ("SupOnly", ""),
+        ("MT", "method.on_padding | true | code of CPS"),
+        ("CutMix-Seg", ""),
+        ("CPS", CPS_IN_CODE),
+        ("CPS w/ CutMix", CPS_IN_CODE),
+        ("CPS ‡★", CPS_IN_CODE),
+        ("Ours", OURS_IN_CODE),
+        ("Ours ‡", OURS_IN_CODE),
+    ],
+)
+def test_every_value_in_which_the_codes_cityscapes_differ_from_the_papers_has_a_source(
+    label: str, sources: str
+) -> None:
+    of_paper, values = (
+        dict(leaves(row(mkd_benchmark.STUDY, profile, CITYSCAPES_TABLE, label, "R101 1/8(372)").experiment.to_json()))
+        for profile in ("paper", "code")
+    )
+    listed = dict(line.split(" | ")[:2] for line in (ON_CITYSCAPES + sources).split("\n") if line)
+    differences = {path: value for path, value in values.items() if of_paper.get(path) != value}
+    assert differences == {path: json.loads(value) for path, value in listed.items()}
+
+
 PARTS = {  # of table 4's rows: teaching, SDA, T of L_st, FDA
     "Co-training": ("none", False, 0.0, False),
     "+ Mutual MT": ("mutual", False, 0.0, False),
@@ -335,7 +452,6 @@ def test_rows_that_differ_from_the_papers_are_not_comparable_in_the_papers_profi
         (cell.table, cell.row, cell.column): cell.not_comparable
         for study in (mkd_ablation.STUDY, mkd_benchmark.STUDY)
         for cell in cells(study, "paper")
-        if not cell.blocked_by
     }
     comparable = {(table, label) for (table, label, _), why in reasons.items() if not why}
     assert comparable == {
@@ -347,6 +463,8 @@ def test_rows_that_differ_from_the_papers_are_not_comparable_in_the_papers_profi
         ("mkd.table1.dagger", "Ours-R101 † *"),
         *(("mkd.table2", label) for label in ("SupOnly", "Ours")),
         *(("mkd.table2.u2pl", label) for label in ("SupOnly ‡", "Ours ‡")),
+        *((CITYSCAPES_TABLE, label) for label in ("SupOnly", "SupOnly ‡", "Ours", "Ours ‡")),
+        *(("mkd.table3", label) for label in ("SupOnly", "Ours")),
     }
     parts = "the other parts of the paper's row are not stated"
     assert all(why.startswith(parts) for (table, _, _), why in reasons.items() if table == "mkd.table5")
@@ -457,38 +575,34 @@ def test_ours_of_table_2_is_the_ablations_last_row_in_the_papers_profile() -> No
 
 @pytest.mark.parametrize("profile", ["quick", "camvid", "paper", "code"])
 @pytest.mark.parametrize(
-    ("table", "rows", "missing"),
+    ("table", "rows", "source"),
     [
-        ("mkd.table3", {"SupOnly", "Ours"}, "COCO"),
+        ("mkd.table3", {"SupOnly", "Ours"}, "coco"),
         (
-            "mkd.table2.cityscapes",
+            CITYSCAPES_TABLE,
             {"SupOnly", "SupOnly ‡", "MT", "CutMix-Seg", "CPS", "CPS w/ CutMix", "CPS ‡★", "Ours", "Ours ‡"},
-            "Cityscapes",
+            "cityscapes",
         ),
     ],
 )
-def test_rows_that_lack_a_data_set_alone_are_planned_and_blocked(
-    profile: str, table: str, rows: set[str], missing: str
+def test_rows_on_cityscapes_and_coco_are_trained_there_or_on_the_profiles_own_data(
+    profile: str, table: str, rows: set[str], source: str
 ) -> None:
     planned = cells(mkd_benchmark.STUDY, profile, tables=(table,))
-    assert {cell.row for cell in planned} == rows
-    assert {cell.blocked_by for cell in planned} == {f"{missing} is not among this project's data sets yet"}
+    assert {cell.row for cell in planned} == rows and not any(cell.blocked_by for cell in planned)
+    sources = {cell.experiment.data.source.name for cell in planned}
+    assert sources == {{"quick": "textures", "camvid": "camvid"}.get(profile, source)}
 
 
-def test_a_table_without_its_data_is_in_the_plan_and_in_the_results_as_blocked(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    flags = ["--gangs", "0", "--out", str(tmp_path), "--tables", "mkd.table3"]
-    assert run_study(mkd_benchmark.STUDY, [*flags, "--plan"]) == 0
-    assert "30 cells, all blocked: COCO is not among this project's data sets yet" in capsys.readouterr().out
-    assert not list(tmp_path.iterdir())
-    run_study(mkd_benchmark.STUDY, flags)
-    frame = pd.read_parquet(tmp_path / "mkd_benchmark" / "quick" / "results.parquet")
-    third = frame[frame["table"] == "mkd.table3"].set_index("row")
-    ours = third.loc[["SupOnly", "Ours"]]
-    assert set(ours["status"]) == {"blocked"} and ours["data"].isna().all()
-    assert set(ours["error"]) == {"COCO is not among this project's data sets yet"}
-    assert set(third.loc[["PseudoSeg [48]", "PC2Seg [46]"], "status"]) == {"quoted"}
+def test_rows_with_a_double_dagger_have_u2pls_lists_on_cityscapes_and_the_others_have_the_cps_authors() -> None:
+    for cell in cells(mkd_benchmark.STUDY, "paper", tables=(CITYSCAPES_TABLE,)):
+        of_u2pl = cell.experiment.data.split.labeled.startswith("u2pl/cityscapes/")
+        assert of_u2pl == ("‡" in cell.row), (cell.row, cell.column)
+
+
+def test_on_drawn_textures_cityscapes_is_the_second_data_set() -> None:
+    (ours,) = cells(mkd_benchmark.STUDY, "quick", tables=(CITYSCAPES_TABLE,), rows=("Ours",), columns=("R50 1/8(372)",))
+    assert ours.experiment.data.source.world == 1 and ours.experiment.data.split.labeled == "1/8"  # type: ignore[attr-defined]
 
 
 def test_captions_describe_a_pool_that_is_not_stated() -> None:

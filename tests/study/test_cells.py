@@ -40,7 +40,7 @@ def rate(of: Study, column: str, **choice: object) -> float:
     return found
 
 
-def test_changes_win_in_the_order_profile_table_column_row_rows_column_command_line() -> None:
+def test_changes_win_in_the_order_profile_table_column_row_rows_column_profiles_cell_command_line() -> None:
     layers: dict[str, object] = {"row": Row("row", {"method": "cps"})}
     assert rate(study(**layers), FEW) == quick()[2].optimizer.lr
     layers["changes"] = {PATH: 0.1}
@@ -53,6 +53,8 @@ def test_changes_win_in_the_order_profile_table_column_row_rows_column_command_l
     assert rate(study(**layers), FEW) == 0.4
     layers["row"] = Row("row", {"method": "cps", PATH: 0.4}, by_column={FEW: {PATH: 0.5}})
     assert (rate(study(**layers), FEW), rate(study(**layers), MORE)) == (0.5, 0.4)
+    layers["cells"] = {f"mkd.table1/row/{FEW}": {PATH: 0.55}}
+    assert (rate(study(**layers), FEW), rate(study(**layers), MORE)) == (0.55, 0.4)
     assert rate(study(**layers), FEW, overrides=(Override.parse(f"{PATH}=0.6"),)) == 0.6
 
 
@@ -110,6 +112,17 @@ def test_seeds_are_the_profiles_unless_others_are_chosen() -> None:
         cells(of, seeds=(-1,))
     with pytest.raises(UserError, match="--seeds"):
         cells(of, overrides=(Override.parse("seed=4"),))
+
+
+def test_rows_that_a_profile_shows_are_run_unless_others_are_chosen() -> None:
+    def rows(of: Study, **choice: object) -> set[str]:
+        return {cell.row for cell in cells(of, **choice)}
+
+    of = study(Row("row", {"method": "cps"}), shown_rows=("plain",))
+    assert rows(of) == {"plain"} and rows(of, columns=(FEW,)) == {"plain"}
+    assert rows(of, rows=("row",)) == {"row"}
+    assert rows(of, tables=("mkd.table1",)) == {"plain"}
+    assert rows(of, tables=("mkd.table2",)) == {"elsewhere"}, "a table without a shown row runs whole where it is named"
 
 
 def test_a_column_that_the_profile_does_not_map_is_laid_out_as_quoted_and_not_run() -> None:

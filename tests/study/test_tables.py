@@ -32,6 +32,11 @@ FIRST, SECOND = Row("first", {"method": "supervised"}), Row("second", {"method":
         (lambda: study(FIRST, changes={"seed": 3}), "changes seed"),
         (lambda: study(FIRST, profile={"tables": ("mkd.table2",)}), "no 'mkd.table2'; did you mean 'mkd.table1'"),
         (lambda: study(FIRST, profile={"shown": ("1/8(184)",)}), "no column '1/8(184)'; did you mean '1/8(183)'"),
+        (lambda: study(FIRST, profile={"shown_rows": ("fisrt",)}), "no row 'fisrt'; did you mean 'first'"),
+        (
+            lambda: study(FIRST, profile={"cells": {"mkd.table1/first/1/8(184)": {}}}),
+            "no 'mkd.table1/first/1/8(184)'; did you mean 'mkd.table1/first/1/8(183)'",
+        ),
     ],
 )
 def test_a_name_that_means_nothing_or_two_things_is_refused(made, message: str) -> None:

@@ -79,7 +79,15 @@ def chosen_rows(study: Study, profile: Profile, selection: Selection) -> list[tu
     tables = chosen_tables(study, profile, selection)
     _check_names("--rows", selection.rows, [row.label for table in tables for row in table.rows])
     _check_names("--columns", selection.columns, [column for table in tables for column in table.columns])
-    return [(table, row) for table in tables for row in table.rows if not selection.rows or row.label in selection.rows]
+    return [(table, row) for table in tables for row in _rows_of(table, profile, selection)]
+
+
+def _rows_of(table: Table, profile: Profile, selection: Selection) -> list[Row]:
+    """Return the selected rows, or else those that the profile runs."""
+    chosen = selection.rows or profile.shown_rows
+    rows = [row for row in table.rows if not chosen or row.label in chosen]
+    # A table that the user names, and that has none of the profile's own rows, runs with all its rows.
+    return rows or (list(table.rows) if selection.tables and not selection.rows else [])
 
 
 def quoted_columns(profile: Profile, tables: Sequence[Table]) -> list[str]:
@@ -203,6 +211,7 @@ def changes_of(table: Table, row: Row, column: str, profile: Profile) -> dict[st
         **row.changes,
         **profile.row(table.name, row.label),
         **row.by_column.get(column, {}),
+        **profile.cell(table.name, row.label, column),
     }
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from assay.errors import UserError
@@ -85,6 +85,10 @@ class Table:
         """The paper's table: the first two parts of the name."""
         return ".".join(self.name.split(".")[:2])
 
+    def cells(self) -> Iterator[tuple[Row, str]]:
+        """Yield each row with each column."""
+        return itertools.product(self.rows, self.columns)
+
     def check(self) -> None:
         """Raise a UserError for unknown or repeated names: row and column must identify a cell."""
         labels = [row.label for row in self.rows]
@@ -110,10 +114,12 @@ class Profile:
     columns: Mapping[str, Changes]  # by "table/column" or by column: its data
     changes: Changes = dataclasses.field(default_factory=dict)  # of everything in this profile
     rows: Mapping[str, Changes] = dataclasses.field(default_factory=dict)  # more changes, by "table/row" or by row
+    cells: Mapping[str, Changes] = dataclasses.field(default_factory=dict)  # more changes, by "table/row/column"
     blocked_by: Mapping[str, str] = dataclasses.field(default_factory=dict)  # what a column waits for
     seeds: tuple[int, ...] = (0, 1, 2)
     tables: tuple[str, ...] = ()  # run when none are chosen; all if empty
     shown: tuple[str, ...] = ()  # columns that are run when none are chosen; all if empty
+    shown_rows: tuple[str, ...] = ()  # rows that are run when none are chosen; all if empty
     not_comparable: str = ""  # the reason for all cells of this profile
     runtime: Changes = dataclasses.field(default_factory=dict)  # loader processes, checkpoints: no key depends on them
     parallel_by_default: bool = False  # for long trainings: one on each core of a laptop
@@ -125,6 +131,10 @@ class Profile:
     def row(self, table: str, row: str) -> Changes:
         """Return the changes of a row in this profile alone, such as the network that its label names."""
         return self.rows.get(f"{table}/{row}", self.rows.get(row, NONE))
+
+    def cell(self, table: str, row: str, column: str) -> Changes:
+        """Return the changes of a row in one column of this profile, such as a teacher's steps on a data set."""
+        return self.cells.get(f"{table}/{row}/{column}", NONE)
 
     def missing_data_of(self, table: str, column: str) -> str:
         """Return the data that the cells of a column wait for; empty where they can be trained."""
@@ -152,13 +162,17 @@ class Study:
             table.check()
         places = [*columns, *(f"{table.name}/{column}" for table in self.tables for column in table.columns)]
         labels = [(table.name, row.label) for table in self.tables for row in table.rows]
-        rows = [*(label for _, label in labels), *(f"{table}/{label}" for table, label in labels)]
+        row_labels = [label for _, label in labels]
+        rows = [*row_labels, *(f"{table}/{label}" for table, label in labels)]
+        cells = [f"{table.name}/{row.label}/{column}" for table in self.tables for row, column in table.cells()]
         for profile in self.profiles:
             _check_known(profile.columns, places, f"profile {profile.name}, columns: there is no")
             _check_known(profile.blocked_by, places, f"profile {profile.name}, blocked_by: there is no")
             _check_known(profile.rows, rows, f"profile {profile.name}, rows: there is no")
+            _check_known(profile.cells, cells, f"profile {profile.name}, cells: there is no")
             _check_known(profile.tables, tables, f"profile {profile.name}, tables: there is no")
             _check_known(profile.shown, columns, f"profile {profile.name}, shown: there is no column")
+            _check_known(profile.shown_rows, row_labels, f"profile {profile.name}, shown_rows: there is no row")
 
 
 def _check_once(names: Iterable[str], what: str) -> None:
