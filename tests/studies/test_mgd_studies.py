@@ -12,7 +12,7 @@ import torch
 from assay.nets.encoders import build_encoder
 from assay.nets.flops import multiply_adds, parameters
 from assay.nets.heads import build_head
-from assay.presets import voc
+from assay.presets import cityscapes, voc
 from assay.study.cells import Cell, Selection, cells_of, profile_of
 from assay.study.layouts import layout_of
 from assay.study.paper import number, paper_number
@@ -161,6 +161,14 @@ def test_the_papers_deep_teacher_has_the_network_of_the_preset_with_the_cps_auth
     with torch.device("meta"):
         head = build_head(net.head, (256, 2048), 21)
     assert round(parameters(head) / 1e6, 2) == 16.84  # counted of the authors' code
+
+
+def test_the_papers_deep_teacher_on_cityscapes_has_the_preset_with_the_papers_weight_decay() -> None:
+    student: Any = row(ABLATION, "paper", "mgd.table4", "T_D + T_W", "Cityscapes").experiment
+    teacher, (data, net, recipe) = student.method.teachers[0], cityscapes()
+    assert teacher.net == net.replace(encoder=net.encoder.replace(arch="resnet101"))
+    assert teacher.recipe == recipe.replace(optimizer=recipe.optimizer.replace(weight_decay=5e-4))
+    assert teacher.data.source == data.source
 
 
 TABLE5A = {  # L_P, L_I and L_R on or off; the teachers of L_I and L_R

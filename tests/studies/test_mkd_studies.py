@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
+from assay.data.sources.coco import CLASSES as CLASSES_OF_COCO
 from assay.nets.flops import parameters
 from assay.nets.heads import build_head
+from assay.nets.network import build_network
+from assay.nets.weights import pretrained_name
+from assay.presets import coco
 from assay.study.cells import Cell, Selection, cells_of, profile_of
 from assay.study.paper import number, paper_number
 from assay.study.tables import Study
@@ -329,6 +336,34 @@ def test_the_heads_of_the_profiles_have_the_sizes_of_a_1x1_and_of_the_codes_3x3_
     with torch.device("meta"):
         head = build_head(net.head, (256, 2048), 21)
     assert round(parameters(head) / 1e6, 2) == millions
+
+
+def test_xception65_takes_its_published_weights_and_learns_cocos_81_classes(tmp_path: Path) -> None:
+    experiment = row(mkd_benchmark.STUDY, "paper", "mkd.table3", "Ours", "1/512(232)").experiment
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        published = timm.create_model("xception65", pretrained=False)  # the names and shapes of xception65.tf_in1k
+    save_file(
+        {name: each.contiguous() for name, each in published.state_dict().items()}, tmp_path / "weights.safetensors"
+    )
+    assert pretrained_name(experiment.net.encoder) == "xception65.tf_in1k"
+    network = build_network(experiment.net, len(CLASSES_OF_COCO), weights=tmp_path / "weights.safetensors")
+    assert network.random_parameters == () and round(parameters(network.encoder) / 1e6, 2) == 37.87
+    images = torch.randn(2, 3, 64, 48)
+    low, high = network.encoder(images)
+    assert low.shape == (2, 256, 16, 12) and high.shape == (2, 2048, 4, 3)
+    logits = network(images)
+    assert logits.shape == (2, 81, 64, 48)
+    logits.square().sum().backward()
+    assert all(each.grad is not None for each in network.parameters())
+
+
+def test_the_preset_of_coco_is_the_papers_recipe_but_for_precision_and_normalisation() -> None:
+    experiment: Any = row(mkd_benchmark.STUDY, "paper", "mkd.table3", "Ours", "1/32(3697)").experiment
+    data, net, recipe = coco()
+    assert experiment.data.source == data.source and experiment.net.replace(batch_norm=net.batch_norm) == net
+    optimizer = recipe.optimizer.replace(decay_norm_and_bias=True)
+    assert experiment.recipe == recipe.replace(optimizer=optimizer, precision="bf16")
 
 
 def test_the_comparison_in_the_codes_profile_has_the_networks_of_its_rows_and_columns() -> None:
