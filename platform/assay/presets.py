@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from assay.catalogue import method_class
-from assay.data.sources import COCO, VOC, CamVid, Cityscapes, Folder, Textures
+from assay.data.sources import ADE20K, COCO, VOC, CamVid, Cityscapes, Folder, Textures
 from assay.data.splits import Split
 from assay.data.views import Augment, Strong
 from assay.errors import UserError
@@ -125,6 +125,13 @@ def coco() -> Preset:
     )
 
 
+def ade20k() -> Preset:
+    """Return the preset of VOC with ADE20K's 150 classes, and whole images evaluated."""
+    _, net, recipe = voc()
+    data = Data(source=ADE20K(), split=Split(labeled="1/8", unlabeled="rest"))
+    return data, net, recipe.replace(evaluation=Evaluation(every=2000))
+
+
 def folder() -> Preset:
     """Return a user's own images, which data.source.path and data.source.num_labels describe, and ResNet-18.
 
@@ -144,6 +151,7 @@ PRESETS: dict[str, Callable[[], Preset]] = {
     "voc": voc,
     "cityscapes": cityscapes,
     "coco": coco,
+    "ade20k": ade20k,
     "folder": folder,
 }
 

@@ -69,7 +69,10 @@ def test_each_folder_that_is_missing_as_a_whole_is_one_line(
     lines = report(folders, capsys)
     titles = [line.split()[0] for line in lines if not line.startswith(" ")]
     assert titles == ["machine", "packages", "data", "lists", "weights", "studies"]
-    assert "  ok       textures: train 640, val 240" in lines and "  missing  camvid, voc, cityscapes, coco" in lines
+    assert (
+        "  ok       textures: train 640, val 240" in lines
+        and "  missing  camvid, voc, cityscapes, coco, ade20k" in lines
+    )
     for title, name in (("data", "data-root"), ("lists", "splits"), ("weights", "weights")):
         (line,) = (line for line in lines if line.startswith(title))
         assert f"in {tmp_path / name}, which does not exist; create it" in line and f"--{name}" in line

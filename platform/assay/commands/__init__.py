@@ -19,6 +19,7 @@ COMMANDS = {
     "status": "list all experiments in the folder of results, with state, step and mIoU",
     "why": "explain why an experiment will, or will not, be trained again",
     "splits": "list the published lists on this machine, or count the images of a data set's split",
+    "masks": "make the masks of a data set (coco) from its annotations, once",
     "doctor": "show what this machine has, what is missing, and what each study in ./studies still needs",
 }
 

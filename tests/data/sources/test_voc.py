@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
 from assay.data.source import IGNORE, DataBroken, DataMissing
 from assay.data.sources import VOC
@@ -191,3 +192,93 @@ def test_the_palette_is_vocs():
     assert palette["cat"] == (64, 0, 0)
     assert palette["person"] == (192, 128, 128)
     assert palette["tvmonitor"] == (0, 64, 128)
+
+
+def write_sbd(folder: Path, image_id: str, label: int) -> Path:
+    """Write a mask as SBD does: a struct with the field Segmentation beside others."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mask = np.array([[0, label], [0, 20]], dtype=np.uint8)
+    content = {"GTcls": {"Boundaries": np.zeros((20, 1)), "Segmentation": mask, "CategoriesPresent": np.array([label])}}
+    savemat(folder / f"{image_id}.mat", content, do_compression=True)
+    return folder / f"{image_id}.mat"
+
+
+@pytest.fixture
+def sbd(tmp_path, root) -> Path:
+    """Return SBD's folder of class masks: with images that are in VOC's train or val, and without one of train."""
+    shutil.rmtree(root / AUG)
+    folder = tmp_path / "benchmark_RELEASE" / "dataset" / "cls"
+    for image_id in (TRAIN[0], *ADDED, *VAL):
+        write_sbd(folder, image_id, AUG_LABEL)
+    return folder
+
+
+def test_the_union_with_sbd_holds_train_and_every_image_of_sbd_outside_val_once(places, sbd):
+    assert VOC(masks="sbd").ids("train_aug", places) == TRAIN + ADDED
+    assert VOC(masks="sbd").ids("train", places) == TRAIN
+    assert VOC(masks="sbd").ids("val", places) == VAL
+
+
+def test_images_of_train_and_val_have_vocs_masks_and_others_sbds(places, sbd):
+    source = VOC(masks="sbd")
+    labels = {image_id: label_of(source, image_id, places) for image_id in TRAIN + ADDED + VAL}
+    assert labels == dict.fromkeys(TRAIN + VAL, FINE_LABEL) | dict.fromkeys(ADDED, AUG_LABEL)
+    image, mask = source.read(ADDED[0], places)
+    assert image.shape == (2, 2, 3) and mask.dtype == np.uint8
+    np.testing.assert_array_equal(mask, [[0, AUG_LABEL], [0, 20]])
+    assert source.files(ADDED[0], places)[1] == sbd / f"{ADDED[0]}.mat"
+
+
+@pytest.mark.parametrize("below", ["sbd/dataset", "SBD/benchmark_RELEASE/dataset", "VOCdevkit/VOCaug/dataset", "sbd"])
+def test_sbd_may_lie_in_every_usual_folder(tmp_path, places, sbd, below):
+    (tmp_path / below).mkdir(parents=True)
+    sbd.rename(tmp_path / below / "cls")
+    assert VOC(masks="sbd").ids("train_aug", places) == TRAIN + ADDED
+
+
+def test_missing_masks_of_sbd_are_named_with_its_home(tmp_path, places, sbd):
+    (sbd / f"{ADDED[1]}.mat").unlink()
+    (tmp_path / "VOCdevkit/VOC2012/ImageSets/Segmentation/train_aug.txt").write_text("\n".join(TRAIN + ADDED))
+    with pytest.raises(DataMissing, match=rf"expected 3 files in .*cls, found 2; .* is {ADDED[1]}.*benchmark\.tgz"):
+        VOC(masks="sbd").ids("train_aug", places)
+
+
+def test_without_sbd_its_folders_are_named(places, root):
+    with pytest.raises(DataMissing, match=r"no masks in .*dataset/cls \(10582 expected.*sbd, SBD, benchmark_RELEASE"):
+        VOC(masks="sbd").ids("train_aug", places)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "MATLAB file"),
+        (b"MATLAB 5.0 MAT-file" + bytes(500), "MATLAB file"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(200), "MATLAB file"),
+        (bytes(2**20 + 1), "has 1048577 bytes"),
+        ({"GTinst": 1}, "'GTcls'"),
+        ({"GTcls": {"Boundaries": 1}}, "Segmentation"),
+        ({"GTcls": {"Segmentation": np.zeros((2, 2))}}, "got float64 of shape"),
+        ({"GTcls": {"Segmentation": np.array([[0, 21]], dtype=np.uint8)}}, "holds class 21"),
+        ({"GTcls": {"Segmentation": np.zeros((3, 2), dtype=np.uint8)}}, "size of its image .* 2 x 2, got 2 x 3"),
+    ],
+)
+def test_a_bad_matlab_file_is_one_sentence_with_its_name(places, sbd, content, reason):
+    path = sbd / f"{ADDED[0]}.mat"
+    path.write_bytes(content) if isinstance(content, bytes) else savemat(path, content)
+    with pytest.raises(DataBroken, match=rf"^{path} .*{reason}"):
+        VOC(masks="sbd").read(ADDED[0], places)
+
+
+def test_a_damaged_matlab_file_gives_a_mask_or_a_message(places, sbd):
+    path = sbd / f"{ADDED[0]}.mat"
+    content, rng, refused = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(100):
+        damaged = bytearray(content)
+        for place in rng.integers(0, len(content), 3):
+            damaged[place] = rng.integers(0, 256)
+        path.write_bytes(bytes(damaged))
+        try:
+            assert VOC(masks="sbd").read(ADDED[0], places)[1].shape == (2, 2)
+        except DataBroken:
+            refused += 1
+    assert refused > 0

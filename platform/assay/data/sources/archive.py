@@ -50,8 +50,8 @@ class Archive(Source):
             return ()
         return (
             f"{self.title} {pool}: expected the official {self.sizes[pool]} images in"
-            f" {self.place(self.root(places), pool)}, found {size}; results on these images cannot be compared with"
-            f" published results. {self.home}",
+            f" {self.place(pool, places)}, found {size}; results on these images cannot be compared with published"
+            f" results. {self.home}",
         )
 
     def root(self, places: Places) -> Path:
@@ -66,7 +66,7 @@ class Archive(Source):
             f" {', '.join(map(str, candidates))}; name the folder above it with --data-root or ASSAY_DATA. {self.home}"
         )
 
-    def place(self, root: Path, pool: str) -> Path:
+    def place(self, pool: str, places: Places) -> Path:
         """Return the folder or the list that decides which images a pool holds."""
         raise NotImplementedError
 

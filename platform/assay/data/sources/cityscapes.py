@@ -88,8 +88,8 @@ class Cityscapes(Archive):
         image, mask = _read(*self.files(image_id, places))
         return (image, mask) if self.resize is None else _resize(image, mask, self.resize)
 
-    def place(self, root: Path, pool: str) -> Path:
-        return _folder(root, "leftImg8bit", pool)
+    def place(self, pool: str, places: Places) -> Path:
+        return _folder(self.root(places), "leftImg8bit", pool)
 
     def pool_files(self, root: Path, pool: str) -> Files:
         return _pool_files(root, pool, "none" if pool != "train_extra" else self.train_extra_masks)

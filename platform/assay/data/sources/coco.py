@@ -64,8 +64,8 @@ class COCO(Archive):
         stem = stem_of(entry)
         return stem.zfill(12) if stem.isdigit() else stem
 
-    def place(self, root: Path, pool: str) -> Path:
-        return images_folder(root, pool)
+    def place(self, pool: str, places: Places) -> Path:
+        return images_folder(self.root(places), pool)
 
     def pool_files(self, root: Path, pool: str) -> Files:
         return _pool_files(root, pool)

@@ -57,13 +57,18 @@ def read_mask(path: Path, *, num_classes: int, ignored_class: int | None = None)
         )
     if ignored_class is not None:
         mask = np.where(mask == ignored_class, np.uint8(IGNORE), mask)
+    require_classes(path, mask, num_classes)
+    return mask
+
+
+def require_classes(path: Path, mask: np.ndarray, num_classes: int) -> None:
+    """Raise DataBroken if a mask holds another class than those of the data set and IGNORE."""
     wrong = (mask >= num_classes) & (mask != IGNORE)
     if wrong.any():
         raise DataBroken(
             f"{path} holds class {int(mask[wrong].max())}, but the data set has {num_classes} classes"
             f" (0-{num_classes - 1}, {IGNORE} = ignore)."
         )
-    return mask
 
 
 def read_pair(
@@ -71,12 +76,17 @@ def read_pair(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read an image and its mask; raise DataBroken if their sizes differ."""
     pixels, labels = read_image(image), read_mask(mask, num_classes=num_classes, ignored_class=ignored_class)
+    require_equal_sizes(image, pixels, mask, labels)
+    return pixels, labels
+
+
+def require_equal_sizes(image: Path, pixels: np.ndarray, mask: Path, labels: np.ndarray) -> None:
+    """Raise DataBroken if a mask has not the height and width of its image."""
     if pixels.shape[:2] != labels.shape:
         raise DataBroken(
             f"{mask} must have the size of its image {image.name}, {pixels.shape[1]} x {pixels.shape[0]}, got"
             f" {labels.shape[1]} x {labels.shape[0]}."
         )
-    return pixels, labels
 
 
 def _read_array(path: Path, mode: str | None) -> np.ndarray:

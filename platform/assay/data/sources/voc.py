@@ -1,4 +1,4 @@
-"""PASCAL VOC 2012, with the fine masks or with the augmented ones (SegmentationClassAug)."""
+"""PASCAL VOC 2012, with the fine masks, with the augmented ones (SegmentationClassAug), or with those of SBD."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from typing import Any, Literal
 import numpy as np
 
 from assay.data.lists import read_list
-from assay.data.source import DataMissing, Source
-from assay.data.sources.files import files_by_stem, read_pair, size_notes, stem_of
+from assay.data.source import DataMissing
+from assay.data.sources.archive import Archive
+from assay.data.sources.files import files_by_stem, read_image, read_pair, require_equal_sizes, stem_of
+from assay.data.sources.palette import voc_palette
+from assay.data.sources.sbd import HOME as SBD_HOME
+from assay.data.sources.sbd import SUFFIX, read_sbd_mask, sbd_files, sbd_folder
 from assay.places import Places
 from assay.values import param
 
@@ -27,81 +31,76 @@ HOME = (
 )
 
 
-class VOC(Source):
-    """`<data root>/VOCdevkit/VOC2012/{JPEGImages,SegmentationClass,SegmentationClassAug,ImageSets/Segmentation}`."""
+class VOC(Archive):
+    """`<data root>/VOCdevkit/VOC2012/{JPEGImages,SegmentationClass,SegmentationClassAug,ImageSets/Segmentation}`.
+
+    The pool train_aug is the union of VOC's train and SBD without VOC's val: 1464 + 9118 = 10,582 images. SBD's own
+    lists (8498 and 2857 images) do not follow VOC's: 11,355 - 9118 = 2237 of its images are also in VOC's train or
+    val. Each counts once, and those in val stay out.
+
+    With masks = sbd, the 1464 images of train have VOC's fine masks and the others SBD's. The scripts that build
+    SegmentationClassAug from the two archives do the same: they convert SBD's masks and copy all of VOC's over them. So
+    the labels should be equal; this was not compared with the published archive, whose files are others in any case, so
+    the key differs. SBD's masks have no ignored outlines.
+    """
 
     name = "voc"
-    masks: Literal["aug", "fine"] = param(
-        default="aug", help="aug: SegmentationClassAug; fine: SegmentationClass for the 1464 images that have one"
+    title = "VOC"
+    home = HOME
+    sizes = SIZES
+    folders = ("VOCdevkit/VOC2012", "VOC2012", "voc")
+    markers = ("JPEGImages",)
+    masks: Literal["aug", "fine", "sbd"] = param(
+        default="aug",
+        help="aug: SegmentationClassAug; fine: SegmentationClass for the 1464 images that have one, else"
+        " SegmentationClassAug; sbd: SegmentationClass for these, else SBD's .mat files",
     )
 
     def classes(self) -> tuple[str, ...]:
         return CLASSES
 
     def palette(self) -> tuple[tuple[int, int, int], ...]:
-        return tuple(_colour(index) for index in range(len(CLASSES)))
-
-    def pools(self) -> tuple[str, ...]:
-        return tuple(SIZES)
+        return voc_palette(len(CLASSES))
 
     def ids(self, pool: str, places: Places) -> tuple[str, ...]:
-        root = _root(places)
-        ids = _augmented_ids(root, pool) if _pool_place(root, pool) == root / AUG else _listed_ids(root, pool)
-        return _require_files(root, ids, pool, self.masks)
+        root, added = self.root(places), self._added_masks(places)
+        ids = _union(root, added, pool) if self.place(pool, places) == added else _listed_ids(root, pool)
+        return _require_files(root, ids, pool, self.masks, added)
 
     def read(self, image_id: str, places: Places) -> tuple[np.ndarray, np.ndarray]:
         image, mask = self.files(image_id, places)
-        return read_pair(image, mask, num_classes=len(CLASSES))
+        if mask.suffix != SUFFIX:
+            return read_pair(image, mask, num_classes=len(CLASSES))
+        pixels, labels = read_image(image), read_sbd_mask(mask, num_classes=len(CLASSES))
+        require_equal_sizes(image, pixels, mask, labels)
+        return pixels, labels
 
     def files(self, image_id: str, places: Places) -> tuple[Path, ...]:
-        root = _root(places)
-        mask = root / _mask_folder(root, self.masks, image_id) / f"{image_id}.png"
-        return root / "JPEGImages" / f"{image_id}.jpg", mask
-
-    def image_id(self, entry: str) -> str:
-        return stem_of(entry)
+        root = self.root(places)
+        folder = _mask_folder(root, self.masks, self._added_masks(places), image_id)
+        suffix = ".png" if folder.parent == root else SUFFIX
+        return root / "JPEGImages" / f"{image_id}.jpg", folder / f"{image_id}{suffix}"
 
     def fingerprint(self, places: Places) -> str | None:
         """Return the number of augmented validation masks: VOC's own masks would give other numbers."""
-        replaced = len(_val_with_augmented_mask_only(_root(places)))
+        replaced = len(_val_with_augmented_mask_only(self.root(places)))
         return f"{replaced} validation masks of {AUG}" if replaced else None
 
-    def notes(self, pool: str, places: Places) -> tuple[str, ...]:
-        place, size = _pool_place(_root(places), pool), len(self.ids(pool, places))
-        return size_notes(f"VOC {pool}", size=size, official_size=SIZES[pool], place=place, home=HOME)
+    def place(self, pool: str, places: Places) -> Path:
+        """Return the list that defines a pool. VOC has no list of train_aug: without one, its masks count."""
+        path = self.root(places) / _LISTS / f"{pool}.txt"
+        return path if pool != "train_aug" or path.is_file() else self._added_masks(places)
 
     def describe_labeled(self, labeled: tuple[str, ...], places: Places) -> dict[str, Any]:
         """Return the number of labelled images with one of the 1464 fine masks; published lists differ most in it."""
-        root = _root(places)
+        root = self.root(places)
         if not (root / _LISTS / "train.txt").is_file():
             return {}
         return {"fine_labeled": len(set(labeled) & _members(root, "train"))}
 
-
-def _colour(index: int) -> tuple[int, int, int]:
-    """Return a colour of VOC's palette: groups of three bits of the index fill the channels from the highest bit."""
-    colour = [0, 0, 0]
-    for level in range(8):
-        for channel in range(3):
-            colour[channel] |= (index >> (3 * level + channel) & 1) << (7 - level)
-    return colour[0], colour[1], colour[2]
-
-
-def _root(places: Places) -> Path:
-    candidates = (places.data / "VOCdevkit" / "VOC2012", places.data / "VOC2012", places.data / "voc", places.data)
-    for root in candidates:
-        if (root / "JPEGImages").is_dir():
-            return root
-    raise DataMissing(
-        f"VOC: no folder JPEGImages (17125 images) in {', '.join(map(str, candidates))};"
-        f" name the folder above it with --data-root or ASSAY_DATA. {HOME}"
-    )
-
-
-def _pool_place(root: Path, pool: str) -> Path:
-    """Return the list that defines a pool. VOC has no list of train_aug: without one, its folder of masks counts."""
-    path = root / _LISTS / f"{pool}.txt"
-    return path if pool != "train_aug" or path.is_file() else root / AUG
+    def _added_masks(self, places: Places) -> Path:
+        """Return the folder of the masks of train_aug's images outside train."""
+        return sbd_folder(places.data) if self.masks == "sbd" else self.root(places) / AUG
 
 
 @functools.lru_cache(maxsize=16)
@@ -113,11 +112,15 @@ def _listed_ids(root: Path, pool: str) -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=8)
-def _augmented_ids(root: Path, pool: str) -> tuple[str, ...]:
-    with_mask = _files(root, AUG)
+def _union(root: Path, added: Path, pool: str) -> tuple[str, ...]:
+    """Return the images with an added mask, and with SBD's those of train, without those of val."""
+    with_mask = set(_files(added))
     if not with_mask:
-        raise DataMissing(f"VOC {pool}: no masks in {root / AUG} ({SIZES[pool]} expected beside val's). {HOME}")
-    return tuple(sorted(set(with_mask) - set(_listed_ids(root, "val"))))
+        cure = SBD_HOME if added != root / AUG else f"{HOME} data.source.masks=sbd reads SBD's own files instead."
+        raise DataMissing(f"VOC {pool}: no masks in {added} ({SIZES[pool]} expected beside val's). {cure}")
+    if added != root / AUG:
+        with_mask |= _members(root, "train")
+    return tuple(sorted(with_mask - set(_listed_ids(root, "val"))))
 
 
 @functools.lru_cache(maxsize=16)
@@ -125,39 +128,43 @@ def _members(root: Path, pool: str) -> frozenset[str]:
     return frozenset(_listed_ids(root, pool))
 
 
-def _files(root: Path, folder: str) -> dict[str, Path]:
-    return files_by_stem(root / folder, (".jpg",) if folder == "JPEGImages" else (".png",))
+@functools.lru_cache(maxsize=16)
+def _files(folder: Path) -> dict[str, Path]:
+    if folder.name in (FINE, AUG):
+        return files_by_stem(folder, (".png",))
+    return files_by_stem(folder, (".jpg",)) if folder.name == "JPEGImages" else sbd_files(folder)
 
 
 @functools.lru_cache(maxsize=8)
 def _val_with_augmented_mask_only(root: Path) -> frozenset[str]:
     """Return the validation images that have an augmented mask but no fine one."""
-    return frozenset((_members(root, "val") - set(_files(root, FINE))) & set(_files(root, AUG)))
+    return frozenset((_members(root, "val") - set(_files(root / FINE))) & set(_files(root / AUG)))
 
 
-def _mask_folder(root: Path, masks: str, image_id: str) -> str:
+def _mask_folder(root: Path, masks: str, added: Path, image_id: str) -> Path:
     """Return the folder of an image's mask.
 
     For training images the lists decide and not the files, so that one value means the same labels on every machine.
     """
     if image_id in _members(root, "val"):
-        return AUG if image_id in _val_with_augmented_mask_only(root) else FINE
-    return FINE if masks == "fine" and image_id in _members(root, "train") else AUG
+        return root / (AUG if image_id in _val_with_augmented_mask_only(root) else FINE)
+    return root / FINE if masks != "aug" and image_id in _members(root, "train") else added
 
 
 @functools.lru_cache(maxsize=16)
-def _require_files(root: Path, ids: tuple[str, ...], pool: str, masks: str) -> tuple[str, ...]:
+def _require_files(root: Path, ids: tuple[str, ...], pool: str, masks: str, added: Path) -> tuple[str, ...]:
     """Return the ids if each has an image and the mask that will be read; raise DataMissing otherwise."""
-    required: dict[str, list[str]] = {"JPEGImages": list(ids), FINE: [], AUG: []}
+    required: dict[Path, list[str]] = {root / "JPEGImages": list(ids)}
     for image_id in ids:
-        required[_mask_folder(root, masks, image_id)].append(image_id)
+        required.setdefault(_mask_folder(root, masks, added, image_id), []).append(image_id)
     for folder, stems in required.items():
-        files = _files(root, folder)
+        files = _files(folder)
         missing = [stem for stem in stems if stem not in files]
         if missing:
-            cure = f" data.source.masks=fine reads {FINE}." if (pool, folder) == ("train", AUG) else ""
+            cure = f" data.source.masks=fine reads {FINE}." if (pool, folder) == ("train", root / AUG) else ""
+            home = HOME if folder.parent == root else SBD_HOME
             raise DataMissing(
-                f"VOC {pool}: expected {len(stems)} files in {root / folder}, found {len(stems) - len(missing)};"
-                f" the first missing one is {missing[0]}.{cure} {HOME}"
+                f"VOC {pool}: expected {len(stems)} files in {folder}, found {len(stems) - len(missing)};"
+                f" the first missing one is {missing[0]}.{cure} {home}"
             )
     return ids
