@@ -1,0 +1,93 @@
+"""`assay masks coco`: masks made once, an interruption, and masks of another origin."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from trees import COCO as IDS
+from trees import write_coco
+
+from assay.commands import run
+from assay.data.sources import COCO
+from assay.places import Places
+
+has_pycocotools = pytest.mark.skipif(
+    importlib.util.find_spec("pycocotools") is None,
+    reason="COCO's annotations are drawn with pycocotools: pip install '.[coco]'",
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_coco(tmp_path)
+
+
+def make(data: Path, *more: str) -> int:
+    return run(["masks", "coco", "--data-root", str(data), *more])
+
+
+def test_without_pycocotools_the_error_names_its_installation(root, monkeypatch, capsys):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert make(root) == 2
+    assert capsys.readouterr().err.endswith("install it with pip install '.[coco]'.\n")
+
+
+@has_pycocotools
+def test_every_image_gets_a_mask_and_the_data_set_reads_them(tmp_path, root, capsys):
+    assert make(tmp_path) == 0
+    assert f"train2017: 8 masks in {root / 'masks' / 'train2017'}, 8 of them new" in capsys.readouterr().out
+    places = Places(data=tmp_path)
+    assert (COCO().ids("train", places), COCO().ids("val", places)) == (IDS["train"], IDS["val"])
+    labels = set(np.unique(COCO().read(IDS["train"][0], places)[1]).tolist())
+    assert labels == {0, 1, 2, 255}  # a large person, a small bicycle on it, and a crowd behind both
+    assert set(np.unique(COCO().read(IDS["train"][1], places)[1]).tolist()) == {0}
+
+
+@has_pycocotools
+def test_a_run_that_was_interrupted_makes_only_the_missing_masks(tmp_path, root, capsys):
+    assert make(tmp_path) == 0
+    folder = root / "masks" / "train2017"
+    first, second = (folder / f"{image_id}.png" for image_id in IDS["train"][:2])
+    expected = first.read_bytes()
+    first.unlink()
+    Image.new("L", (1, 1)).save(second)
+    replaced = second.read_bytes()
+    capsys.readouterr()
+    assert make(tmp_path) == 0
+    assert "train2017: 8 masks in" in (output := capsys.readouterr().out) and "1 of them new" in output
+    assert first.read_bytes() == expected and second.read_bytes() == replaced
+    assert not [path for path in folder.iterdir() if path.suffix not in (".png", ".json")]
+
+
+@has_pycocotools
+def test_masks_of_two_origins_are_never_mixed(tmp_path, root, capsys):
+    ready = root / "masks" / "val2017" / f"{IDS['val'][0]}.png"
+    ready.parent.mkdir(parents=True)
+    Image.new("L", (60, 40)).save(ready)
+    assert make(tmp_path) == 2
+    assert f"{ready.parent} holds masks that this command did not make" in capsys.readouterr().err
+    assert make(tmp_path, "--to", str(tmp_path / "mine")) == 0
+    assert sorted(path.name for path in ready.parent.iterdir()) == [ready.name]
+    annotations = root / "annotations" / "instances_val2017.json"
+    annotations.write_text(json.dumps(json.loads(annotations.read_text()), indent=1))
+    capsys.readouterr()
+    assert make(tmp_path, "--to", str(tmp_path / "mine")) == 2
+    assert "holds masks made from other annotations or by another rule" in capsys.readouterr().err
+
+
+@has_pycocotools
+def test_missing_and_damaged_annotations_are_one_line(tmp_path, root, capsys):
+    path = root / "annotations" / "instances_train2017.json"
+    content = path.read_text()
+    path.write_text(content[:-100])
+    assert make(tmp_path) == 2
+    path.unlink()
+    assert make(tmp_path) == 2
+    damaged, missing = capsys.readouterr().err.splitlines()
+    assert str(path) in damaged and "copy it again" in damaged
+    assert f"{path} are missing; unpack annotations_trainval2017.zip in {root}" in missing
