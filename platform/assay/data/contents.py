@@ -17,23 +17,66 @@ def hash_sizes(source: Source, ids: Iterable[str], places: Places) -> str | None
 
     Two versions of an archive with the same file names differ in it, unless all files have equal sizes.
     """
-    return _hash(source, ids, places, lambda path: str(_size(path)))
+    lines = _size_lines(source, places)
+    lines.forget_changed()
+    return _hash(ids, lines.line)
 
 
 def hash_contents(source: Source, ids: Iterable[str], places: Places) -> str | None:
     """Return a hash of the contents of the images' files, for ids in any order; None for drawn images."""
-    return _hash(source, ids, places, _digest)
+    return _hash(ids, lambda image_id: _line(image_id, source.files(image_id, places), _digest))
 
 
-def _hash(source: Source, ids: Iterable[str], places: Places, describe: Callable[[Path], str]) -> str | None:
-    total = hashlib.sha256()
-    has_files = False
-    for image_id in sorted(ids):
-        files = source.files(image_id, places)
-        has_files = has_files or bool(files)
-        parts = (f"{path.name} {describe(path)}" for path in files)
-        total.update("\t".join((image_id, *parts, "\n")).encode("utf-8", "surrogateescape"))
-    return total.hexdigest()[:16] if has_files else None
+def _hash(ids: Iterable[str], line: Callable[[str], str]) -> str | None:
+    lines = [line(image_id) for image_id in sorted(ids)]
+    if not any(lines):
+        return None
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _line(image_id: str, files: Iterable[Path], describe: Callable[[Path], str]) -> str:
+    """Return the id with the name and the description of each file; an empty text without files."""
+    parts = [f"{path.name} {describe(path)}" for path in files]
+    return "\t".join((image_id, *parts, "\n")) if parts else ""
+
+
+class _SizeLines:
+    """The lines of images with their files' sizes, as long as no folder of these files changes.
+
+    The splits of a plan share nearly all of their images.
+    """
+
+    def __init__(self, source: Source, places: Places) -> None:
+        self._source, self._places = source, places
+        self._lines: dict[str, str] = {}
+        self._folders: dict[Path, int] = {}  # with their modification times
+
+    def forget_changed(self) -> None:
+        """Forget all lines if a folder has changed since they were made."""
+        if any(_modified(folder) != modified for folder, modified in self._folders.items()):
+            self._lines, self._folders = {}, {}
+
+    def line(self, image_id: str) -> str:
+        """Return the line of an image."""
+        if image_id not in self._lines:
+            files = self._source.files(image_id, self._places)
+            for folder in {path.parent for path in files} - self._folders.keys():
+                self._folders[folder] = _modified(folder)
+            self._lines[image_id] = _line(image_id, files, lambda path: str(_size(path)))
+        return self._lines[image_id]
+
+
+@functools.lru_cache(maxsize=16)
+def _size_lines(source: Source, places: Places) -> _SizeLines:
+    return _SizeLines(source, places)
+
+
+def _modified(folder: Path) -> int:
+    """Return a folder's modification time; 0 if it cannot be read."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _size(path: Path) -> int:
