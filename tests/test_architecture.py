@@ -18,6 +18,11 @@ RANKS = (
     ("assay.data.draws", "assay.data.views", "assay.data.source", "assay.data.sources", "assay.data.lists"),
     (
         "assay.data.contents",
+        "assay.data.notes",
+        "assay.data.decoded_file",
+        "assay.data.cache",
+        "assay.data.cache_folders",
+        "assay.data.reading",
         "assay.data.splits",
         "assay.data.streams",
         "assay.recipe",

@@ -13,6 +13,14 @@ def plural(noun: str, number: float) -> str:
     return noun if number == 1 else f"{noun}s"
 
 
+def byte_size(size: float) -> str:
+    """Return a number of bytes as the makers of disks count: 640 kB, 8.7 GB."""
+    for limit, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size >= limit:
+            return f"{size / limit:.3g} {unit}"
+    return f"{size:g} B"
+
+
 def duration(seconds: float) -> str:
     """Return an estimated time in round numbers: 40 s, 12 min, 3.5 h."""
     if seconds < 90:

@@ -3,14 +3,20 @@
     python studies/benchmarks/input_benchmark.py            about two minutes on one core
 
 One run prints:
-- images per second and core of this project's input (read, crop, one weak and two strong views at 321), beside the
-  field's usual PIL pipeline;
+- images per second and core of this project's input, from files and from the cache, beside the field's usual PIL
+  pipeline: read, crop, one weak and two strong views; in brackets, reading and cropping alone, which is all that the
+  loader processes of this project do;
 - the share of a step outside the loss's forward and backward, for ResNet-18 at 321 and for the drawn textures.
+
+The images lie in the memory of the system (page cache) in all three cases, as they do from a training's second epoch
+on if memory suffices. They are drawn, and take as many bits per pixel as photographs: see `write_images`.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import functools
 import sys
 import tempfile
 import time
@@ -27,7 +33,9 @@ from torchvision import transforms
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]  # runs from a checkout without installation
 
+from assay.data.cache import TIME_STEP  # noqa: E402
 from assay.data.normalize import IMAGENET  # noqa: E402
+from assay.data.reading import read  # noqa: E402
 from assay.data.source import Source  # noqa: E402
 from assay.data.sources import Folder  # noqa: E402
 from assay.data.splits import split  # noqa: E402
@@ -40,9 +48,35 @@ from assay.resolve import resolve  # noqa: E402
 from assay.training.loading import BatchPlan, batches, on_device  # noqa: E402
 from assay.training.loop import Training  # noqa: E402
 
-CROP = 321
-NUM_IMAGES = 32
-VOC_SIZE = (375, 500)  # height and width of most of VOC's images
+ROUNDS = 3  # the best of them counts: other load on the machine can only slow a run down
+BATCH = 8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Images:
+    """The images of a data set's size and format."""
+
+    name: str
+    size: tuple[int, int]  # height and width
+    suffix: str
+    grain: float  # the standard deviation of the noise, which decides the size of the files
+    crops: tuple[tuple[int, int], ...]
+    number: int  # different images
+    share: float  # of --images that is read in a measurement
+
+
+VOC = Images(
+    name="VOC", size=(375, 500), suffix=".jpg", grain=5.0, crops=((321, 321), (512, 512)), number=32, share=1.0
+)
+CITYSCAPES = Images(
+    name="Cityscapes",
+    size=(1024, 2048),
+    suffix=".png",
+    grain=0.8,
+    crops=((800, 800), (512, 1024)),
+    number=8,
+    share=0.125,
+)
 
 
 def main() -> None:
@@ -56,73 +90,126 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         places = Places(data=Path(folder))
-        write_images(Path(folder) / "pictures")
-        ours = images_per_second(lambda: load_ours(places, options.images))
-        usual = images_per_second(lambda: load_with_pil(Path(folder) / "pictures" / "images", options.images))
-        print(f"input at {CROP}, one weak and two strong views, images per second and core")
-        print(f"  this project  {ours:7.1f}")
-        print(f"  PIL           {usual:7.1f}   ({ours / usual:.1f} times as fast)")
+        print("images per second and core: one weak and two strong views (reading and cropping alone)")
+        print(f"{'':36}{'from files':>16}{'from the cache':>16}{'PIL':>16}   times PIL")
+        for images in (VOC, CITYSCAPES):
+            write_images(Path(folder) / images.name, images)
+            for crop in images.crops:
+                print_speed(images, crop, places, max(BATCH, round(options.images * images.share)))
         print("share of a step outside forward and backward")
         for name, experiment, steps in cases(options.steps):
             share, milliseconds = overhead(experiment, places, steps)
             print(f"  {name:34} {100 * share:5.1f} %   of {milliseconds:.1f} ms")
 
 
-def write_images(folder: Path) -> None:
-    """Write JPEGs of VOC's size, as smooth as photographs, and masks."""
+def print_speed(images: Images, crop: tuple[int, int], places: Places, number: int) -> None:
+    """Print a line for one kind of images and one crop."""
+    cached = dataclasses.replace(places, cache=places.data / "cache")
+    fill_cache(images, cached)
+    runs: dict[str, Callable[[], int]] = {}
+    for strong in (2, 0):
+        runs[f"files {strong}"] = functools.partial(load_ours, images, crop, places, number, strong)
+        runs[f"cache {strong}"] = functools.partial(load_ours, images, crop, cached, number, strong)
+        runs[f"PIL {strong}"] = functools.partial(load_with_pil, images, crop, places, number, strong)
+    rates = images_per_second(runs)
+    columns = [f"{rates[f'{way} 2']:.1f} ({rates[f'{way} 0']:.0f})" for way in ("files", "cache", "PIL")]
+    ratios = " and ".join(f"{rates[f'{way} 2'] / rates['PIL 2']:.1f}" for way in ("files", "cache"))
+    size = f"{images.size[0]} x {images.size[1]}{images.suffix}, crop {crop[0]} x {crop[1]}"
+    print(f"{images.name:11}{size:25}" + "".join(f"{column:>16}" for column in columns) + f"   {ratios}", flush=True)
+
+
+def write_images(folder: Path, images: Images) -> None:
+    """Write images whose spectrum falls off as that of photographs does, with the noise of a sensor, and masks."""
     rng = np.random.default_rng(0)
     for name in ("images", "masks"):
         (folder / name).mkdir(parents=True)
-    for index in range(NUM_IMAGES):
-        noise = Image.fromarray(rng.integers(0, 256, (*VOC_SIZE, 3), dtype=np.uint8))
-        coarse = noise.resize((25, 19)).resize(VOC_SIZE[::-1], Image.Resampling.BICUBIC)
-        picture = Image.blend(coarse, noise.filter(ImageFilter.GaussianBlur(1)), 0.3)
-        picture.save(folder / "images" / f"{index}.jpg", quality=90)
+    for index in range(images.number):
+        draw_photograph(rng, images.size, images.grain).save(folder / "images" / f"{index}{images.suffix}", quality=90)
         blocks = Image.fromarray(rng.integers(0, 21, (6, 8), dtype=np.uint8))
-        blocks.resize(VOC_SIZE[::-1], Image.Resampling.NEAREST).save(folder / "masks" / f"{index}.png")
+        blocks.resize(images.size[::-1], Image.Resampling.NEAREST).save(folder / "masks" / f"{index}.png")
 
 
-def images_per_second(load: Callable[[], int]) -> float:
-    """Return the best rate of three runs after a warm-up: other load on the machine can only slow a run down."""
-    load()
-    rates = []
-    for _ in range(3):
-        began = time.perf_counter()
-        num_images = load()
-        rates.append(num_images / (time.perf_counter() - began))
-    return max(rates)
+def draw_photograph(rng: np.random.Generator, size: tuple[int, int], grain: float) -> Image.Image:
+    """Return a sum of noise on grids of 8 pixels, 16, 32, …; each has half the contrast of the coarser one before it.
+
+    grain: the standard deviation of the noise of single pixels
+    """
+    height, width = size
+    total = np.zeros((height, width, 3), np.float32)
+    side, contrast = 8, 60.0
+    while side < max(size):
+        shape = (max(1, side * height // max(size)), max(1, side * width // max(size)))
+        for channel in range(3):
+            noise = Image.fromarray(rng.normal(0, contrast, shape).astype(np.float32))
+            total[..., channel] += np.asarray(noise.resize((width, height), Image.Resampling.BICUBIC))
+        side, contrast = 2 * side, contrast / 2
+    total += rng.normal(0, grain, total.shape).astype(np.float32)
+    return Image.fromarray((128 + total).clip(0, 255).astype(np.uint8))
 
 
-def pictures_experiment(changes: Mapping[str, object]) -> Experiment:
-    """Return a training on the written images at CROP."""
+def bits_per_pixel(folder: Path, images: Images) -> float:
+    """Return the bits that the files of the images take for a pixel."""
+    files = list((folder / "images").iterdir())
+    return 8 * sum(path.stat().st_size for path in files) / (len(files) * images.size[0] * images.size[1])
+
+
+def images_per_second(runs: Mapping[str, Callable[[], int]]) -> dict[str, float]:
+    """Return the best rate of each run after a warm-up; the runs take turns, so that all meet the same other load."""
+    best = dict.fromkeys(runs, 0.0)
+    for load in runs.values():
+        load()
+    for _ in range(ROUNDS):
+        for name, load in runs.items():
+            began = time.perf_counter()
+            number = load()
+            best[name] = max(best[name], number / (time.perf_counter() - began))
+    return best
+
+
+def pictures_experiment(images: Images, crop: tuple[int, int], changes: Mapping[str, object]) -> Experiment:
+    """Return a training on the written images."""
     paths = {
-        "data.source.path": "pictures",
+        "data.source.path": images.name,
         "data.source.num_labels": 21,
-        "recipe.augment.crop": (CROP, CROP),
-        "recipe.labeled_batch": 4,
-        "recipe.unlabeled_batch": 4,
+        "recipe.augment.crop": crop,
+        "recipe.labeled_batch": BATCH,
+        "recipe.unlabeled_batch": BATCH,
         "recipe.steps": 1000,
     }
     return apply(starting_point("supervised", "folder"), overrides_of(paths | dict(changes), "benchmark"))
 
 
-def load_ours(places: Places, num_images: int) -> int:
-    """Run this project's loader and device part: a weak and two strong views of each unlabelled image."""
-    experiment = pictures_experiment({})
-    source: Source = experiment.data.source
+def source_of(images: Images) -> Folder:
+    """Return the written images as a data set."""
+    source: Source = pictures_experiment(images, images.crops[0], {}).data.source
     assert isinstance(source, Folder)
+    return source
+
+
+def fill_cache(images: Images, places: Places) -> None:
+    """Read every image, once its file is old enough for the cache."""
+    source = source_of(images)
+    time.sleep(TIME_STEP + 0.1)
+    for image_id in source.ids("train", places):
+        read(source, image_id, places)
+
+
+def load_ours(images: Images, crop: tuple[int, int], places: Places, number: int, strong: int) -> int:
+    """Run this project's loader; with strong views also its device part, on the CPU."""
+    experiment = pictures_experiment(images, crop, {})
     # The labelled stream has no strong views: it is as small as possible, and its images do not count.
-    recipe = experiment.recipe.replace(labeled_batch=1, unlabeled_batch=8)
-    views = Views(unlabeled=1, strong=2)
-    images = split(source, experiment.data.split, places)
-    plan = BatchPlan.make(source, images, views, recipe, places=places, normalization=IMAGENET, seed=0)
-    steps = max(1, num_images // 8)
+    recipe = experiment.recipe.replace(labeled_batch=1, unlabeled_batch=BATCH)
+    views = Views(unlabeled=1, strong=strong)
+    parts = split(experiment.data.source, experiment.data.split, places)
+    plan = BatchPlan.make(experiment.data.source, parts, views, recipe, places=places, normalization=IMAGENET, seed=0)
+    steps = max(1, number // BATCH)
     for raw in batches(plan, range(steps)):
-        on_device(raw[0], views, recipe.augment, device=torch.device("cpu"))
-    return 8 * steps
+        if strong:
+            on_device(raw[0], views, recipe.augment, device=torch.device("cpu"))
+    return BATCH * steps
 
 
-def load_with_pil(folder: Path, num_images: int) -> int:
+def load_with_pil(images: Images, crop: tuple[int, int], places: Places, number: int, num_strong: int) -> int:
     """Run the pipeline of the field's public code: PIL and torchvision, image by image, the whole image resized."""
     to_tensor = transforms.Compose(
         [transforms.ToTensor(), transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))]
@@ -130,35 +217,38 @@ def load_with_pil(folder: Path, num_images: int) -> int:
     jitter = transforms.RandomApply([transforms.ColorJitter(0.5, 0.5, 0.5, 0.25)], p=0.8)
     grey = transforms.RandomGrayscale(p=0.2)
     rng = np.random.default_rng(0)
-    for index in range(num_images):
-        name = index % NUM_IMAGES
-        image = Image.open(folder / f"{name}.jpg").convert("RGB")
-        mask: Image.Image = Image.open(folder.parent / "masks" / f"{name}.png")
+    folder = places.data / images.name
+    for index in range(number):
+        name = index % images.number
+        image: Image.Image = Image.open(folder / "images" / f"{name}{images.suffix}").convert("RGB")
+        mask: Image.Image = Image.open(folder / "masks" / f"{name}.png")
         scale = rng.uniform(0.5, 2.0)
         size = (round(image.width * scale), round(image.height * scale))
         image, mask = image.resize(size, Image.Resampling.BILINEAR), mask.resize(size, Image.Resampling.NEAREST)
-        left = int(rng.integers(0, max(1, size[0] - CROP + 1)))
-        top = int(rng.integers(0, max(1, size[1] - CROP + 1)))
-        box = (left, top, left + CROP, top + CROP)
+        left = int(rng.integers(0, max(1, size[0] - crop[1] + 1)))
+        top = int(rng.integers(0, max(1, size[1] - crop[0] + 1)))
+        box = (left, top, left + crop[1], top + crop[0])
         weak, label = image.crop(box), mask.crop(box)
         if rng.random() < 0.5:
             weak = weak.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             label = label.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         torch.from_numpy(np.array(label)).long()
+        if num_strong == 0:
+            continue
         to_tensor(weak)
-        for _ in range(2):
-            strong = grey(jitter(weak))
+        for _ in range(num_strong):
+            view = grey(jitter(weak))
             if rng.random() < 0.5:
-                strong = strong.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.1, 2.0))))
-            to_tensor(strong)
-    return num_images
+                view = view.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.1, 2.0))))
+            to_tensor(view)
+    return number
 
 
 def cases(steps: int) -> list[tuple[str, Experiment, int]]:
     """Return the trainings of the second part: a name, an experiment and its steps."""
     resnet: dict[str, Any] = {"recipe.labeled_batch": 2, "net.encoder.arch": "resnet18"}
     return [
-        ("supervised, ResNet-18 at 321", pictures_experiment(resnet), steps),
+        ("supervised, ResNet-18 at 321", pictures_experiment(VOC, VOC.crops[0], resnet), steps),
         ("supervised, textures", starting_point("supervised", "textures"), 25 * steps),
         ("CPS, textures", starting_point("cps", "textures"), 25 * steps),
     ]

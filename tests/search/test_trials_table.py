@@ -166,14 +166,15 @@ def test_a_list_of_one_value_is_printed_as_a_list(label: str) -> None:
 
 def test_the_command_names_the_folders_that_the_user_named() -> None:
     searched = configurations(tiny_search.SEARCH)
-    given = ["--out", "else where", "--data-root", "/d", "--splits", "s", "--weights", "w"]
+    given = ["--out", "else where", "--data-root", "/d", "--splits", "s", "--weights", "w", "--cache", "c"]
     launch, default = (
         SearchOptions.parse(parser(tiny_search.SEARCH).parse_args(flags)).launch for flags in (given, [])
     )
     parts = shlex.split(layout_of(searched, places=launch.location_flags).command)
-    assert parts[-8:] == given
+    assert parts[-10:] == given
     options = flags_of_study(tiny_search.STUDY).parse_args(parts[2:])
-    assert (options.out, options.data_root, options.splits, options.weights) == ("else where", "/d", "s", "w")
+    folders = (options.out, options.data_root, options.splits, options.weights, options.cache)
+    assert folders == ("else where", "/d", "s", "w", "c")
     assert options.seeds == [0]
     assert default.location_flags == ()
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "why": "explain why an experiment will, or will not, be trained again",
     "splits": "list the published lists on this machine, or count the images of a data set's split",
     "masks": "make the masks of a data set (coco) from its annotations, once",
+    "cache": "list, fill and delete the caches of decoded images, from which training reads faster",
     "doctor": "show what this machine has, what is missing, and what each study in ./studies still needs",
 }
 

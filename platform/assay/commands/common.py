@@ -11,6 +11,7 @@ from assay.store.local import LocalStore
 from assay.store.store import Store
 from assay.values import suggestion
 
+CACHE_HELP = "folder for decoded images, see `assay cache --help` (default: $ASSAY_CACHE, or none)"
 KEY_HELP = "an experiment's key (its name in the folder of results), or the beginning of the key"
 
 
@@ -20,18 +21,21 @@ def add_out(command: argparse.ArgumentParser) -> None:
 
 
 def add_places(command: argparse.ArgumentParser) -> None:
-    """Add the flags for the folders of data, lists and weights."""
+    """Add the flags for the folders of data, lists, weights and decoded images."""
     group = command.add_argument_group("places", "folders to read from; this program never downloads anything")
     group.add_argument("--data-root", metavar="DIR", help="folder of data sets (default: $ASSAY_DATA, or data)")
     group.add_argument("--splits", metavar="DIR", help="folder of published lists (default: $ASSAY_SPLITS, or splits)")
     group.add_argument(
         "--weights", metavar="DIR", help="folder of encoder weights (default: $ASSAY_WEIGHTS, or weights)"
     )
+    group.add_argument("--cache", metavar="DIR", help=CACHE_HELP)
 
 
 def places_of(options: argparse.Namespace) -> Places:
     """Return the places that the flags name."""
-    return Places.from_environment(data=options.data_root, splits=options.splits, weights=options.weights)
+    return Places.from_environment(
+        data=options.data_root, splits=options.splits, weights=options.weights, cache=options.cache
+    )
 
 
 def store_of(options: argparse.Namespace) -> Store:

@@ -85,6 +85,12 @@ def add_location(top: argparse.ArgumentParser) -> None:
         "--weights", metavar="DIR", help=f"encoder weights (default: $ASSAY_WEIGHTS, {default}; else ./weights)"
     )
     where.add_argument(
+        "--cache",
+        metavar="DIR",
+        help=f"decoded images, which are read faster; see `assay cache --help` (default: $ASSAY_CACHE, {default}; else"
+        " none)",
+    )
+    where.add_argument(
         "--address",
         metavar="ADDRESS",
         help="http://HEAD:8265 submits the script as a job; HOST:PORT joins a Ray cluster",

@@ -22,6 +22,7 @@ class LaunchOptions:
     data_root: str | None = None
     splits: str | None = None
     weights: str | None = None
+    cache: str | None = None
     address: str | None = None
     gangs: int | None = None
     workers: int | None = None
@@ -41,8 +42,8 @@ class LaunchOptions:
 
     @property
     def places(self) -> Places:
-        """The folders of data sets, lists and weights."""
-        return Places.from_environment(data=self.data_root, splits=self.splits, weights=self.weights)
+        """The folders of data sets, lists, weights and decoded images."""
+        return Places.from_environment(data=self.data_root, splits=self.splits, weights=self.weights, cache=self.cache)
 
     @property
     def job_address(self) -> str | None:
@@ -51,12 +52,13 @@ class LaunchOptions:
 
     @property
     def location_flags(self) -> tuple[str, ...]:
-        """The flags of results, data and lists that differ from their defaults, as the user wrote them."""
+        """The flags of folders that differ from their defaults, as the user wrote them."""
         values = {
             "--out": None if self.out == OUT else self.out,
             "--data-root": self.data_root,
             "--splits": self.splits,
             "--weights": self.weights,
+            "--cache": self.cache,
         }
         return tuple(part for flag, value in values.items() if value for part in (flag, value))
 

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from assay.collectives import rank, sum_over_ranks, world_size
 from assay.data.normalize import Normalization, normalize
+from assay.data.reading import read
 from assay.data.source import IGNORE, Source
 from assay.method import Predictor
 from assay.places import Places
@@ -97,7 +98,7 @@ def image_batches(
     """Yield images (B x 3 x H x W, uint8) and masks (B x H x W); neighbours of equal size form a batch."""
     waiting: list[tuple[torch.Tensor, torch.Tensor]] = []
     for image_id in ids:
-        pixels, mask = source.read(image_id, places)
+        pixels, mask = read(source, image_id, places)
         image, target = torch.tensor(pixels).permute(2, 0, 1), torch.tensor(mask)
         full = size or max(1, PIXELS_PER_BATCH // target.numel())
         if waiting and (len(waiting) >= full or waiting[-1][1].shape != target.shape):

@@ -15,12 +15,14 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from assay.data import notes
 from assay.data.batch import Batch, BoxMaps, Labeled, Unlabeled
 from assay.data.boxes import draw_boxes, paint
 from assay.data.draws import generator
 from assay.data.geometry import apply_geometry, apply_to_mask, draw_geometry
 from assay.data.normalize import Normalization, normalize
 from assay.data.photometric import DistortDraw, StrongDraw, apply_distort, apply_strong, draw_distort, draw_strong
+from assay.data.reading import read
 from assay.data.source import Source
 from assay.data.splits import SplitResult
 from assay.data.stored_masks import StoredMasks
@@ -187,7 +189,7 @@ class BatchPlan:
         self, stream: Stream, image_id: str, position: int, augment: Augment, names: tuple[str, ...]
     ) -> tuple[torch.Tensor, ...]:
         """Return image, labels, valid pixels (those outside padding), and the stored masks of these names."""
-        image, mask = self.source.read(image_id, self.places)
+        image, mask = read(self.source, image_id, self.places)
         rng = generator(self.seed, "crop", stream.name, position)
         geometry = draw_geometry(rng, mask.shape[0], mask.shape[1], augment)
         stored = [self.stored[name].read(image_id, mask.shape) for name in names]
@@ -203,13 +205,24 @@ class BatchPlan:
         )
 
 
-class _Steps(Dataset[list[RawBatch] | AssayError]):
-    """The micro-batches of each step, or the error that prevents them."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Step:
+    """What a loader process sends for a step."""
+
+    content: list[RawBatch] | AssayError  # the micro-batches, or the error that prevents them
+    notes: tuple[str, ...]
+
+
+class _Steps(Dataset[_Step]):
+    """The steps of a plan."""
 
     def __init__(self, plan: BatchPlan) -> None:
         self.plan = plan
 
-    def __getitem__(self, step: int) -> list[RawBatch] | AssayError:
+    def __getitem__(self, step: int) -> _Step:
+        return _Step(content=self._content(step), notes=notes.take_waiting())
+
+    def _content(self, step: int) -> list[RawBatch] | AssayError:
         try:
             return [self.plan.micro_batch(step, part) for part in range(self.plan.recipe.accumulate)]
         except AssayError as error:
@@ -221,7 +234,7 @@ def _ignore_interrupts(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _start(loader: DataLoader[list[RawBatch] | AssayError]) -> Iterator[list[RawBatch] | AssayError]:
+def _start(loader: DataLoader[_Step]) -> Iterator[_Step]:
     """Start the loader's processes with Ctrl-C blocked: they import for seconds before `_ignore_interrupts` runs."""
     if not loader.num_workers:
         return iter(loader)
@@ -245,10 +258,12 @@ def batches(plan: BatchPlan, steps: Sequence[int], *, workers: int = 0) -> Itera
         prefetch_factor=4 if workers else None,
         worker_init_fn=_ignore_interrupts,
     )
-    for micro_batches in _start(loader):
-        if isinstance(micro_batches, AssayError):
-            raise micro_batches
-        yield micro_batches
+    for loaded in _start(loader):
+        for note in loaded.notes:
+            notes.show(note)
+        if isinstance(loaded.content, AssayError):
+            raise loaded.content
+        yield loaded.content
 
 
 def on_device(

@@ -12,6 +12,7 @@ from torch import nn
 
 from assay.collectives import rank, world_size
 from assay.data.normalize import normalize
+from assay.data.reading import read
 from assay.errors import AssayError
 from assay.nets.flops import multiply_adds, parameters
 from assay.nets.latency import conditions, latency
@@ -136,7 +137,7 @@ def panel_of(training: Training) -> bytes:
     official = next(iter(training.predictors().values()))
     images, truths, predictions = [], [], []
     for image_id in ids:
-        image, truth = source.read(image_id, training.places)
+        image, truth = read(source, image_id, training.places)
         pixels = torch.tensor(image, device=training.device).permute(2, 0, 1).unsqueeze(0)
         pixels = normalize(pixels, training.plan.normalization, training.dtype)
         with autocast(training.recipe.precision, training.device):
