@@ -126,7 +126,7 @@ def coco() -> Preset:
 
 
 def ade20k() -> Preset:
-    """Return the preset of VOC with ADE20K's 150 classes, and whole images evaluated."""
+    """Return the preset of VOC with ADE20K's 150 classes, and whole images evaluated; no paper here uses ADE20K."""
     _, net, recipe = voc()
     data = Data(source=ADE20K(), split=Split(labeled="1/8", unlabeled="rest"))
     return data, net, recipe.replace(evaluation=Evaluation(every=2000))
