@@ -15,7 +15,16 @@ ROOT = Path(__file__).parent.parent
 RANKS = (
     ("assay.errors", "assay", "assay.terminal", "assay.atomic", "assay.wording", "assay.disambiguate"),
     ("assay.values", "assay.places", "assay.collectives", "assay.catalogue", "assay.signals"),
-    ("assay.data.draws", "assay.data.views", "assay.data.source", "assay.data.sources", "assay.data.lists"),
+    (
+        "assay.data.draws",
+        "assay.data.views",
+        "assay.data.source",
+        "assay.data.sources",
+        "assay.data.lists",
+        "assay.data.list_owner",
+        "assay.data.pickled",
+        "assay.data.published",
+    ),
     (
         "assay.data.contents",
         "assay.data.notes",

@@ -13,7 +13,7 @@ import pytest
 from assay.commands import run
 from assay.commands.doctor import PACKAGES
 from assay.commands.study_needs import MissingInputs, Need, describe, needs_of, read_studies
-from assay.data.lists import PUBLISHED
+from assay.data import published
 from assay.nets.lite import INSTALL, PACKAGED
 from assay.nets.weights import PRETRAINED
 from assay.places import Places
@@ -24,7 +24,7 @@ import sys
 from assay.presets import quick, voc
 from assay.study import Profile, Row, Study, Table
 TABLE = Table(name="mkd.mine", columns=("first", "second"), rows=(Row("Supervised", {"method": "supervised"}),))
-LISTS = {"first": {"data.split.labeled": "cps/voc/train.txt"}, "second": {"data.split.labeled": "cps/voc/val.txt"}}
+LISTS = {"first": {"data.split.labeled": "cps/voc/train.txt"}, "second": {"data.split.labeled": "mine/few:5"}}
 STUDY = Study(
     name="mine",
     title="Mine",
@@ -73,11 +73,14 @@ def test_each_folder_that_is_missing_as_a_whole_is_one_line(
         "  ok       textures: train 640, val 240" in lines
         and "  missing  camvid, voc, cityscapes, coco, ade20k" in lines
     )
-    for title, name in (("data", "data-root"), ("lists", "splits"), ("weights", "weights")):
+    for title, name in (("data", "data-root"), ("weights", "weights")):
         (line,) = (line for line in lines if line.startswith(title))
         assert f"in {tmp_path / name}, which does not exist; create it" in line and f"--{name}" in line
-    (lists,) = (line for line in lines if "all lists of" in line)
-    assert all(f"{folder} ({len(names)})" in lists for folder, names in PUBLISHED.items())
+    assert f"lists      0 own lists in {tmp_path / 'splits'} (--splits or ASSAY_SPLITS)" in lines
+    for origin in published.origins():
+        assert (
+            f"  ok       {origin.folder}: {len(published.lists_of(origin.folder))} lists, part of this package" in lines
+        )
     (weights,) = (line for line in lines if "NAME.safetensors" in line)
     assert all(name in weights for name in PRETRAINED.values() if name not in PACKAGED)
     for name in PACKAGED:  # there where the extra is installed, else with the cure
@@ -89,15 +92,12 @@ def test_what_is_here_is_found_and_what_is_missing_of_a_folder_is_named(
     tmp_path: Path, folders: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in (*PUBLISHED["unimatch/cityscapes"], "../../cps/cityscapes/val.txt"):
-        path = tmp_path / "splits" / "unimatch/cityscapes" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("an image\n")
+    (tmp_path / "splits" / "mine").mkdir(parents=True)
+    (tmp_path / "splits" / "mine" / "few.txt").write_text("an image\n")
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "resnet50.tv_in1k.pth").write_bytes(b"")
     lines = report(folders, capsys)
-    assert "  ok       unimatch/cityscapes: 6 lists" in lines
-    assert any(line.startswith("  missing  cps/cityscapes: 5 of 6 lists: train.txt, ") for line in lines)
+    assert f"lists      1 own list in {tmp_path / 'splits'} (--splits or ASSAY_SPLITS)" in lines
     assert f"  ok       resnet50.tv_in1k: {tmp_path / 'weights' / 'resnet50.tv_in1k.pth'}" in lines
 
 
@@ -110,7 +110,7 @@ def test_the_studies_in_the_working_folder_are_read_and_not_run(
     (tmp_path / "studies" / "other.py").write_text("raise SystemExit('no study, and not executed')\n")
     monkeypatch.chdir(tmp_path)
     lines = report(folders, capsys)
-    needs = "needs data voc, lists cps/voc/train.txt, cps/voc/val.txt, weights resnet50s.gluon_in1k"
+    needs = "needs data voc, lists mine/few:5, weights resnet50s.gluon_in1k"
     assert lines[lines.index(f"studies    in {tmp_path / 'studies'}, by profile") + 1 :] == [
         "  broken.py cannot be read (ModuleNotFoundError: No module named 'no_such_module')",
         "  mine, quick: ready",

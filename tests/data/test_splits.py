@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -229,6 +230,57 @@ def test_a_list_without_any_data_is_refused_because_the_data_are_missing(places)
         split_of(places, Pools(absent=("train", "train_aug", "val")), labeled=name)
     with pytest.raises(DataMissing, match="CamVid"):
         split_of(places, CamVid(), labeled="1/8")
+
+
+def test_a_list_of_another_data_set_is_refused_with_its_name(places):
+    write_list(places, "few.txt", 3)
+    with pytest.raises(UserError, match=r"372 of 372 entries of the published list .* They are images of cityscapes\."):
+        split_of(places, labeled="cps/cityscapes/train_aug_labeled_1-8")
+
+
+def write_permutation(places: Places, *order: int) -> str:
+    (places.splits / "split_0.pkl").write_bytes(pickle.dumps(np.array(order)))
+    return "split_0.pkl"
+
+
+def test_a_permutation_numbers_the_images_of_the_pool_with_as_many_images(places):
+    order = np.random.default_rng(0).permutation(100)
+    name = write_permutation(places, *order)
+    result = split_of(places, labeled=f"{name}:7", unlabeled=name, keep_repeated=True)
+    pool = Pools().ids("train_aug", places)
+    assert result.labeled == tuple(sorted(pool[position] for position in order[:7]))
+    assert result.unlabeled == pool
+    assert len(split_of(places, labeled=f"{name}:7", unlabeled=name).unlabeled) == 93
+
+
+def test_a_permutation_of_the_default_pool_numbers_that_pool(places):
+    name = write_permutation(places, *reversed(range(20)))
+    assert split_of(places, labeled=f"{name}:2").labeled == ("image00018", "image00019")
+
+
+def test_a_permutation_and_a_list_of_its_images_have_equal_descriptions(places):
+    name = write_permutation(places, *reversed(range(20)))
+    listed = write_list(places, "few.txt", 19, 18)
+    results = [split_of(places, labeled=labeled).describe("labeled") for labeled in (f"{name}:2", listed)]
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, r"permutation of 5 images, but pools has other pools: train \(20\), train_aug \(100\)"),
+        ({"labeled_pool": "train"}, r"permutation of 5 images, but pools has other pools: train \(20\)\."),
+    ],
+)
+def test_a_permutation_that_fits_no_pool_is_refused(places, fields, message):
+    with pytest.raises(UserError, match=message):
+        split_of(places, labeled=f"{write_permutation(places, *range(5))}:2", **fields)
+
+
+def test_a_permutation_without_any_data_is_refused_because_the_data_are_missing(places):
+    name = write_permutation(places, *range(20))
+    with pytest.raises(DataMissing, match="train is not here"):
+        split_of(places, Pools(absent=("train", "train_aug", "val")), labeled=f"{name}:2")
 
 
 def test_a_description_is_the_count_and_the_hash_of_the_sorted_ids():

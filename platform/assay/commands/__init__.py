@@ -18,7 +18,7 @@ COMMANDS = {
     "log": "print the log of an experiment that a study trained (notes and warnings), and its errors",
     "status": "list all experiments in the folder of results, with state, step and mIoU",
     "why": "explain why an experiment will, or will not, be trained again",
-    "splits": "list the published lists on this machine, or count the images of a data set's split",
+    "splits": "list the published lists and your own, or count (with --verify: check) the images of a data set's split",
     "masks": "make the masks of a data set (coco) from its annotations, once",
     "cache": "list, fill and delete the caches of decoded images, from which training reads faster",
     "doctor": "show what this machine has, what is missing, and what each study in ./studies still needs",

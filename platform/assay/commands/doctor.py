@@ -111,20 +111,14 @@ def _pools(source: Source, places: Places) -> str:
 
 
 def _print_lists(places: Places) -> None:
-    from assay.data.lists import PUBLISHED
+    from assay.data import published
+    from assay.data.lists import own_lists
 
-    _print("lists", _place(places.splits, "--splits", "ASSAY_SPLITS"))
-    missing_folders = []
-    for folder, names in PUBLISHED.items():
-        missing = [name for name in names if not (places.splits / folder / name).is_file()]
-        if not missing:
-            _print_ok(f"{folder}: {count(len(names), 'list')}")
-        elif len(missing) == len(names):
-            missing_folders.append(f"{folder} ({len(names)})")
-        else:
-            _print_missing(f"{folder}: {len(missing)} of {len(names)} lists: {', '.join(missing)}")
-    if missing_folders:
-        _print_missing(f"all lists of {', '.join(missing_folders)}")
+    own = own_lists(places)
+    _print("lists", f"{count(len(own), 'own list')} in {places.splits} (--splits or ASSAY_SPLITS)")
+    for origin in published.origins():
+        _print_ok(f"{origin.folder}: {count(len(published.lists_of(origin.folder)), 'list')}, part of this package")
+    _print("  note", f"{published.NOT_PACKED}; copy them into that folder to use them")
 
 
 def _print_weights(places: Places) -> None:

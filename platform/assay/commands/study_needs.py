@@ -127,17 +127,19 @@ class MissingInputs:
         return frozenset(needs)
 
     def _find_missing_data(self, data: Data) -> frozenset[Need]:
-        from assay.data.lists import find_list
+        from assay.data.lists import ListMissing, find_list, is_list_name
         from assay.data.source import DataMissing
         from assay.data.splits import split
 
         needs = set()
         for name in (data.split.labeled, data.split.unlabeled):
-            if name.endswith(".txt"):
+            if is_list_name(name):
                 try:
                     find_list(name, self._places)
-                except UserError:
+                except ListMissing:
                     needs.add(Need("list", name))
+                except UserError as error:
+                    needs.add(Need("other", str(error)))
         try:
             data.source.ids("val", self._places)
             if not needs:

@@ -1,82 +1,169 @@
-"""Published lists of images. They differ in folders, suffixes, columns and line ends, so images are matched by id."""
+"""Lists of images: users' own files, and the published ones that come with the package.
+
+Lists differ in folders, suffixes, columns and line ends, so images are matched by id.
+"""
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import difflib
+import re
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import Path
 
+from assay.data import published
 from assay.data.source import Source
 from assay.errors import UserError
 from assay.places import Places
 from assay.wording import count
 
-_SHARES = ("1-16", "1-8", "1-4", "1-2")
-# The lists that papers train on, by subfolder of the folder of lists. They belong to others and are not part of assay.
-PUBLISHED: dict[str, tuple[str, ...]] = {
-    "cps/voc": (
-        *("train.txt", "train_aug.txt", "val.txt"),
-        *(f"train_aug_labeled_{share}.txt" for share in _SHARES),
-        *(f"pseudoseg_{part}_{share}.txt" for part in ("labeled", "unlabeled") for share in _SHARES),
-    ),
-    "cps/cityscapes": ("train.txt", "val.txt", *(f"train_aug_labeled_{share}.txt" for share in _SHARES)),
-    "unimatch/pascal": (
-        *("train_aug.txt", "val.txt"),
-        *(f"{share}/labeled.txt" for share in ("1_16", "1_8", "1_4", "92", "183", "366", "732", "1464")),
-    ),
-    "unimatch/cityscapes": (
-        "val.txt",
-        *(f"{share}/labeled.txt" for share in ("1_30", "1_16", "1_8", "1_4", "1_2")),
-    ),
-    # The lists of data/splits/pascal of U2PL's repository that studies name.
-    "u2pl/pascal": tuple(f"{number}/labeled.txt" for number in (662, 1323, 2646, 5291)),
-}
+_TEXTS = (".txt", ".lst", ".csv", ".tsv")
+_PICKLES = (".pkl", ".pickle")
+_FRACTION = re.compile(r"-?[0-9]+/-?[0-9]+")
+_FIRST_ENTRIES = re.compile(r"(.+):([0-9]+)")
+# An image's path before a comma or semicolon. Names may hold commas, so a column ends only behind an image's suffix.
+_BEFORE_COMMA = re.compile(r"(.+?\.(?:jpe?g|png|bmp|webp))\s*[,;]", re.IGNORECASE)
+_HEADINGS = frozenset({"image", "images", "image_path", "img", "id", "ids", "image_id", "file", "filename", "path"})
 
 
-def find_list(name: str, places: Places) -> Path:
-    """Return the file of a list: the path as given, or the path below the folder of lists."""
-    candidates = (Path(name).expanduser(), places.splits / name)
-    for path in candidates:
-        if path.is_file():
-            return path
-    raise UserError(
-        f"the list {name!r} is neither at {candidates[0].absolute()} nor at {candidates[1]}; name the folder of lists"
-        " with --splits or ASSAY_SPLITS."
+class ListMissing(UserError):
+    """A list that is not on this machine. The text names the places searched and similar names."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageList:
+    """The entries of a list in its order; positions of images in a pool where the list holds numbers."""
+
+    title: str  # the list's file, or its name if it comes with the package
+    entries: tuple[str, ...] = ()
+    positions: tuple[int, ...] = ()
+    size: int  # number of entries of the whole list
+
+    def first(self, number: int) -> ImageList:
+        """Return the list with its first entries alone."""
+        if not 1 <= number <= self.size:
+            raise UserError(
+                f"the number behind the colon must be between 1 and the {self.size} entries of {self.title},"
+                f" got {number}."
+            )
+        return dataclasses.replace(self, entries=self.entries[:number], positions=self.positions[:number])
+
+
+def is_list_name(text: str) -> bool:
+    """Return True if a text can name a list. A fraction such as 3/16 is a mistake, not a path."""
+    name = _without_number(text)[0]
+    return name.lower().endswith((*_TEXTS, *_PICKLES)) or ("/" in name and not _FRACTION.fullmatch(name))
+
+
+def find_list(name: str, places: Places) -> ImageList:
+    """Return a list: the path as given, the path below the folder of lists, or a list that comes with the package.
+
+    NAME:N is the first N entries of a list. The suffix .txt may be left out. Raise a ListMissing if there is none.
+    """
+    found = _find(name, places)
+    if found:
+        return found
+    whole, number = _without_number(name)
+    found = None if number is None else _find(whole, places)
+    if found is None or number is None:
+        raise ListMissing(_describe_missing(whole, places))
+    return found.first(number)
+
+
+def _without_number(text: str) -> tuple[str, int | None]:
+    """Return a list's name and the number of entries behind its colon, if there is one."""
+    match = _FIRST_ENTRIES.fullmatch(text)
+    return (match[1], int(match[2])) if match else (text, None)
+
+
+def _find(name: str, places: Places) -> ImageList | None:
+    for path in _candidates(name, places):
+        for file in (path, path.with_name(f"{path.name}{published.SUFFIX}")):
+            if file.is_file():
+                return read_file(file)
+    ids = published.ids_of(name)
+    return ImageList(title=f"the published list {name}", entries=ids, size=len(ids)) if ids else None
+
+
+def _candidates(name: str, places: Places) -> tuple[Path, Path]:
+    return Path(name).expanduser(), places.splits / name
+
+
+def _describe_missing(name: str, places: Places) -> str:
+    given, below = _candidates(name, places)
+    own = (path.relative_to(places.splits).as_posix() for path in own_lists(places))
+    similar = difflib.get_close_matches(name, {*published.names(), *own}, n=3, cutoff=0.5)
+    nearest = f"; the nearest names are {', '.join(similar)}" if similar else ""
+    return (
+        f"the list {name!r} is neither at {given.absolute()} nor at {below}, and no list of that name comes with the"
+        f" package{nearest}; name the folder of lists with --splits or ASSAY_SPLITS, and see `assay splits`."
     )
 
 
+def own_lists(places: Places) -> tuple[Path, ...]:
+    """Return the files in the folder of lists that can be lists, sorted."""
+    files = places.splits.rglob("*") if places.splits.is_dir() else ()
+    return tuple(sorted(path for path in files if path.suffix.lower() in (*_TEXTS, *_PICKLES) and path.is_file()))
+
+
+def read_file(path: Path) -> ImageList:
+    """Return the list of a file: text, or a pickled permutation."""
+    if path.suffix.lower() in _PICKLES:
+        from assay.data.pickled import read_permutation
+
+        entries, positions = read_permutation(path)
+        return ImageList(title=str(path), entries=entries, positions=positions, size=len(entries) or len(positions))
+    entries = read_list(path)
+    return ImageList(title=str(path), entries=entries, size=len(entries))
+
+
 def read_list(path: Path) -> tuple[str, ...]:
-    """Return the entries of a list, one per line, without empty lines."""
+    """Return the entries of a text file, one per line, without empty lines."""
     try:
         text = path.read_text(encoding="utf-8-sig")  # editors on Windows write a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"the list {path} cannot be read as text ({error}).") from None
-    entries = tuple(line.strip() for line in text.splitlines() if line.strip())
+    entries = tuple(_entries(text.splitlines(), path.suffix.lower()))
     if not entries:
         raise UserError(f"the list {path} is empty; it must hold one image per line.")
     return entries
 
 
+def _entries(lines: Sequence[str], suffix: str) -> Iterator[str]:
+    if suffix not in (".csv", ".tsv"):
+        for line in filter(None, map(str.strip, lines)):
+            match = _BEFORE_COMMA.match(line)
+            yield match[1] if match else line
+        return
+    rows = csv.reader(lines, delimiter="\t" if suffix == ".tsv" else ",")
+    first_columns = [row[0].strip() for row in rows if row and row[0].strip()]
+    has_heading = bool(first_columns) and first_columns[0].lower() in _HEADINGS
+    yield from first_columns[1:] if has_heading else first_columns
+
+
 def match(
-    entries: tuple[str, ...], source: Source, available: Set[str], path: Path, *, why_incomplete: str = ""
+    images: ImageList, source: Source, available: Set[str], *, explain: Callable[[Sequence[str]], str] = lambda _: ""
 ) -> tuple[str, ...]:
-    """Return the entries' image ids, sorted; raise a UserError for unknown and for repeated images.
+    """Return the ids of a list's images, sorted; raise a UserError for unknown and for repeated images.
 
     available: the ids of the data set's images.
-    why_incomplete: the reason why `available` may lack some of the images, for the message.
+    explain: return a reason, for the message, why some entries are no images of the data set
     """
-    ids = [source.image_id(entry) for entry in entries]
-    unknown = [image_id for image_id in ids if image_id not in available]
+    ids = {entry: source.image_id(entry) for entry in images.entries}
+    unknown = [entry for entry in images.entries if ids[entry] not in available]
     if unknown:
-        reason = why_incomplete or "Does the list belong to another data set, or is the data set incomplete?"
+        first = ", ".join(ids[entry] for entry in unknown[:3])
+        reason = explain(unknown) or "Does the list belong to another data set, or is the data set incomplete?"
         raise UserError(
-            f"{len(unknown)} of {len(ids)} entries of {path} are not among the {len(available)} images of"
-            f" {source.name}; the first: {', '.join(unknown[:3])}. {reason}"
+            f"{len(unknown)} of {len(images.entries)} entries of {images.title} are not among the {len(available)}"
+            f" images of {source.name}; the first: {first}. {reason}"
         )
-    repeated = [image_id for image_id, times in Counter(ids).items() if times > 1]
+    repeated = [image_id for image_id, times in Counter(ids[entry] for entry in images.entries).items() if times > 1]
     if repeated:
         raise UserError(
-            f"{path} holds {count(len(repeated), 'image')} more than once, the first is {repeated[0]!r};"
+            f"{images.title} holds {count(len(repeated), 'image')} more than once, the first is {repeated[0]!r};"
             " list each image once."
         )
-    return tuple(sorted(ids))
+    return tuple(sorted(ids.values()))

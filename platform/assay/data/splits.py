@@ -6,12 +6,13 @@ import dataclasses
 import hashlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assay.data.contents import hash_sizes
 from assay.data.draws import order
-from assay.data.lists import find_list, match, read_list
+from assay.data.list_owner import describe_owner
+from assay.data.lists import ImageList, find_list, is_list_name, match
 from assay.data.source import DataMissing, Source
 from assay.errors import UserError
 from assay.places import Places
@@ -21,12 +22,16 @@ from assay.values import Value, param, suggestion
 class Split(Value):
     """The choice of labelled and unlabelled images, as the user writes it."""
 
-    labeled: str = param(default="1/8", resolved=True, help="1/n, a count, all, or a list's file")
+    labeled: str = param(
+        default="1/8", resolved=True, help="1/n, a count, all, or a list; LIST:N is its first N entries"
+    )
     unlabeled: str = param(
-        default="train", resolved=True, help="a pool, rest (the pool without labelled images), or a list's file"
+        default="train", resolved=True, help="a pool, rest (the pool without labelled images), or a list"
     )
     labeled_pool: str = param(
-        default="", resolved=True, help="the pool that 1/n is drawn from; the data set's first pool if empty"
+        default="",
+        resolved=True,
+        help="the pool that 1/n is drawn from and that a permutation numbers; the data set's first pool if empty",
     )
     seed: int = param(
         default=0,
@@ -81,7 +86,7 @@ def split(source: Source, spec: Split, places: Places) -> SplitResult:
 
 def _pools_read(source: Source, spec: Split, pool: str) -> tuple[str, ...]:
     """Return the pools whose size decides the images of a split. The images of a list depend on no pool's size."""
-    drawn_from = {pool} if spec.unlabeled == "rest" or not _is_list_file(spec.labeled) else set()
+    drawn_from = {pool} if spec.unlabeled == "rest" or not is_list_name(spec.labeled) else set()
     return tuple(name for name in source.pools() if name in drawn_from | {spec.unlabeled, "val"})
 
 
@@ -98,9 +103,9 @@ def _labeled(source: Source, spec: Split, pool: str, places: Places) -> tuple[st
     """Draw the labelled images from the pool, or read them from a list."""
     text = spec.labeled
     if not re.fullmatch(r"all|1/[1-9][0-9]*|[0-9]+", text):
-        if not _is_list_file(text):
-            raise UserError(f"data.split.labeled must be 1/n, a count, all, or a list's file, got {text!r}.")
-        return _read_list_ids(text, source, places)
+        if not is_list_name(text):
+            raise UserError(f"data.split.labeled must be 1/n, a count, all, or a list, got {text!r}.")
+        return _ids_of_list(text, source, spec, places)
     ids = source.ids(pool, places)
     count = _count(text, len(ids))
     if not 1 <= count <= len(ids):
@@ -127,12 +132,11 @@ def _unlabeled(
     pools = [name for name in source.pools() if name != "val"]
     if text in pools:
         return tuple(sorted(source.ids(text, places))), ()
-    if not _is_list_file(text):
+    if not is_list_name(text):
         raise UserError(
-            f"data.split.unlabeled must be a pool, rest, or a list's file, got {text!r}"
-            f"{suggestion(text, [*pools, 'rest'])}."
+            f"data.split.unlabeled must be a pool, rest, or a list, got {text!r}{suggestion(text, [*pools, 'rest'])}."
         )
-    return _without_labeled(_read_list_ids(text, source, places), labeled, spec)
+    return _without_labeled(_ids_of_list(text, source, spec, places), labeled, spec)
 
 
 def _rest(ids: tuple[str, ...], pool: str, labeled: tuple[str, ...]) -> tuple[str, ...]:
@@ -161,14 +165,11 @@ def _without_labeled(
     return tuple(sorted(set(ids) - set(repeated))), (f"{note}: removed.",)
 
 
-def _is_list_file(text: str) -> bool:
-    """Return True if a text can be a list's path. A fraction such as 3/16 is a mistake, not a path."""
-    return text.endswith(".txt") or ("/" in text and not re.fullmatch(r"-?[0-9]+/-?[0-9]+", text))
-
-
-def _read_list_ids(name: str, source: Source, places: Places) -> tuple[str, ...]:
+def _ids_of_list(name: str, source: Source, spec: Split, places: Places) -> tuple[str, ...]:
     """Return the ids of a list's images, which may lie in any pool of the data set. Other pools may be missing."""
-    path = find_list(name, places)
+    images = find_list(name, places)
+    if images.positions:
+        return _ids_at_positions(images, source, spec, places)
     available: set[str] = set()
     missing: list[DataMissing] = []
     for pool in source.pools():
@@ -178,4 +179,34 @@ def _read_list_ids(name: str, source: Source, places: Places) -> tuple[str, ...]
             missing.append(error)
     if not available:
         raise missing[0]
-    return match(read_list(path), source, available, path, why_incomplete=str(missing[0]) if missing else "")
+
+    def explain(unknown: Sequence[str]) -> str:
+        return describe_owner(unknown, source) or str(missing[0] if missing else "")
+
+    return match(images, source, available, explain=explain)
+
+
+def _ids_at_positions(images: ImageList, source: Source, spec: Split, places: Places) -> tuple[str, ...]:
+    """Return the images of a permutation, whose numbers are positions in a pool sorted by id.
+
+    The published permutations (ClassMix, French et al., Three-Stage) number the lines of train_aug.txt of VOC, which
+    is sorted, and the sorted files of Cityscapes's train. The pool is the one with as many images as the permutation.
+    """
+    sizes: dict[str, int] = {}
+    for pool in (spec.labeled_pool,) if spec.labeled_pool else source.pools():
+        if pool == "val":
+            continue
+        try:
+            ids = sorted(source.ids(pool, places))
+        except DataMissing:
+            continue
+        if len(ids) == images.size:
+            return tuple(sorted(ids[position] for position in images.positions))
+        sizes[pool] = len(ids)
+    if not sizes:
+        source.ids(_labeled_pool(source, spec), places)  # raises the reason
+    pools = ", ".join(f"{pool} ({size})" for pool, size in sizes.items())
+    raise UserError(
+        f"{images.title} is a permutation of {images.size} images, but {source.name} has other pools: {pools}. Choose"
+        " the data set that the permutation was made for, complete."
+    )
