@@ -94,7 +94,7 @@ def refused(arguments: list[str], out: Path, capsys: pytest.CaptureFixture[str])
         (["--method", "cps", "--set", "recipe.accumulate=3"], "must divide into accumulate=3"),
         (["--method", "cps", "--seed=-1"], "seed must be in [0, inf), got -1 (from --seed -1)."),
         (["--method", "cps", "--set", "seed"], "--set takes path=value"),
-        (["--method", "cps", "--set", "data.split.labeled=many"], "must be 1/n, a count, all, or a list's file"),
+        (["--method", "cps", "--set", "data.split.labeled=many"], "must be 1/n, a count, all, or a list, got"),
         (["--method", "cps", "--set", "data.split.labeled=5000"], "must be between 1 and the 640 images"),
         (["--method", "cps", "--set", "data.split.labeled=x/y.txt"], "the list 'x/y.txt' is neither at"),
         (["--method", "cps", "--set", "data.split.unlabeled=trian"], "did you mean 'train'"),
