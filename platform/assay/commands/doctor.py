@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.commands.common import add_places, places_of
-from assay.errors import UserError
 from assay.places import Places
 from assay.wording import count
 
 if TYPE_CHECKING:
-    from assay.data.source import Source
     from assay.nets.spec import Encoder
 
 PACKAGES = (
@@ -81,6 +79,7 @@ def _version(package: str) -> str | None:
 
 
 def _print_data(places: Places) -> None:
+    from assay.commands.data_report import report
     from assay.presets import PRESETS
 
     _print("data", _place(places.data, "--data-root", "ASSAY_DATA"))
@@ -88,26 +87,13 @@ def _print_data(places: Places) -> None:
     for name, preset in PRESETS.items():
         if name == "folder":
             continue  # any folder of images: only the user knows which
-        try:
-            _print_ok(f"{name}: {_pools(preset()[0].source, places)}")
-        except UserError as error:
-            if places.data.is_dir():
-                _print_missing(f"{name}: {error}")
-            else:
-                missing.append(name)
+        data = report(preset()[0].source, places)
+        if data.status == "missing" and not places.data.is_dir():
+            missing.append(name)
+        else:
+            _print(f"  {data.status}", data.describe())
     if missing:
         _print_missing(", ".join(missing))
-
-
-def _pools(source: Source, places: Places) -> str:
-    """Return the number of images of each pool; raise DataMissing where images are missing."""
-    from assay.data.source import DataMissing
-
-    counts = ", ".join(f"{pool} {len(source.ids(pool, places))}" for pool in source.pools())
-    notes = [note for pool in source.pools() for note in source.notes(pool, places)]
-    if notes:
-        raise DataMissing(" ".join(notes))
-    return counts
 
 
 def _print_lists(places: Places) -> None:

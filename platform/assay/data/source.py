@@ -44,6 +44,10 @@ class Source(Value):
         """Return the ids of a pool's images, in a fixed order; raise DataMissing if they cannot be listed."""
         raise NotImplementedError
 
+    def official_size(self, pool: str) -> int | None:
+        """Return the number of images that the owner's archives hold of a pool; None if there is no such number."""
+        return None
+
     def read(self, image_id: str, places: Places) -> tuple[np.ndarray, np.ndarray]:
         """Read an image (H x W x 3, uint8, RGB) and its mask (H x W, uint8); raise DataBroken for a bad file.
 

@@ -25,6 +25,9 @@ class Archive(Source):
     def pools(self) -> tuple[str, ...]:
         return tuple(self.sizes)
 
+    def official_size(self, pool: str) -> int | None:
+        return self.sizes[pool]
+
     def ids(self, pool: str, places: Places) -> tuple[str, ...]:
         return tuple(self.pool_files(self.root(places), pool))
 

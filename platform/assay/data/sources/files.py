@@ -120,16 +120,6 @@ def files_by_stem(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> d
     return files
 
 
-def size_notes(pool: str, *, size: int, official_size: int, place: Path, home: str) -> tuple[str, ...]:
-    """Return a note if the size of a pool is not official: it is allowed, but its results are not comparable."""
-    if size == official_size:
-        return ()
-    return (
-        f"{pool}: expected the official {official_size} images in {place}, found {size}; results on these images"
-        f" cannot be compared with published results. {home}",
-    )
-
-
 def image_mask_pairs(images: Path, masks: Path, *, name: str, home: str) -> dict[str, tuple[Path, Path]]:
     """Return the paths of image and mask by stem; raise DataMissing for an empty folder and for a missing mask.
 

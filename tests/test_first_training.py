@@ -1,0 +1,82 @@
+"""A stranger who unpacked nothing but the official archives: `doctor`, then one command to a first training."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import pytest
+import trees
+
+from assay.commands import run
+
+# A tiny network and a few steps at a small crop; everything else is the data set's preset.
+SMALL = {
+    "net.encoder.arch": "tiny",
+    "net.encoder.weights": "none",
+    "net.head.channels": "8",
+    "recipe.steps": "2",
+    "recipe.labeled_batch": "2",
+    "recipe.unlabeled_batch": "2",
+    "recipe.augment.crop": "32,32",
+    "recipe.evaluation.mode": "whole",
+}
+CASES = {
+    "voc": ("voc", "train 8 of the official 1464, train_aug 16 of the official 10582, val 3 of the official 1449"),
+    "sbd": ("voc", "train_aug 16 of the official 10582"),
+    "cityscapes": ("cityscapes", "train 8 of the official 2975, val 3 of the official 500, train_extra 3 of the"),
+    "coco": ("coco", "train 8 of the official 118287, val 2 of the official 5000"),
+    "ade20k": ("ade20k", "train 8 of the official 20210, val 2 of the official 2000"),
+    "camvid": ("camvid", "train 8 of the official 367, val 2 of the official 101"),
+}
+
+
+def lines_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Run a command that must succeed, and return its lines."""
+    capsys.readouterr()
+    code = run(arguments)
+    output = capsys.readouterr()
+    assert code == 0, output.err
+    return output.out.splitlines()
+
+
+def unpack(archive: str, data: Path) -> None:
+    """Write the tree of an archive. SBD is of use only beside VOC, here without SegmentationClassAug."""
+    trees.TREES[archive](data)
+    if archive == "sbd":
+        shutil.rmtree(trees.write_voc(data) / "SegmentationClassAug")
+
+
+@pytest.mark.parametrize("archive", CASES)
+def test_from_the_official_archives_to_a_first_training(
+    archive: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where there are no studies for the doctor to read
+    name, pools = CASES[archive]
+    data, out = tmp_path / "data", tmp_path / "results"
+    unpack(archive, data)
+    if archive == "coco":
+        if importlib.util.find_spec("pycocotools") is None:
+            pytest.skip("COCO's annotations are drawn with pycocotools: pip install '.[coco]'")
+        (line,) = (line for line in lines_of(["doctor", "--data-root", str(data)], capsys) if "  coco: COCO" in line)
+        command = line.partition("`python -m assay ")[2].partition("`")[0]
+        lines_of(command.split(), capsys)
+    (line,) = (
+        line for line in lines_of(["doctor", "--data-root", str(data)], capsys) if line.startswith(f"  partial  {name}")
+    )
+    assert pools in line and ("with data.source.masks=sbd" in line) == (archive == "sbd")
+    changes = SMALL | ({"data.source.masks": "sbd"} if archive == "sbd" else {})
+    sets = [part for path, value in changes.items() for part in ("--set", f"{path}={value}")]
+    train = ["train", "--method", "supervised", "--data", name, "--data-root", str(data), "--out", str(out)]
+    assert any("mIoU" in line for line in lines_of([*train, *sets], capsys))
+
+
+def test_from_a_folder_of_ones_own_images_to_a_first_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unpack("folder", tmp_path / "data")
+    changes = SMALL | {"data.source.path": "mine", "data.source.num_labels": "3"}
+    sets = [part for path, value in changes.items() for part in ("--set", f"{path}={value}")]
+    train = ["train", "--method", "supervised", "--data", "folder", "--data-root", str(tmp_path / "data")]
+    assert any("mIoU" in line for line in lines_of([*train, "--out", str(tmp_path / "results"), *sets], capsys))
