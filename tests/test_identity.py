@@ -89,6 +89,39 @@ def test_a_key_is_the_same_on_every_machine() -> None:
     assert key_of({"a": [1, 2.5, None], "b": {"c": "π"}}) == "4652c20de933ee2d"
 
 
+@pytest.mark.parametrize(
+    ("method", "changes", "expected"),
+    [
+        ("supervised", {}, "9a9bccfc58dc1354"),
+        ("mkd", {}, "6269053bed028432"),
+        ("mkd", {"recipe.augment.strong.jitter": 0.4, "recipe.augment.distort": "distort"}, "9eaadad2fde00307"),
+        ("pseudo_label", {"method.strong": True}, "ca8ebca079908fac"),
+    ],
+)
+def test_keys_are_those_from_before_strong_views_had_a_choice_and_data_a_sampling(
+    method: str, changes: dict[str, object], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keys were computed by the version whose only strong views were `Strong`."""
+    monkeypatch.setattr(identity, "NUMERICS", 2)
+    experiment = apply(starting_point(method, "textures"), overrides_of(changes, "test"))
+    monkeypatch.setattr(type(experiment.method), "version", {"mkd": 2}.get(method, 1))
+    assert key(experiment) == expected
+    strong = {"recipe.augment.strong": experiment.recipe.augment.strong, "data.sampling": None}
+    assert key(apply(experiment, overrides_of(strong, "test"))) == expected
+
+
+def test_strong_views_of_another_kind_are_another_experiment() -> None:
+    pixels_stay = {
+        "recipe.augment.strong": "randaugment",
+        "recipe.augment.strong.operators": ("color", "sharpness"),
+    }
+    experiment = apply(starting_point("mkd", "textures"), overrides_of(pixels_stay, "test"))
+    assert Experiment.from_json(experiment.to_json()) == experiment
+    assert key(experiment) != key(starting_point("mkd", "textures"))
+    turned = apply(experiment, overrides_of({"recipe.augment.strong.rotate": 10.0}, "test"))
+    assert key(turned) == key(experiment)  # rotations are not among the operators
+
+
 @pytest.mark.parametrize("others", [{}, {"name": "cps"}, {"zeta": [1.0]}, {"name": "cps", "zeta": {"b": 1, "a": 2}}])
 def test_the_fast_key_of_a_seed_equals_the_key_of_the_whole_identity(others: dict[str, object]) -> None:
     for seed in (0, 7, 2**40):

@@ -22,6 +22,16 @@ class Square(Value):
     side: int = param(default=2, low=1)
 
 
+class Older(Value):
+    name = "older"
+    is_unnamed_in_data = True
+    size: int = param(default=1)
+
+
+class Holder(Value):
+    content: Older | Square = param(factory=Older)
+
+
 class Drawing(Value):
     shape: Round | Square = param(factory=Round)
     limit: float | None = param(default=None)
@@ -58,6 +68,16 @@ def test_a_misspelt_short_name_is_answered_with_the_most_similar_name() -> None:
 def test_json_round_trip() -> None:
     drawing = Drawing(shape=Square(side=7), limit=0.1, sizes=(3,), added_later=1.5)
     assert from_json(Drawing, to_json(drawing)) == drawing
+
+
+def test_a_class_that_was_its_fields_only_one_is_written_without_its_name() -> None:
+    assert to_json(Holder()) == {"content": {"size": 1}}
+    assert from_json(Holder, {"content": {"size": 3}}) == Holder(content=Older(size=3))
+    other = Holder(content="square")
+    assert to_json(other)["content"]["name"] == "square" and from_json(Holder, to_json(other)) == other
+    assert Holder(content="older") == Holder()
+    with pytest.raises(FieldError, match="content has no choice 'sqare'; did you mean 'square'"):
+        from_json(Holder, {"content": {"name": "sqare"}})
 
 
 def test_a_field_that_was_added_later_gets_its_neutral_value_and_not_its_default() -> None:

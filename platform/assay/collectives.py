@@ -28,6 +28,15 @@ def broadcast_from_rank0(read: Callable[[], Any]) -> Any:
     return contents[0]
 
 
+def gather_objects(content: Any) -> list[Any]:
+    """Return the contents of all ranks, in the order of the ranks."""
+    if world_size() == 1:
+        return [content]
+    contents: list[Any] = [None] * world_size()
+    dist.all_gather_object(contents, content)
+    return contents
+
+
 def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:
     """Return the sum over all ranks, without gradient. The argument is not changed."""
     if world_size() == 1:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from assay import NUMERICS
 from assay.catalogue import methods_by_name
+from assay.data.class_uniform import ClassUniform
 from assay.data.sources import AnySource, Textures
 from assay.data.splits import Split
 from assay.errors import FieldError, UserError
@@ -23,6 +24,8 @@ class MethodValue(Value):
     """The part of a method that an experiment needs. The full contract is `assay.method.Method`."""
 
     version: ClassVar[int] = 1  # raise it when a change of the method moves its numbers
+    # True if the method carries labels to strong views (`Unlabeled.carry`), so that these may move pixels.
+    carries_labels: ClassVar[bool] = False
 
     def reads_unlabeled(self) -> bool:
         """Return True if the method trains on unlabelled images; else they and their batch stay out of the key."""
@@ -40,10 +43,13 @@ declare_family(MethodValue, methods_by_name)
 
 
 class Data(Value):
-    """The images, and the split that decides which of their labels may be used."""
+    """The images, the split that decides which of their labels may be used, and the sampling of labelled images."""
 
     source: AnySource = param(factory=Textures)
     split: Split = param(factory=Split)
+    sampling: ClassUniform | None = param(
+        default=None, neutral=None, help="class_uniform: part of the labelled crops by class; none: all images in turn"
+    )
 
 
 class Experiment(Value):
@@ -55,6 +61,15 @@ class Experiment(Value):
     net: Net = param(factory=Net)
     recipe: Recipe = param(factory=Recipe)
     seed: int = param(default=0, low=0)
+
+    def check(self) -> None:
+        strong = self.recipe.augment.strong
+        if strong.needs_carrying() and not self.method.carries_labels and self.method.reads_strong():
+            raise FieldError(
+                f"recipe.augment.strong must keep pixels in place with method={self.method.name}, which does not carry"
+                f" labels to strong views, got {strong.name}, which moves or ignores pixels; set"
+                " recipe.augment.strong=photometric, or choose operators that only change colours"
+            )
 
     def to_json(self) -> Any:
         """Return plain JSON data from which `from_json` makes the same value."""

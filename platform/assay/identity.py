@@ -19,7 +19,7 @@ from typing import Any
 
 from assay import NUMERICS
 from assay.experiment import Experiment, MethodValue
-from assay.values import Value, fields, to_json, walk
+from assay.values import Value, fields, name_in_data, to_json, walk
 
 
 def canonical(data: Any) -> str:
@@ -116,7 +116,8 @@ def _content(
         return value
     if isinstance(value, Experiment) and path:
         return {"experiment": key_of_input(path)}
-    data: dict[str, Any] = {"name": value.name} if value.name else {}
+    name = name_in_data(type(value))
+    data: dict[str, Any] = {"name": name} if name else {}
     unused = value.unused()
     if isinstance(value, MethodValue):
         data["version"] = type(value).version

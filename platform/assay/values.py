@@ -99,9 +99,13 @@ class Value:
     """Base class of all descriptions. Subclasses become frozen dataclasses.
 
     `name` is the short name of the class in JSON and in keys, so that both survive moved and renamed code.
+
+    A class with `is_unnamed_in_data` is written without its name. It was the only class of its field when results
+    were first stored; its keys stay the same now that the field may hold other classes as well.
     """
 
     name: ClassVar[str] = ""
+    is_unnamed_in_data: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -151,6 +155,11 @@ def _fields(cls: type[Value]) -> tuple[Field, ...]:
         Field(name=field.name, type=hints[field.name], rules=field.metadata.get(_RULES, Rules()))
         for field in dataclasses.fields(cls)  # type: ignore[arg-type]
     )
+
+
+def name_in_data(cls: type[Value]) -> str:
+    """Return the name that stands for a class in JSON and in keys; empty if the class is written without one."""
+    return "" if cls.is_unnamed_in_data else cls.name
 
 
 def value_classes(annotation: Any) -> dict[str, type[Value]]:
@@ -310,8 +319,10 @@ def _walk_content(content: Any, path: str) -> Iterable[tuple[str, Value]]:
 def to_json(value: Any) -> Any:
     """Return a value as plain JSON data: every field, and the short name of a class that has one."""
     if isinstance(value, Value):
-        named = {"name": value.name} if value.name else {}
-        return named | {field.name: to_json(getattr(value, field.name)) for field in fields(type(value))}
+        name = name_in_data(type(value))
+        return ({"name": name} if name else {}) | {
+            field.name: to_json(getattr(value, field.name)) for field in fields(type(value))
+        }
     if isinstance(value, tuple):
         return [to_json(item) for item in value]
     return value
@@ -343,12 +354,11 @@ def from_json(cls: type[Value], data: Any, *, where: str = "") -> Any:
 def _content_from_json(data: Any, annotation: Any, where: str) -> Any:
     classes = value_classes(annotation)
     if classes and isinstance(data, Mapping):
-        if len(classes) == 1 and not next(iter(classes.values())).name:
-            return from_json(next(iter(classes.values())), data, where=where)
-        name = data.get("name")
-        if name not in classes:
+        by_name_in_data = {name_in_data(option): option for option in classes.values()}
+        name = data.get("name", "")
+        if name not in by_name_in_data:
             raise FieldError(f"{where} has no choice {name!r}{suggestion(str(name), classes)}")
-        return from_json(classes[name], data, where=where)
+        return from_json(by_name_in_data[name], data, where=where)
     arguments = typing.get_args(annotation)
     if typing.get_origin(annotation) is tuple and isinstance(data, list):
         type_of_item = arguments[0] if arguments else Any

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -218,6 +219,38 @@ def test_the_augmentation_does_not_change_how_many_numbers_are_drawn():
         draw_geometry(rng, 50, 60, augment)
         next_numbers.add(rng.random())
     assert len(next_numbers) == 1
+
+
+@given(
+    size=st.tuples(st.integers(1, 200), st.integers(1, 200)),
+    crop=st.tuples(st.integers(1, 150), st.integers(1, 150)),
+    scale=st.floats(0.1, 4),
+    position=st.tuples(st.floats(0, 1, exclude_max=True), st.floats(0, 1, exclude_max=True)),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_the_rectangle_contains_a_given_point(size, crop, scale, position, seed):
+    augment = Augment(crop=crop, scales=(scale, scale))
+    row, column = int(position[0] * size[0]), int(position[1] * size[1])
+    rng, free = np.random.default_rng(seed), np.random.default_rng(seed)
+    geometry = draw_geometry(rng, *size, augment, point=(row, column))
+    without_point = draw_geometry(free, *size, augment)
+    assert geometry.top <= row < geometry.top + geometry.height
+    assert geometry.left <= column < geometry.left + geometry.width
+    assert 0 <= geometry.top <= size[0] - geometry.height and 0 <= geometry.left <= size[1] - geometry.width
+    moved = {"top": without_point.top, "left": without_point.left}
+    assert dataclasses.replace(geometry, **moved) == without_point
+    assert rng.random() == free.random()
+
+
+def test_every_position_that_contains_the_point_is_equally_likely():
+    rng = np.random.default_rng(0)
+    augment = Augment(crop=(10, 10), scales=(1.0, 1.0))
+    drawn = [draw_geometry(rng, 40, 40, augment, point=(20, 3)) for _ in range(4000)]
+    for side, first, positions in (("top", 11, 10), ("left", 0, 4)):
+        counts = np.bincount([getattr(geometry, side) - first for geometry in drawn])
+        assert len(counts) == positions
+        assert np.abs(counts - 4000 / positions).max() < 5 * np.sqrt(4000 / positions)
 
 
 def test_only_the_given_generator_is_used():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 
 import pytest
 import torch
@@ -12,9 +13,10 @@ from helpers import QUIET, fresh_weights, small
 from assay.data.batch import Batch
 from assay.data.normalize import EFFICIENTNET_LITE, IMAGENET, normalize
 from assay.data.photometric import apply_strong
+from assay.data.randaugment import apply_randaugment
 from assay.data.source import IGNORE
 from assay.data.views import Boxes, Views
-from assay.errors import UserError
+from assay.errors import FieldError, UserError
 from assay.nets.encoders import normalization_of
 from assay.nets.spec import Encoder
 from assay.places import Places
@@ -128,6 +130,65 @@ def test_strong_views_are_those_of_the_images_without_padding() -> None:
             alone = normalize(apply_strong(image, draws[index : index + 1]), IMAGENET)
             assert torch.equal(strong[index, :, :height, :width], alone[0])
             assert (strong[index, :, ~crops.valid[index]].abs() < 0.02).all()
+
+
+RANDAUGMENT = {"recipe__augment__strong": "randaugment", "recipe__augment__strong__cutout_size": 4}
+
+
+def test_maps_of_weak_views_are_carried_to_strong_views_that_move_pixels() -> None:
+    batch_plan = plan(recipe__augment__scales=(0.4, 1.2), **RANDAUGMENT)
+    raw, batch = batch_plan.micro_batch(0, 0), first_batch(batch_plan)
+    labeled, unlabeled = batch.labeled, batch.unlabeled[1]
+    pairs = [(raw.labeled.images, labeled.strong, raw.labeled, 0, labeled.carry)]
+    for view, strong in enumerate(unlabeled.strong):
+        pairs.append(
+            (raw.unlabeled[1].images, strong, raw.unlabeled[1], view, functools.partial(unlabeled.carry, view=view))
+        )
+    for images, strong, crops, view, carry in pairs:
+        expected, index_map = apply_randaugment(images, crops.strong[view], crops.sizes)
+        assert torch.equal(strong, normalize(expected, IMAGENET))
+        valid, labels = crops.valid, crops.labels.long()
+        outside = index_map < 0
+        assert outside.any()
+        counted = carry(valid)
+        assert not counted[outside].any() and not counted[~valid].any() and counted.any()
+        assert torch.equal(carry(torch.where(valid, 7, IGNORE)) == 7, counted)
+        assert (carry(labels)[outside] == IGNORE).all() and (carry(labels)[~valid] == IGNORE).all()
+
+
+def test_maps_stay_as_they_are_where_strong_views_keep_pixels_in_place() -> None:
+    batch = first_batch(plan())
+    maps = torch.rand(8, 3, 16, 16)
+    assert batch.labeled.carry(maps) is maps
+    assert all(batch.unlabeled[0].carry(maps, view) is maps for view in (0, 1))
+
+
+def test_draws_of_randaugment_are_the_same_for_ranks_and_loader_processes() -> None:
+    whole = plan(**RANDAUGMENT).micro_batch(5, 0)
+    halves = [plan(rank, 2, **RANDAUGMENT).micro_batch(5, 0) for rank in (0, 1)]
+    (from_process,) = next(iter(batches(plan(**RANDAUGMENT), [5], workers=1)))
+    assert whole.labeled.strong == from_process.labeled.strong
+    for view in (0, 1):
+        first, second = (half.unlabeled[0].strong[view] for half in halves)
+        assert whole.unlabeled[0].strong[view] == from_process.unlabeled[0].strong[view] == first + second
+
+
+@pytest.mark.parametrize(("method", "changes"), [("mkd", {}), ("pseudo_label", {"method__strong": True})])
+def test_a_method_that_carries_no_labels_refuses_strong_views_that_move_pixels(
+    method: str, changes: dict[str, object]
+) -> None:
+    with pytest.raises(FieldError, match=r"^recipe\.augment\.strong must keep pixels in place with method=") as refused:
+        small(method, recipe__augment__strong="randaugment", **changes)
+    assert f"method={method}, which does not carry labels" in str(refused.value)
+    assert "set recipe.augment.strong=photometric" in str(refused.value) and "(from test" in str(refused.value)
+
+
+def test_randaugment_that_keeps_pixels_in_place_suits_every_method() -> None:
+    colours = {**RANDAUGMENT, "recipe__augment__strong__operators": ("color", "equalize")}
+    assert small("mkd", **colours).recipe.augment.strong.cutout_squares == 3
+    with pytest.raises(FieldError, match="moves or ignores pixels"):
+        small("mkd", **colours, recipe__augment__strong__ignore_cutout=True)
+    assert small("supervised", **RANDAUGMENT).recipe.augment.strong.num_ops == 3  # it has no strong views
 
 
 @pytest.mark.parametrize("ranks", [3, 16])

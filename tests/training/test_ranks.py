@@ -79,6 +79,16 @@ def two_ranks(method: str, changes: dict[str, object], folder: Path):
         ("supervised", {"recipe__steps": 20}, 1e-4),
         ("supervised", {"recipe__steps": 10, "recipe__precision": "float64", "recipe__ohem": "ohem"}, 1e-8),
         ("supervised", {"recipe__steps": 6, "recipe__precision": "float64", "recipe__accumulate": 2}, 1e-8),
+        (
+            "supervised",
+            {
+                "recipe__steps": 8,
+                "recipe__precision": "float64",
+                "data__sampling": "class_uniform",
+                "data__sampling__tile": 8,
+            },
+            1e-8,
+        ),
         ("mean_teacher", {"recipe__steps": 5, "recipe__precision": "float64"}, 1e-8),
         ("cps", {"recipe__steps": 5, "recipe__precision": "float64", "method__cutmix": "boxes"}, 1e-8),
         (

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import torch
 
 from assay.collectives import roll_global
+from assay.data import index_maps
 from assay.data.source import IGNORE
 
 
@@ -37,7 +38,12 @@ class Labeled(Padded):
     label: torch.Tensor  # B x H x W, int64, IGNORE on padding and where the class is unknown
     valid: torch.Tensor  # B x H x W, bool: False on padding
     strong: torch.Tensor | None = None
+    index_map: torch.Tensor | None = None  # of `strong`, as in Unlabeled
     stored: Mapping[str, torch.Tensor] = dataclasses.field(default_factory=dict)  # as in Unlabeled
+
+    def carry(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return maps of the weak view in the geometry of the strong view, as `Unlabeled.carry` does."""
+        return index_maps.carry(maps, self.index_map)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,8 +54,19 @@ class Unlabeled(Padded):
     strong: tuple[torch.Tensor, ...]  # `Views.strong` strong views, each B x 3 x H x W
     valid: torch.Tensor  # B x H x W, bool: False on padding
     truth: torch.Tensor  # B x H x W, int64, IGNORE where unknown
+    # Of each strong view (none at all, or None for a view, if pixels stay in place): B x H x W, see data/index_maps.py.
+    index_maps: tuple[torch.Tensor | None, ...] = ()
     # By the name in `Views.stored`: an earlier experiment's masks, B x H x W, int64, IGNORE on padding.
     stored: Mapping[str, torch.Tensor] = dataclasses.field(default_factory=dict)
+
+    def carry(self, maps: torch.Tensor, view: int) -> torch.Tensor:
+        """Return maps of the weak view in the geometry of a strong view, at the size of the images.
+
+        Labels (B x H x W, integers) become IGNORE where the view shows nothing of the image, masks (bool) False, and
+        probabilities (B x C x H x W) 0: for these, ``carry(valid, view)`` is the mask of the pixels that count. Padding
+        stays as it is. Views whose pixels stay in place return the maps themselves.
+        """
+        return index_maps.carry(maps, self.index_maps[view] if self.index_maps else None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -34,21 +34,35 @@ class Geometry:
     flip: bool
 
 
-def draw_geometry(rng: np.random.Generator, height: int, width: int, augment: Augment) -> Geometry:
-    """Draw a scale, a position and a flip for an image of this size. Always takes four numbers from `rng`."""
+def draw_geometry(
+    rng: np.random.Generator, height: int, width: int, augment: Augment, point: tuple[int, int] | None = None
+) -> Geometry:
+    """Draw a scale, a position and a flip for an image of this size. Always takes four numbers from `rng`.
+
+    point: row and column of a pixel that the rectangle must contain; every position that contains it is equally likely
+    """
     u_scale, u_top, u_left, u_flip = rng.random(4).tolist()
     scale = _scale(u_scale, augment) * _fit_factor(height, width, augment)
     source_height, resized_height = _extent(height, augment.crop[0], scale)
     source_width, resized_width = _extent(width, augment.crop[1], scale)
+    row, column = (None, None) if point is None else point
     return Geometry(
-        top=int(u_top * (height - source_height + 1)),
-        left=int(u_left * (width - source_width + 1)),
+        top=_start(u_top, height, source_height, row),
+        left=_start(u_left, width, source_width, column),
         height=source_height,
         width=source_width,
         resized_height=resized_height,
         resized_width=resized_width,
         flip=u_flip < augment.flip,
     )
+
+
+def _start(u: float, size: int, length: int, contained: int | None) -> int:
+    """Return the start of the rectangle along one side."""
+    first, last = 0, size - length
+    if contained is not None:
+        first, last = max(first, contained - length + 1), min(last, contained)
+    return first + int(u * (last - first + 1))
 
 
 def _scale(u: float, augment: Augment) -> float:

@@ -78,7 +78,7 @@ def apply_strong(
     def apply(batch: torch.Tensor, indices: list[int]) -> torch.Tensor:
         return _APPLY[draws[indices[0]].operator](batch, [draws[index] for index in indices])
 
-    return _apply_by_kind(images, kinds, apply, sizes)
+    return apply_by_kind(images, kinds, apply, sizes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,22 +124,22 @@ def apply_distort(images: torch.Tensor, draws: Sequence[DistortDraw]) -> torch.T
     def apply(batch: torch.Tensor, indices: list[int]) -> torch.Tensor:
         return distort(batch, [draws[index] for index in indices])
 
-    return _apply_by_kind(images, kinds, apply)
+    return apply_by_kind(images, kinds, apply)
 
 
 def distort(images: torch.Tensor, draws: Sequence[DistortDraw]) -> torch.Tensor:
     """Change brightness, contrast, saturation and hue in this order, or contrast last."""
-    pixels = images.to(torch.float32).add_(_factors(images, [draw.brightness for draw in draws])).clamp_(0, WHITE)
-    early = _factors(images, [1.0 if draw.contrast_last else draw.contrast for draw in draws])
+    pixels = images.to(torch.float32).add_(factors(images, [draw.brightness for draw in draws])).clamp_(0, WHITE)
+    early = factors(images, [1.0 if draw.contrast_last else draw.contrast for draw in draws])
     pixels = pixels.mul_(early).clamp_(0, WHITE)
     if any(draw.changes_colours for draw in draws):
-        pixels = _saturate(pixels, _factors(images, [draw.saturation for draw in draws]))
-        pixels = _turn_hue(pixels, _factors(images, [draw.hue for draw in draws]))
-    late = _factors(images, [draw.contrast if draw.contrast_last else 1.0 for draw in draws])
-    return _round(pixels.mul_(late))
+        pixels = _saturate(pixels, factors(images, [draw.saturation for draw in draws]))
+        pixels = _turn_hue(pixels, factors(images, [draw.hue for draw in draws]))
+    late = factors(images, [draw.contrast if draw.contrast_last else 1.0 for draw in draws])
+    return round_to_steps(pixels.mul_(late))
 
 
-def _apply_by_kind(
+def apply_by_kind(
     images: torch.Tensor,
     kinds: Sequence[Hashable],
     apply: Callable[[torch.Tensor, list[int]], torch.Tensor],
@@ -182,11 +182,11 @@ def _portions(indices: list[int], images: torch.Tensor) -> list[list[int]]:
 def jitter(images: torch.Tensor, draws: Sequence[StrongDraw]) -> torch.Tensor:
     """Change brightness, contrast, saturation and hue, in this order."""
     pixels = images.to(torch.float32)
-    pixels = pixels.mul_(_factors(images, [draw.brightness for draw in draws])).clamp_(0, WHITE)
-    mean_grey = _luminance(pixels.mean(dim=(-2, -1), keepdim=True))
-    pixels = _blend(pixels, mean_grey, _factors(images, [draw.contrast for draw in draws]))
-    pixels = _blend(pixels, _luminance(pixels), _factors(images, [draw.saturation for draw in draws]))
-    return _round(_turn_hue(pixels, _factors(images, [draw.hue for draw in draws])))
+    pixels = pixels.mul_(factors(images, [draw.brightness for draw in draws])).clamp_(0, WHITE)
+    mean_grey = luminance(pixels.mean(dim=(-2, -1), keepdim=True))
+    pixels = blend(pixels, mean_grey, factors(images, [draw.contrast for draw in draws]))
+    pixels = blend(pixels, luminance(pixels), factors(images, [draw.saturation for draw in draws]))
+    return round_to_steps(_turn_hue(pixels, factors(images, [draw.hue for draw in draws])))
 
 
 def blur(images: torch.Tensor, draws: Sequence[StrongDraw]) -> torch.Tensor:
@@ -197,12 +197,12 @@ def blur(images: torch.Tensor, draws: Sequence[StrongDraw]) -> torch.Tensor:
         return images.clone()
     taps = torch.tensor([_gaussian(reach, draw.sigma) for draw in draws], device=images.device)
     padded = functional.pad(images.to(torch.float32), (reach,) * 4, mode="reflect")
-    return _round(_filter(_filter(padded, taps, dim=-2), taps, dim=-1))
+    return round_to_steps(_filter(_filter(padded, taps, dim=-2), taps, dim=-1))
 
 
 def grey(images: torch.Tensor, draws: Sequence[StrongDraw]) -> torch.Tensor:
     """Set all three channels to the luminance."""
-    return _round(_luminance(images.to(torch.float32))).expand_as(images)
+    return round_to_steps(luminance(images.to(torch.float32))).expand_as(images)
 
 
 def equalize(images: torch.Tensor, draws: Sequence[StrongDraw]) -> torch.Tensor:
@@ -226,22 +226,22 @@ _APPLY: dict[str, Callable[[torch.Tensor, Sequence[StrongDraw]], torch.Tensor]] 
 }
 
 
-def _factors(images: torch.Tensor, values: list[float]) -> torch.Tensor:
+def factors(images: torch.Tensor, values: list[float]) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float32, device=images.device).view(-1, 1, 1, 1)
 
 
-def _round(pixels: torch.Tensor) -> torch.Tensor:
+def round_to_steps(pixels: torch.Tensor) -> torch.Tensor:
     """Return the nearest of 256 steps. The argument is overwritten."""
     # Through 16 bits, because CPUs convert floating point to 8 bits slowly.
     return pixels.add_(0.5).clamp_(0, WHITE).to(torch.int16).to(torch.uint8)
 
 
-def _luminance(pixels: torch.Tensor) -> torch.Tensor:
+def luminance(pixels: torch.Tensor) -> torch.Tensor:
     red, green, blue = pixels.chunk(3, dim=1)
     return red.mul(LUMINANCE[0]).add_(green, alpha=LUMINANCE[1]).add_(blue, alpha=LUMINANCE[2])
 
 
-def _blend(pixels: torch.Tensor, towards: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+def blend(pixels: torch.Tensor, towards: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     """Return factor · pixels + (1 - factor) · towards. Both arguments are overwritten."""
     return pixels.mul_(factor).add_(towards.mul_(1 - factor)).clamp_(0, WHITE)
 

@@ -25,6 +25,10 @@ class Stream:
         epoch, index = divmod(position, len(self.ids))
         return self.ids[int(_order(len(self.ids), self.seed, self.name, epoch)[index])]
 
+    def point(self, position: int) -> tuple[int, int] | None:
+        """Return the pixel (row, column) that the crop at a position must contain; None if any crop will do."""
+        return None
+
 
 _ORDERS: dict[tuple[int, int, str, int], np.ndarray] = {}
 

@@ -18,15 +18,17 @@ from torch.utils.data import DataLoader, Dataset
 from assay.data import notes
 from assay.data.batch import Batch, BoxMaps, Labeled, Unlabeled
 from assay.data.boxes import draw_boxes, paint
+from assay.data.class_uniform import Centroids, ClassUniformStream
 from assay.data.draws import generator
 from assay.data.geometry import apply_geometry, apply_to_mask, draw_geometry
 from assay.data.normalize import Normalization, normalize
-from assay.data.photometric import DistortDraw, StrongDraw, apply_distort, apply_strong, draw_distort, draw_strong
+from assay.data.photometric import DistortDraw, apply_distort, draw_distort
 from assay.data.reading import read
 from assay.data.source import Source
 from assay.data.splits import SplitResult
 from assay.data.stored_masks import StoredMasks
 from assay.data.streams import Stream
+from assay.data.strong_views import AnyStrongDraw, apply_strong_view, draw_strong_view
 from assay.data.views import Augment, Boxes, Views
 from assay.errors import AssayError, UserError
 from assay.places import Places
@@ -41,7 +43,7 @@ class Crops:
     labels: torch.Tensor  # B x H x W, uint8
     valid: torch.Tensor  # B x H x W, bool
     distort: tuple[DistortDraw, ...]  # by image; empty where colours are not distorted
-    strong: tuple[tuple[StrongDraw, ...], ...]  # by strong view, by image
+    strong: tuple[tuple[AnyStrongDraw, ...], ...]  # by strong view, by image
     ids: tuple[str, ...]
     stored: Mapping[str, torch.Tensor]  # B x H x W, uint8, by name
 
@@ -90,8 +92,12 @@ class BatchPlan:
         rank: int = 0,
         world_size: int = 1,
         normalization: Normalization,
+        centroids: Centroids | None = None,
     ) -> BatchPlan:
-        """Return a plan; raise a UserError where batches do not divide over the ranks or images are missing."""
+        """Return a plan; raise a UserError where batches do not divide over the ranks or images are missing.
+
+        centroids: of the labelled images, sorted by id, for class-uniform sampling; none: all images in turn
+        """
         for field in ("labeled_batch", "unlabeled_batch"):
             size, parts = getattr(recipe, field), recipe.accumulate * world_size
             if size % parts:
@@ -107,7 +113,7 @@ class BatchPlan:
         return cls(
             source=source,
             places=places,
-            labeled=Stream(name="labeled", ids=tuple(sorted(images.labeled)), seed=seed),
+            labeled=_labeled_stream(tuple(sorted(images.labeled)), seed, centroids),
             unlabeled=tuple(
                 Stream(name=f"unlabeled{index}", ids=tuple(sorted(images.unlabeled)), seed=seed)
                 for index in range(views.unlabeled)
@@ -119,6 +125,10 @@ class BatchPlan:
             world_size=world_size,
             normalization=normalization,
         )
+
+    def notes(self) -> tuple[str, ...]:
+        """Return remarks that belong beside every number trained with these batches."""
+        return self.labeled.centroids.notes() if isinstance(self.labeled, ClassUniformStream) else ()
 
     def images_with_stored(self) -> tuple[str, ...]:
         """Return the images whose stored masks the method reads."""
@@ -172,7 +182,8 @@ class BatchPlan:
         images, labels, valid, *stored = (torch.stack(parts) for parts in zip(*crops, strict=True))
         strong = tuple(
             tuple(
-                draw_strong(generator(self.seed, "strong", stream.name, view, at), augment.strong) for at in positions
+                draw_strong_view(generator(self.seed, "strong", stream.name, view, at), augment.strong)
+                for at in positions
             )
             for view in range(num_strong)
         )
@@ -191,7 +202,7 @@ class BatchPlan:
         """Return image, labels, valid pixels (those outside padding), and the stored masks of these names."""
         image, mask = read(self.source, image_id, self.places)
         rng = generator(self.seed, "crop", stream.name, position)
-        geometry = draw_geometry(rng, mask.shape[0], mask.shape[1], augment)
+        geometry = draw_geometry(rng, mask.shape[0], mask.shape[1], augment, stream.point(position))
         stored = [self.stored[name].read(image_id, mask.shape) for name in names]
         return (
             *apply_geometry(image, mask, geometry, augment.crop, self.normalization.padding),
@@ -203,6 +214,12 @@ class BatchPlan:
         return torch.from_numpy(
             np.stack([draw_boxes(generator(self.seed, "boxes", at), height, width, boxes) for at in positions])
         )
+
+
+def _labeled_stream(ids: tuple[str, ...], seed: int, centroids: Centroids | None) -> Stream:
+    if centroids is None:
+        return Stream(name="labeled", ids=ids, seed=seed)
+    return ClassUniformStream(name="labeled", ids=ids, seed=seed, centroids=centroids)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -283,12 +300,14 @@ def on_device(
 
     labeled = raw.labeled
     images, valid = labeled.images.to(device, non_blocking=True), labeled.valid.to(device, non_blocking=True)
+    strong, index_map = apply_strong_view(images, labeled.strong[0], labeled.sizes) if labeled.strong else (None, None)
     return Batch(
         labeled=Labeled(
             weak=finish(_distort(images, valid, labeled)),
             label=labeled.labels.to(device, non_blocking=True).long(),
             valid=valid,
-            strong=finish(apply_strong(images, labeled.strong[0], labeled.sizes)) if labeled.strong else None,
+            strong=None if strong is None else finish(strong),
+            index_map=index_map,
             stored=_stored(labeled, device=device),
         ),
         unlabeled=tuple(_unlabeled(crops, finish, device=device) for crops in raw.unlabeled),
@@ -298,9 +317,11 @@ def on_device(
 
 def _unlabeled(crops: Crops, finish: Callable[[torch.Tensor], torch.Tensor], *, device: torch.device) -> Unlabeled:
     images, valid = crops.images.to(device, non_blocking=True), crops.valid.to(device, non_blocking=True)
+    views = [apply_strong_view(images, draws, crops.sizes) for draws in crops.strong]
     return Unlabeled(
         weak=finish(_distort(images, valid, crops)),
-        strong=tuple(finish(apply_strong(images, draws, crops.sizes)) for draws in crops.strong),
+        strong=tuple(finish(strong) for strong, _ in views),
+        index_maps=tuple(index_map for _, index_map in views),
         valid=valid,
         truth=crops.labels.to(device, non_blocking=True).long(),
         stored=_stored(crops, device=device),

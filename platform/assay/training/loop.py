@@ -25,6 +25,7 @@ from assay.nets.encoders import normalization_of
 from assay.places import Places
 from assay.resolve import Resolved
 from assay.store.store import Store
+from assay.training.centroids import centroids_for
 from assay.training.environment import pick_device
 from assay.training.evaluate import Score, evaluate
 from assay.training.loading import BatchPlan, RawBatch, batches, on_device
@@ -86,6 +87,7 @@ class Training:
             rank=rank(),
             world_size=world_size(),
             normalization=normalization_of(experiment.net.encoder),
+            centroids=centroids_for(resolved, places, runtime),
         )
         for request in mask_requests(resolved, self.plan).values():
             read_weights(request.key)  # raises now, rather than after hours, where that experiment is not trained yet
