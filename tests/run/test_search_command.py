@@ -326,6 +326,10 @@ def test_what_configurations_stand_on_is_trained_once_and_counts_for_the_budget(
     more = (*flags, "--configurations", "3", "--device-hours", str(hours))  # what the two took alone is less
     assert searched(tmp_path, *more, search=search) == 0
     assert list(trials(tmp_path)["trial"]) == [0, 1]
+    # A later run stands on what an earlier one trained, which is no task of its own.
+    assert searched(tmp_path, *flags, "--configurations", "3", search=search) == 0
+    assert list(trials(tmp_path)["state"]) == ["complete"] * 3
+    assert {path.parent.name for path in tmp_path.glob("store/*/result.json")} == {below, *trials(tmp_path)["key"]}
 
 
 OWN = dataclasses.replace(

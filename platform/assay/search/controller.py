@@ -177,12 +177,14 @@ class SearchController:
 
     def _submit_training(self, key: str, step: int, tasks: dict[str, Task]) -> None:
         """Add the task that trains a key to a step, and those that train its inputs to their end."""
-        for needed in self.plan.nodes[key].resolved.inputs.values():
-            if records.state(self._store, needed.key).name != "done":
-                self._submit_training(needed.key, self.experiment(needed.key).recipe.steps, tasks)
+        inputs = [resolved.key for resolved in self.plan.nodes[key].resolved.inputs.values()]
+        missing = tuple(each for each in inputs if records.state(self._store, each).name != "done")
+        for each in missing:
+            self._submit_training(each, self.experiment(each).recipe.steps, tasks)
         self.plan.until[key] = max(step, self.plan.until.get(key, 0))
         self.plan.paused.discard(key)
-        tasks[key] = self.plan.task(key)
+        # A run waits for the tasks that it was given alone, so inputs from earlier runs are not needed any more.
+        tasks[key] = dataclasses.replace(self.plan.task(key), needs=missing)
 
     def _means(self, trial: ActiveTrial, last: int) -> dict[int, float]:
         """Return the mean over seeds at every evaluated step up to the last one."""
