@@ -23,6 +23,8 @@ from assay.wording import count
 if TYPE_CHECKING:
     import numpy as np
 
+    from assay.data.sources.coco_masks import Picture
+
 ORIGIN = "origin.json"  # in a folder of masks: the rule and the files that they were made with
 SECONDS_BETWEEN_LINES = 10.0
 INSTALL = "pip install '.[coco]'"
@@ -63,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
 def _coco(places: Places, to: Path | None) -> Iterator[Task]:
     """Yield the tasks of COCO: validation first, which is small, so that a mistake shows early."""
     from assay.data.sources import COCO
-    from assay.data.sources.coco_masks import RULE, draw, read_annotations
+    from assay.data.sources.coco_masks import RULE, read_annotations
 
     if importlib.util.find_spec("pycocotools") is None:
         raise UserError(f"COCO's annotations are read with the package pycocotools; install it with {INSTALL}.")
@@ -71,13 +73,21 @@ def _coco(places: Places, to: Path | None) -> Iterator[Task]:
     annotations = {pool: _require_annotations(root, pool) for pool in ("val", "train")}
     for pool, path in annotations.items():
         print_line(f"reading {path}")
-        pictures = {picture.name: picture for picture in read_annotations(path)}
+        pictures = read_annotations(path)
         yield Task(
             folder=(to or root / "masks") / f"{pool}2017",
-            names=tuple(pictures),
-            draw=lambda name, pictures=pictures: draw(pictures[name]),  # type: ignore[misc]
+            names=tuple(picture.name for picture in pictures),
+            draw=_drawing(pictures),
             origin={"rule": RULE, "annotations": _hash(path)},
         )
+
+
+def _drawing(pictures: Sequence[Picture]) -> Callable[[str], np.ndarray]:
+    """Return a function that draws the mask of an image by its name."""
+    from assay.data.sources.coco_masks import draw
+
+    by_name = {picture.name: picture for picture in pictures}
+    return lambda name: draw(by_name[name])
 
 
 def _require_annotations(root: Path, pool: str) -> Path:
