@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cache_pictures import write_pictures
-from helpers import QUIET
+from helpers import QUIET, small
 from PIL import Image
 
 from assay.data import cache
@@ -17,7 +17,9 @@ from assay.overrides import apply, overrides_of
 from assay.places import Places
 from assay.presets import starting_point
 from assay.resolve import resolve
+from assay.store.local import LocalStore
 from assay.training.centroids import centroids_for
+from assay.training.session import SessionOptions, train
 
 DATA = {
     "data.source.path": "pictures",
@@ -91,3 +93,17 @@ def test_nothing_is_kept_of_drawn_images(tmp_path: Path) -> None:
     places = Places(cache=tmp_path / "cache")
     assert centroids_for(resolve(experiment, places), places, QUIET) is not None
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_training_notes_the_classes_that_no_labelled_image_has(tmp_path: Path) -> None:
+    lines: list[str] = []
+    experiment = small(data__sampling="class_uniform", data__split__labeled="1", recipe__steps=2)
+    result = train(
+        resolve(experiment, Places()),
+        LocalStore(tmp_path),
+        places=Places(),
+        runtime=QUIET,
+        options=SessionOptions(print_line=lines.append),
+    )
+    (note,) = (note for note in result["notes"] if note.startswith("data.sampling: no labelled image has a pixel of"))
+    assert f"note: {note}" in lines

@@ -53,7 +53,12 @@ def result_of(training: Training, sessions: list[dict[str, Any]]) -> dict[str, A
         "latency": _latency(training) if rank() == 0 else None,
         "data": {name: resolved.images.describe(name) for name in ("labeled", "unlabeled", "val")}
         | source.describe_labeled(resolved.images.labeled, training.places),
-        "notes": [*resolved.images.notes, *training.recipe.notes(), *environment.notes(sessions)],
+        "notes": [
+            *resolved.images.notes,
+            *training.recipe.notes(),
+            *training.plan.notes(),
+            *environment.notes(sessions),
+        ],
         "random_parameters": random_parameters(training.nets),
         "accumulated": training.recipe.accumulate > 1,
         "seconds": round(metrics.seconds, 3),
