@@ -65,7 +65,7 @@ def test_a_cache_is_built_listed_and_deleted(places: Places, capsys: pytest.Capt
         line,
     )
     assert printed(["--evict", folder.path.name], places, capsys).startswith(f"deleted {folder.path.name}, 2")
-    assert printed(["--all"], places, capsys) == f"no cache in {places.cache}\n"
+    assert printed(["--evict-all"], places, capsys) == f"no cache in {places.cache}\n"
 
 
 def test_what_cannot_be_done_is_one_sentence(
@@ -77,7 +77,7 @@ def test_what_cannot_be_done_is_one_sentence(
     assert f"did you mean '{folder.path.name}'" in printed(["--evict", wrong], places, capsys, code=2)
     assert "are drawn" in printed(["--build", "textures"], places, capsys, code=2)
     assert "--threads must be 1 or more" in printed(["--build", "folder", "--threads", "0"], places, capsys, code=2)
-    printed(["--all"], places, capsys)
+    printed(["--evict-all"], places, capsys)
     monkeypatch.setattr(cache_module, "RESERVE", 10**18)
     message = printed(["--build", "folder", *SET], places, capsys, code=2)
     assert "needs about 19.2 kB beside the 1e+06 TB that stay free" in message and message.count("\n") == 1

@@ -24,9 +24,10 @@ training reads them without decoding. It changes no number and no key. Training 
 
   assay train --data voc --cache DIR ...          or ASSAY_CACHE=DIR in the environment of every machine
 
-DIR should lie on a disk of the machine itself. It needs about 9 GB for VOC (12,031 images of 500 x 375) and 29 GB for
-Cityscapes (3,475 of 2048 x 1024); a quarter of that at half resolution. 1 GiB of the disk stays free. A cache is used
-while data set, files and decoders are the same; it is deleted by hand alone.
+DIR should lie on a disk of the machine itself. It needs about 9 GB for VOC (12,031 images of 500 x 375), 29 GB for
+Cityscapes (3,475 of 2048 x 1024; a quarter of that at half resolution) and 150 GB for COCO (123,287 of 640 x 480).
+1 GB of the disk stays free. A cache is used while data set, files and decoders are the same, and a replaced file is
+read anew; a cache is deleted by hand alone.
 """
 
 
@@ -41,7 +42,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--build", metavar="DATA", help=f"decode the images of a data set's split now ({', '.join(PRESETS)})"
     )
     instead.add_argument("--evict", metavar="NAME", help="delete a cache by its name in the list")
-    instead.add_argument("--all", action="store_true", help="delete all caches in DIR")
+    instead.add_argument("--evict-all", action="store_true", help="delete all caches in DIR")
     command.add_argument(
         "--set",
         action="append",
@@ -66,10 +67,10 @@ def run(options: argparse.Namespace) -> int:
     from assay.data.cache_folders import cache_folders, finish_evictions
 
     folders = cache_folders(places.cache)
-    if not options.evict and not options.all:
+    if not options.evict and not options.evict_all:
         return _list(folders, places)
     finish_evictions(places.cache)
-    _evict(folders if options.all else [_named(options.evict, folders, places)], places)
+    _evict(folders if options.evict_all else [_named(options.evict, folders, places)], places)
     return 0
 
 
