@@ -15,13 +15,11 @@ def unmoved(number: int, height: int, width: int, device: torch.device) -> torch
     return torch.arange(height * width, device=device).view(1, height, width).expand(number, -1, -1)
 
 
-def look_up(maps: torch.Tensor, index_map: torch.Tensor, nothing: float) -> torch.Tensor:
-    """Return maps (B x H x W or B x C x H x W) whose pixels lie where an index map places them; `nothing` for -1."""
+def pixels_at(maps: torch.Tensor, index_map: torch.Tensor) -> torch.Tensor:
+    """Return maps (B x H x W or B x C x H x W) whose pixels lie where an index map places them; any value for -1."""
     channels = maps.shape[1:-2]
     index = index_map.clamp(min=0).view(len(maps), *(1 for _ in channels), -1).expand(-1, *channels, -1)
-    values = maps.flatten(-2).gather(-1, index).view(maps.shape)
-    empty = (index_map < 0).view(len(maps), *(1 for _ in channels), *maps.shape[-2:])
-    return values.masked_fill(empty, nothing)
+    return maps.flatten(-2).gather(-1, index).view(maps.shape)
 
 
 def carry(maps: torch.Tensor, index_map: torch.Tensor | None) -> torch.Tensor:
@@ -37,5 +35,6 @@ def carry(maps: torch.Tensor, index_map: torch.Tensor | None) -> torch.Tensor:
             f"maps are carried at the size of their images, {tuple(index_map.shape[-2:])}, got"
             f" {tuple(maps.shape[-2:])}: resize them first"
         )
-    counts = maps.dtype == torch.bool or maps.is_floating_point()
-    return look_up(maps, index_map, 0 if counts else IGNORE)
+    has_no_ignore = maps.dtype == torch.bool or maps.is_floating_point()
+    empty = (index_map < 0).view(len(maps), *(1 for _ in maps.shape[1:-2]), *maps.shape[-2:])
+    return pixels_at(maps, index_map).masked_fill_(empty, 0 if has_no_ignore else IGNORE)

@@ -216,7 +216,7 @@ def blur(images: torch.Tensor, draws: Sequence[StrongDraw]) -> torch.Tensor:
     blurred = torch.empty_like(images)
     for rows in _bands(images):
         band = padded[..., rows.start : rows.stop + 2 * reach, :]
-        blurred[..., rows, :] = round_to_steps(_filter(_filter(band, taps, dim=-2), taps, dim=-1))
+        blurred[..., rows, :] = round_to_steps(filter_along(filter_along(band, taps, dim=-2), taps, dim=-1))
     return blurred
 
 
@@ -309,7 +309,7 @@ def _gaussian(reach: int, sigma: float) -> list[float]:
     return [tap / total for tap in side]
 
 
-def _filter(padded: torch.Tensor, taps: torch.Tensor, dim: int) -> torch.Tensor:
+def filter_along(padded: torch.Tensor, taps: torch.Tensor, dim: int) -> torch.Tensor:
     """Filter images along one side with symmetric taps, B x (reach + 1). The result is `reach` shorter at both ends."""
     reach = taps.shape[1] - 1
     size = padded.shape[dim] - 2 * reach

@@ -20,15 +20,23 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch.nn import functional
 from torchvision.transforms.v2 import functional as tv
 
-from assay.data.index_maps import look_up, unmoved
-from assay.data.photometric import Size, apply_by_kind, blend, factors, luminance, portions, round_to_steps
+from assay.data.index_maps import pixels_at, unmoved
+from assay.data.photometric import (
+    Size,
+    apply_by_kind,
+    blend,
+    factors,
+    filter_along,
+    luminance,
+    portions,
+    round_to_steps,
+)
 from assay.data.views import MAX_MAGNITUDE, MOVING, Operator, RandAugment
 
+BLACK = 0
 MID_GREY = 127  # 0 on the authors' scale from -1 to 1, as 8 bits
-_OUTSIDE = 0  # black
 _FRACTION_BITS = 16  # PIL's, of source coordinates
 
 Affine = tuple[float, float, float, float, float, float]  # source x = a x + b y + c, source y = d x + e y + f
@@ -103,40 +111,61 @@ def apply_randaugment(
         _apply(images[part[0] : part[-1] + 1], [draws[i] for i in part], [sizes[i] for i in part])
         for part in portions(list(range(len(images))), images)
     ]
-    return torch.cat([image for image, _ in parts]), torch.cat([index_map for _, index_map in parts])
+    results = torch.cat([image for image, _ in parts]), torch.cat([index_map for _, index_map in parts])
+    _cut_out(*results, draws, sizes)
+    return results
 
 
 def _apply(
     images: torch.Tensor, draws: Sequence[RandAugmentDraw], sizes: Sequence[Size]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     index_map = unmoved(len(images), images.shape[-2], images.shape[-1], images.device)
+    has_moved = False
     for operators in zip(*(draw.operators for draw in draws), strict=True):
-        images, index_map = _move(images, index_map, operators, sizes)
+        moved = [index for index, operator in enumerate(operators) if operator.name in MOVING]
+        if moved:
+            images, index_map = _move(images, index_map, moved, operators, sizes, is_first=not has_moved)
+            has_moved = True
         images = _recolour(images, operators, sizes)
-    if any(operator.name in MOVING for draw in draws for operator in draw.operators):
-        images = images.masked_fill((index_map < 0).unsqueeze(1), MID_GREY)
-    return _cut_out(images, index_map, draws, sizes)
+    return _blank(images, index_map < 0, MID_GREY) if has_moved else images, index_map
+
+
+def _blank(images: torch.Tensor, empty: torch.Tensor, value: int) -> torch.Tensor:
+    """Return images with a value where `empty` (B x H x W, bool) is True."""
+    # CPUs have vector instructions for arithmetic on bytes, and none for a conditional.
+    outside = empty.view(torch.uint8).unsqueeze(1)
+    return (images * (1 - outside)).add_(outside * value)
 
 
 # --- operators that move pixels ------------------------------------------------------------------------------
 
 
 def _move(
-    images: torch.Tensor, index_map: torch.Tensor, operators: Sequence[OperatorDraw], sizes: Sequence[Size]
+    images: torch.Tensor,
+    index_map: torch.Tensor,
+    moved: list[int],
+    operators: Sequence[OperatorDraw],
+    sizes: Sequence[Size],
+    *,
+    is_first: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Apply those operators that move pixels to their images and to the index map."""
-    moved = [index for index, operator in enumerate(operators) if operator.name in MOVING]
-    if not moved:
-        return images, index_map
+    """Apply the operators of the images `moved` to these images and to the index map.
+
+    is_first: the index map is still the one of pixels that stay in place
+    """
     affines = [_in_whole_numbers(_affine(operators[index], sizes[index])) for index in moved]
     step = _step(affines, [sizes[index] for index in moved], index_map)
-    if len(moved) == len(images):
-        return look_up(images, step, _OUTSIDE), look_up(index_map, step, -1)
+    is_whole = len(moved) == len(images)
     at = torch.tensor(moved, device=images.device)
-    return (
-        images.index_copy(0, at, look_up(images.index_select(0, at), step, _OUTSIDE)),
-        index_map.index_copy(0, at, look_up(index_map.index_select(0, at), step, -1)),
-    )
+    empty = step < 0
+    moved_images = _blank(pixels_at(images if is_whole else images.index_select(0, at), step), empty, BLACK)
+    moved_map = step
+    if not is_first:
+        before = index_map if is_whole else index_map.index_select(0, at)
+        moved_map = pixels_at(before, step).masked_fill_(empty, -1)
+    if is_whole:
+        return moved_images, moved_map
+    return images.index_copy(0, at, moved_images), index_map.index_copy(0, at, moved_map)
 
 
 def _affine(operator: OperatorDraw, size: Size) -> Affine:
@@ -209,7 +238,8 @@ def equalize(images: torch.Tensor, amounts: list[float]) -> torch.Tensor:
 
 def solarize(images: torch.Tensor, amounts: list[float]) -> torch.Tensor:
     """Invert the values from a threshold up."""
-    return torch.where(images >= factors(images, amounts), images.bitwise_not(), images)
+    # As bytes, True and False are 1 and 0; the negative of 1 has all bits set.
+    return images ^ (images >= factors(images, amounts)).view(torch.uint8).neg()
 
 
 def posterize(images: torch.Tensor, amounts: list[float]) -> torch.Tensor:
@@ -243,7 +273,8 @@ def sharpness(images: torch.Tensor, amounts: list[float]) -> torch.Tensor:
     pixels = images.to(torch.float32)
     inner = pixels[..., 1:-1, 1:-1].clone()
     # Of 13 parts, the centre has five and each of its eight neighbours one.
-    smooth = functional.avg_pool2d(pixels, 3, stride=1).mul_(9 / 13).add_(inner, alpha=4 / 13)
+    ones = torch.ones(len(images), 2, device=images.device)
+    smooth = filter_along(filter_along(pixels, ones, dim=-2), ones, dim=-1).add_(inner, alpha=4).div_(13)
     pixels[..., 1:-1, 1:-1] = blend(inner, smooth, factors(images, amounts))
     return round_to_steps(pixels)
 
@@ -265,18 +296,13 @@ _RECOLOUR: dict[str, Callable[[torch.Tensor, list[float]], torch.Tensor]] = {
 
 def _cut_out(
     images: torch.Tensor, index_map: torch.Tensor, draws: Sequence[RandAugmentDraw], sizes: Sequence[Size]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Fill the squares with mid-grey. With `ignore_cutout` they show nothing of the image."""
-    if not draws[0].centres:
-        return images, index_map
-    corners = [_corners(draw, size) for draw, size in zip(draws, sizes, strict=True)]
-    top, left, bottom, right = torch.tensor(corners, device=images.device).view(len(draws), -1, 4, 1, 1).unbind(2)
-    height, width = images.shape[-2:]
-    y = torch.arange(height, device=images.device).view(-1, 1)
-    x = torch.arange(width, device=images.device)
-    cut = (((y >= top) & (y < bottom)) & ((x >= left) & (x < right))).any(dim=1)
-    images = images.masked_fill(cut.unsqueeze(1), MID_GREY)
-    return images, index_map.masked_fill(cut, -1) if draws[0].ignore_cutout else index_map
+) -> None:
+    """Fill the squares of the given images with mid-grey. With `ignore_cutout` they show nothing of the image."""
+    for image, positions, draw, size in zip(images, index_map, draws, sizes, strict=True):
+        for top, left, bottom, right in _corners(draw, size):
+            image[:, top:bottom, left:right] = MID_GREY
+            if draw.ignore_cutout:
+                positions[top:bottom, left:right] = -1
 
 
 def _corners(draw: RandAugmentDraw, size: Size) -> list[tuple[int, int, int, int]]:
