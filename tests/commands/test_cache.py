@@ -111,17 +111,26 @@ def test_a_training_gives_the_same_bits_with_a_cache_that_it_fills_and_with_a_fu
     assert folder.images == 8
 
 
-def test_batches_are_the_same_from_the_cache_whatever_fills_it(places: Places) -> None:
-    def tensors(cache: Path | None, workers: int) -> list[torch.Tensor]:
-        here = dataclasses.replace(places, cache=cache)
-        plan = Training(resolve(EXPERIMENT, here), places=here, runtime=QUIET).plan
-        steps = batches(plan, range(6), workers=workers)
-        crops = [part for step in steps for part in (step[0].labeled, *step[0].unlabeled)]
-        return [tensor for part in crops for tensor in (part.images, part.labels, part.valid)]
+def tensors(places: Places, cache: Path | None, workers: int) -> list[torch.Tensor]:
+    """Return all that six batches hold."""
+    here = dataclasses.replace(places, cache=cache)
+    plan = Training(resolve(EXPERIMENT, here), places=here, runtime=QUIET).plan
+    steps = batches(plan, range(6), workers=workers)
+    crops = [part for step in steps for part in (step[0].labeled, *step[0].unlabeled)]
+    return [tensor for part in crops for tensor in (part.images, part.labels, part.valid)]
 
-    expected = tensors(None, 0)
-    for workers in (2, 0):  # the loader's processes fill the cache
-        results = tensors(places.cache, workers)
+
+def test_batches_are_the_same_from_the_cache_whatever_fills_it(
+    places: Places, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    no_folder = tmp_path / "a file"
+    no_folder.write_bytes(b"")
+    expected = tensors(places, None, 0)
+    for cache, workers in ((places.cache, 2), (places.cache, 0), (no_folder, 2)):
+        results = tensors(places, cache, workers)
         assert all(torch.equal(one, other) for one, other in zip(results, expected, strict=True))
     (folder,) = cache_folders(places.cache or Path())
     assert folder.images == 7  # all but the validation image
+    # Both loader processes have this note, and the trainer shows it.
+    (note,) = (record.message for record in caplog.records if record.message.startswith("note: "))
+    assert note.startswith(f"note: the cache {no_folder}/folder-") and "(Not a directory)" in note

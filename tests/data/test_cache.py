@@ -19,7 +19,7 @@ from cache_pictures import SIZE, SOURCE, output_of, reader, write_pictures
 from PIL import Image
 
 from assay.data import cache as cache_module
-from assay.data import decoded_file, notes, reading
+from assay.data import decoded_file, reading
 from assay.data.cache import ImageCache
 from assay.data.cache_folders import cache_folders, evict, finish_evictions
 from assay.data.source import IGNORE, DataBroken
@@ -138,6 +138,7 @@ def test_a_replaced_file_of_the_same_size_and_time_is_read_anew(part: int, way: 
     os.utime(new, ns=(state.st_atime_ns, state.st_mtime_ns))
     cache.read(ID)
     assert cache.holds(ID)
+    time.sleep(0.02)  # a step of the kernel's clock, which TIME_STEP would allow for
     if way == "in place":
         path.write_bytes(new.read_bytes())
         os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
@@ -186,10 +187,10 @@ def test_a_file_of_the_cache_that_is_not_whole_is_written_again(damage: str, pla
 
 
 def test_a_build_that_is_killed_again_and_again_leaves_nothing_wrong(tmp_path: Path) -> None:
-    places = dataclasses.replace(write_pictures(tmp_path / "data", count=400), cache=tmp_path / "cache")
+    places = dataclasses.replace(write_pictures(tmp_path / "data", count=240), cache=tmp_path / "cache")
     assert places.cache is not None
     kills = 0
-    for lines in (1, 20, 90, 180):
+    for lines in (1, 30, 100):
         process = reader(places.data, places.cache)
         assert process.stdout is not None and process.stderr is not None
         for _ in range(lines):
@@ -198,10 +199,10 @@ def test_a_build_that_is_killed_again_and_again_leaves_nothing_wrong(tmp_path: P
         kills += process.wait() == -signal.SIGKILL
         process.stdout.close()
         process.stderr.close()
-    assert kills == 4
+    assert kills == 3
     cache = cache_of(places)
     held = [image_id for image_id in ids(places) if cache.holds(image_id)]
-    assert 90 <= len(held) < 400
+    assert 50 <= len(held) < 240
     assert_right(places)
 
 
@@ -297,17 +298,6 @@ def test_a_cache_that_cannot_be_a_folder_is_none(places: Places, caplog: pytest.
     for image_id in ids(places):
         reading.read(SOURCE, image_id, places)
     assert [record.message.count("Not a directory") for record in caplog.records] == [1]
-
-
-def test_a_loader_process_keeps_its_notes_for_the_trainer(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    notes.note("a note of the trainer's own")
-    assert notes.take_waiting() == () and len(caplog.records) == 1
-    monkeypatch.setitem(notes.multiprocessing.current_process()._config, "daemon", True)
-    notes.note("a note of a loader")
-    assert notes.take_waiting() == ("a note of a loader",) and notes.take_waiting() == ()
-    assert len(caplog.records) == 1
 
 
 # --- removal -------------------------------------------------------------------------------------------------
