@@ -215,7 +215,7 @@ def fill_cache(images: Images, places: Places) -> None:
 def load_ours(images: Images, crop: tuple[int, int], places: Places, number: int, strong: int) -> int:
     """Run this project's loader; with strong views also its device part, on the CPU."""
     experiment = pictures_experiment(images, crop, {})
-    # The labelled stream has no strong views: it is as small as possible, and its images do not count.
+    # One labelled image for each batch of unlabelled ones, with a weak view alone; it does not count.
     recipe = experiment.recipe.replace(labeled_batch=1, unlabeled_batch=images.batch)
     views = Views(unlabeled=1, strong=strong)
     parts = split(experiment.data.source, experiment.data.split, places)
@@ -227,39 +227,56 @@ def load_ours(images: Images, crop: tuple[int, int], places: Places, number: int
     return images.batch * steps
 
 
-def load_with_pil(images: Images, crop: tuple[int, int], places: Places, number: int, num_strong: int) -> int:
+def load_with_pil(images: Images, crop: tuple[int, int], places: Places, number: int, strong: int) -> int:
     """Run the pipeline of the field's public code: PIL and torchvision, image by image, the whole image resized."""
-    to_tensor = transforms.Compose(
-        [transforms.ToTensor(), transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))]
-    )
-    jitter = transforms.RandomApply([transforms.ColorJitter(0.5, 0.5, 0.5, 0.25)], p=0.8)
-    grey = transforms.RandomGrayscale(p=0.2)
-    rng = np.random.default_rng(0)
-    folder = places.data / images.name
-    for index in range(number):
-        name = index % images.number
-        image: Image.Image = Image.open(folder / "images" / f"{name}{images.suffix}").convert("RGB")
-        mask: Image.Image = Image.open(folder / "masks" / f"{name}.png")
-        scale = rng.uniform(0.5, 2.0)
+    pipeline = PilPipeline(places.data / images.name, images, crop)
+    steps = max(1, number // images.batch)
+    for step in range(steps):
+        pipeline.load(step, strong=0, as_tensors=strong > 0)  # the labelled image, as in `load_ours`
+        for index in range(images.batch):
+            pipeline.load(step * images.batch + index, strong=strong, as_tensors=strong > 0)
+    return images.batch * steps
+
+
+class PilPipeline:
+    """The transforms of the field's public code for semi-supervised segmentation."""
+
+    def __init__(self, folder: Path, images: Images, crop: tuple[int, int]) -> None:
+        self.folder, self.images, self.crop = folder, images, crop
+        self.rng = np.random.default_rng(0)
+        self.to_tensor = transforms.Compose(
+            [transforms.ToTensor(), transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))]
+        )
+        self.jitter = transforms.RandomApply([transforms.ColorJitter(0.5, 0.5, 0.5, 0.25)], p=0.8)
+        self.grey = transforms.RandomGrayscale(p=0.2)
+
+    def load(self, index: int, *, strong: int, as_tensors: bool) -> None:
+        """Make a weak view, its labels and some strong views of an image."""
+        weak, label = self._weak(index % self.images.number)
+        torch.from_numpy(np.array(label)).long()
+        if as_tensors:
+            self.to_tensor(weak)
+        for _ in range(strong):
+            view = self.grey(self.jitter(weak))
+            if self.rng.random() < 0.5:
+                view = view.filter(ImageFilter.GaussianBlur(float(self.rng.uniform(0.1, 2.0))))
+            self.to_tensor(view)
+
+    def _weak(self, name: int) -> tuple[Image.Image, Image.Image]:
+        """Read, resize, crop and flip an image and its mask."""
+        image: Image.Image = Image.open(self.folder / "images" / f"{name}{self.images.suffix}").convert("RGB")
+        mask: Image.Image = Image.open(self.folder / "masks" / f"{name}.png")
+        scale = self.rng.uniform(0.5, 2.0)
         size = (round(image.width * scale), round(image.height * scale))
         image, mask = image.resize(size, Image.Resampling.BILINEAR), mask.resize(size, Image.Resampling.NEAREST)
-        left = int(rng.integers(0, max(1, size[0] - crop[1] + 1)))
-        top = int(rng.integers(0, max(1, size[1] - crop[0] + 1)))
-        box = (left, top, left + crop[1], top + crop[0])
+        left = int(self.rng.integers(0, max(1, size[0] - self.crop[1] + 1)))
+        top = int(self.rng.integers(0, max(1, size[1] - self.crop[0] + 1)))
+        box = (left, top, left + self.crop[1], top + self.crop[0])
         weak, label = image.crop(box), mask.crop(box)
-        if rng.random() < 0.5:
+        if self.rng.random() < 0.5:
             weak = weak.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             label = label.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        torch.from_numpy(np.array(label)).long()
-        if num_strong == 0:
-            continue
-        to_tensor(weak)
-        for _ in range(num_strong):
-            view = grey(jitter(weak))
-            if rng.random() < 0.5:
-                view = view.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.1, 2.0))))
-            to_tensor(view)
-    return number
+        return weak, label
 
 
 def cases(steps: int) -> list[tuple[str, Experiment, int]]:
