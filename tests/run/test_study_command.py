@@ -34,7 +34,18 @@ from studies.baseline_benchmark import STUDY as BASELINES
 
 SCRIPT = Path(__file__).parent.parent / "tiny_study.py"
 FLAGS = {
-    *("--help", "--profile", "--data-root", "--splits", "--weights", "--tables", "--rows", "--columns", "--seeds"),
+    *(
+        "--help",
+        "--profile",
+        "--data-root",
+        "--splits",
+        "--weights",
+        "--cache",
+        "--tables",
+        "--rows",
+        "--columns",
+        "--seeds",
+    ),
     *("--set", "--out", "--address", "--gangs", "--workers", "--gpus-per-worker", "--plan", "--probe", "--report-only"),
     *("--retry-failed", "--force-row"),
 }
