@@ -29,6 +29,20 @@ def test_a_short_name_selects_a_class_and_longer_paths_reach_its_fields(experime
     assert (after.net.head.name, after.net.head.channels) == ("pspnet", 64)
 
 
+def test_a_list_in_another_form_is_refused_with_the_form(experiment) -> None:
+    city = starting_point("cps", "cityscapes")
+    cases = {
+        "data.source.resize=512": "resize must be two whole numbers with commas between, as in 512,1024, got 512",
+        "data.source.resize=512x1024": "as in 512,1024, got 512x1024",
+        "data.source.resize=512.5,1024": "resize[0] must be a whole number, got 512.5",
+        "recipe.augment.scales=2": "scales must be numbers with commas between, as in 0.5,2, got 2",
+    }
+    for text, message in cases.items():
+        with pytest.raises(FieldError) as refused:
+            changed(city, text)
+        assert message in str(refused.value)
+
+
 def test_text_is_read_according_to_the_type_of_the_field(experiment) -> None:
     after = changed(
         experiment,

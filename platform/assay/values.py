@@ -276,18 +276,31 @@ def _coerce_choice(value: Any, choices: tuple[Any, ...], *, where: str) -> Any:
 
 def _coerce_tuple(value: Any, arguments: tuple[Any, ...], *, where: str, owner: str) -> tuple[Any, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise FieldError(f"{where} must be a list, got {value!r}")
+        raise FieldError(f"{where} must be {_tuple_form(arguments)}, got {value!r}")
     items = tuple(value)
     if len(arguments) == 2 and arguments[1] is Ellipsis:
         types_of_items: tuple[Any, ...] = (arguments[0],) * len(items)
     elif len(arguments) == len(items):
         types_of_items = arguments
     else:
-        raise FieldError(f"{where} must have {len(arguments)} entries, got {value!r}")
+        given = ",".join(map(str, items))
+        raise FieldError(f"{where} must be {_tuple_form(arguments)}, got {given}")
     return tuple(
         coerce(item, type_of_item, where=f"{where}[{index}]", owner=owner)
         for index, (item, type_of_item) in enumerate(zip(items, types_of_items, strict=True))
     )
+
+
+def _tuple_form(arguments: tuple[Any, ...]) -> str:
+    """Return in words what a tuple must hold, with an example where it holds numbers."""
+    examples = {int: ("512", "1024"), float: ("0.5", "2")}
+    kind, is_any_length = arguments[0], arguments[1:] == (Ellipsis,)
+    if kind not in examples or set(arguments) - {kind, Ellipsis}:
+        return "a list" if is_any_length else f"a list of {len(arguments)} entries"
+    number = "" if is_any_length else {2: "two ", 3: "three "}.get(len(arguments), f"{len(arguments)} ")
+    names = f"{number}{'whole ' if kind is int else ''}numbers"
+    example = ",".join((examples[kind] * len(arguments))[: 2 if is_any_length else len(arguments)])
+    return f"{names} with commas between, as in {example}"
 
 
 def suggestion(word: str, names: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from assay.commands import run
 from assay.store.local import LocalStore
+from methods import METHODS
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = [
@@ -90,8 +91,11 @@ def refused(arguments: list[str], out: Path, capsys: pytest.CaptureFixture[str])
         (["--method", "cps", "--set", "method.weight=heavy"], "must be a number, got 'heavy' (from --set"),
         (["--method", "cps", "--set", "method.weight=-1"], "weight must be in [0, inf), got -1.0 (from --set"),
         (["--method", "cps", "--set", "net.head=unet"], "no choice 'unet'"),
-        (["--method", "cps", "--set", "recipe.augment.crop=3"], "crop must be a list, got 3"),
-        (["--method", "cps", "--set", "recipe.augment.crop=3,4,5"], "crop must have 2 entries"),
+        (
+            ["--method", "cps", "--set", "recipe.augment.crop=3"],
+            "crop must be two whole numbers with commas between, as in",
+        ),
+        (["--method", "cps", "--set", "recipe.augment.crop=3,4,5"], "as in 512,1024, got 3,4,5 (from"),
         (["--method", "cps", "--set", "recipe.accumulate=3"], "must divide into accumulate=3"),
         (["--method", "cps", "--seed=-1"], "seed must be in [0, inf), got -1 (from --seed -1)."),
         (["--method", "cps", "--set", "seed"], "--set takes path=value"),
@@ -112,6 +116,19 @@ def test_a_mistake_in_the_flags(
     arguments: list[str], message: str, finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert message in refused(["train", *arguments], finished, capsys)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_with_its_defaults_is_trained_or_refused_in_a_sentence(
+    method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["train", "--method", method, "--out", str(tmp_path / "out")]
+    if method not in ("kd", "cwd", "mgd", "pseudo_label"):
+        assert run([*arguments, *TINY, "--set", "recipe.steps=1"]) == 0, capsys.readouterr().err
+        return
+    error = refused(arguments[:3], tmp_path / "out", capsys)
+    assert ("method.pseudo must be" if method == "pseudo_label" else "method.teachers must name") in error
+    assert not (tmp_path / "out").exists()
 
 
 def test_imagenet_weights_that_are_not_here(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -68,6 +68,34 @@ def test_a_cache_is_built_listed_and_deleted(places: Places, capsys: pytest.Capt
     assert printed(["--evict-all"], places, capsys) == f"no cache in {places.cache}\n"
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        None,
+        "{",
+        "[1]",
+        "1",
+        '{"a": 1}',
+        '{"source": 1, "data": null}',
+        '{"source": {}, "data": ""}',
+        '{"source": {"name": "voc"}}',
+        '{"source": {"name": 1}, "data": 2}',
+        "[" * 100_000,
+    ],
+)
+def test_a_cache_with_a_damaged_record_is_listed_and_deleted(
+    record: str | None, places: Places, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert places.cache is not None
+    folder = places.cache / "folder-0123456789ab"
+    folder.mkdir(parents=True)
+    if record is not None:
+        (folder / cache_module.RECORD).write_text(record)
+    _, line = printed([], places, capsys).splitlines()
+    assert line.startswith(folder.name) and line.endswith("  unknown: its record is missing or damaged")
+    assert printed(["--evict", folder.name], places, capsys).startswith(f"deleted {folder.name}")
+
+
 def test_what_cannot_be_done_is_one_sentence(
     places: Places, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

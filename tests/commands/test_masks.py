@@ -115,6 +115,18 @@ def test_the_masks_of_voc_are_its_own_fine_ones_and_sbds_for_the_others(tmp_path
     assert "0 of them new" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["voc", pytest.param("coco", marks=has_pycocotools)])
+def test_other_images_beside_the_folder_of_masks_are_no_hindrance(tmp_path, root, name):
+    write_voc(tmp_path)
+    write_sbd(tmp_path)
+    target = tmp_path / "targets" / "mine"
+    for folder in (target.parent, root) if name == "voc" else (target, target.parent, root):
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (1, 1)).save(folder / "plot.png")
+    assert run(["masks", name, "--data-root", str(tmp_path), "--to", str(target)]) == 0
+    assert len(list(target.rglob("*.png"))) == (19 if name == "voc" else 11)
+
+
 def test_without_sbd_the_masks_of_voc_cannot_be_made(tmp_path, capsys):
     write_voc(tmp_path)
     assert run(["masks", "voc", "--data-root", str(tmp_path)]) == 2

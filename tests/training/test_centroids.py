@@ -18,6 +18,7 @@ from assay.places import Places
 from assay.presets import starting_point
 from assay.resolve import resolve
 from assay.store.local import LocalStore
+from assay.training import centroids
 from assay.training.centroids import centroids_for
 from assay.training.session import SessionOptions, train
 
@@ -74,6 +75,18 @@ def test_a_damaged_file_is_found_anew(places: Places, content: bytes | None) -> 
     (file,) = files(places)
     file.write_bytes(file.read_bytes()[:-40] if content is None else content)
     assert same(found_in(places), found)
+
+
+def test_a_damaged_byte_anywhere_in_the_file_is_no_error(tmp_path: Path) -> None:
+    by_image = [np.arange(3 * count).reshape(count, 3) for count in (2, 0, 1)]
+    path = tmp_path / "centroids.npz"
+    centroids._write(path, by_image)
+    content = path.read_bytes()
+    for index, byte in enumerate(content):
+        for damaged in (byte ^ 1, byte ^ 0xFF):  # among them flags of encryption, and unknown kinds of compression
+            path.write_bytes(content[:index] + bytes([damaged]) + content[index + 1 :])
+            read = centroids._read(path, len(by_image))
+            assert read is None or all(map(np.array_equal, read, by_image))
 
 
 def test_a_changed_mask_and_another_tile_are_found_anew(places: Places) -> None:

@@ -90,7 +90,7 @@ def _list(folders: Sequence[CacheFolder], places: Places) -> int:
 
 def _made_of(folder: CacheFolder) -> str:
     if not folder.made_of:
-        return "unknown: its record is missing"
+        return "unknown: its record is missing or damaged"
     source: dict[str, Any] = folder.made_of["source"]
     fields = [f"{name}={value}" for name, value in source.items() if name != "name" and value not in (None, "", [])]
     place = [f"in {folder.made_of['data']}"] if folder.made_of["data"] else []

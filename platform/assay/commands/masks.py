@@ -37,6 +37,7 @@ class Task:
     folder: Path
     names: Sequence[str]  # of the masks, without suffix
     draw: Callable[[str], np.ndarray]  # returns the mask of a name
+    also_read: tuple[Path, ...] = ()  # other folders where the data set reads ready masks
     origin: Mapping[str, str]
 
 
@@ -78,6 +79,7 @@ def _coco(places: Places, to: Path | None) -> Iterator[Task]:
             folder=(to or root / "masks") / f"{pool}2017",
             names=tuple(picture.name for picture in pictures),
             draw=_drawing(pictures),
+            also_read=() if to else (root / "masks",),
             origin={"rule": RULE, "annotations": _hash(path)},
         )
 
@@ -165,7 +167,7 @@ def _declare_origin(task: Task) -> None:
             f"{task.folder} holds masks made from other files or by another rule ({path}); delete it, or name another"
             " folder with --to."
         )
-    for place in (task.folder, task.folder.parent):  # COCO's ready masks may lie in either
+    for place in (task.folder, *task.also_read):
         if next(place.glob("*.png"), None) is not None:
             raise UserError(
                 f"{place} holds masks that this command did not make, and both kinds would be mixed; delete them, or"

@@ -63,7 +63,16 @@ def _describe(path: Path) -> CacheFolder:
                 images += not name.startswith(".") and name != RECORD
     last_use: float | None = None
     made_of: dict[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         last_use = (path / RECORD).stat().st_mtime
-        made_of = json.loads((path / RECORD).read_text(encoding="utf-8"))
+        record = json.loads((path / RECORD).read_text(encoding="utf-8"))
+        made_of = record if _is_record(record) else {}
     return CacheFolder(path=path, images=images, size=size, last_use=last_use, made_of=made_of)
+
+
+def _is_record(record: Any) -> bool:
+    """Return True for the content that a cache writes into its record: the data set, and the folder of its files."""
+    if not isinstance(record, dict) or not isinstance(record.get("data", 0), str | None):
+        return False
+    source = record.get("source")
+    return isinstance(source, dict) and isinstance(source.get("name"), str)

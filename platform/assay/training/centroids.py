@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import io
 import zipfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,6 +26,9 @@ from assay.places import Places
 from assay.resolve import Resolved
 
 _FORMAT = 1  # of the file, and of the rule by which centroids are found
+# The exceptions that NumPy and zipfile raise for damaged files: a RuntimeError where a file seems to be encrypted, and
+# its subclass NotImplementedError where a file seems to be compressed in an unusual way.
+_READ_ERRORS = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 ByImage = list[np.ndarray]  # N x 3 for each image: class, row, column
 
@@ -94,7 +98,7 @@ def _read(path: Path | None, num_images: int) -> ByImage | None:
     try:
         with np.load(path, allow_pickle=False) as content:
             ends, rows = np.cumsum(content["counts"]), content["rows"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except _READ_ERRORS:
         return None
     return np.split(rows, ends[:-1]) if len(ends) == num_images and ends[-1] == len(rows) else None
 

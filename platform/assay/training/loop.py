@@ -91,9 +91,10 @@ class Training:
             centroids=centroids_for(resolved, places, runtime),
         )
         require_labels(experiment.data.source, resolved.images, places)
+        # First of all that reads an experiment in a field of the method: here a method refuses a field without one.
+        self.nets = build_networks(resolved, places, read_weights).to(self.device, self.dtype)
         for request in mask_requests(resolved, self.plan).values():
             read_weights(request.key)  # raises now, rather than after hours, where that experiment is not trained yet
-        self.nets = build_networks(resolved, places, read_weights).to(self.device, self.dtype)
         if runtime.channels_last:
             self.nets = self.nets.to(memory_format=torch.channels_last)
         self.module = prepare_for_training(LossModule(self.method, self.nets), runtime)
