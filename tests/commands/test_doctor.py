@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import pickle
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from trees import CITYSCAPES, write_cityscapes, write_voc
 
 from assay.commands import run
+from assay.commands.data_report import report as data_report
 from assay.commands.doctor import PACKAGES
 from assay.commands.study_needs import MissingInputs, Need, describe, needs_of, read_studies
 from assay.data import published
+from assay.data.sources import Cityscapes
 from assay.nets.lite import INSTALL, PACKAGED
 from assay.nets.weights import PRETRAINED
 from assay.places import Places
@@ -117,6 +122,57 @@ def test_the_studies_in_the_working_folder_are_read_and_not_run(
         "  mine, half: 3 of 6 cells ready; blocked: no such data",
         f"  mine, paper: 0 of 2 cells ready; {needs}",
     ]
+
+
+def test_the_lists_that_do_not_fit_incomplete_data_are_one_sentence_for_a_data_set(
+    tmp_path: Path, folders: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_voc(tmp_path / "data-root")
+    (tmp_path / "splits").mkdir()
+    with (tmp_path / "splits" / "permutation.pkl").open("wb") as file:
+        pickle.dump(list(range(10582)), file)
+    (tmp_path / "studies").mkdir()
+    lists = ("cps/voc/train.txt", "permutation.pkl:100", "unimatch/pascal/92/labeled.txt")
+    script = SCRIPT.replace(
+        'LISTS = {"first"', f'LISTS = {{str(n): {{"data.split.labeled": n}} for n in {lists}}} | {{"first"'
+    )
+    script = script.replace('("first", "second")', f'("first", "second", *{lists})')
+    (tmp_path / "studies" / "mine.py").write_text(script)
+    monkeypatch.chdir(tmp_path)
+    paper = report(folders, capsys)[-1]
+    assert paper.startswith("  mine, paper: 0 of 5 cells ready; needs lists mine/few:5, weights ")
+    assert paper.endswith("; 3 lists name images that voc (19 images) does not have")
+
+
+def test_one_list_names_and_two_lists_name_images_that_are_missing() -> None:
+    needs = [
+        Need("images", name, data)
+        for name, data in (("a", "voc (2 images)"), ("b", "voc (2 images)"), ("c", "coco (1 image)"))
+    ]
+    assert describe(needs) == (
+        "1 list names images that coco (1 image) does not have; 2 lists name images that voc (2 images) does not have"
+    )
+
+
+@pytest.mark.parametrize(
+    ("missing", "status", "numbers"),
+    [
+        (None, "ok", "train 8, val 3, train_extra 3 in ROOT"),
+        ("train_extra", "ok", "train 8, val 3 in ROOT (train_extra is not here)"),
+        ("val", "partial", "train 8, train_extra 3 in ROOT; Cityscapes val: no images"),
+    ],
+)
+def test_cityscapes_without_train_extra_is_complete(
+    missing: str | None, status: str, numbers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_cityscapes(tmp_path)
+    if missing:
+        shutil.rmtree(root / "leftImg8bit" / missing)
+    official = {pool: len(ids) for pool, ids in CITYSCAPES.items()}
+    monkeypatch.setattr(Cityscapes, "sizes", official)  # the tree's numbers in place of the owner's
+    data = data_report(Cityscapes(), Places(data=tmp_path))
+    assert data.status == status
+    assert data.describe().startswith(f"cityscapes: {numbers.replace('ROOT', str(root))}")
 
 
 def test_every_study_of_this_checkout_can_be_read_and_its_quick_profile_needs_no_file(places: Places) -> None:

@@ -20,7 +20,8 @@ class DataReport:
     source: Source
     counts: Mapping[str, int]
     root: str  # the folder of its files, empty for drawn images
-    problem: str  # empty if all pools can be listed
+    problem: str  # empty if all pools can be listed, except `absent` ones
+    absent: tuple[str, ...] = ()  # optional pools that are not here
 
     @property
     def status(self) -> str:
@@ -34,7 +35,8 @@ class DataReport:
         """Return the data set's name, the numbers of its images, their place, and the problem."""
         counts = ", ".join(self._count(pool, size) for pool, size in self.counts.items())
         place = f" in {self.root}" if self.root else ""
-        return f"{self.source.name}: {'; '.join(filter(None, (counts + place, self.problem)))}"
+        absent = f" ({', '.join(self.absent)} is not here)" if self.counts and self.absent else ""
+        return f"{self.source.name}: {'; '.join(filter(None, (counts + place + absent, self.problem)))}"
 
     def _count(self, pool: str, size: int) -> str:
         official = self.source.official_size(pool)
@@ -43,14 +45,17 @@ class DataReport:
 
 def report(source: Source, places: Places) -> DataReport:
     """Return the report of a data set."""
+    from assay.data.source import DataMissing
     from assay.data.sources.archive import Archive
 
     counts: dict[str, int] = {}
     problems: list[str] = []
+    absent: list[str] = []
     for pool in source.pools():
         try:
             counts[pool] = len(source.ids(pool, places))
         except UserError as error:
-            problems.append(str(error))
+            is_absent = isinstance(error, DataMissing) and isinstance(source, Archive) and pool in source.optional
+            (absent if is_absent else problems).append(pool if is_absent else str(error))
     root = str(source.root(places)) if counts and isinstance(source, Archive) else ""
-    return DataReport(source=source, counts=counts, root=root, problem="".join(problems[:1]))
+    return DataReport(source=source, counts=counts, root=root, problem="".join(problems[:1]), absent=tuple(absent))

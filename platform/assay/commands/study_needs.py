@@ -7,19 +7,22 @@ their command line, and their value `STUDY` is read.
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import functools
 import runpy
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from assay.errors import UserError
 from assay.places import Places
+from assay.wording import count
 
 if TYPE_CHECKING:
+    from assay.data.source import Source
     from assay.experiment import Data, Experiment
     from assay.nets.spec import Encoder
     from assay.study.cells import Cell
@@ -32,8 +35,9 @@ _NAMED_LISTS = 2  # missing lists of one folder that are named; more are counted
 class Need:
     """One thing that is missing here."""
 
-    kind: Literal["data", "list", "weights", "other"]
-    name: str  # of the data set, the list or the weights; for "other" a whole sentence
+    kind: Literal["data", "list", "weights", "images", "other"]
+    name: str  # of the data set, the list (also of "images": those that it names) or the weights; "other": a sentence
+    data: str = ""  # of "images": the data set that does not have them, with the number of those that it has
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,6 +110,7 @@ class MissingInputs:
     def __init__(self, places: Places) -> None:
         self._places = places
         self._of_data = functools.cache(self._find_missing_data)
+        self._size_of = functools.cache(self._find_size)
         self._of_encoder = functools.cache(self._find_missing_weights)
 
     def of_cell(self, cell: Cell) -> frozenset[Need]:
@@ -127,7 +132,7 @@ class MissingInputs:
         return frozenset(needs)
 
     def _find_missing_data(self, data: Data) -> frozenset[Need]:
-        from assay.data.lists import ListMissing, find_list, is_list_name
+        from assay.data.lists import ListMismatch, ListMissing, find_list, is_list_name
         from assay.data.source import DataMissing
         from assay.data.splits import split
 
@@ -146,9 +151,21 @@ class MissingInputs:
                 split(data.source, data.split, self._places)
         except DataMissing:
             needs.add(Need("data", data.source.name))
+        except ListMismatch as error:
+            needs.add(Need("images", error.title, self._size_of(data.source)))
         except UserError as error:
             needs.add(Need("other", str(error)))
         return frozenset(needs)
+
+    def _find_size(self, source: Source) -> str:
+        """Return the name of a data set with the number of its images, in all pools that are here."""
+        from assay.data.source import DataMissing
+
+        ids: set[str] = set()
+        for pool in source.pools():
+            with contextlib.suppress(DataMissing):
+                ids.update(source.ids(pool, self._places))
+        return f"{source.name} ({count(len(ids), 'image')})"
 
     def _find_missing_weights(self, encoder: Encoder) -> frozenset[Need]:
         from assay.nets.weights import WeightsMissing, find_weights, pretrained_name
@@ -166,15 +183,22 @@ class MissingInputs:
 
 
 def describe(needs: Iterable[Need]) -> str:
-    """Return needs in one line: data sets, lists by their folder, weights, then everything else."""
+    """Return needs in one line: data sets, lists by their folder, weights, images of lists, then everything else."""
+    needs = sorted(needs)
     names: dict[str, list[str]] = defaultdict(list)
-    for need in sorted(needs):
+    for need in needs:
         names[need.kind].append(need.name)
     files = {"data": names["data"], "lists": list(_by_folder(names["list"])), "weights": names["weights"]}
     missing = [f"{title} {', '.join(texts)}" for title, texts in files.items() if texts]
     parts = ["needs " + ", ".join(missing)] if missing else []
     blocked = [f"blocked: {', '.join(names['other'])}"] if names["other"] else []
-    return "; ".join([*parts, *blocked])
+    return "; ".join([*parts, *_unknown_images(needs), *blocked])
+
+
+def _unknown_images(needs: Iterable[Need]) -> Iterator[str]:
+    """Yield for each data set the number of lists that name images which it does not have."""
+    for data, lists in sorted(Counter(need.data for need in needs if need.kind == "images").items()):
+        yield f"{count(lists, 'list')} {'names' if lists == 1 else 'name'} images that {data} does not have"
 
 
 def _by_folder(lists: Iterable[str]) -> Iterator[str]:

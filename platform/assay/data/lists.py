@@ -32,6 +32,14 @@ class ListMissing(UserError):
     """A list that is not on this machine. The text names the places searched and similar names."""
 
 
+class ListMismatch(UserError):
+    """A list that names images which the data set does not have here."""
+
+    def __init__(self, text: str, *, title: str = "") -> None:
+        super().__init__(text)
+        self.title = title  # of the list
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageList:
     """The entries of a list in its order; positions of images in a pool where the list holds numbers."""
@@ -156,9 +164,10 @@ def match(
     if unknown:
         first = ", ".join(ids[entry] for entry in unknown[:3])
         reason = explain(unknown) or "Does the list belong to another data set, or is the data set incomplete?"
-        raise UserError(
+        raise ListMismatch(
             f"{len(unknown)} of {len(images.entries)} entries of {images.title} are not among the {len(available)}"
-            f" images of {source.name}; the first: {first}. {reason}"
+            f" images of {source.name}; the first: {first}. {reason}",
+            title=images.title,
         )
     repeated = [image_id for image_id, times in Counter(ids[entry] for entry in images.entries).items() if times > 1]
     if repeated:

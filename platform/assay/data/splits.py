@@ -12,7 +12,7 @@ from typing import Any
 from assay.data.contents import hash_sizes
 from assay.data.draws import order
 from assay.data.list_owner import describe_owner
-from assay.data.lists import ImageList, find_list, is_list_name, match
+from assay.data.lists import ImageList, ListMismatch, find_list, is_list_name, match
 from assay.data.source import DataMissing, Source
 from assay.errors import UserError
 from assay.places import Places
@@ -218,7 +218,8 @@ def _ids_at_positions(images: ImageList, source: Source, spec: Split, places: Pl
     if not sizes:
         source.ids(_labeled_pool(source, spec), places)  # raises the reason
     pools = ", ".join(f"{pool} ({size})" for pool, size in sizes.items())
-    raise UserError(
+    raise ListMismatch(
         f"{images.title} is a permutation of {images.size} images, but {source.name} has other pools: {pools}. Choose"
-        " the data set that the permutation was made for, complete."
+        " the data set that the permutation was made for, complete.",
+        title=images.title,
     )

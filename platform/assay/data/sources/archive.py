@@ -20,6 +20,7 @@ class Archive(Source):
     title: ClassVar[str]  # the name in messages
     home: ClassVar[str]  # a sentence on the origin, for messages
     sizes: ClassVar[Mapping[str, int]]  # the official number of images of each pool
+    optional: ClassVar[frozenset[str]] = frozenset()  # pools that no study uses by default
     folders: ClassVar[tuple[str, ...]]  # the names that the root folder may have below the data root
     markers: ClassVar[tuple[str, ...]]  # folders of which the root folder holds one
 

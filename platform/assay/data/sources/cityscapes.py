@@ -62,6 +62,7 @@ class Cityscapes(Archive):
         " train_extra leftImg8bit_trainextra.zip, gtCoarse.zip."
     )
     sizes = SIZES
+    optional = frozenset({"train_extra"})
     folders = ("cityscapes", "Cityscapes", "cityscape")
     markers = ("leftImg8bit/train", "leftImg8bit_trainvaltest/leftImg8bit/train")
     train_extra_masks: Literal["none", "coarse"] = param(
