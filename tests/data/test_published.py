@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +20,7 @@ from assay.data.sources import SOURCES
 from assay.data.splits import Split, split
 from assay.places import Places
 
-# The number of ids of each published file, and a hash of its ids in its order, one per line. Those of cps and unimatch
-# (but coco) were computed from the published files themselves; the others were copied by hand, see `sources.json`.
+# The number of ids of each published file, and the first 16 digits of the SHA-256 of its ids, in its order, one a line.
 LISTS = {
     "cps/cityscapes/train.txt": (2975, "fc017050aa0a524b"),
     "cps/cityscapes/train_aug_labeled_1-16.txt": (186, "de235b9fae9cafc1"),
@@ -112,6 +112,12 @@ def test_every_origin_has_authors_a_home_and_a_licence() -> None:
         assert origin.data in SOURCES
 
 
+@pytest.mark.parametrize("folder", ["unimatch/coco", "u2pl/pascal", "u2pl/cityscapes"])
+def test_lists_from_repositories_that_changed_them_have_a_path_and_a_commit(folder: str) -> None:
+    (origin,) = (origin for origin in published.origins() if origin.folder == folder)
+    assert re.search(r"\w+/\w+, (data/splits|partitions)/\w+ at commit [0-9a-f]{7}", origin.note)
+
+
 def test_ids_are_ids_of_their_data_set() -> None:
     for origin in published.origins():
         source = SOURCES[origin.data]()
@@ -182,7 +188,7 @@ def test_the_lists_of_u2pl_label_the_1464_first_and_share_few_images_with_those_
 
 
 def test_the_two_smaller_lists_of_u2pl_are_draws_of_pythons_generator_with_seed_5() -> None:
-    """The 1464 ids in their order, drawn again here, give every id: the lists were copied without a mistake."""
+    """The 1464 ids in their order, drawn again here, give every id in its place."""
     fine = published.ids_of("cps/voc/train.txt") or ()
     for count in (662, 1323):
         assert published.ids_of(f"u2pl/pascal/{count}/labeled.txt") == tuple(random.Random(5).sample(fine, count))
