@@ -40,7 +40,7 @@ from assay.values import to_json
 from assay.wording import count, duration
 
 _WATCH_EVERY = 0.25  # seconds between two rounds of the driver
-_CHECK_START_EVERY = 1.0  # seconds between two looks at the resources while no gang works
+_CHECK_START_EVERY = 1.0  # seconds between two checks of the resources while no gang works
 _NORMAL_START, _LONG_START = 20, 60.0  # seconds in which workers usually start; seconds after which that is strange
 _NO_ROOM = "waiting for resources that others hold now, or for nodes to come"
 _RAY_TRAIN = {

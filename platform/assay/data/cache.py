@@ -41,7 +41,7 @@ RESERVE = 10**9  # bytes that the cache leaves free on its disk, for checkpoints
 # Seconds after which a change of a file gives it another time, on any file system; FAT's times are the coarsest.
 TIME_STEP = 2.0
 _PATIENCE = 5.0  # seconds; whoever decodes an image for longer may have been suspended
-_PAUSE = 0.002  # seconds between two looks at a lock
+_PAUSE = 0.002  # seconds between two checks of a lock
 _TOUCH_EVERY = 600.0  # seconds between two records of use
 _LOCK = ".lock"
 _PACKAGES = ("pillow", "scipy")  # the packages that decode images and masks

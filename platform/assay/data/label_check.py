@@ -1,4 +1,4 @@
-"""A look at the first masks of a split, before anything is trained."""
+"""A check of the first masks of a split, before anything is trained."""
 
 from __future__ import annotations
 

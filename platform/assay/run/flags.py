@@ -73,7 +73,7 @@ def described(items: Iterable[tuple[str, str]]) -> str:
 
 
 def add_location(top: argparse.ArgumentParser) -> None:
-    """Add the flags that say where files are."""
+    """Add the flags for the places of files."""
     where = top.add_argument_group("folders and cluster")
     where.add_argument("--out", default=OUT, metavar="DIR", help=f"folder of results (default: {OUT})")
     default = "on a cluster each node's own"
@@ -98,7 +98,7 @@ def add_location(top: argparse.ArgumentParser) -> None:
 
 
 def add_launch(top: argparse.ArgumentParser) -> None:
-    """Add the flags that say how trainings run."""
+    """Add the flags for the way trainings run."""
     how = top.add_argument_group("workers")
     how.add_argument(
         "--gangs",
