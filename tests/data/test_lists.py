@@ -57,8 +57,14 @@ def test_an_empty_list_is_refused(tmp_path, content):
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):
-    with pytest.raises(UserError, match="cannot be read as text"):
+    with pytest.raises(UserError, match=r"list\.txt is not text in UTF-8; save it as UTF-8\.$"):
         read_list(write(tmp_path / "list.txt", b"\x89PNG\xff\xfe"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_list_in_utf_16_is_refused_with_the_cure(tmp_path, encoding):
+    with pytest.raises(UserError, match=r"list\.txt is not text in UTF-8; save it as UTF-8\.$"):
+        read_list(write(tmp_path / "list.txt", "2007_000032\n".encode(encoding)))
 
 
 @pytest.mark.parametrize(
@@ -66,6 +72,9 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
     [
         ("list.csv", b"image,mask\r\n2007_000032.jpg,a.png\r\n2007_000039.jpg,b.png\r\n2007_000063.jpg,c.png\r\n"),
         ("list.csv", b'"2007_000032.jpg","a, b.png"\n"2007_000039.jpg",""\n\n2007_000063.jpg\n'),
+        ("list.csv", b"image;mask\r\n2007_000032.jpg;a.png\r\n2007_000039.jpg;b, c.png\r\n2007_000063.jpg;c.png\r\n"),
+        ("list.csv", b'\n"2007_000032.jpg";"a, b.png"\n2007_000039.jpg;""\n2007_000063.jpg;\n'),
+        ("list.csv", b"2007_000032;0,5\n2007_000039;0,25\n2007_000063;1\n"),
         ("list.csv", b"2007_000032,1\n2007_000039,1\n2007_000063,0\n"),
         ("list.tsv", b"id\tsplit\n2007_000032\ttrain\n2007_000039\ttrain\n2007_000063\ttrain\n"),
     ],

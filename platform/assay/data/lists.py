@@ -25,6 +25,7 @@ _FRACTION = re.compile(r"-?[0-9]+/-?[0-9]+")
 _FIRST_ENTRIES = re.compile(r"(.+):([0-9]+)")
 # An image's path before a comma or semicolon. Names may hold commas, so a column ends only behind an image's suffix.
 _BEFORE_COMMA = re.compile(r"(.+?\.(?:jpe?g|png|bmp|webp))\s*[,;]", re.IGNORECASE)
+_QUOTED = re.compile(r'"[^"]*"')
 _HEADINGS = frozenset({"image", "images", "image_path", "img", "id", "ids", "image_id", "file", "filename", "path"})
 
 
@@ -131,8 +132,12 @@ def read_list(path: Path) -> tuple[str, ...]:
     """Return the entries of a text file, one per line, without empty lines."""
     try:
         text = path.read_text(encoding="utf-8-sig")  # editors on Windows write a byte order mark
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the list {path} cannot be read as text ({error}).") from None
+    except OSError as error:
+        raise UserError(f"the list {path} cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        raise UserError(f"the list {path} is not text in UTF-8; save it as UTF-8.") from None
+    if "\0" in text:  # UTF-16 without a byte order mark
+        raise UserError(f"the list {path} is not text in UTF-8; save it as UTF-8.")
     entries = tuple(_entries(text.splitlines(), path.suffix.lower()))
     if not entries:
         raise UserError(f"the list {path} is empty; it must hold one image per line.")
@@ -145,10 +150,16 @@ def _entries(lines: Sequence[str], suffix: str) -> Iterator[str]:
             match = _BEFORE_COMMA.match(line)
             yield match[1] if match else line
         return
-    rows = csv.reader(lines, delimiter="\t" if suffix == ".tsv" else ",")
+    rows = csv.reader(lines, delimiter="\t" if suffix == ".tsv" else _separator(lines))
     first_columns = [row[0].strip() for row in rows if row and row[0].strip()]
     has_heading = bool(first_columns) and first_columns[0].lower() in _HEADINGS
     yield from first_columns[1:] if has_heading else first_columns
+
+
+def _separator(lines: Sequence[str]) -> str:
+    """Return the separator of a table, by its first line. Spreadsheets write semicolons where 0,5 is a number."""
+    first = _QUOTED.sub("", next(filter(str.strip, lines), ""))
+    return ";" if first.count(";") >= max(1, first.count(",")) else ","
 
 
 def match(
