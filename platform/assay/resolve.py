@@ -11,8 +11,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from assay.data.contents import require_content
-from assay.data.splits import SplitResult, split
+from assay.data.splits import SplitResult, usable_split
 from assay.errors import UserError
 from assay.experiment import Data, Experiment
 from assay.identity import identity_of, key_of, keys_by_seed
@@ -111,10 +110,7 @@ class Resolver:
     def _split(self, data: Data) -> SplitResult:
         if data not in self._images:
             try:
-                images = split(data.source, data.split, self._places)
-                for ids in (images.labeled, images.unlabeled, images.val):
-                    require_content(data.source, ids, self._places)
-                self._images[data] = images
+                self._images[data] = usable_split(data.source, data.split, self._places)
             except UserError as error:
                 self._images[data] = error
         result = self._images[data]

@@ -121,6 +121,25 @@ def test_an_image_with_a_hole_is_a_suspect(root: Path, capsys: pytest.CaptureFix
     )
 
 
+def test_images_with_equal_contents_in_two_pools_are_listed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for copy, original in (("unlabeled/b", "val/images/1"), ("unlabeled/c", "train/images/2"), ("train/images/7", "")):
+        content = (root / f"{original or 'val/images/0'}.jpg").read_bytes()
+        damage.replace(root / f"{copy}.jpg", content)
+    assert run(propose(root)) == 0
+    (note,) = (line for line in capsys.readouterr().out.splitlines() if "the contents of an image" in line)
+    assert note.startswith(
+        "note: 3 images with the contents of an image of another pool: train/7 = val/0, unlabeled/b = val/1,"
+        " unlabeled/c = train/2; remove one of each pair"
+    )
+
+
+def test_no_command_is_printed_whose_split_does_not_exist(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(propose(root, "--set", "data.split.labeled=100")) == 2
+    output = capsys.readouterr()
+    assert "class        pixels  masks" in output.out and "train with:" not in output.out
+    assert "data.split.labeled must be between 1 and the 8 images of train, got 100" in output.err
+
+
 def test_a_folder_without_the_layout_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine").mkdir()
     assert run(propose(tmp_path / "mine")) == 2

@@ -100,3 +100,16 @@ def test_drawn_images_are_read_and_have_no_contents_to_hash(capsys: pytest.Captu
     small = [part for text in ("num_train=8", "num_val=2") for part in ("--set", f"data.source.{text}")]
     assert run(["splits", "textures", "--verify", *small, "--set", "data.split.labeled=2"]) == 0
     assert "val             2  contents drawn, without files" in capsys.readouterr().out
+
+
+def test_an_empty_file_is_refused_as_training_refuses_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for pool in ("train", "val"):
+        for kind in ("images", "masks"):
+            path = tmp_path / "camvid" / pool / kind / "0001TP_000000.png"
+            path.parent.mkdir(parents=True)
+            Image.new("RGB" if kind == "images" else "L", (4, 4)).save(path)
+    (tmp_path / "camvid/train/masks/0001TP_000000.png").write_bytes(b"")
+    assert run(["splits", "camvid", "--data-root", str(tmp_path), "--set", "data.split.labeled=all"]) == 2
+    output = capsys.readouterr()
+    assert "train/masks/0001TP_000000.png cannot be read as an image (it is empty)" in output.err
+    assert output.out == ""

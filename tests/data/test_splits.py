@@ -258,6 +258,15 @@ def test_a_permutation_of_the_default_pool_numbers_that_pool(places):
     assert split_of(places, labeled=f"{name}:2").labeled == ("image00018", "image00019")
 
 
+def test_the_order_that_a_permutation_numbers_is_noted(places):
+    name = write_permutation(places, *reversed(range(100)))
+    result = split_of(places, labeled=f"{name}:2", unlabeled=name, keep_repeated=True)
+    positions, repeated = result.notes
+    assert positions == f"{places.splits / name}: positions count the sorted images of train_aug."
+    assert repeated.startswith("2 labelled images are also")
+    assert split_of(places, labeled="2", unlabeled=name, keep_repeated=True).notes[0] == positions
+
+
 def test_a_permutation_and_a_list_of_its_images_have_equal_descriptions(places):
     name = write_permutation(places, *reversed(range(20)))
     listed = write_list(places, "few.txt", 19, 18)

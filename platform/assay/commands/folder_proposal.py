@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 from assay.data.source import IGNORE, DataBroken
 from assay.data.sources import Folder
 from assay.data.sources.files import read_image, read_pair
+from assay.data.splits import SplitResult, usable_split
 from assay.experiment import Data
 from assay.overrides import Override, apply, overrides_of
 from assay.places import Places
@@ -33,6 +35,7 @@ class Survey:
     masks: Counter[int]  # masks by class id
     problems: tuple[str, ...]  # one for each file that cannot be used
     suspects: tuple[Path, ...]  # images with a hole
+    repeated: tuple[tuple[str, str], ...]  # ids of images of two pools with equal contents
 
     @property
     def largest_class(self) -> int:
@@ -40,10 +43,13 @@ class Survey:
         return max((each for each in self.pixels if each != IGNORE), default=-1)
 
 
-def propose(data: Data, overrides: Sequence[Override], places: Places, *, data_root: str | None) -> Data:
-    """Print what lies in the folder, and a command that trains on it; return the data of that command.
+def propose(
+    data: Data, overrides: Sequence[Override], places: Places, *, data_root: str | None
+) -> tuple[Data, SplitResult]:
+    """Print what lies in the folder, and a command that trains on it; return the data of that command, and its split.
 
-    Every file is read once. Raise DataBroken, after the table, where some cannot be used or no class can be learned.
+    Every file is read. Raise an error, after the table and in place of the command, where a file cannot be used, where
+    no class can be learned, and where the command's split does not exist.
     """
     assert isinstance(data.source, Folder)
     survey = survey_of(data.source, places)
@@ -57,9 +63,10 @@ def propose(data: Data, overrides: Sequence[Override], places: Places, *, data_r
     changes = _changes(data, survey, {override.path for override in overrides})
     below_data = {path.removeprefix("data."): value for path, value in changes.items()}
     proposed = apply(data, overrides_of(below_data, "the proposal"))
+    images = usable_split(proposed.source, proposed.split, places)
     print("train with:")
     print("  " + _command(proposed, changes, overrides, places, data_root))
-    return proposed
+    return proposed, images
 
 
 def survey_of(source: Folder, places: Places) -> Survey:
@@ -77,7 +84,18 @@ def survey_of(source: Folder, places: Places) -> Survey:
         masks=masks,
         problems=tuple(result.problem for result in results if result.problem),
         suspects=tuple(result.path for result in results if result.has_hole),
+        repeated=tuple(_repeated(source, places, {each: results[index].digest for index, each in enumerate(ids)})),
     )
+
+
+def _repeated(source: Folder, places: Places, digests: Mapping[str, bytes]) -> Iterable[tuple[str, str]]:
+    """Yield images of two pools with equal contents: an image, and the first of its contents in an earlier pool."""
+    first: dict[bytes, str] = {}
+    for pool in ("val", "train", "unlabeled"):
+        ids = [image_id for image_id in source.ids(pool, places) if digests[image_id]]
+        yield from ((image_id, first[digests[image_id]]) for image_id in ids if digests[image_id] in first)
+        for image_id in ids:
+            first.setdefault(digests[image_id], image_id)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,6 +105,7 @@ class _Result:
     classes: dict[int, int] = dataclasses.field(default_factory=dict)  # pixels by class id
     problem: str = ""
     has_hole: bool = False
+    digest: bytes = b""  # of the image's file; empty if it cannot be used
 
 
 def _read(files: Sequence[Path]) -> _Result:
@@ -100,10 +119,17 @@ def _read(files: Sequence[Path]) -> _Result:
         else:
             pixels = read_image(image, strict=True)
         # A JPEG has no checksum: with a hole it is another picture, and a hole may also be an even area.
-        has_hole = image.suffix.lower() in (".jpg", ".jpeg") and bytes(_HOLE) in image.read_bytes()
+        content = image.read_bytes()
+        has_hole = image.suffix.lower() in (".jpg", ".jpeg") and bytes(_HOLE) in content
     except DataBroken as error:
         return _Result(path=image, problem=str(error))
-    return _Result(path=image, size=(pixels.shape[1], pixels.shape[0]), classes=classes, has_hole=has_hole)
+    return _Result(
+        path=image,
+        size=(pixels.shape[1], pixels.shape[0]),
+        classes=classes,
+        has_hole=has_hole,
+        digest=hashlib.sha256(content).digest(),
+    )
 
 
 def _describe(source: Folder, survey: Survey, places: Places) -> Iterable[str]:
@@ -140,7 +166,15 @@ def _doubts(survey: Survey) -> Iterable[str]:
     if survey.suspects:
         yield (
             f"note: {count(len(survey.suspects), 'image')} with {_HOLE} zero bytes in a row, as incomplete copies have:"
-            f" the first is {survey.suspects[0]}; look at the picture."
+            f" the first is {survey.suspects[0]}; open the image to check it."
+        )
+    if survey.repeated:
+        pairs = ", ".join(f"{one} = {other}" for one, other in survey.repeated[:_LISTED])
+        rest = len(survey.repeated) - _LISTED
+        yield (
+            f"note: {count(len(survey.repeated), 'image')} with the contents of an image of another pool: {pairs}"
+            f"{f' and {rest} more' if rest > 0 else ''}; remove one of each pair, or results are measured on images"
+            " that were trained on."
         )
 
 

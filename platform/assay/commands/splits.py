@@ -83,7 +83,7 @@ def _list_published() -> None:
 
 
 def _resolve(options: argparse.Namespace, places: Places) -> int:
-    from assay.data.splits import split
+    from assay.data.splits import split, usable_split
     from assay.overrides import Override, apply
     from assay.presets import starting_point
 
@@ -92,8 +92,10 @@ def _resolve(options: argparse.Namespace, places: Places) -> int:
     if data.source.name == "folder" and not options.verify:
         from assay.commands.folder_proposal import propose
 
-        data = propose(data, overrides, places, data_root=options.data_root)
-    images = split(data.source, data.split, places)
+        data, images = propose(data, overrides, places, data_root=options.data_root)
+    else:
+        resolve = split if options.verify else usable_split  # --verify lists the empty files with other damaged ones
+        images = resolve(data.source, data.split, places)
     for name in PARTS:
         described = images.describe(name)
         print(f"{name:10} {described['count']:6}  {described['hash']}")

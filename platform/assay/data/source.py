@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,10 @@ class Source(Value):
     def image_id(self, entry: str) -> str:
         """Return the id of an entry of a published list. Lists differ in folders and suffixes."""
         return entry
+
+    def explain_absent(self, ids: Sequence[str], places: Places) -> str:
+        """Return the reason why ids from a list are no images of the data set, for a message; empty if unclear."""
+        return ""
 
     def lies_below_data_root(self) -> bool:
         """Return True if reading needs the folder of data sets."""

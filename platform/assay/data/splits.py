@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from assay.data.contents import hash_sizes
+from assay.data.contents import hash_sizes, require_content
 from assay.data.draws import order
 from assay.data.list_owner import describe_owner
 from assay.data.lists import ImageList, ListMismatch, find_list, is_list_name, match
@@ -67,8 +67,8 @@ class SplitResult:
 def split(source: Source, spec: Split, places: Places) -> SplitResult:
     """Return the images of a split; raise a UserError if training and validation images overlap."""
     pool = _labeled_pool(source, spec)
-    labeled = _labeled(source, spec, pool, places)
-    unlabeled, notes = _unlabeled(source, spec, pool, labeled, places)
+    labeled, labeled_notes = _labeled(source, spec, pool, places)
+    unlabeled, unlabeled_notes = _unlabeled(source, spec, pool, labeled, places)
     val = tuple(sorted(source.ids("val", places)))
     for name, ids in (("labelled", labeled), ("unlabelled", unlabeled)):
         shared = sorted(set(ids) & set(val))
@@ -79,11 +79,19 @@ def split(source: Source, spec: Split, places: Places) -> SplitResult:
             )
     _require_masks(source, labeled, places)
     pool_notes = (note for name in _pools_read(source, spec, pool) for note in source.notes(name, places))
-    notes += tuple(dict.fromkeys(pool_notes))  # pools overlap
+    notes = tuple(dict.fromkeys((*labeled_notes, *unlabeled_notes, *pool_notes)))  # lists and pools overlap
     parts = {"labeled": labeled, "unlabeled": unlabeled, "val": val}
     hashes = {part: hash_sizes(source, ids, places) for part, ids in parts.items()}
     files = {part: files_hash for part, files_hash in hashes.items() if files_hash}
     return SplitResult(labeled=labeled, unlabeled=unlabeled, val=val, notes=notes, files=files)
+
+
+def usable_split(source: Source, spec: Split, places: Places) -> SplitResult:
+    """Return the images of a split; raise an error, as training does, also if a file of theirs is empty."""
+    images = split(source, spec, places)
+    for ids in (images.labeled, images.unlabeled, images.val):
+        require_content(source, ids, places)
+    return images
 
 
 def _require_masks(source: Source, labeled: tuple[str, ...], places: Places) -> None:
@@ -111,8 +119,8 @@ def _labeled_pool(source: Source, spec: Split) -> str:
     return pool
 
 
-def _labeled(source: Source, spec: Split, pool: str, places: Places) -> tuple[str, ...]:
-    """Draw the labelled images from the pool, or read them from a list."""
+def _labeled(source: Source, spec: Split, pool: str, places: Places) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Draw the labelled images from the pool, or read them from a list; return notes as well."""
     text = spec.labeled
     if not re.fullmatch(r"all|1/[1-9][0-9]*|[0-9]+", text):
         if not is_list_name(text):
@@ -124,7 +132,7 @@ def _labeled(source: Source, spec: Split, pool: str, places: Places) -> tuple[st
         raise UserError(f"data.split.labeled must be between 1 and the {len(ids)} images of {pool}, got {count}.")
     # The first images of one fixed order, so that every larger share contains a smaller one.
     chosen = order(len(ids), spec.seed, "split", source.name)[:count]
-    return tuple(sorted(ids[index] for index in chosen))
+    return tuple(sorted(ids[index] for index in chosen)), ()
 
 
 def _count(text: str, total: int) -> int:
@@ -148,7 +156,9 @@ def _unlabeled(
         raise UserError(
             f"data.split.unlabeled must be a pool, rest, or a list, got {text!r}{suggestion(text, [*pools, 'rest'])}."
         )
-    return _without_labeled(_ids_of_list(text, source, spec, places), labeled, spec)
+    ids, notes = _ids_of_list(text, source, spec, places)
+    ids, repeated_notes = _without_labeled(ids, labeled, spec)
+    return ids, notes + repeated_notes
 
 
 def _rest(ids: tuple[str, ...], pool: str, labeled: tuple[str, ...]) -> tuple[str, ...]:
@@ -177,8 +187,11 @@ def _without_labeled(
     return tuple(sorted(set(ids) - set(repeated))), (f"{note}: removed.",)
 
 
-def _ids_of_list(name: str, source: Source, spec: Split, places: Places) -> tuple[str, ...]:
-    """Return the ids of a list's images, which may lie in any pool of the data set. Other pools may be missing."""
+def _ids_of_list(name: str, source: Source, spec: Split, places: Places) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the ids of a list's images, and notes about them.
+
+    The images may lie in any pool of the data set. Other pools may be missing.
+    """
     images = find_list(name, places)
     if images.positions:
         return _ids_at_positions(images, source, spec, places)
@@ -193,16 +206,21 @@ def _ids_of_list(name: str, source: Source, spec: Split, places: Places) -> tupl
         raise missing[0]
 
     def explain(unknown: Sequence[str]) -> str:
-        return describe_owner(unknown, source) or str(missing[0] if missing else "")
+        reason = source.explain_absent([source.image_id(entry) for entry in unknown], places)
+        return reason or describe_owner(unknown, source) or str(missing[0] if missing else "")
 
-    return match(images, source, available, explain=explain)
+    return match(images, source, available, explain=explain), ()
 
 
-def _ids_at_positions(images: ImageList, source: Source, spec: Split, places: Places) -> tuple[str, ...]:
-    """Return the images of a permutation, whose numbers are positions in a pool sorted by id.
+def _ids_at_positions(
+    images: ImageList, source: Source, spec: Split, places: Places
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the images of a permutation, whose numbers are positions in a pool sorted by id, and a note.
 
     The published permutations (ClassMix, French et al., Three-Stage) number the lines of train_aug.txt of VOC, which
-    is sorted, and the sorted files of Cityscapes's train. The pool is the one with as many images as the permutation.
+    is sorted. The codes of French et al. and of Three-Stage sort the files of Cityscapes before they number them. The
+    order in ClassMix's code for Cityscapes could not be confirmed and is assumed to be the same. The pool is the one
+    with as many images as the permutation.
     """
     sizes: dict[str, int] = {}
     for pool in (spec.labeled_pool,) if spec.labeled_pool else source.pools():
@@ -213,7 +231,8 @@ def _ids_at_positions(images: ImageList, source: Source, spec: Split, places: Pl
         except DataMissing:
             continue
         if len(ids) == images.size:
-            return tuple(sorted(ids[position] for position in images.positions))
+            note = f"{images.title}: positions count the sorted images of {pool}."
+            return tuple(sorted(ids[position] for position in images.positions)), (note,)
         sizes[pool] = len(ids)
     if not sizes:
         source.ids(_labeled_pool(source, spec), places)  # raises the reason

@@ -160,7 +160,8 @@ def test_an_unknown_image_is_named(places):
 
 
 def test_a_pool_of_another_size_is_noted(places, root):
-    (note,) = Cityscapes().notes("train_extra", places)
+    note, home = Cityscapes().notes("train_extra", places)
+    assert home == Cityscapes.home
     assert f"official 19998 images in {root / 'leftImg8bit/train_extra'}, found 1;" in note
 
 

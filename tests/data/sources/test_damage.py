@@ -97,6 +97,12 @@ def swapped(root: Path) -> None:
     (root / "third.png").rename(mask)
 
 
+def turned(root: Path) -> None:
+    """Write a rotated photograph and a mask of the size that the photograph is shown in."""
+    damage.replace(root / IMAGE, rotated(6))
+    Image.fromarray(damage.labels(damage.WIDTH, damage.HEIGHT)).save(root / MASK)
+
+
 def folder_as_image(root: Path) -> None:
     (root / IMAGE).unlink()
     (root / IMAGE).mkdir()
@@ -208,6 +214,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "decompression bomb": (content(IMAGE, bomb), IMAGE, "declares more than"),
     "CMYK": (content(IMAGE, lambda: damage.encoded(photo("CMYK"), ".jpg")), IMAGE, "holds CMYK colours"),
     "EXIF rotation": (content(IMAGE, lambda: rotated(6)), IMAGE, "EXIF orientation 6"),
+    "EXIF rotation and a turned mask": (turned, IMAGE, "EXIF orientation 6"),
     "16-bit image": (content(IMAGE, lambda: mask_of(3000, np.uint16)), IMAGE, "must hold 8 bits per channel"),
     "16-bit colours": (content(IMAGE, sixteen_bit_colours), IMAGE, "must hold 8 bits per channel"),
     "palette mask saved as RGB": (palette_mask_as_rgb, MASK, "one class id per pixel (a palette or grey image), got 3"),
@@ -439,6 +446,45 @@ def test_a_hidden_image_is_ignored_and_one_with_a_space_behind_its_suffix_is_not
     assert f"left out in {root}/train/images: 1 file, the first is view.jpg ;" in note
 
 
+# --- copies among unlabelled images ------------------------------------------------------------------------------
+
+
+def copy_frames(root: Path) -> None:
+    """Copy all images with masks, and one other, to unlabeled/."""
+    for pool, stem in (("train", "1"), ("val", "v")):
+        damage.replace(root / f"unlabeled/{stem}.jpg", (root / f"{pool}/images/{stem}.jpg").read_bytes())
+    damage.replace(root / "unlabeled/0.jpg", (root / "train/images/0.jpg").read_bytes() + b"other")
+
+
+def test_another_image_of_the_same_name_and_size_is_no_copy(root: Path) -> None:
+    for name in ("train/images/1.jpg", "unlabeled/1.jpg"):
+        damage.replace(root / name, damage.encoded(photo(), ".png", compress_level=0))
+    assert (root / "train/images/1.jpg").stat().st_size == (root / "unlabeled/1.jpg").stat().st_size
+    places = Places(data=root.parent)
+    assert Folder(path=root.name, num_labels=damage.CLASSES).ids("unlabeled", places) == ("unlabeled/1",)
+
+
+def test_copies_of_labelled_and_of_validation_images_are_left_out_with_a_note(root: Path) -> None:
+    damage.write_pair(root / "val", "v")
+    copy_frames(root)
+    source, places = Folder(path=root.name, num_labels=damage.CLASSES), Places(data=root.parent)
+    assert source.ids("unlabeled", places) == ("unlabeled/0",)  # its content has another size
+    assert "val/v" in source.ids("val", places) and "train/1" in source.ids("train", places)
+    (note,) = split(source, Split(labeled="all", unlabeled="all"), places).notes
+    assert f"images in {root / 'unlabeled'}" in note and ": 2, the first is 1.jpg; they count as its copies" in note
+
+
+def test_copies_of_held_out_images_are_left_out(tmp_path: Path) -> None:
+    for index in range(6):
+        damage.write_pair(tmp_path / "mine", str(index))
+        image = (tmp_path / f"mine/images/{index}.jpg").read_bytes()
+        damage.replace(tmp_path / f"mine/unlabeled/{index}.jpg", image)
+    damage.replace(tmp_path / "mine/unlabeled/6.jpg", image)  # the name of no other image
+    source, places = Folder(path="mine", num_labels=damage.CLASSES), Places(data=tmp_path)
+    assert source.ids("unlabeled", places) == ("unlabeled/6",)
+    assert len(source.ids("train", places)) + len(source.ids("val", places)) == 6
+
+
 # --- lists -------------------------------------------------------------------------------------------------------
 
 
@@ -449,8 +495,8 @@ def test_a_hidden_image_is_ignored_and_one_with_a_space_behind_its_suffix_is_not
         (b"0\nnothing\n", "nothing"),
         (b"", "is empty"),
         (b"\n \r\n", "is empty"),
-        ("0\n1\n".encode("utf-16"), "cannot be read as text"),
-        (b"\x89PNG\r\n\x1a\n\xff\xfe", "cannot be read as text"),
+        ("0\n1\n".encode("utf-16"), "save it as UTF-8"),
+        (b"\x89PNG\r\n\x1a\n\xff\xfe", "save it as UTF-8"),
         (b"val/images/0.jpg\n", "labelled images are also validation images"),
     ],
 )
@@ -460,6 +506,32 @@ def test_a_damaged_list_is_one_sentence(content: bytes, message: str, root: Path
     with pytest.raises(UserError) as caught:
         split(Folder(path="mine", num_labels=3), Split(labeled=str(path), unlabeled="all"), Places(data=root.parent))
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def error_of_list(entry: str, root: Path) -> str:
+    damage.replace(root.parent / "list.txt", entry.encode())
+    spec = Split(labeled="all", unlabeled=str(root.parent / "list.txt"))
+    with pytest.raises(UserError) as caught:
+        split(Folder(path=root.name, num_labels=damage.CLASSES), spec, Places(data=root.parent))
+    return str(caught.value)
+
+
+def test_a_list_of_copies_that_are_left_out_is_explained(root: Path) -> None:
+    damage.write_pair(root / "val", "v")
+    copy_frames(root)
+    error = error_of_list("unlabeled/1.jpg\nunlabeled/0.jpg\n", root)
+    assert "1 of 2 entries" in error and "1 of them, the first is unlabeled/1, are copies of images with masks" in error
+
+
+def test_a_list_of_images_held_out_for_validation_is_explained(root: Path) -> None:
+    damage.write_pair(root / "val", "v")
+    assert "1 of them, the first is train/v, lie in val/" in error_of_list("v.jpg\nnothing\n", root)
+    flat = root.parent / "flat"
+    (root / "train").rename(flat)
+    places = Places(data=root.parent)
+    held_out = Folder(path="flat").ids("val", places)[0].removeprefix("val/")
+    error = error_of_list(f"{held_out}.jpg\n", flat)
+    assert f"the first is train/{held_out}, are held out for validation (data.source.val_share=0.2); make" in error
 
 
 def test_a_list_may_have_windows_line_ends_and_a_byte_order_mark(root: Path) -> None:

@@ -188,7 +188,7 @@ def test_images_without_masks_move_no_other_between_train_and_val(tmp_path):
     before = ids_of(places)
     for index in range(30):
         write_image(tmp_path / "mine" / "images", f"o{index:03}")
-        write_image(tmp_path / "mine" / "unlabeled", f"p{index:03}")
+        write_image(tmp_path / "mine" / "unlabeled", f"q{index:03}")
     contents_of.cache_clear()
     after = ids_of(places)
     assert (after["train"], after["val"]) == (before["train"], before["val"])

@@ -12,6 +12,7 @@ from scipy.io import savemat
 
 from assay.data.source import IGNORE, DataBroken, DataMissing
 from assay.data.sources import VOC
+from assay.data.splits import Split, split
 from assay.places import Places
 
 FINE, AUG = "SegmentationClass", "SegmentationClassAug"
@@ -147,15 +148,21 @@ def test_missing_images_are_counted_and_the_first_one_is_named(places, root):
     ],
 )
 def test_a_pool_of_another_size_than_vocs_is_noted(places, root, pool, place, official_size, size):
-    (note,) = VOC().notes(pool, places)
+    note, home = VOC().notes(pool, places)
     assert note.startswith(f"VOC {pool}: expected the official {official_size} images in {root / place}, found {size};")
-    assert "host.robots.ox.ac.uk/pascal/VOC" in note
+    assert "host.robots.ox.ac.uk/pascal/VOC" in home
+
+
+def test_the_home_is_noted_once_for_all_pools_of_a_split(places):
+    notes = split(VOC(), Split(labeled="1", unlabeled="train_aug"), places).notes
+    assert sum("images in" in note for note in notes) == 3
+    assert sum(VOC.home in note for note in notes) == 1
 
 
 def test_a_short_list_of_the_augmented_images_is_noted(places, root):
     path = root / "ImageSets" / "Segmentation" / "train_aug.txt"
     path.write_text(ADDED[1])
-    (note,) = VOC().notes("train_aug", places)
+    note, _ = VOC().notes("train_aug", places)
     assert f"images in {path}, found 1;" in note
 
 
@@ -217,6 +224,11 @@ def test_the_union_with_sbd_holds_train_and_every_image_of_sbd_outside_val_once(
     assert VOC(masks="sbd").ids("train_aug", places) == TRAIN + ADDED
     assert VOC(masks="sbd").ids("train", places) == TRAIN
     assert VOC(masks="sbd").ids("val", places) == VAL
+
+
+def test_both_places_of_the_union_with_sbd_are_noted(places, root, sbd):
+    note, _ = VOC(masks="sbd").notes("train_aug", places)
+    assert f"images in {sbd} and {root / 'ImageSets/Segmentation/train.txt'}, found" in note
 
 
 def test_images_of_train_and_val_have_vocs_masks_and_others_sbds(places, sbd):

@@ -49,14 +49,18 @@ class Archive(Source):
         return stem_of(entry)
 
     def notes(self, pool: str, places: Places) -> tuple[str, ...]:
-        """Return a note if a pool's size is not official: it is allowed, but its results are not comparable."""
+        """Return a note, and the home, if a pool's size is not official: its results are not comparable.
+
+        The home is a note of its own, so that a split of several such pools has it once.
+        """
         size = len(self.ids(pool, places))
         if size == self.sizes[pool]:
             return ()
         return (
             f"{self.title} {pool}: expected the official {self.sizes[pool]} images in"
-            f" {self.place(pool, places)}, found {size}; results on these images cannot be compared with published"
-            f" results. {self.home}",
+            f" {self.describe_place(pool, places)}, found {size}; results on these images cannot be compared with"
+            " published results.",
+            self.home,
         )
 
     def root(self, places: Places) -> Path:
@@ -66,6 +70,10 @@ class Archive(Source):
     def place(self, pool: str, places: Places) -> Path:
         """Return the folder or the list that decides which images a pool holds."""
         raise NotImplementedError
+
+    def describe_place(self, pool: str, places: Places) -> str:
+        """Return the text of a pool's place. A data set with a pool from several places names all."""
+        return str(self.place(pool, places))
 
     def pool_files(self, root: Path, pool: str) -> Files:
         """Return the files of a pool's images by id, sorted; raise DataMissing where images or masks are missing.

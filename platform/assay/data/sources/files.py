@@ -76,8 +76,9 @@ def read_pair(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read an image and its mask, as `read_image` and `read_mask` do; raise DataBroken if their sizes differ."""
     with opened(image) as opened_image, opened(mask) as opened_mask:
-        _require_equal(image, opened_image.size, mask, opened_mask.size)
+        # A rotated photograph may have a mask of the turned size, so the rotation is refused before sizes differ.
         pixels = decode_image(opened_image, image, strict=strict)
+        _require_equal(image, opened_image.size, mask, opened_mask.size)
         labels = _checked_classes(decode_mask(opened_mask, mask), mask, num_classes, ignored_class, cure)
     return pixels, labels
 

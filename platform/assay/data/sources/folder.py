@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,22 @@ class Folder(Source):
 
     def image_id(self, entry: str) -> str:
         return f"{pool_of(entry, FOLDERS)}/{stem_of(entry)}"
+
+    def explain_absent(self, ids: Sequence[str], places: Places) -> str:
+        contents = self._contents(places)
+        held_out = [each for each in ids if f"val/{each.removeprefix('train/')}" in contents.pools["val"]]
+        if held_out:
+            reason = (
+                "lie in val/, so they are no training images"
+                if (self._root(places) / "train").is_dir()
+                else f"are held out for validation (data.source.val_share={self.val_share}); make train/ and val/"
+                " folders to choose the validation images"
+            )
+            return f"{len(held_out)} of them, the first is {held_out[0]}, {reason}."
+        copies = [each for each in ids if each in contents.copies]
+        if copies:
+            return f"{len(copies)} of them, the first is {copies[0]}, are copies of images with masks and are left out."
+        return ""
 
     def notes(self, pool: str, places: Places) -> tuple[str, ...]:
         return self._contents(places).notes[pool]

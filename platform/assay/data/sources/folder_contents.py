@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from pathlib import Path
@@ -20,6 +21,7 @@ from assay.wording import count
 
 Files = dict[str, tuple[Path, ...]]  # by image id: the image, and its mask if it has one
 Pairs = dict[str, tuple[Path, Path]]  # by stem
+_BLOCK = 4096  # bytes of two files that are compared
 LAYOUT = (
     "The layout is images/NAME.jpg beside masks/NAME.png, in the folder itself or in train/ and val/; images without"
     " masks lie beside the others, or in unlabeled/."
@@ -31,6 +33,7 @@ class Contents:
     """The files of a folder by pool, and notes about files whose use may surprise their owner."""
 
     pools: dict[str, Files]
+    copies: frozenset[str]  # ids in `unlabeled/` that are left out, because another pool holds the image
     notes: dict[str, tuple[str, ...]]
 
 
@@ -54,7 +57,7 @@ def contents_of(root: Path, val_share: float) -> Contents:
         train, val = _hold_out(images.pairs, val_share, root.name)
         val_notes = images.notes
     labeled: Files = {f"train/{stem}": pair for stem, pair in train.items()}
-    extra, extra_notes = _unlabeled_folder(root)
+    extra, copies, extra_notes = _unlabeled_folder(root, train, val)
     unlabeled: Files = {f"train/{stem}": (path,) for stem, path in images.without_mask.items()} | extra
     all_notes = images.notes + extra_notes
     return Contents(
@@ -64,6 +67,7 @@ def contents_of(root: Path, val_share: float) -> Contents:
             "all": labeled | unlabeled,
             "val": {f"val/{stem}": pair for stem, pair in val.items()},
         },
+        copies=copies,
         notes={"train": images.notes, "unlabeled": all_notes, "all": all_notes, "val": val_notes},
     )
 
@@ -90,14 +94,49 @@ def _hold_out(pairs: Pairs, share: float, name: str) -> tuple[Pairs, Pairs]:
     return train, {stem: pair for stem, pair in pairs.items() if stem in held_out}
 
 
-def _unlabeled_folder(root: Path) -> tuple[Files, tuple[str, ...]]:
-    """Return the images in `unlabeled/` or `unlabeled/images/`, and a note about other files."""
+def _unlabeled_folder(root: Path, train: Pairs, val: Pairs) -> tuple[Files, frozenset[str], tuple[str, ...]]:
+    """Return the images in `unlabeled/` or `unlabeled/images/`, the ids of copies left out, and notes.
+
+    People copy all frames of a camera there, labelled ones and validation images among them.
+    """
     folder, name = root / "unlabeled", f"{root.name} unlabeled"
     if not folder.is_dir():
-        return {}, ()
+        return {}, frozenset(), ()
     folder = folder / "images" if (folder / "images").is_dir() else folder
     files = require_images(folder, name=name, home=LAYOUT)
-    return {f"unlabeled/{stem}": (path,) for stem, path in files.items()}, _unread_note(folder, name, IMAGE_SUFFIXES)
+    copies = {
+        stem: path for stem, path in files.items() if any(_is_copy(path, pairs.get(stem)) for pairs in (train, val))
+    }
+    kept: Files = {f"unlabeled/{stem}": (path,) for stem, path in files.items() if stem not in copies}
+    notes = _copies_note(folder, name, list(copies.values())) + _unread_note(folder, name, IMAGE_SUFFIXES)
+    return kept, frozenset(f"unlabeled/{stem}" for stem in copies), notes
+
+
+def _is_copy(path: Path, pair: tuple[Path, Path] | None) -> bool:
+    """Return True if an image is taken for a copy of an image with a mask, of the same stem.
+
+    Their sizes in bytes and the bytes in the middle are compared: uncompressed images of one camera have equal sizes.
+    """
+    with contextlib.suppress(OSError):  # reading such a file raises the reason
+        return (
+            pair is not None and path.stat().st_size == pair[0].stat().st_size > 0 and _middle(path) == _middle(pair[0])
+        )
+    return False
+
+
+def _middle(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(path.stat().st_size // 2)
+        return file.read(_BLOCK)
+
+
+def _copies_note(folder: Path, name: str, copies: list[Path]) -> tuple[str, ...]:
+    if not copies:
+        return ()
+    return (
+        f"{name}: images in {folder} with the name and the size in bytes of an image with a mask: {len(copies)}, the"
+        f" first is {copies[0].name}; they count as its copies and are left out.",
+    )
 
 
 def _images(folder: Path, name: str) -> _Images:

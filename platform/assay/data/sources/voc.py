@@ -93,6 +93,11 @@ class VOC(Archive):
         path = self.root(places) / _LISTS / f"{pool}.txt"
         return path if pool != "train_aug" or path.is_file() else self._added_masks(places)
 
+    def describe_place(self, pool: str, places: Places) -> str:
+        place = self.place(pool, places)
+        is_union = self.masks == "sbd" and place == self._added_masks(places)
+        return f"{place} and {self.place('train', places)}" if is_union else str(place)
+
     def describe_labeled(self, labeled: tuple[str, ...], places: Places) -> dict[str, Any]:
         """Return the number of labelled images with one of the 1464 fine masks; published lists differ most in it."""
         root = self.root(places)
