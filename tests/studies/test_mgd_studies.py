@@ -42,7 +42,7 @@ data.split.unlabeled | "rest" | 4.1
 data.split.labeled_pool | "train_aug" | 4.1
 data.split.seed | 0 | not used with a list
 data.split.keep_repeated | false | ours
-data.sampling | null | code: crops at random places
+data.sampling | null | code: all images in turn
 net.encoder.arch | "resnet18" | 4.2
 net.encoder.output_stride | 16 | code, and the FLOPs of table 1
 net.encoder.stem | "deep" | code, and the FLOPs of table 1

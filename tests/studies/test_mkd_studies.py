@@ -59,7 +59,7 @@ data.split.unlabeled | "rest" | table 1: the remaining images
 data.split.labeled_pool | "train_aug" | 4.1
 data.split.seed | 0 | not used with a list
 data.split.keep_repeated | false | ours
-data.sampling | null | code: crops at random places
+data.sampling | null | code: all images in turn
 net.encoder.arch | "resnet101" | table 4
 net.encoder.output_stride | 16 | code
 net.encoder.stem | "deep" | code
