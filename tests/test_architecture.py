@@ -32,6 +32,7 @@ RANKS = (
         "assay.data.cache",
         "assay.data.cache_folders",
         "assay.data.reading",
+        "assay.data.label_check",
         "assay.data.splits",
         "assay.data.streams",
         "assay.data.class_uniform",

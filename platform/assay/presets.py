@@ -135,11 +135,12 @@ def ade20k() -> Preset:
 def folder() -> Preset:
     """Return a user's own images, which data.source.path and data.source.num_labels describe, and ResNet-18.
 
-    Its weights are random, so that it needs no other file.
+    Its weights are random, so that it needs no other file. Unlabelled images are all training images, with masks or
+    without: there are always some.
     """
     _, _, recipe = camvid()
     return (
-        Data(source=Folder(), split=Split(labeled="1/8", unlabeled="train")),
+        Data(source=Folder(), split=Split(labeled="1/8", unlabeled="all")),
         Net(encoder=Encoder(arch="resnet18"), head=DeepLabV3Plus()),
         recipe,
     )

@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from assay.data.contents import require_content
 from assay.data.splits import SplitResult, split
 from assay.errors import UserError
 from assay.experiment import Data, Experiment
@@ -110,7 +111,10 @@ class Resolver:
     def _split(self, data: Data) -> SplitResult:
         if data not in self._images:
             try:
-                self._images[data] = split(data.source, data.split, self._places)
+                images = split(data.source, data.split, self._places)
+                for ids in (images.labeled, images.unlabeled, images.val):
+                    require_content(data.source, ids, self._places)
+                self._images[data] = images
             except UserError as error:
                 self._images[data] = error
         result = self._images[data]

@@ -46,7 +46,7 @@ def cache_of(places: Places, source: Folder = SOURCE) -> ImageCache:
 
 
 def ids(places: Places) -> list[str]:
-    return [image_id for pool in SOURCE.pools() for image_id in SOURCE.ids(pool, places)]
+    return [image_id for pool in ("train", "val") for image_id in SOURCE.ids(pool, places)]
 
 
 def is_mapped(array: np.ndarray) -> bool:

@@ -88,6 +88,10 @@ def _resolve(options: argparse.Namespace, places: Places) -> int:
 
     overrides = [Override.parse(text) for text in options.overrides]
     data = apply(starting_point("supervised", options.data), overrides).data
+    if data.source.name == "folder" and not options.verify:
+        from assay.commands.folder_proposal import propose
+
+        data = propose(data, overrides, places, data_root=options.data_root)
     images = split(data.source, data.split, places)
     for name in PARTS:
         described = images.describe(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from assay.data.source import DataBroken, Source
+from assay.data.sources.decoding import unreadable
 from assay.places import Places
 
 
@@ -20,6 +22,16 @@ def hash_sizes(source: Source, ids: Iterable[str], places: Places) -> str | None
     lines = _size_lines(source, places)
     lines.forget_changed()
     return _hash(ids, lines.line)
+
+
+def require_content(source: Source, ids: Iterable[str], places: Places) -> None:
+    """Raise DataBroken if a file of these images is empty."""
+    lines = _size_lines(source, places)
+    lines.forget_changed()
+    for image_id in ids:
+        lines.line(image_id)
+        if image_id in lines.empty_files:
+            raise unreadable(lines.empty_files[image_id])
 
 
 def hash_contents(source: Source, ids: Iterable[str], places: Places) -> str | None:
@@ -50,11 +62,12 @@ class _SizeLines:
         self._source, self._places = source, places
         self._lines: dict[str, str] = {}
         self._folders: dict[Path, int] = {}  # with their modification times
+        self.empty_files: dict[str, Path] = {}  # by image
 
     def forget_changed(self) -> None:
         """Forget all lines if a folder has changed since they were made."""
         if any(_modified(folder) != modified for folder, modified in self._folders.items()):
-            self._lines, self._folders = {}, {}
+            self._lines, self._folders, self.empty_files = {}, {}, {}
 
     def line(self, image_id: str) -> str:
         """Return the line of an image."""
@@ -63,6 +76,9 @@ class _SizeLines:
             for folder in {path.parent for path in files} - self._folders.keys():
                 self._folders[folder] = _modified(folder)
             self._lines[image_id] = _line(image_id, files, lambda path: str(_size(path)))
+            for path in files:
+                if not _size(path):
+                    self.empty_files[image_id] = path
         return self._lines[image_id]
 
 
@@ -80,18 +96,27 @@ def _modified(folder: Path) -> int:
 
 
 def _size(path: Path) -> int:
+    """Return the size of a file; raise DataBroken for a file that is missing, a folder, and a link without end."""
     folder = path.parent
     try:
-        return _sizes(folder, folder.stat().st_mtime_ns)[path.name]
-    except (OSError, KeyError):
-        raise DataBroken(f"{path} is missing; other files of the data set refer to it.") from None
+        size = _sizes(folder, folder.stat().st_mtime_ns).get(path.name)
+    except OSError as error:
+        raise unreadable(path, why=error.strerror or str(error)) from None
+    if size is None:
+        raise unreadable(path)
+    return size
 
 
 @functools.lru_cache(maxsize=4096)
 def _sizes(folder: Path, _modified: int) -> dict[str, int]:
     """Return the sizes of a folder's files. On network storage, listing a folder is quicker than one file at a time."""
+    sizes: dict[str, int] = {}
     with os.scandir(folder) as entries:
-        return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+        for entry in entries:
+            with contextlib.suppress(OSError):  # a link in a loop
+                if entry.is_file():
+                    sizes[entry.name] = entry.stat().st_size
+    return sizes
 
 
 def _digest(path: Path) -> str:

@@ -40,6 +40,10 @@ class Source(Value):
         """Return the names of the sets of images: first the default training pool, and 'val' among the others."""
         raise NotImplementedError
 
+    def pool_of_rest(self, pool: str) -> str:
+        """Return the pool from which `rest` leaves out the labelled images of `pool`: itself, or one that is larger."""
+        return pool
+
     def ids(self, pool: str, places: Places) -> tuple[str, ...]:
         """Return the ids of a pool's images, in a fixed order; raise DataMissing if they cannot be listed."""
         raise NotImplementedError

@@ -77,11 +77,23 @@ def split(source: Source, spec: Split, places: Places) -> SplitResult:
                 f"{len(shared)} {name} images are also validation images, the first is {shared[0]!r}; results would"
                 " be measured on training images. Choose another list."
             )
-    notes += tuple(note for name in _pools_read(source, spec, pool) for note in source.notes(name, places))
+    _require_masks(source, labeled, places)
+    pool_notes = (note for name in _pools_read(source, spec, pool) for note in source.notes(name, places))
+    notes += tuple(dict.fromkeys(pool_notes))  # pools overlap
     parts = {"labeled": labeled, "unlabeled": unlabeled, "val": val}
     hashes = {part: hash_sizes(source, ids, places) for part, ids in parts.items()}
     files = {part: files_hash for part, files_hash in hashes.items() if files_hash}
     return SplitResult(labeled=labeled, unlabeled=unlabeled, val=val, notes=notes, files=files)
+
+
+def _require_masks(source: Source, labeled: tuple[str, ...], places: Places) -> None:
+    """Raise a UserError for labelled images without masks, which a data set may hold beside others."""
+    without = [image_id for image_id in labeled if len(source.files(image_id, places)) == 1]
+    if without:
+        raise UserError(
+            f"{len(without)} of {len(labeled)} labelled images have no mask, the first is {without[0]!r}; choose"
+            " data.split.labeled among the images with masks, or add the masks."
+        )
 
 
 def _pools_read(source: Source, spec: Split, pool: str) -> tuple[str, ...]:
@@ -128,7 +140,7 @@ def _unlabeled(
     """Return the ids of the unlabelled images, and notes about them."""
     text = spec.unlabeled
     if text == "rest":
-        return _rest(source.ids(pool, places), pool, labeled), ()
+        return _rest(source.ids(source.pool_of_rest(pool), places), pool, labeled), ()
     pools = [name for name in source.pools() if name != "val"]
     if text in pools:
         return tuple(sorted(source.ids(text, places))), ()

@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from assay.collectives import rank, world_size
 from assay.data.draws import torch_seed
+from assay.data.label_check import require_labels
 from assay.data.stored_masks import StoredMasks
 from assay.experiment import Runtime
 from assay.method import Losses, Method, Predictors, Step
@@ -89,6 +90,7 @@ class Training:
             normalization=normalization_of(experiment.net.encoder),
             centroids=centroids_for(resolved, places, runtime),
         )
+        require_labels(experiment.data.source, resolved.images, places)
         for request in mask_requests(resolved, self.plan).values():
             read_weights(request.key)  # raises now, rather than after hours, where that experiment is not trained yet
         self.nets = build_networks(resolved, places, read_weights).to(self.device, self.dtype)

@@ -1,27 +1,29 @@
-"""A user's own images and masks in folders."""
+"""A user's own images in folders, with masks or without."""
 
 from __future__ import annotations
 
 import colorsys
-import functools
 from pathlib import Path
 
 import numpy as np
 
-from assay.data.draws import digest
-from assay.data.source import DataMissing, Source
-from assay.data.sources.files import image_mask_pairs, pool_of, read_pair, stem_of
+from assay.data.source import IGNORE, DataBroken, DataMissing, Source
+from assay.data.sources.files import pool_of, read_image, read_pair, stem_of
+from assay.data.sources.folder_contents import Contents, contents_of
 from assay.errors import FieldError
 from assay.places import Places
 from assay.values import param
 
-Pairs = dict[str, tuple[Path, Path]]
+FOLDERS = ("train", "val", "unlabeled")  # that an entry of a list may begin with
 
 
 class Folder(Source):
     """`<path>/{train,val}/{images,masks}`; or `<path>/{images,masks}`, with a share held out for validation.
 
-    A mask is a PNG with its image's stem. Its pixels are class ids, 255 = ignore.
+    A mask is a PNG with its image's stem. Its pixels are class ids, 255 = ignore. Training images may have no mask:
+    those in `images` beside the others, and all in `<path>/unlabeled`.
+
+    Pools: train (with masks), unlabeled (without), all (both), val.
     """
 
     name = "folder"
@@ -47,21 +49,37 @@ class Folder(Source):
         return not Path(self.path).expanduser().is_absolute()
 
     def pools(self) -> tuple[str, ...]:
-        return ("train", "val")
+        return ("train", "unlabeled", "all", "val")
+
+    def pool_of_rest(self, pool: str) -> str:
+        return "all" if pool == "train" else pool
 
     def ids(self, pool: str, places: Places) -> tuple[str, ...]:
-        return tuple(f"{pool}/{stem}" for stem in _pairs(self._root(places), self.val_share)[pool])
+        return tuple(self._contents(places).pools[pool])
 
     def read(self, image_id: str, places: Places) -> tuple[np.ndarray, np.ndarray]:
-        image, mask = self.files(image_id, places)
-        return read_pair(image, mask, num_classes=self.num_labels)
+        image, *masks = self.files(image_id, places)
+        if masks:
+            cure = "; set data.source.num_labels to the largest class id plus one"
+            return read_pair(image, masks[0], num_classes=self.num_labels, strict=True, cure=cure)
+        pixels = read_image(image, strict=True)
+        return pixels, np.full(pixels.shape[:2], IGNORE, dtype=np.uint8)
 
     def files(self, image_id: str, places: Places) -> tuple[Path, ...]:
-        pool, _, stem = image_id.partition("/")
-        return _pairs(self._root(places), self.val_share)[pool][stem]
+        pools = self._contents(places).pools
+        files = pools["val" if image_id.startswith("val/") else "all"].get(image_id)
+        if files is None:
+            raise DataBroken(f"{self.path} has no image {image_id} in {self._root(places)}.")
+        return files
 
     def image_id(self, entry: str) -> str:
-        return f"{pool_of(entry)}/{stem_of(entry)}"
+        return f"{pool_of(entry, FOLDERS)}/{stem_of(entry)}"
+
+    def notes(self, pool: str, places: Places) -> tuple[str, ...]:
+        return self._contents(places).notes[pool]
+
+    def _contents(self, places: Places) -> Contents:
+        return contents_of(self._root(places), self.val_share)
 
     def _root(self, places: Places) -> Path:
         if not self.path:
@@ -70,27 +88,3 @@ class Folder(Source):
             if root.is_dir():
                 return root
         raise DataMissing(f"data.source.path={self.path} is not a folder, neither in {places.data} nor as given.")
-
-
-@functools.lru_cache(maxsize=8)
-def _pairs(root: Path, val_share: float) -> dict[str, Pairs]:
-    home = "The layout is images/NAME.jpg beside masks/NAME.png, in the folder itself or in train/ and val/."
-    if (root / "train").is_dir():
-        return {
-            pool: image_mask_pairs(root / pool / "images", root / pool / "masks", name=f"{root.name} {pool}", home=home)
-            for pool in ("train", "val")
-        }
-    pairs = image_mask_pairs(root / "images", root / "masks", name=root.name, home=home)
-    if len(pairs) < 2:
-        raise DataMissing(f"{root.name}: one image cannot be both trained on and held out for validation. {home}")
-    held_out = _held_out(tuple(pairs), val_share)
-    return {
-        "train": {stem: pair for stem, pair in pairs.items() if stem not in held_out},
-        "val": {stem: pair for stem, pair in pairs.items() if stem in held_out},
-    }
-
-
-def _held_out(stems: tuple[str, ...], share: float) -> frozenset[str]:
-    """Return the images for validation. Names alone decide, so a few more images move few others between pools."""
-    count = min(max(1, round(share * len(stems))), len(stems) - 1)
-    return frozenset(sorted(stems, key=lambda stem: digest("held out", stem))[:count])
