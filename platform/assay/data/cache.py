@@ -21,7 +21,7 @@ import importlib.metadata
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,19 @@ class ImageCache:
         """Return True if reading the image needs no decoding."""
         origin = self._origin(image_id)
         return origin is not None and decoded_file.read(self._path(image_id), origin.digest) is not None
+
+    def state(self, ids: Iterable[str]) -> str | None:
+        """Return a hash of the state of images' files, for what is computed from these images.
+
+        Return None for drawn images, and where a file is missing or was changed just now.
+        """
+        total = hashlib.sha256()
+        for image_id in ids:
+            origin = self._origin(image_id)
+            if origin is None or not origin.is_settled:
+                return None
+            total.update(origin.digest)
+        return total.hexdigest()
 
     def _path(self, image_id: str) -> Path:
         name = hashlib.sha256(image_id.encode("utf-8", "surrogateescape")).hexdigest()

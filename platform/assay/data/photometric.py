@@ -156,7 +156,7 @@ def apply_by_kind(
     results: dict[int, torch.Tensor] = {}
     for (_, (height, width)), group in groups.items():
         rectangles = images[..., :height, :width]
-        for indices in _portions(group, rectangles):
+        for indices in portions(group, rectangles):
             batch = rectangles.index_select(0, torch.tensor(indices, device=images.device))
             outputs = zip(indices, apply(batch, indices), strict=True)
             results.update((index, _with_padding_of(images[index], output)) for index, output in outputs)
@@ -172,7 +172,8 @@ def _with_padding_of(image: torch.Tensor, rectangle: torch.Tensor) -> torch.Tens
     return padded
 
 
-def _portions(indices: list[int], images: torch.Tensor) -> list[list[int]]:
+def portions(indices: list[int], images: torch.Tensor) -> list[list[int]]:
+    """Return indices of images in the portions that a device processes at once."""
     # An accelerator is fastest with few large steps, a CPU with portions that fit its cache.
     on_cpu = images.device.type == "cpu"
     size = max(1, CACHE_VALUES // images[0].numel()) if on_cpu else len(indices)

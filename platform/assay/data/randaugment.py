@@ -25,7 +25,7 @@ from torch.nn import functional
 from torchvision.transforms.v2 import functional as tv
 
 from assay.data.index_maps import look_up, unmoved
-from assay.data.photometric import Size, apply_by_kind, blend, factors, luminance, round_to_steps
+from assay.data.photometric import Size, apply_by_kind, blend, factors, luminance, portions, round_to_steps
 from assay.data.views import MAX_MAGNITUDE, MOVING, Operator, RandAugment
 
 MID_GREY = 127  # 0 on the authors' scale from -1 to 1, as 8 bits
@@ -100,11 +100,22 @@ def apply_randaugment(
     """
     whole: Size = (images.shape[-2], images.shape[-1])
     sizes = [whole] * len(images) if sizes is None else sizes
-    index_map = unmoved(len(images), *whole, images.device)
+    parts = [
+        _apply(images[part[0] : part[-1] + 1], [draws[i] for i in part], [sizes[i] for i in part])
+        for part in portions(list(range(len(images))), images)
+    ]
+    return torch.cat([image for image, _ in parts]), torch.cat([index_map for _, index_map in parts])
+
+
+def _apply(
+    images: torch.Tensor, draws: Sequence[RandAugmentDraw], sizes: Sequence[Size]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    index_map = unmoved(len(images), images.shape[-2], images.shape[-1], images.device)
     for operators in zip(*(draw.operators for draw in draws), strict=True):
         images, index_map = _move(images, index_map, operators, sizes)
         images = _recolour(images, operators, sizes)
-    images = images.masked_fill((index_map < 0).unsqueeze(1), MID_GREY)
+    if any(operator.name in MOVING for draw in draws for operator in draw.operators):
+        images = images.masked_fill((index_map < 0).unsqueeze(1), MID_GREY)
     return _cut_out(images, index_map, draws, sizes)
 
 
@@ -120,6 +131,8 @@ def _move(
         return images, index_map
     affines = [_in_whole_numbers(_affine(operators[index], sizes[index])) for index in moved]
     step = _step(affines, [sizes[index] for index in moved], index_map)
+    if len(moved) == len(images):
+        return look_up(images, step, _OUTSIDE), look_up(index_map, step, -1)
     at = torch.tensor(moved, device=images.device)
     return (
         images.index_copy(0, at, look_up(images.index_select(0, at), step, _OUTSIDE)),
@@ -261,7 +274,7 @@ def _cut_out(
     height, width = images.shape[-2:]
     y = torch.arange(height, device=images.device).view(-1, 1)
     x = torch.arange(width, device=images.device)
-    cut = ((y >= top) & (y < bottom) & (x >= left) & (x < right)).any(dim=1)
+    cut = (((y >= top) & (y < bottom)) & ((x >= left) & (x < right))).any(dim=1)
     images = images.masked_fill(cut.unsqueeze(1), MID_GREY)
     return images, index_map.masked_fill(cut, -1) if draws[0].ignore_cutout else index_map
 
