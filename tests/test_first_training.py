@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,11 @@ def lines_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> list[s
     return output.out.splitlines()
 
 
+def settings(changes: Mapping[str, str]) -> list[str]:
+    """Return flags for a small network and training, and for further changes."""
+    return [part for path, value in (SMALL | changes).items() for part in ("--set", f"{path}={value}")]
+
+
 def unpack(archive: str, data: Path) -> None:
     """Write the tree of an archive. SBD is of use only beside VOC, here without SegmentationClassAug."""
     trees.TREES[archive](data)
@@ -66,17 +72,26 @@ def test_from_the_official_archives_to_a_first_training(
         line for line in lines_of(["doctor", "--data-root", str(data)], capsys) if line.startswith(f"  partial  {name}")
     )
     assert pools in line and ("with data.source.masks=sbd" in line) == (archive == "sbd")
-    changes = SMALL | ({"data.source.masks": "sbd"} if archive == "sbd" else {})
-    sets = [part for path, value in changes.items() for part in ("--set", f"{path}={value}")]
+    changes = {"data.source.masks": "sbd"} if archive == "sbd" else {}
     train = ["train", "--method", "supervised", "--data", name, "--data-root", str(data), "--out", str(out)]
-    assert any("mIoU" in line for line in lines_of([*train, *sets], capsys))
+    assert any("mIoU" in line for line in lines_of([*train, *settings(changes)], capsys))
+
+
+@pytest.mark.parametrize("masks", ["none", "coarse"])
+def test_unlabelled_images_of_train_extra_and_images_of_half_the_size(
+    masks: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unpack("cityscapes", tmp_path / "data")
+    source = {"data.source.train_extra_masks": masks, "data.source.resize": "32,64"}
+    split = {"data.split.labeled": "2", "data.split.unlabeled": "train_extra"}
+    train = ["train", "--method", "mean_teacher", "--data", "cityscapes", "--data-root", str(tmp_path / "data")]
+    assert any("mIoU" in line for line in lines_of([*train, "--out", str(tmp_path), *settings(source | split)], capsys))
 
 
 def test_from_a_folder_of_ones_own_images_to_a_first_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     unpack("folder", tmp_path / "data")
-    changes = SMALL | {"data.source.path": "mine", "data.source.num_labels": "3"}
-    sets = [part for path, value in changes.items() for part in ("--set", f"{path}={value}")]
     train = ["train", "--method", "supervised", "--data", "folder", "--data-root", str(tmp_path / "data")]
-    assert any("mIoU" in line for line in lines_of([*train, "--out", str(tmp_path / "results"), *sets], capsys))
+    own = settings({"data.source.path": "mine", "data.source.num_labels": "3"})
+    assert any("mIoU" in line for line in lines_of([*train, "--out", str(tmp_path / "results"), *own], capsys))

@@ -44,6 +44,13 @@ def test_text_is_read_according_to_the_type_of_the_field(experiment) -> None:
     assert after.recipe.ohem is not None and after.recipe.augment.fit is None
 
 
+@pytest.mark.parametrize("text", ["512,1024", "[512, 1024]", "(512, 1024)"])
+def test_a_list_that_may_be_none_is_read_as_other_lists(text) -> None:
+    start = starting_point("cps", "cityscapes")
+    assert changed(start, f"data.source.resize={text}").data.source.resize == (512, 1024)
+    assert changed(start, f"data.source.resize={text}", "data.source.resize=none") == start
+
+
 def test_rules_apply_to_all_changes_together(experiment) -> None:
     after = changed(experiment, "recipe.accumulate=3", "recipe.labeled_batch=9", "recipe.unlabeled_batch=9")
     assert after.recipe.accumulate == 3

@@ -122,7 +122,7 @@ def parse_text(text: str, annotation: Any) -> Any:
         return json.loads(lowered)
     except json.JSONDecodeError:
         pass
-    if typing.get_origin(annotation) is tuple:
+    if any(typing.get_origin(option) is tuple for option in (annotation, *options)):
         return [_number_or_text(item.strip()) for item in text.strip("()[]").split(",") if item.strip()]
     return text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from assay.data.source import IGNORE, DataBroken, DataMissing
 from assay.data.sources import Cityscapes
 from assay.errors import FieldError
 from assay.places import Places
+from assay.values import fields, from_json, to_json
 
 TRAIN, VAL, EXTRA = "aachen_000000_000019", "munster_000001_000019", "bad-honnef_000000_000000"
 LABEL_IDS = np.array([[7, 8, 0, 33], [4, 26, 255, 29]], dtype=np.uint8)
@@ -176,6 +178,16 @@ def test_resizing_agrees_with_the_geometry_of_views(tmp_path):
         different = mask != nearest[0].numpy()
         # torch's factor is rounded, so it may miss a centre that lies exactly between two pixels: here one column.
         assert not different.any() or (size == (27, 37) and np.flatnonzero(different.any(axis=0)).tolist() == [18])
+
+
+def test_a_size_survives_json():
+    source = Cityscapes(resize=(512, 1024), train_extra_masks="coarse")
+    assert from_json(Cityscapes, json.loads(json.dumps(to_json(source)))) == source
+
+
+def test_neutral_fields_take_no_part_in_the_key():
+    rules = {field.name: field.rules for field in fields(Cityscapes)}
+    assert all(rule.has_neutral and rule.neutral == getattr(Cityscapes(), name) for name, rule in rules.items())
 
 
 def test_a_size_must_be_positive():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -59,15 +60,7 @@ class Archive(Source):
 
     def root(self, places: Places) -> Path:
         """Return the root folder; raise DataMissing with every folder that was searched."""
-        candidates = [*(places.data / name for name in self.folders), places.data]
-        for root in candidates:
-            if any((root / marker).is_dir() for marker in self.markers):
-                return root
-        pool, size = next(iter(self.sizes.items()))
-        raise DataMissing(
-            f"{self.title}: no folder {' or '.join(self.markers)} ({pool}: {size} images) in"
-            f" {', '.join(map(str, candidates))}; name the folder above it with --data-root or ASSAY_DATA. {self.home}"
-        )
+        return _find_root(places.data, self.title, self.folders, self.markers, self.home)
 
     def place(self, pool: str, places: Places) -> Path:
         """Return the folder or the list that decides which images a pool holds."""
@@ -76,6 +69,20 @@ class Archive(Source):
     def pool_files(self, root: Path, pool: str) -> Files:
         """Return the files of a pool's images by id, sorted; raise DataMissing where images or masks are missing.
 
-        It is called for every image, so implementations remember their results.
+        It is called for every image, so implementations remember their results. A data set whose pools are lists
+        overrides `ids` and `files` instead.
         """
         raise NotImplementedError
+
+
+@functools.lru_cache(maxsize=64)
+def _find_root(data: Path, title: str, folders: tuple[str, ...], markers: tuple[str, ...], home: str) -> Path:
+    """Return the first folder that holds a marker. It is remembered, because every image's files lie below it."""
+    candidates = [*(data / folder for folder in folders), data]
+    for root in candidates:
+        if any((root / marker).is_dir() for marker in markers):
+            return root
+    raise DataMissing(
+        f"{title}: no folder {' or '.join(markers)} in {', '.join(map(str, candidates))}; name the folder above it with"
+        f" --data-root or ASSAY_DATA. {home}"
+    )

@@ -41,7 +41,7 @@ _CLASSES: tuple[tuple[int, str, tuple[int, int, int]], ...] = (
     (33, "bicycle", (119, 11, 32)),
 )
 SIZES = {"train": 2975, "val": 500, "train_extra": 19998}
-_NUM_LABELS = 34  # label ids 0-33; the id -1 of licence plates is stored as 255 or as the car around them
+_NUM_LABELS = 34  # label ids 0-33; licence plates have the id -1, which the owner does not draw
 _IMAGE = "_leftImg8bit.png"
 _LABEL_IDS, _TRAIN_IDS = "_labelIds.png", "_labelTrainIds.png"
 
