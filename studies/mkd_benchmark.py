@@ -7,9 +7,8 @@
     python studies/mkd_benchmark.py --profile code --plan        the same with the authors' released configuration
 
 Rows of methods that this project has are trained, all with one recipe; the other rows quote the paper's numbers. In the
-profile `code`, CPS has OHEM on Cityscapes as in its authors' code. Rows with a double dagger need U2PL's lists and
-COCO needs UniMatch's; both must be brought, as data/splits of U2PL's repository below u2pl/ in the folder of lists, and
-splits of UniMatch's below unimatch/.
+profile `code`, CPS has OHEM on Cityscapes as in its authors' code. Rows with a double dagger have U2PL's lists, and
+COCO has PseudoSeg's by the names of UniMatch's authors; all lists are part of this package.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import itertools
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,8 @@ from assay.data.sources import SOURCES
 from assay.data.splits import Split, split
 from assay.places import Places
 
-# The number of ids of each published file, and a hash of its ids in its order, one per line.
+# The number of ids of each published file, and a hash of its ids in its order, one per line. Those of cps and unimatch
+# (but coco) were computed from the published files themselves; the others were copied by hand, see `sources.json`.
 LISTS = {
     "cps/cityscapes/train.txt": (2975, "fc017050aa0a524b"),
     "cps/cityscapes/train_aug_labeled_1-16.txt": (186, "de235b9fae9cafc1"),
@@ -41,12 +43,25 @@ LISTS = {
     "cps/voc/train_aug_labeled_1-4.txt": (2646, "fd0e8dca3dac524c"),
     "cps/voc/train_aug_labeled_1-8.txt": (1323, "c9ca45b4e688d408"),
     "cps/voc/val.txt": (1449, "6f8edc37993764f6"),
+    "u2pl/cityscapes/1488/labeled.txt": (1488, "702e7f41070af0dd"),
+    "u2pl/cityscapes/186/labeled.txt": (186, "f08b2764cfcc297d"),
+    "u2pl/cityscapes/372/labeled.txt": (372, "5544a6b081221894"),
+    "u2pl/cityscapes/744/labeled.txt": (744, "80dca5c896616b85"),
+    "u2pl/pascal/1323/labeled.txt": (1323, "112dcea11e1a1d21"),
+    "u2pl/pascal/2646/labeled.txt": (2646, "4cc769f75d69c74e"),
+    "u2pl/pascal/5291/labeled.txt": (5291, "989051b20c885ee0"),
+    "u2pl/pascal/662/labeled.txt": (662, "e9bb5d18af804179"),
     "unimatch/cityscapes/1_16/labeled.txt": (186, "de235b9fae9cafc1"),
     "unimatch/cityscapes/1_2/labeled.txt": (1488, "5f5db5b45b41e891"),
     "unimatch/cityscapes/1_30/labeled.txt": (100, "25f7c1eacdde4515"),
     "unimatch/cityscapes/1_4/labeled.txt": (744, "e8ad4829253c19fb"),
     "unimatch/cityscapes/1_8/labeled.txt": (372, "d28bf27e274b48d9"),
     "unimatch/cityscapes/val.txt": (500, "e063e193cd8da9a4"),
+    "unimatch/coco/1_128/labeled.txt": (925, "1ab0cdec5948c87c"),
+    "unimatch/coco/1_256/labeled.txt": (463, "fae49266485dc498"),
+    "unimatch/coco/1_32/labeled.txt": (3697, "d5130e5c9fdb9a3c"),
+    "unimatch/coco/1_512/labeled.txt": (232, "5c4e8091acf25525"),
+    "unimatch/coco/1_64/labeled.txt": (1849, "6e70da5507e1915e"),
     "unimatch/pascal/1464/labeled.txt": (1464, "129f1fe991729b18"),
     "unimatch/pascal/183/labeled.txt": (183, "5dac0b72efebf633"),
     "unimatch/pascal/1_16/labeled.txt": (662, "baa85754594fcd33"),
@@ -155,6 +170,38 @@ def test_the_lists_of_cityscapes_are_the_same_of_cps_and_of_unimatch() -> None:
         assert labeled < train and len(train - labeled) == unlabeled
     assert len(train - ids("unimatch/cityscapes/1_30/labeled.txt")) == 2875
     assert ids("cps/cityscapes/val.txt") == ids("unimatch/cityscapes/val.txt")
+
+
+def test_the_lists_of_u2pl_label_the_1464_first_and_share_few_images_with_those_of_cps() -> None:
+    fine, everything = ids("cps/voc/train.txt"), ids("cps/voc/train_aug.txt")
+    labeled = [ids(f"u2pl/pascal/{count}/labeled.txt") for count in (662, 1323, 2646, 5291)]
+    assert [len(part & fine) for part in labeled] == [662, 1323, 1464, 1464]
+    assert all(part < everything for part in labeled)
+    cps = [ids(f"cps/voc/train_aug_labeled_{share}.txt") for share in CPS]
+    assert [len(part & other) for part, other in zip(labeled, cps, strict=True)][:3] == [43, 172, 666]
+
+
+def test_the_two_smaller_lists_of_u2pl_are_draws_of_pythons_generator_with_seed_5() -> None:
+    """The 1464 ids in their order, drawn again here, give every id: the lists were copied without a mistake."""
+    fine = published.ids_of("cps/voc/train.txt") or ()
+    for count in (662, 1323):
+        assert published.ids_of(f"u2pl/pascal/{count}/labeled.txt") == tuple(random.Random(5).sample(fine, count))
+
+
+def test_the_lists_of_u2pl_for_cityscapes_have_the_counts_of_cps_and_other_images() -> None:
+    counts = (186, 372, 744, 1488)
+    labeled = [ids(f"u2pl/cityscapes/{count}/labeled.txt") for count in counts]
+    assert all(part < ids("cps/cityscapes/train.txt") for part in labeled)
+    cps = [ids(f"cps/cityscapes/train_aug_labeled_{share}.txt") for share in CPS]
+    assert [len(part & other) for part, other in zip(labeled, cps, strict=True)] == [8, 48, 182, 720]
+
+
+def test_the_smallest_list_of_coco_is_every_16th_image_of_the_largest() -> None:
+    largest = published.ids_of("unimatch/coco/1_32/labeled.txt") or ()
+    assert published.ids_of("unimatch/coco/1_512/labeled.txt") == largest[::16]
+    assert [LISTS[f"unimatch/coco/1_{share}/labeled.txt"][0] for share in (512, 256, 128, 64, 32)] == [
+        *(232, 463, 925, 1849, 3697)
+    ]
 
 
 def test_training_and_validation_images_are_distinct() -> None:

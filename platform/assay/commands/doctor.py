@@ -104,7 +104,7 @@ def _print_lists(places: Places) -> None:
     _print("lists", f"{count(len(own), 'own list')} in {places.splits} (--splits or ASSAY_SPLITS)")
     for origin in published.origins():
         _print_ok(f"{origin.folder}: {count(len(published.lists_of(origin.folder)), 'list')}, part of this package")
-    _print("  note", f"{published.NOT_PACKED}; copy them into that folder to use them")
+    _print("  note", f"{published.NOT_PACKED}; in that folder they are used as data.split.labeled=split_0.pkl:106")
 
 
 def _print_weights(places: Places) -> None:

@@ -13,10 +13,7 @@ import json
 from importlib.resources import files
 
 SUFFIX = ".txt"  # of every published list; a name may leave it out
-NOT_PACKED = (
-    "U2PL's lists, UniMatch's lists of COCO, and the pickled permutations of French et al., ClassMix and Three-Stage"
-    " are not part of this package"
-)
+NOT_PACKED = "the pickled permutations of French et al., ClassMix and Three-Stage are not part of this package"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
