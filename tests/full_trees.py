@@ -7,15 +7,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from assay.data import published
-from assay.data.sources import COCO, VOC, Cityscapes
 from assay.data.sources.camvid import SIZES as CAMVID_SIZES
 from assay.nets.weights import PRETRAINED
 from assay.places import Places
 
-COCO_IDS = {  # made up: the published lists of COCO are not part of this project
-    "train": [f"{number:012d}" for number in range(1, 4001)],
-    "val": [f"{number:012d}" for number in range(500_001, 500_051)],
-}
 LINKS = 30_000  # of one file; ext4 allows 65,000
 
 
@@ -32,19 +27,6 @@ def write(root: Path) -> Places:
     for name in set(PRETRAINED.values()):
         (places.weights / f"{name}.safetensors").write_text(name)  # a plan hashes the file and reads no weights
     return places
-
-
-def write_lists_of_others(places: Places) -> None:
-    """Write lists that users bring, with their names, formats and numbers of images; the images are the first ones."""
-    voc, cityscapes = VOC().ids("train_aug", places), Cityscapes().ids("train", places)
-    for number in (662, 1323, 2646, 5291):
-        _write_list(places, f"u2pl/pascal/{number}", voc[:number])
-    for number in (186, 372, 744, 1488):
-        paths = (f"leftImg8bit/train/{name.split('_')[0]}/{name}_leftImg8bit.png" for name in cityscapes[:number])
-        _write_list(places, f"u2pl/cityscapes/{number}", paths)
-    for share, number in ((512, 232), (256, 463), (128, 925), (64, 1849), (32, 3697)):
-        pairs = (f"train2017/{name}.jpg masks/{name}.png" for name in COCO().ids("train", places)[:number])
-        _write_list(places, f"unimatch/coco/1_{share}", pairs)
 
 
 def _voc() -> Iterator[Path]:
@@ -64,7 +46,10 @@ def _cityscapes() -> Iterator[Path]:
 
 
 def _coco() -> Iterator[Path]:
-    for pool, ids in COCO_IDS.items():
+    """Name the images of the published lists, and some that are made up for validation."""
+    listed = {image_id for ids in published.lists_of("unimatch/coco").values() for image_id in ids}
+    made_up = [f"{number:012d}" for number in range(600_001, 600_051)]
+    for pool, ids in (("train", sorted(listed)), ("val", made_up)):
         yield from _named(Path("coco") / f"{pool}2017", ids, ".jpg")
         yield from _named(Path("coco/masks") / f"{pool}2017", ids, ".png")
 
@@ -99,9 +84,3 @@ def _link(root: Path, paths: Iterable[Path]) -> None:
             linked = place
         else:
             os.link(linked, place)
-
-
-def _write_list(places: Places, folder: str, lines: Iterable[str]) -> None:
-    path = places.splits / folder / "labeled.txt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in lines))

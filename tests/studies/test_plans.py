@@ -13,23 +13,15 @@ from assay.places import Places
 from assay.run import run_study
 from assay.store.local import LocalStore
 from assay.study import Profile, Study
-from assay.study.cells import Selection, cells_of, profile_of
+from assay.study.cells import Selection, cells_of
 from studies import baseline_benchmark, mgd_ablation, mgd_benchmark, mkd_ablation, mkd_benchmark
 
 STUDIES = [module.STUDY for module in (baseline_benchmark, mgd_ablation, mgd_benchmark, mkd_ablation, mkd_benchmark)]
-BROUGHT = ("u2pl/pascal", "u2pl/cityscapes", "unimatch/coco")  # the folders of lists that users bring
 
 
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> Places:
     return full_trees.write(tmp_path_factory.mktemp("trees"))
-
-
-@pytest.fixture(scope="module")
-def with_lists(trees: Places, tmp_path_factory: pytest.TempPathFactory) -> Places:
-    places = dataclasses.replace(trees, splits=tmp_path_factory.mktemp("lists"))
-    full_trees.write_lists_of_others(places)
-    return places
 
 
 def plan(study: Study, profile: Profile, places: Places) -> Plan:
@@ -43,23 +35,14 @@ def plan(study: Study, profile: Profile, places: Places) -> Plan:
     [(study, profile) for study in STUDIES for profile in study.profiles],
     ids=lambda value: value.name,
 )
-def test_with_all_lists_every_cell_that_is_not_only_quoted_can_be_trained(
-    study: Study, profile: Profile, with_lists: Places
-) -> None:
-    assert plan(study, profile, with_lists).unresolved == {}
-
-
-def test_without_the_lists_that_users_bring_only_their_cells_wait(trees: Places) -> None:
-    cells = plan(mkd_benchmark.STUDY, profile_of(mkd_benchmark.STUDY, "paper"), trees).cells
-    lists = {each.cell.experiment.data.split.labeled: each.node is None for each in cells}
-    assert {name for name, waits in lists.items() if waits} == {name for name in lists if name.startswith(BROUGHT)}
-    assert sum(lists.values()) == 4 + 4 + 5
+def test_every_cell_that_is_not_only_quoted_can_be_trained(study: Study, profile: Profile, trees: Places) -> None:
+    assert plan(study, profile, trees).unresolved == {}
 
 
 def test_the_command_of_a_plan_on_full_trees_names_no_cell_that_waits(
-    with_lists: Places, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trees: Places, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folders = {"--data-root": with_lists.data, "--splits": with_lists.splits, "--weights": with_lists.weights}
+    folders = {"--data-root": trees.data, "--splits": trees.splits, "--weights": trees.weights}
     flags = [text for flag, folder in folders.items() for text in (flag, str(folder))]
     command = ["--profile", "paper", "--plan", "--seeds", "0", "--gangs", "0", "--out", str(tmp_path), *flags]
     assert run_study(mgd_ablation.STUDY, command) == 0
