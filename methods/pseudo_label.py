@@ -18,12 +18,13 @@ class PseudoLabel(Method):
     """L = CE(f(x_l), y) + w · CE(f(x_u), ŷ_u) with ŷ_u = argmax g(u), g the network of an earlier experiment.
 
     g predicts every unlabelled image u once, whole and at its original size; the mask is then cropped with its image.
-    x_u is the weak view of u or, with `strong`, its strong view. Lee takes ŷ from f itself and raises w during the
-    training; here ŷ and w are constant.
+    x_u is the weak view of u or, with `strong`, its strong view, to whose geometry the mask is carried. Lee takes ŷ
+    from f itself and raises w during the training; here ŷ and w are constant.
     """
 
     name = "pseudo_label"
     version = 1
+    carries_labels = True
 
     pseudo: Experiment | None = param(default=None, help="experiment g whose official network predicts the masks")
     weight: float = param(default=1.0, low=0, help="weight w of the pseudo-labels")
@@ -49,9 +50,11 @@ class PseudoLabel(Method):
             return Losses(terms=terms)
         (unlabeled,) = batch.unlabeled
         target = unlabeled.stored["pseudo"]
-        images: torch.Tensor = unlabeled.strong[0] if self.strong else unlabeled.weak
-        terms["pseudo"] = Term(pixel_ce(nets["student"](images), target), self.weight)
         right, counted = pseudo_label_accuracy(target, unlabeled.truth)
+        images: torch.Tensor = unlabeled.weak
+        if self.strong:
+            images, target = unlabeled.strong[0], unlabeled.carry(target, 0)
+        terms["pseudo"] = Term(pixel_ce(nets["student"](images), target), self.weight)
         return Losses(terms=terms, shares={"pseudo_accuracy": Share(right, counted)})
 
     def predictors(self, nets: nn.ModuleDict) -> Predictors:
