@@ -219,7 +219,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "image and mask swapped": (swapped, MASK, "one class id per pixel"),
     "all labelled masks are 255": (all_masks("train", 255), "train/masks/0.png", "of all 4 labelled images is 255"),
     "all validation masks are 255": (all_masks("val", 255), "val/masks/0.png", "of all 2 validation images is 255"),
-    "validation image without mask": (lambda root: (root / "val/masks/1.png").unlink(), "val/masks", "is 1.png"),
+    "validation image without mask": (lambda root: (root / "val/masks/1.png").unlink(), "val/masks", "is that of 1."),
     "no mask at all": (emptied("train/masks"), "train/masks", "none of 4 images"),
     "folder named as image": (folder_as_image, IMAGE, "is a folder"),
     "loop of links": (link_loop, IMAGE, "is a link to"),

@@ -157,7 +157,7 @@ def test_images_without_masks_are_counted_and_the_first_is_named(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     with pytest.raises(
-        DataMissing, match=r"mine: 2 of 3 images in .* which holds 1 mask; the first missing mask is a\.png\. Home\."
+        DataMissing, match=r"mine: 2 of 3 images in .* which holds 1 mask; the first missing mask is that of a\. Home\."
     ):
         image_mask_pairs(tmp_path / "images", tmp_path / "masks", name="mine", home="Home.")
 

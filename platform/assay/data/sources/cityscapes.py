@@ -12,11 +12,10 @@ from PIL import Image
 
 from assay.data.source import IGNORE, DataBroken, DataMissing
 from assay.data.sources.archive import Archive, Files
-from assay.data.sources.files import read_image, read_pair
+from assay.data.sources.files import paired, read_pair, read_without_mask
 from assay.errors import FieldError
 from assay.places import Places
 from assay.values import param
-from assay.wording import count
 
 # Label id, name and colour of the 19 classes of the benchmark, in the order of their train ids.
 _CLASSES: tuple[tuple[int, str, tuple[int, int, int]], ...] = (
@@ -97,8 +96,7 @@ class Cityscapes(Archive):
 
 def _read(image: Path, mask: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
     if mask is None:
-        pixels = read_image(image)
-        return pixels, np.full(pixels.shape[:2], IGNORE, dtype=np.uint8)
+        return read_without_mask(image)
     if mask.name.endswith(_TRAIN_IDS):
         return read_pair(image, mask, num_classes=len(_CLASSES))
     pixels, labels = read_pair(image, mask, num_classes=_NUM_LABELS)
@@ -134,23 +132,16 @@ def _centres(new: int, old: int) -> np.ndarray:
 @functools.lru_cache(maxsize=16)
 def _pool_files(root: Path, pool: str, extra_masks: str) -> Files:
     folder = _folder(root, "leftImg8bit", pool)
-    images = dict(_files(folder, _IMAGE))
+    images = dict(sorted(_files(folder, _IMAGE)))
     if not images:
         raise DataMissing(
             f"Cityscapes {pool}: no images CITY/NAME{_IMAGE} in {folder} ({SIZES[pool]} expected). {Cityscapes.home}"
         )
     if pool == "train_extra" and extra_masks == "none":
-        return {image_id: (path,) for image_id, path in sorted(images.items())}
+        return {image_id: (path,) for image_id, path in images.items()}
     masks_folder = _folder(root, "gtCoarse" if pool == "train_extra" else "gtFine", pool)
-    masks = _masks(masks_folder)
-    without_mask = sorted(set(images) - set(masks))
-    if without_mask:
-        raise DataMissing(
-            f"Cityscapes {pool}: {len(without_mask)} of {len(images)} images in {folder} have no mask in"
-            f" {masks_folder}, which holds {count(len(masks), 'mask')}; the first is {without_mask[0]}."
-            f" {Cityscapes.home}"
-        )
-    return {image_id: (path, masks[image_id]) for image_id, path in sorted(images.items())}
+    places = (folder, masks_folder)
+    return paired(images, _masks(masks_folder), name=f"Cityscapes {pool}", places=places, home=Cityscapes.home)
 
 
 def _masks(folder: Path) -> dict[str, Path]:

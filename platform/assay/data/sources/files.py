@@ -59,6 +59,12 @@ def read_mask(path: Path, *, num_classes: int, ignored_class: int | None = None,
         return _checked_classes(decode_mask(image, path), path, num_classes, ignored_class, cure)
 
 
+def read_without_mask(path: Path, *, strict: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Read an image without labels, as `read_image` does, and return a mask of IGNORE with it."""
+    pixels = read_image(path, strict=strict)
+    return pixels, np.full(pixels.shape[:2], IGNORE, dtype=np.uint8)
+
+
 def read_pair(
     image: Path,
     mask: Path,
@@ -180,14 +186,29 @@ def image_mask_pairs(images: Path, masks: Path, *, name: str, home: str) -> dict
     name: of the data set and the pool, for messages.
     home: the origin of the data set, for messages.
     """
-    image_files, mask_files = require_images(images, name=name, home=home), files_by_stem(masks, MASK_SUFFIXES)
-    without_mask = [stem for stem in image_files if stem not in mask_files]
+    return paired(
+        require_images(images, name=name, home=home),
+        files_by_stem(masks, MASK_SUFFIXES),
+        name=name,
+        places=(images, masks),
+        home=home,
+    )
+
+
+def paired(
+    images: dict[str, Path], masks: dict[str, Path], *, name: str, places: tuple[Path, Path], home: str
+) -> dict[str, tuple[Path, Path]]:
+    """Return each image with its mask; raise DataMissing where an image has none.
+
+    places: the folders of images and masks, for messages.
+    """
+    without_mask = [stem for stem in images if stem not in masks]
     if without_mask:
         raise DataMissing(
-            f"{name}: {len(without_mask)} of {len(image_files)} images in {images} have no mask in {masks}, which holds"
-            f" {count(len(mask_files), 'mask')}; the first missing mask is {without_mask[0]}.png. {home}"
+            f"{name}: {len(without_mask)} of {len(images)} images in {places[0]} have no mask in {places[1]}, which"
+            f" holds {count(len(masks), 'mask')}; the first missing mask is that of {without_mask[0]}. {home}"
         )
-    return {stem: (path, mask_files[stem]) for stem, path in image_files.items()}
+    return {stem: (path, masks[stem]) for stem, path in images.items()}
 
 
 def require_images(folder: Path, *, name: str, home: str) -> dict[str, Path]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from assay.data.source import IGNORE, DataBroken, DataMissing, Source
-from assay.data.sources.files import pool_of, read_image, read_pair, stem_of
+from assay.data.source import DataBroken, DataMissing, Source
+from assay.data.sources.files import pool_of, read_pair, read_without_mask, stem_of
 from assay.data.sources.folder_contents import Contents, contents_of
 from assay.errors import FieldError
 from assay.places import Places
@@ -62,8 +62,7 @@ class Folder(Source):
         if masks:
             cure = "; set data.source.num_labels to the largest class id plus one"
             return read_pair(image, masks[0], num_classes=self.num_labels, strict=True, cure=cure)
-        pixels = read_image(image, strict=True)
-        return pixels, np.full(pixels.shape[:2], IGNORE, dtype=np.uint8)
+        return read_without_mask(image, strict=True)
 
     def files(self, image_id: str, places: Places) -> tuple[Path, ...]:
         pools = self._contents(places).pools
