@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import damage as damage_files
 import numpy as np
 import pytest
 import torch
@@ -200,7 +201,41 @@ def coloured_mask(dataset: Path) -> str:
     return "one class id per pixel"
 
 
-@pytest.mark.parametrize("damage", [broken_image, other_size, wrong_class, coloured_mask])
+def cmyk(dataset: Path) -> str:
+    path = dataset / "images" / f"{some_training_image(dataset)}.jpg"
+    Image.new("CMYK", (24, 20)).save(path)
+    return f"{path} holds CMYK colours"
+
+
+def bomb(dataset: Path) -> str:
+    path = dataset / "images" / f"{some_training_image(dataset)}.jpg"
+    path.write_bytes(damage_files.png(60000, 60000, bits=8, colour=2, rows=b"\0"))
+    return f"{path} declares more than"
+
+
+def loop_of_links(dataset: Path) -> str:
+    path = dataset / "images" / f"{some_training_image(dataset)}.jpg"
+    path.unlink()
+    path.symlink_to(path)
+    return f"{path} is a link to {path}, which leads to no file"
+
+
+def empty_mask(dataset: Path) -> str:
+    path = dataset / "masks" / f"{some_training_image(dataset)}.png"
+    path.write_bytes(b"")
+    return f"{path} cannot be read as an image (it is empty)"
+
+
+def no_labels(dataset: Path) -> str:
+    for path in (dataset / "masks").iterdir():
+        Image.fromarray(np.full((20, 24), 255, dtype=np.uint8)).save(path)
+    return "labelled images is 255, which means ignore"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [broken_image, other_size, wrong_class, coloured_mask, cmyk, bomb, loop_of_links, empty_mask, no_labels],
+)
 def test_a_bad_file_ends_the_training_and_leaves_the_store_as_it_was(
     damage: Callable[[Path], str], dataset: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

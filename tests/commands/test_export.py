@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from exported import predict_alone
 from helpers import QUIET, small
 from safetensors.torch import load_file
 
@@ -32,18 +30,6 @@ from assay.store.local import LocalStore
 from assay.training.session import train
 
 FILES = {"model.pt2", "weights.safetensors", "model.json"}
-# The program of a user who has the folder and torch, and nothing of this package.
-ALONE = """
-import json, sys
-sys.modules["assay"] = sys.modules["methods"] = None
-import numpy as np, torch
-folder, images, answer = sys.argv[1:]
-program = torch.export.load(f"{folder}/model.pt2").module()
-classes = json.load(open(f"{folder}/model.json"))["classes"]
-logits = program(torch.tensor(np.load(images)))
-assert logits.shape[1] == len(classes)
-np.save(answer, logits.argmax(dim=1).numpy())
-"""
 
 
 def trained(out: Path, experiment: Experiment) -> str:
@@ -89,14 +75,10 @@ def test_a_process_without_this_package_predicts_the_same(
 ) -> None:
     out, key = finished
     images = np.random.default_rng(0).integers(0, 256, (3, 3, 21, 30), dtype=np.uint8)
-    np.save(tmp_path / "images.npy", images)
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    arguments = [str(exported), str(tmp_path / "images.npy"), str(tmp_path / "answer.npy")]
-    subprocess.run([sys.executable, "-c", ALONE, *arguments], cwd=tmp_path, env=environment, check=True, timeout=120)
     network = load_trained(LocalStore(out / "store"), key).network
     with torch.no_grad():
         expected = network(normalize(torch.tensor(images), IMAGENET)).argmax(dim=1)
-    assert np.array_equal(np.load(tmp_path / "answer.npy"), expected.numpy())
+    assert np.array_equal(predict_alone(exported, images, tmp_path), expected.numpy())
 
 
 def test_the_document_holds_everything_that_a_user_needs(exported: Path, finished: tuple[Path, str]) -> None:

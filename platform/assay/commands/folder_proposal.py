@@ -159,10 +159,10 @@ def _changes(data: Data, survey: Survey, given: set[str]) -> dict[str, str | int
     """Return the proposed values by path; the user's own values stay."""
     assert isinstance(data.source, Folder)
     changes: dict[str, str | int] = {}
-    if "data.source.num_labels" not in given or data.source.num_labels <= survey.largest_class:
-        changes["data.source.num_labels"] = survey.largest_class + 1
     if "data.split.labeled" not in given:
         changes["data.split.labeled"] = "all"
+    if "data.source.num_labels" not in given or data.source.num_labels <= survey.largest_class:
+        changes["data.source.num_labels"] = survey.largest_class + 1
     return changes
 
 
