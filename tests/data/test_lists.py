@@ -9,7 +9,7 @@ import pytest
 from assay.data import published
 from assay.data.list_owner import describe_owner
 from assay.data.lists import ImageList, ListMissing, find_list, is_list_name, match, own_lists, read_file, read_list
-from assay.data.sources import COCO, VOC, CamVid, Cityscapes, Folder
+from assay.data.sources import ADE20K, COCO, VOC, CamVid, Cityscapes, Folder
 from assay.errors import UserError
 from assay.places import Places
 
@@ -97,6 +97,7 @@ def test_a_name_with_a_comma_is_one_name(tmp_path):
             "jena_000078_000019",
         ),
         (VOC(), "JPEGImages/2007_000032.jpg SegmentationClass/2007_000032.png", "2007_000032"),
+        (ADE20K(), "images/training/ADE_train_00000001.jpg annotations/x.png", "ADE_train_00000001"),
         (CamVid(), "train/images/0001TP_009210.jpg,train/masks/0001TP_009210.png", "train/0001TP_009210"),
     ],
 )

@@ -109,6 +109,7 @@ def _verify(source: Source, images: SplitResult, places: Places) -> int:
 
     parts = {name: tuple(getattr(images, name)) for name in PARTS}
     ids = sorted({image_id for part in parts.values() for image_id in part})
+    print(f"reading {count(len(ids), 'image')} …", flush=True)
     damaged = {}
     for image_id, problem in _problems(source, ids, places):
         damaged[image_id] = problem
