@@ -1,7 +1,7 @@
 """Small data sets in the layouts of their owners' archives: ``python tests/trees.py DIR [NAME ...]`` writes them.
 
 Folders, file names, image formats and the values of masks are those of the official archives; the images are drawn and
-few. Every tree is the same on every machine.
+few, and the same in every run.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ CAMVID = {
     "train": tuple(f"0001TP_{number:06}" for number in range(6690, 6930, 30)),
     "val": ("0016E5_07959", "0016E5_07961"),
 }
-FOLDER = tuple(f"photo {number}" for number in range(1, 11))
+FOLDER = {
+    "labelled": tuple(f"photo {number}" for number in range(1, 11)),
+    "unlabelled": tuple(f"more {number}" for number in range(1, 5)),
+}
 
 
 def write_voc(data: Path) -> Path:
@@ -133,12 +136,15 @@ def write_camvid(data: Path) -> Path:
 
 
 def write_folder(data: Path) -> Path:
-    """Write a user's own images and masks of three classes."""
+    """Write a user's own images: some with masks of three classes, and some without masks."""
     root = data / "mine"
-    for image_id in FOLDER:
+    for image_id in (*FOLDER["labelled"], *FOLDER["unlabelled"]):
         mask = _regions(image_id, 40, 48, (1, 2), background=0)
-        _save(root / "images" / f"{image_id}.jpg", _photograph(image_id, mask, VOC().palette()))
-        _save(root / "masks" / f"{image_id}.png", mask)
+        is_labelled = image_id in FOLDER["labelled"]
+        folder = root / ("images" if is_labelled else "unlabeled")
+        _save(folder / f"{image_id}.jpg", _photograph(image_id, mask, VOC().palette()))
+        if is_labelled:
+            _save(root / "masks" / f"{image_id}.png", mask)
     return root
 
 

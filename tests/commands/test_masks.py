@@ -65,8 +65,9 @@ def test_a_run_that_was_interrupted_makes_only_the_missing_masks(tmp_path, root,
 
 
 @has_pycocotools
-def test_masks_of_two_origins_are_never_mixed(tmp_path, root, capsys):
-    ready = root / "masks" / "val2017" / f"{IDS['val'][0]}.png"
+@pytest.mark.parametrize("below", ["masks/val2017", "masks"])
+def test_masks_of_two_origins_are_never_mixed(tmp_path, root, capsys, below):
+    ready = root / below / f"{IDS['val'][0]}.png"
     ready.parent.mkdir(parents=True)
     Image.new("L", (60, 40)).save(ready)
     assert make(tmp_path) == 2

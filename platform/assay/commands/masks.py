@@ -30,7 +30,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
     command.add_argument("data", choices=("coco",), metavar="DATA", help="the data set: coco")
     command.add_argument(
-        "--to", metavar="DIR", help="folder of the masks (default: the folder masks beside COCO's images)"
+        "--to", metavar="DIR", help="folder of the masks (default: masks beside COCO's images, where they are read)"
     )
     add_places(command)
 
@@ -103,11 +103,12 @@ def _declare_origin(folder: Path, annotations: Path) -> None:
             f"{folder} holds masks made from other annotations or by another rule ({path}); delete it, or name another"
             " folder with --to."
         )
-    if next(folder.glob("*.png"), None) is not None:
-        raise UserError(
-            f"{folder} holds masks that this command did not make, and both kinds would be mixed; delete them, or name"
-            " another folder with --to."
-        )
+    for place in (folder, folder.parent):  # where the data set reads ready masks
+        if next(place.glob("*.png"), None) is not None:
+            raise UserError(
+                f"{place} holds masks that this command did not make, and both kinds would be mixed; delete them, or"
+                " name another folder with --to."
+            )
     atomic.replace(path, origin)
 
 
