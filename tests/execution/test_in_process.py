@@ -7,9 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import damage
 import pytest
 from helpers import QUIET, small
+from PIL import Image
 from recorder import Recorder
+from small_values import SMALL
 
 from assay.errors import AssayError
 from assay.execution import in_process
@@ -18,7 +21,9 @@ from assay.execution.in_process import run_in_process
 from assay.execution.schedule import Task, TaskSchedule
 from assay.execution.worker import Worker
 from assay.experiment import Experiment
+from assay.overrides import apply, overrides_of
 from assay.places import Places
+from assay.presets import starting_point
 from assay.resolve import Resolver, resolve
 from assay.store import records
 from assay.store.claims import Observer, acquire
@@ -235,3 +240,28 @@ def test_an_experiment_that_cannot_be_built_is_failed_with_its_error(store: Loca
     assert schedule.state(again.keys[0]) == "failed" and "weights.pt" in schedule.error(again.keys[0])
     state = records.state(store, again.keys[0])
     assert state.name == "failed" and "weights.pt" in state.detail
+
+
+def test_a_damaged_image_fails_the_experiments_that_read_it_with_one_sentence(
+    store: LocalStore, tmp_path: Path
+) -> None:
+    root = damage.write_folder(tmp_path / "data" / "mine")
+    content = damage.encoded(Image.fromarray(damage.pixels()), ".jpg")
+    bad = damage.replace(root / "unlabeled" / "bad.jpg", content[: len(content) // 2])
+    changes = {
+        **{name: value for name, value in SMALL.items() if not name.startswith("data.")},
+        "data.source.path": "mine",
+        "data.source.num_labels": damage.CLASSES,
+        "data.split.labeled": "all",
+        "net.encoder.arch": "tiny",
+        "recipe.steps": 4,
+    }
+    experiments = [
+        apply(starting_point(method, "folder"), overrides_of(changes, "test")) for method in ("cps", "supervised")
+    ]
+    work = Work(store, Places(data=tmp_path / "data"), *experiments)
+    work.run()
+    assert work.states() == ["failed", "done"]
+    sentence = records.state(store, work.keys[0]).detail
+    assert f"{bad} cannot be read as an image" in sentence and "\n" not in sentence
+    assert records.read_json(store, work.keys[0], records.RESULT) is None
