@@ -136,6 +136,11 @@ def mask_of(value: int, dtype: type = np.uint8) -> bytes:
     return damage.encoded(Image.fromarray(np.full((damage.HEIGHT, damage.WIDTH), value, dtype=dtype)), ".png")
 
 
+def half_a_png() -> bytes:
+    whole = damage.encoded(photo(), ".png")
+    return whole[: len(whole) // 2]
+
+
 def two_bit_mask() -> bytes:
     return damage.png(damage.WIDTH, damage.HEIGHT, bits=2, colour=0, rows=(b"\0" + bytes(6)) * damage.HEIGHT)
 
@@ -189,6 +194,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "JPEG cut in its middle": (cut(IMAGE, 0.5), IMAGE, "cannot be read as an image"),
     "JPEG cut at its end": (cut(IMAGE, 0.99), IMAGE, "cannot be read as an image"),
     "PNG cut": (cut(MASK, 0.7), MASK, "cannot be read as an image"),
+    "image in a PNG that is cut": (content(IMAGE, half_a_png), IMAGE, "cannot be read as an image"),
     "empty file": (cut(IMAGE, 0), IMAGE, "cannot be read as an image (it is empty)"),
     "empty mask": (cut(MASK, 0), MASK, "cannot be read as an image (it is empty)"),
     "zeros in a PNG": (zeros_in_the_middle, MASK, "cannot be read as an image"),
@@ -314,6 +320,12 @@ def test_an_upright_image_may_say_so(orientation: int, tmp_path: Path) -> None:
     assert read_image(path, strict=True).shape == (damage.HEIGHT, damage.WIDTH, 3)
 
 
+def test_exif_data_of_nonsense_rotate_nothing(tmp_path: Path) -> None:
+    for exif in (b"Exif\0\0nonsense", b"Exif\0\0MM\0*\0\0\0\xff", b"Exif\0\0II*\0\x08\0\0\0\xff\xff"):
+        path = damage.replace(tmp_path / "a.jpg", damage.encoded(photo(), ".jpg", exif=exif))
+        assert read_image(path, strict=True).shape == (damage.HEIGHT, damage.WIDTH, 3)
+
+
 @pytest.mark.parametrize("make", [lambda: rotated(6), lambda: damage.encoded(photo("CMYK"), ".jpg")])
 def test_a_published_data_set_is_read_as_it_is_stored(make: Callable[[], bytes], tmp_path: Path) -> None:
     path = damage.replace(tmp_path / "a.jpg", make())
@@ -417,6 +429,14 @@ def test_files_that_systems_leave_are_ignored(name: str, root: Path) -> None:
     for folder in ("train/images", "train/masks", "val/images"):
         (root / folder / name).write_bytes(b"\0")
     assert problem(root) == "" and notes(root) == ""
+
+
+def test_a_hidden_image_is_ignored_and_one_with_a_space_behind_its_suffix_is_noted(root: Path) -> None:
+    for name in (".hidden.jpg", "view.jpg "):
+        damage.replace(root / "train/images" / name, damage.encoded(photo(), ".jpg"))
+    assert problem(root) == ""
+    (note,) = notes(root).splitlines()
+    assert f"left out in {root}/train/images: 1 file, the first is view.jpg ;" in note
 
 
 # --- lists -------------------------------------------------------------------------------------------------------

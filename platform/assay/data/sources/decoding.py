@@ -46,10 +46,13 @@ def decode_image(image: Image.Image, path: Path, *, strict: bool) -> np.ndarray:
     """
     if image.mode not in _IMAGE_MODES or _has_16_bits(image):
         raise DataBroken(f"{path} must hold 8 bits per channel, got an image of PIL's mode {_mode(image)}.")
-    if strict:
-        _refuse_ambiguous(image, path)
+    if strict and image.mode == "CMYK":
+        raise DataBroken(f"{path} holds CMYK colours, which programs convert differently; save it as RGB.")
     with _errors_of(path):
-        return np.asarray(image.convert("RGB"))
+        pixels = np.asarray(image.convert("RGB"))
+    if strict:
+        _refuse_rotation(image, path)
+    return pixels
 
 
 def decode_mask(image: Image.Image, path: Path) -> np.ndarray:
@@ -126,11 +129,12 @@ def _damaged(path: Path, error: Exception) -> DataBroken:
     return DataBroken(f"{path} cannot be read as an image ({error}); copy it again.")
 
 
-def _refuse_ambiguous(image: Image.Image, path: Path) -> None:
-    if image.mode == "CMYK":
-        raise DataBroken(f"{path} holds CMYK colours, which programs convert differently; save it as RGB.")
-    with _errors_of(path):
+def _refuse_rotation(image: Image.Image, path: Path) -> None:
+    """Raise DataBroken for a decoded image that is shown otherwise than it is stored."""
+    try:
         orientation = image.getexif().get(_ORIENTATION, 1)
+    except _READ_ERRORS:  # EXIF data that no program can read rotate nothing
+        return
     if orientation not in _UPRIGHT:
         raise DataBroken(
             f"{path} is stored rotated or mirrored (EXIF orientation {orientation}), so its mask may fit the stored or"
