@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -26,7 +27,11 @@ class ClassUniform(Value):
     name = "class_uniform"
 
     share: float = param(default=0.5, above=0, high=1, help="share of the labelled positions drawn by class")
-    tile: int = param(default=1024, low=1, help="side of the tiles of which each gives one centroid of a class")
+    tile: int = param(
+        default=1024,
+        low=1,
+        help="side, in pixels of the mask as read, of the tiles that give one centroid of each class",
+    )
 
 
 def centroids_of(mask: np.ndarray, num_classes: int, tile: int) -> np.ndarray:
@@ -35,27 +40,29 @@ def centroids_of(mask: np.ndarray, num_classes: int, tile: int) -> np.ndarray:
     A centroid is the mean position rounded down, which need not lie on the class. Tiles at the right and at the bottom
     may be smaller; the authors' code leaves these out, which are in no image of Cityscapes with its tile of 1024.
     """
-    found = [
+    tiles = [
         np.array((0, top, left)) + _centroids_of_tile(mask[top : top + tile, left : left + tile], num_classes)
         for top in range(0, mask.shape[0], tile)
         for left in range(0, mask.shape[1], tile)
     ]
-    return np.concatenate(found)
+    return np.concatenate(tiles)
 
 
 def _centroids_of_tile(patch: np.ndarray, num_classes: int) -> np.ndarray:
-    by_row, by_column = _count_in_lines(patch, num_classes), _count_in_lines(patch.T, num_classes)
+    rows, columns = (np.arange(size) for size in patch.shape)
+    by_row = _count_by_line(patch, rows[:, None], num_classes)
+    by_column = _count_by_line(patch, columns, num_classes)
     totals = by_row.sum(axis=0)
     present = np.flatnonzero(totals)
-    row, column = (np.arange(len(lines)) @ lines[:, present] // totals[present] for lines in (by_row, by_column))
+    row = rows @ by_row[:, present] // totals[present]
+    column = columns @ by_column[:, present] // totals[present]
     return np.stack((present, row, column), axis=1)
 
 
-def _count_in_lines(patch: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return the number of pixels of each class in each row, as H x classes."""
-    height = len(patch)
-    bins = patch + 256 * np.arange(height)[:, None]
-    return np.bincount(bins.ravel(), minlength=256 * height).reshape(height, 256)[:, :num_classes]
+def _count_by_line(patch: np.ndarray, lines: np.ndarray, num_classes: int) -> np.ndarray:
+    """Return the number of pixels of each class in each line, as lines x classes; `lines` numbers the pixels' lines."""
+    bins = patch + 256 * lines
+    return np.bincount(bins.ravel(), minlength=256 * lines.size).reshape(-1, 256)[:, :num_classes]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,8 +103,9 @@ class Centroids:
 class ClassUniformStream(Stream):
     """An endless sequence of images and points, of which a share goes to all classes in equal parts.
 
-    The class-uniform positions are the same number in every epoch, in a new order. They take the classes in turns, and
-    each class its centroids in a new order for every pass. The other positions pass through all images in turn.
+    An epoch has its share of class-uniform positions (their number is rounded so that it is right on average) in a new
+    order. They take the classes in turns, and each class its centroids in a new order for every pass. The other
+    positions pass through all images in turn.
     """
 
     centroids: Centroids
@@ -112,13 +120,16 @@ class ClassUniformStream(Stream):
 
     def _image_and_point(self, position: int) -> tuple[str, Point | None]:
         size = len(self.ids)
-        num_uniform = round(self.centroids.share * size)
         epoch, index = divmod(position, size)
         slot = int(_slots(size, self.seed, self.name, epoch)[index])
-        if slot >= num_uniform:
-            number = epoch * (size - num_uniform) + slot - num_uniform
-            return super().image_id(number), None
-        return self._centroid(epoch * num_uniform + slot)
+        first, end = self._uniform_before(epoch), self._uniform_before(epoch + 1)
+        if slot < end - first:
+            return self._centroid(first + slot)
+        return super().image_id(epoch * size - first + slot - (end - first)), None
+
+    def _uniform_before(self, epoch: int) -> int:
+        """Return the number of class-uniform positions in the epochs before this one."""
+        return math.floor(epoch * (self.centroids.share * len(self.ids)))
 
     def _centroid(self, number: int) -> tuple[str, Point]:
         """Return the number-th class-uniform draw."""

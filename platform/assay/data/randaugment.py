@@ -176,6 +176,8 @@ def _step(affines: Sequence[tuple[int, ...]], sizes: Sequence[Size], index_map: 
     source_x, source_y = (a * x + (b * y + c)) >> _FRACTION_BITS, (d * x + (e * y + f)) >> _FRACTION_BITS
     inside = (source_x >= 0) & (source_x < widths) & (source_y >= 0) & (source_y < heights)
     source = source_y.mul_(width).add_(source_x).masked_fill_(~inside, -1)
+    if all(size == (height, width) for size in sizes):
+        return source
     return torch.where((x < widths) & (y < heights), source, y * width + x)
 
 
