@@ -8,6 +8,7 @@ import torch
 from example_images import assert_near, example_images, in_steps
 from torchvision.transforms.v2 import functional as tv
 
+from assay.data import photometric
 from assay.data.normalize import IMAGENET
 from assay.data.photometric import (
     OPERATORS,
@@ -127,6 +128,17 @@ def test_a_batch_gives_the_results_of_single_images(operator: str):
     function = {"jitter": jitter, "blur": blur}[operator]
     alone = torch.cat([function(images[i : i + 1], draws[i : i + 1]) for i in range(6)])
     assert torch.equal(function(images, draws), alone)
+
+
+@pytest.mark.parametrize("rows", [1, 7])
+@pytest.mark.parametrize("operator", ["jitter", "blur"])
+def test_rows_that_are_processed_at_once_do_not_matter(operator: str, rows: int, monkeypatch: pytest.MonkeyPatch):
+    images = example_images(2)
+    draws = [StrongDraw(operator=operator, hue=0.1, contrast=0.7, brightness=1.2, kernel=7, sigma=1.5)] * 2
+    function = {"jitter": jitter, "blur": blur}[operator]
+    whole = function(images, draws)
+    monkeypatch.setattr(photometric, "BAND_VALUES", rows * images.numel() // images.shape[-2])
+    assert torch.equal(function(images, draws), whole)
 
 
 def test_each_image_gets_its_own_operator():

@@ -24,7 +24,8 @@ from assay.data.views import Distort, Strong
 OPERATORS = ("jitter", "blur", "grey", "equalize", "solarize")  # in the order of Strong's weights
 LUMINANCE = (0.2989, 0.587, 0.114)  # weights of R, G and B in grey, torchvision's
 WHITE = 255.0
-CACHE_VALUES = 2**18  # values that a CPU processes at once: 1 MiB in single precision
+CACHE_VALUES = 2**18  # values of whole images that a CPU processes at once: 1 MiB in single precision
+BAND_VALUES = 2**17  # values of the rows of an image that a CPU processes at once, with several results of that size
 TINY = 1e-9  # above 0 and below any difference of two channels
 
 Size = tuple[int, int]  # height and width
@@ -180,14 +181,28 @@ def portions(indices: list[int], images: torch.Tensor) -> list[list[int]]:
     return [indices[start : start + size] for start in range(0, len(indices), size)]
 
 
+def _bands(images: torch.Tensor) -> list[slice]:
+    """Return the rows that a device processes at once, in order."""
+    height = images.shape[-2]
+    on_cpu = images.device.type == "cpu"
+    size = max(1, BAND_VALUES * height // images.numel()) if on_cpu else height
+    return [slice(start, min(start + size, height)) for start in range(0, height, size)]
+
+
 def jitter(images: torch.Tensor, draws: Sequence[StrongDraw]) -> torch.Tensor:
     """Change brightness, contrast, saturation and hue, in this order."""
     pixels = images.to(torch.float32)
     pixels = pixels.mul_(factors(images, [draw.brightness for draw in draws])).clamp_(0, WHITE)
     mean_grey = luminance(pixels.mean(dim=(-2, -1), keepdim=True))
-    pixels = blend(pixels, mean_grey, factors(images, [draw.contrast for draw in draws]))
-    pixels = blend(pixels, luminance(pixels), factors(images, [draw.saturation for draw in draws]))
-    return round_to_steps(_turn_hue(pixels, factors(images, [draw.hue for draw in draws])))
+    contrast = factors(images, [draw.contrast for draw in draws])
+    towards = mean_grey.mul_(1 - contrast)
+    saturation, hue = (factors(images, [getattr(draw, name) for draw in draws]) for name in ("saturation", "hue"))
+    jittered = torch.empty_like(images)
+    for rows in _bands(images):
+        band = pixels[..., rows, :].mul_(contrast).add_(towards).clamp_(0, WHITE)
+        band = blend(band, luminance(band), saturation)
+        jittered[..., rows, :] = round_to_steps(_turn_hue(band, hue))
+    return jittered
 
 
 def blur(images: torch.Tensor, draws: Sequence[StrongDraw]) -> torch.Tensor:
@@ -198,7 +213,11 @@ def blur(images: torch.Tensor, draws: Sequence[StrongDraw]) -> torch.Tensor:
         return images.clone()
     taps = torch.tensor([_gaussian(reach, draw.sigma) for draw in draws], device=images.device)
     padded = functional.pad(images.to(torch.float32), (reach,) * 4, mode="reflect")
-    return round_to_steps(_filter(_filter(padded, taps, dim=-2), taps, dim=-1))
+    blurred = torch.empty_like(images)
+    for rows in _bands(images):
+        band = padded[..., rows.start : rows.stop + 2 * reach, :]
+        blurred[..., rows, :] = round_to_steps(_filter(_filter(band, taps, dim=-2), taps, dim=-1))
+    return blurred
 
 
 def grey(images: torch.Tensor, draws: Sequence[StrongDraw]) -> torch.Tensor:
