@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,14 +24,16 @@ SMALL = {
     "recipe.augment.crop": "32,32",
     "recipe.evaluation.mode": "whole",
 }
+# Archives | data set | the doctor's numbers once its masks are made.
 CASES = {
     "voc": ("voc", "train 8 of the official 1464, train_aug 16 of the official 10582, val 3 of the official 1449"),
-    "sbd": ("voc", "train_aug 16 of the official 10582"),
+    "voc and sbd": ("voc", "train 8 of the official 1464, train_aug 16 of the official 10582"),
     "cityscapes": ("cityscapes", "train 8 of the official 2975, val 3 of the official 500, train_extra 3 of the"),
     "coco": ("coco", "train 8 of the official 118287, val 2 of the official 5000"),
     "ade20k": ("ade20k", "train 8 of the official 20210, val 2 of the official 2000"),
     "camvid": ("camvid", "train 8 of the official 367, val 2 of the official 101"),
 }
+WITHOUT_MASKS = ("voc and sbd", "coco")  # the doctor names a command that makes them
 
 
 def lines_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -47,34 +50,56 @@ def settings(changes: Mapping[str, str]) -> list[str]:
     return [part for path, value in (SMALL | changes).items() for part in ("--set", f"{path}={value}")]
 
 
-def unpack(archive: str, data: Path) -> None:
-    """Write the tree of an archive. SBD is of use only beside VOC, here without SegmentationClassAug."""
-    trees.TREES[archive](data)
-    if archive == "sbd":
-        shutil.rmtree(trees.write_voc(data) / "SegmentationClassAug")
+def unpack(archives: str, data: Path) -> None:
+    """Write the trees of archives. SBD is of use beside VOC, here without SegmentationClassAug, which is no archive."""
+    for name in archives.split(" and "):
+        trees.TREES[name](data)
+    if "sbd" in archives:
+        shutil.rmtree(data / "VOCdevkit" / "VOC2012" / "SegmentationClassAug")
 
 
-@pytest.mark.parametrize("archive", CASES)
+def doctor(name: str, data: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the doctor's line of a data set."""
+    lines = lines_of(["doctor", "--data-root", str(data)], capsys)
+    (line,) = (line for line in lines if line.split()[1:2] == [f"{name}:"])
+    return line
+
+
+@pytest.mark.parametrize("archives", CASES)
 def test_from_the_official_archives_to_a_first_training(
-    archive: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    archives: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where there are no studies for the doctor to read
-    name, pools = CASES[archive]
-    data, out = tmp_path / "data", tmp_path / "results"
-    unpack(archive, data)
-    if archive == "coco":
-        if importlib.util.find_spec("pycocotools") is None:
-            pytest.skip("COCO's annotations are drawn with pycocotools: pip install '.[coco]'")
-        (line,) = (line for line in lines_of(["doctor", "--data-root", str(data)], capsys) if "  coco: COCO" in line)
-        command = line.partition("`python -m assay ")[2].partition("`")[0]
-        lines_of(command.split(), capsys)
-    (line,) = (
-        line for line in lines_of(["doctor", "--data-root", str(data)], capsys) if line.startswith(f"  partial  {name}")
-    )
-    assert pools in line and ("with data.source.masks=sbd" in line) == (archive == "sbd")
-    changes = {"data.source.masks": "sbd"} if archive == "sbd" else {}
-    train = ["train", "--method", "supervised", "--data", name, "--data-root", str(data), "--out", str(out)]
-    assert any("mIoU" in line for line in lines_of([*train, *settings(changes)], capsys))
+    name, numbers = CASES[archives]
+    if name == "coco" and importlib.util.find_spec("pycocotools") is None:
+        pytest.skip("COCO's annotations are drawn with pycocotools: pip install '.[coco]'")
+    data = tmp_path / "data"
+    unpack(archives, data)
+    if archives in WITHOUT_MASKS:
+        line = doctor(name, data, capsys)
+        assert numbers not in line
+        lines_of(shlex.split(line.partition("`python -m assay ")[2].partition("`")[0]), capsys)
+    line = doctor(name, data, capsys)
+    assert line.startswith(f"  partial  {name}: ") and numbers in line
+    train = [
+        "train",
+        "--method",
+        "supervised",
+        "--data",
+        name,
+        "--data-root",
+        str(data),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert any("mIoU" in line for line in lines_of([*train, *settings({})], capsys))
+
+
+def test_sbd_is_read_without_making_masks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    unpack("voc and sbd", tmp_path / "data")
+    train = ["train", "--method", "supervised", "--data", "voc", "--data-root", str(tmp_path / "data")]
+    changes = settings({"data.source.masks": "sbd"})
+    assert any("mIoU" in line for line in lines_of([*train, "--out", str(tmp_path / "out"), *changes], capsys))
 
 
 @pytest.mark.parametrize("masks", ["none", "coarse"])

@@ -1,19 +1,20 @@
-"""`assay masks coco`: masks made once, an interruption, and masks of another origin."""
+"""`assay masks`: masks made once, an interruption, and masks of another origin."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from trees import COCO as IDS
-from trees import write_coco
+from trees import write_coco, write_sbd, write_voc
 
 from assay.commands import run
-from assay.data.sources import COCO
+from assay.data.sources import COCO, VOC
 from assay.places import Places
 
 has_pycocotools = pytest.mark.skipif(
@@ -78,7 +79,7 @@ def test_masks_of_two_origins_are_never_mixed(tmp_path, root, capsys, below):
     annotations.write_text(json.dumps(json.loads(annotations.read_text()), indent=1))
     capsys.readouterr()
     assert make(tmp_path, "--to", str(tmp_path / "mine")) == 2
-    assert "holds masks made from other annotations or by another rule" in capsys.readouterr().err
+    assert "holds masks made from other files or by another rule" in capsys.readouterr().err
 
 
 @has_pycocotools
@@ -92,3 +93,29 @@ def test_missing_and_damaged_annotations_are_one_line(tmp_path, root, capsys):
     damaged, missing = capsys.readouterr().err.splitlines()
     assert str(path) in damaged and "copy it again" in damaged
     assert f"{path} are missing; unpack annotations_trainval2017.zip in {root}" in missing
+
+
+def test_the_masks_of_voc_are_its_own_fine_ones_and_sbds_for_the_others(tmp_path, capsys):
+    root = write_voc(tmp_path)
+    write_sbd(tmp_path)
+    ready = root / "SegmentationClassAug"
+    assert run(["masks", "voc", "--data-root", str(tmp_path)]) == 2
+    assert f"{ready} holds masks that this command did not make" in capsys.readouterr().err
+    shutil.rmtree(ready)
+    assert run(["masks", "voc", "--data-root", str(tmp_path)]) == 0
+    assert "SegmentationClassAug: 19 masks in" in capsys.readouterr().out
+    places = Places(data=tmp_path)
+    for pool in VOC().pools():
+        assert VOC().ids(pool, places) == VOC(masks="sbd").ids(pool, places)
+        for image_id in VOC().ids(pool, places):
+            np.testing.assert_array_equal(
+                VOC().read(image_id, places)[1], VOC(masks="sbd").read(image_id, places)[1], strict=True
+            )
+    assert run(["masks", "voc", "--data-root", str(tmp_path)]) == 0
+    assert "0 of them new" in capsys.readouterr().out
+
+
+def test_without_sbd_the_masks_of_voc_cannot_be_made(tmp_path, capsys):
+    write_voc(tmp_path)
+    assert run(["masks", "voc", "--data-root", str(tmp_path)]) == 2
+    assert "benchmark.tgz" in capsys.readouterr().err

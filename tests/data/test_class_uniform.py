@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from assay.experiment import Experiment
 from assay.places import Places
 from assay.resolve import resolve
 from assay.training.centroids import centroids_for
-from assay.training.loading import BatchPlan, batches
+from assay.training.loading import BatchPlan
 
 CLASSES = ("background", "rare", "absent", "common")
 
@@ -157,14 +158,14 @@ def test_a_crop_contains_its_point():
     assert tops == {-4, -3, -2, -1, 0}
 
 
-def test_batches_are_the_same_for_ranks_and_loader_processes():
-    whole = [step[0].labeled for step in batches(plan(sampled()), range(3))]
-    in_processes = [step[0].labeled for step in batches(plan(sampled()), range(3), workers=2)]
-    halves = [[plan(sampled(), rank, 2).micro_batch(step, 0).labeled for rank in (0, 1)] for step in range(3)]
-    for one, other, (first, second) in zip(whole, in_processes, halves, strict=True):
-        assert one.ids == other.ids == first.ids + second.ids
+def test_batches_are_the_same_for_ranks_and_for_the_copy_in_a_loader_process():
+    whole, first, second = plan(sampled()), plan(sampled(), 0, 2), plan(sampled(), 1, 2)
+    copied = pickle.loads(pickle.dumps(whole))
+    for step in range(3):
+        one, other, *halves = (each.micro_batch(step, 0).labeled for each in (whole, copied, first, second))
+        assert one.ids == other.ids == halves[0].ids + halves[1].ids
         assert torch.equal(one.labels, other.labels)
-        assert torch.equal(one.labels, torch.cat((first.labels, second.labels)))
+        assert torch.equal(one.labels, torch.cat([half.labels for half in halves]))
 
 
 def test_without_sampling_the_stream_is_the_plain_one():

@@ -238,6 +238,24 @@ def test_terms_are_finite_scalars_and_shares_lie_between_0_and_1(name: str, vari
         assert 0 <= float(share.part) <= float(share.whole)
 
 
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [case for case in CASES if experiment(case[0], VARIANTS[case[0]][case[1]]).method.reads_strong()],
+)
+def test_a_method_carries_labels_to_strong_views_that_move_pixels_or_refuses_these_views(
+    name: str, variant: str
+) -> None:
+    moving = overrides_of({"recipe.augment.strong": "randaugment"}, "test")
+    usual = experiment(name, VARIANTS[name][variant])
+    if not usual.method.carries_labels:
+        with pytest.raises(FieldError, match="must keep pixels in place"):
+            apply(usual, moving)
+        return
+    trainer = training(apply(usual, moving))
+    assert trainer.recipe.augment.strong.needs_carrying()
+    assert all(torch.isfinite(term.value) for term in losses_at(trainer, 0).terms.values())
+
+
 @pytest.mark.parametrize(("name", "variant"), CASES)
 def test_every_trained_network_gets_gradient_and_no_other_does(name: str, variant: str) -> None:
     trainer = training(experiment(name, VARIANTS[name][variant]))

@@ -19,7 +19,7 @@ COMMANDS = {
     "status": "list all experiments in the folder of results, with state, step and mIoU",
     "why": "explain why an experiment will, or will not, be trained again",
     "splits": "list the published lists and your own, or count (with --verify: check) the images of a data set's split",
-    "masks": "make the masks of a data set (coco) from its annotations, once",
+    "masks": "make the masks of a data set (coco, voc) from its owner's archives, once",
     "cache": "list, fill and delete the caches of decoded images, from which training reads faster",
     "doctor": "show what this machine has, what is missing, and what each study in ./studies still needs",
 }

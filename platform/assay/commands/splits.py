@@ -27,7 +27,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "data",
         nargs="?",
         metavar="DATA",
-        help=f"a data set ({', '.join(PRESETS)}) whose split is counted; without it, lists are listed",
+        help=f"a data set ({', '.join(PRESETS)}) whose split is counted; for folder, what lies in data.source.path and"
+        " a command that trains on it are printed as well; without DATA, lists are listed",
     )
     command.add_argument(
         "--set",

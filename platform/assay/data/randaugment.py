@@ -1,5 +1,4 @@
-"""RandAugment and Cutout with the geometry of Three-Stage's code: A on images, and an index map with which B carries
-labels along.
+"""RandAugment and Cutout: A on images, and index maps for B on labels, as in Three-Stage's code.
 
 Images are B x 3 x H x W, uint8, on any device. The operators of an image are applied one by one. Those that move
 pixels take the nearest pixel, computed in PIL's whole numbers (16 bits after the point): the results are PIL's to the
@@ -159,10 +158,9 @@ def _affine(operator: OperatorDraw, size: Size) -> Affine:
 
 
 def _in_whole_numbers(affine: Affine) -> tuple[int, ...]:
-    """Return an affine map of pixel indices: from a pixel's centre to the source's coordinates, with 16 bits after the
-    point.
-    """
+    """Return an affine map from a pixel's row and column to the source's coordinates, with 16 bits after the point."""
     a, b, c, d, e, f = affine
+    # The map takes the pixel's centre.
     centred = (a, b, c + a / 2 + b / 2, d, e, f + d / 2 + e / 2)
     return tuple(math.floor(value * 2**_FRACTION_BITS + 0.5) for value in centred)
 

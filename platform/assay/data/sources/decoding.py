@@ -49,7 +49,7 @@ def decode_image(image: Image.Image, path: Path, *, strict: bool) -> np.ndarray:
     if strict and image.mode == "CMYK":
         raise DataBroken(f"{path} holds CMYK colours, which programs convert differently; save it as RGB.")
     with _errors_of(path):
-        pixels = np.asarray(image.convert("RGB"))
+        pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))  # converting RGB is a copy
     if strict:
         _refuse_rotation(image, path)
     return pixels

@@ -16,6 +16,7 @@ from assay.data.sources.palette import voc_palette
 from assay.data.sources.sbd import HOME as SBD_HOME
 from assay.data.sources.sbd import SUFFIX, read_sbd_mask, sbd_files, sbd_folder
 from assay.places import Places
+from assay.terminal import command_line
 from assay.values import param
 
 CLASSES = (
@@ -38,10 +39,10 @@ class VOC(Archive):
     lists (8498 and 2857 images) do not follow VOC's: 11,355 - 9118 = 2237 of its images are also in VOC's train or
     val. Each counts once, and those in val stay out.
 
-    With masks = sbd, the 1464 images of train have VOC's fine masks and the others SBD's. The scripts that build
-    SegmentationClassAug from the two archives do the same: they convert SBD's masks and copy all of VOC's over them. So
-    the labels should be equal; this was not compared with the published archive, whose files are others in any case, so
-    the key differs. SBD's masks have no ignored outlines.
+    With masks = sbd, the 1464 images of train have VOC's fine masks and the others SBD's, which have no ignored
+    outlines. The command ``python -m assay masks voc`` writes the same labels as SegmentationClassAug. Public scripts
+    that build this folder from the two archives do so as well: they convert SBD's masks and copy all of VOC's over
+    them. The archive of the folder that is passed around was not compared; its files have other sizes, so another key.
     """
 
     name = "voc"
@@ -64,8 +65,9 @@ class VOC(Archive):
 
     def ids(self, pool: str, places: Places) -> tuple[str, ...]:
         root, added = self.root(places), self._added_masks(places)
-        ids = _union(root, added, pool) if self.place(pool, places) == added else _listed_ids(root, pool)
-        return _require_files(root, ids, pool, self.masks, added)
+        from_masks = self.place(pool, places) == added
+        ids = _union(root, added, pool, places.data) if from_masks else _listed_ids(root, pool)
+        return _require_files(root, ids, pool, self.masks, added, places.data)
 
     def read(self, image_id: str, places: Places) -> tuple[np.ndarray, np.ndarray]:
         image, mask = self.files(image_id, places)
@@ -112,11 +114,11 @@ def _listed_ids(root: Path, pool: str) -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=8)
-def _union(root: Path, added: Path, pool: str) -> tuple[str, ...]:
+def _union(root: Path, added: Path, pool: str, data: Path) -> tuple[str, ...]:
     """Return the images with an added mask, and with SBD's those of train, without those of val."""
     with_mask = set(_files(added))
     if not with_mask:
-        cure = SBD_HOME if added != root / AUG else f"{HOME} data.source.masks=sbd reads SBD's own files instead."
+        cure = SBD_HOME if added != root / AUG else f"{_cure(data)} {HOME}"
         raise DataMissing(f"VOC {pool}: no masks in {added} ({SIZES[pool]} expected beside val's). {cure}")
     if added != root / AUG:
         with_mask |= _members(root, "train")
@@ -128,7 +130,6 @@ def _members(root: Path, pool: str) -> frozenset[str]:
     return frozenset(_listed_ids(root, pool))
 
 
-@functools.lru_cache(maxsize=16)
 def _files(folder: Path) -> dict[str, Path]:
     if folder.name in (FINE, AUG):
         return files_by_stem(folder, (".png",))
@@ -151,8 +152,16 @@ def _mask_folder(root: Path, masks: str, added: Path, image_id: str) -> Path:
     return root / FINE if masks != "aug" and image_id in _members(root, "train") else added
 
 
+def _cure(data: Path) -> str:
+    command = command_line(["python", "-m", "assay", "masks", "voc", "--data-root", str(data)])
+    return (
+        f"Make {AUG} from the archives of VOC and SBD with `{command}`; data.source.masks=sbd reads these archives"
+        f" themselves, and data.source.masks=fine reads {FINE} for the images of train."
+    )
+
+
 @functools.lru_cache(maxsize=16)
-def _require_files(root: Path, ids: tuple[str, ...], pool: str, masks: str, added: Path) -> tuple[str, ...]:
+def _require_files(root: Path, ids: tuple[str, ...], pool: str, masks: str, added: Path, data: Path) -> tuple[str, ...]:
     """Return the ids if each has an image and the mask that will be read; raise DataMissing otherwise."""
     required: dict[Path, list[str]] = {root / "JPEGImages": list(ids)}
     for image_id in ids:
@@ -161,7 +170,7 @@ def _require_files(root: Path, ids: tuple[str, ...], pool: str, masks: str, adde
         files = _files(folder)
         missing = [stem for stem in stems if stem not in files]
         if missing:
-            cure = f" data.source.masks=fine reads {FINE}." if (pool, folder) == ("train", root / AUG) else ""
+            cure = f" {_cure(data)}" if folder == root / AUG else ""
             home = HOME if folder.parent == root else SBD_HOME
             raise DataMissing(
                 f"VOC {pool}: expected {len(stems)} files in {folder}, found {len(stems) - len(missing)};"
