@@ -11,11 +11,11 @@ from torch import nn
 from methods.ema import ema_update, make_teacher
 from methods.losses import (
     confidence_mask,
+    consistency,
     cwd,
     kd,
     pixel_ce,
     pixel_ce_ohem,
-    probability_distance,
     pseudo_label,
     pseudo_label_accuracy,
 )
@@ -104,7 +104,7 @@ def test_pseudo_label_accuracy_counts_correct_pixels_among_those_with_a_true_cla
 
 
 @pytest.mark.parametrize("over_classes", ["sum", "mean"])
-def test_probability_distance_excludes_padding(over_classes: str) -> None:
+def test_consistency_is_the_mean_over_the_pixels_that_count(over_classes: str) -> None:
     logits, _ = example(2)
     other = example(5)[0].detach().softmax(1)
     valid = torch.ones(2, 4, 5, dtype=torch.bool)
@@ -118,10 +118,12 @@ def test_probability_distance_excludes_padding(over_classes: str) -> None:
         if valid[b, h, w]
     ]
     assert_same(
-        probability_distance(logits, other, valid, over_classes=over_classes),
+        consistency(logits.softmax(1), other, valid, over_classes=over_classes),
         torch.stack(pixels).mean(),
         logits,
     )
+    everywhere = consistency(logits.softmax(1), other, torch.ones_like(valid))
+    assert torch.equal(consistency(logits.softmax(1), other), everywhere)
 
 
 def network(seed: int) -> nn.Module:
