@@ -36,7 +36,7 @@ def relaxed_ce(
     counted = classes.any(dim=1) if ignored_borders else target != IGNORE
     loss = _negative_log(logits, classes, counted)  # Eq. 2
     if class_weight:
-        loss = loss * _class_weights(classes & counted.unsqueeze(1), class_weight)
+        loss = loss * _class_weights((classes & counted.unsqueeze(1)).to(loss.dtype), class_weight)
     if pixel_weight is not None:
         loss = loss * pixel_weight
     return global_mean(loss.sum(), counted.sum())
@@ -70,12 +70,10 @@ def _negative_log(logits: torch.Tensor, classes: torch.Tensor, counted: torch.Te
 
 
 def _class_weights(classes: torch.Tensor, strength: float) -> torch.Tensor:
-    """Return each pixel's mean of the weights 1 + u (1 - share) of its classes, B x H x W."""
-    sizes = classes.flatten(2).sum(dim=2)
-    share = sizes / sizes.sum(dim=1, keepdim=True).clamp(min=1)
-    weights = 1 + strength * (1 - share)
-    total = torch.einsum("bchw,bc->bhw", classes.to(weights.dtype), weights)
-    return total / classes.sum(dim=1).clamp(min=1)
+    """Return each pixel's mean of the weights 1 + u (1 - share) of its classes (B x C x H x W, 1 or 0), B x H x W."""
+    sizes = classes.sum(dim=(2, 3), keepdim=True)
+    weights = 1 + strength * (1 - sizes / sizes.sum(dim=1, keepdim=True).clamp(min=1))
+    return (classes * weights).sum(dim=1) / classes.sum(dim=1).clamp(min=1)
 
 
 def _is_one_of(target: torch.Tensor, classes: tuple[int, ...]) -> torch.Tensor:

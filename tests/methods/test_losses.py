@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from loss_checks import IGNORE, assert_same, example
 from torch import nn
 
 from methods.ema import ema_update, make_teacher
@@ -20,16 +21,6 @@ from methods.losses import (
     pseudo_label_accuracy,
 )
 
-IGNORE = 255
-
-
-def example(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    logits = torch.randn(2, 3, 4, 5, generator=generator, dtype=torch.float64).requires_grad_()
-    target = torch.randint(0, 3, (2, 4, 5), generator=generator)
-    target[0, 0] = IGNORE
-    return logits, target
-
 
 def plain_losses(logits: torch.Tensor, target: torch.Tensor) -> list[torch.Tensor]:
     """Return the cross entropy of every pixel that counts, pixel by pixel."""
@@ -42,13 +33,6 @@ def plain_losses(logits: torch.Tensor, target: torch.Tensor) -> list[torch.Tenso
                     exponentials = [logits[b, c, h, w].exp() for c in range(logits.shape[1])]
                     losses.append(-(exponentials[label] / sum(exponentials)).log())
     return losses
-
-
-def assert_same(fast: torch.Tensor, slow: torch.Tensor, logits: torch.Tensor) -> None:
-    fast_gradient = torch.autograd.grad(fast, logits, retain_graph=True)[0]
-    slow_gradient = torch.autograd.grad(slow, logits)[0]
-    torch.testing.assert_close(fast, slow, rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(fast_gradient, slow_gradient, rtol=1e-10, atol=1e-12)
 
 
 def test_pixel_ce_is_the_mean_over_the_pixels_that_count() -> None:
