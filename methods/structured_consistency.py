@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from assay.data.batch import Batch, BoxMaps
+from assay.data.boxes import largest_box
 from assay.data.views import Boxes, Views
 from assay.errors import FieldError, UserError
 from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term
@@ -207,6 +208,7 @@ class StructuredConsistency(Method):
                 generator=step.generator(logits.device),
                 valid=valid,
                 num_boxes=self.boxes.num_boxes,
+                largest=largest_box(inputs.valid.shape[1], inputs.valid.shape[2], self.boxes),
                 drop=self.drop,
                 self_pairs=self.self_pairs,
             )  # Eq. 10

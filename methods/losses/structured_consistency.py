@@ -21,6 +21,7 @@ def structured_consistency(
     generator: torch.Generator,
     valid: torch.Tensor | None = None,
     num_boxes: int | None = None,
+    largest: int | None = None,
     drop: Drop = "pairs",
     self_pairs: bool = True,
 ) -> torch.Tensor:
@@ -35,6 +36,7 @@ def structured_consistency(
     generator: of the predictions' device, with the same state on all ranks
     valid: B x H x W; pixels outside (padding) belong to no box
     num_boxes: number of boxes that were pasted; None for owner.max() + 1
+    largest: a number of pixels that no box exceeds, the same on all ranks; it saves time where all pairs are few
     drop: drop pairs at random, or pixels, so that all pairs of the other pixels are at most `pairs`
     self_pairs: the pairs (i, i), whose difference is 0, count
 
@@ -42,7 +44,9 @@ def structured_consistency(
     """
     total: torch.Tensor | int = owner.amax().long() + 1 if num_boxes is None else num_boxes
     inside = owner if valid is None else torch.where(valid, owner, -1)
-    kept = draw_pairs(BoxPixels.of(inside, boxes, total), pairs, generator, drop=drop, self_pairs=self_pairs)
+    visible = BoxPixels.of(inside, boxes, total)
+    pairs = min(pairs, (largest or owner[0].numel()) ** 2)
+    kept = draw_pairs(visible, pairs, generator, drop=drop, self_pairs=self_pairs)
     counted = total.clamp(1, boxes) if isinstance(total, torch.Tensor) else min(total, boxes)
     precision = torch.promote_types(torch.float32, student_prob.dtype)
     weights = kept.counts / (kept.counts.sum(dim=-1, keepdim=True).clamp(min=1) * counted).to(precision)

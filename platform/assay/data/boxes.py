@@ -31,6 +31,16 @@ def _place(shares: np.ndarray, u_start: np.ndarray, size: int) -> tuple[np.ndarr
     return starts, starts + lengths
 
 
+def largest_box(height: int, width: int, boxes: Boxes) -> int:
+    """Return a number of pixels that no box of `draw_boxes` exceeds, close to the largest one possible."""
+    side = np.sqrt(boxes.num_boxes)
+    area = boxes.area[1] * height * width / boxes.num_boxes
+    rows = np.arange(1, max(1, np.rint(height / side)) + 1)
+    # A side of r pixels was at least r - 0.5 before it was rounded; a side of one pixel may have been any smaller one.
+    columns = np.rint(np.where(rows == 1, width / side, np.minimum(width / side, area / (rows - 0.5)))).clip(1)
+    return int((rows * columns).max())
+
+
 def paint(
     boxes: torch.Tensor, height: int, width: int, rule: Literal["union", "toggle"]
 ) -> tuple[torch.Tensor, torch.Tensor]:
