@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import nn
@@ -13,6 +13,7 @@ from assay.data.boxes import largest_box
 from assay.data.views import Boxes, Views
 from assay.errors import FieldError, UserError
 from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term
+from assay.nets.network import Network
 from assay.values import param
 from methods.ema import ema_update, make_teacher
 from methods.forward import forward
@@ -20,7 +21,6 @@ from methods.losses import (
     consistency,
     pseudo_label,
     pseudo_label_accuracy,
-    resize_bilinear,
     resize_nearest,
     structured_consistency,
     supervised_ce,
@@ -148,7 +148,6 @@ class StructuredConsistency(Method):
         inputs = MixedImages.of(batch)
         target = self._target(nets, inputs)  # before the student's pass, since the student may be the teacher
         labeled_logits, mixed_logits = self._student_logits(nets["student"], batch.labeled.weak, inputs.images)
-        labeled_logits = resize_bilinear(labeled_logits, (label.shape[1], label.shape[2]))
         terms = {"supervised": Term(self._supervised(labeled_logits, label, step))}  # Eq. 2
         terms |= self._unlabeled_terms(mixed_logits, target, inputs, step)
         truth = resize_nearest(inputs.truth, (target.shape[2], target.shape[3]))
@@ -171,25 +170,27 @@ class StructuredConsistency(Method):
         """Return the teacher's logits on u_a and u_b, mixed as the images are."""
         teacher = nets[self.teacher]
         was_training = teacher.training
-        # In eval mode images do not influence each other: one pass for both streams.
-        logits = self._at_resolution(forward(teacher.eval(), torch.cat(inputs.unmixed)).logits, inputs)
+        images = torch.cat(inputs.unmixed)  # in eval mode images do not influence each other: one pass for both streams
+        logits = self._at_resolution(teacher, forward(teacher.eval(), images).logits, images)
         teacher.train(was_training)
         return inputs.boxes_at(logits).mix(*logits.chunk(2))
 
     def _student_logits(
         self, student: nn.Module, labeled: torch.Tensor, mixed: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the student's logits on labelled and on mixed images, at the network's resolution."""
-        if not self.one_pass:
-            return forward(student, labeled).logits, forward(student, mixed).logits
-        of_labeled, of_mixed = forward(student, torch.cat([labeled, mixed])).logits.split([len(labeled), len(mixed)])
-        return of_labeled, of_mixed
+        """Return the student's logits on labelled images, at their size, and on mixed images, on the grid of L_c."""
+        if self.one_pass:
+            both = forward(student, torch.cat([labeled, mixed])).logits
+            of_labeled, of_mixed = both.split([len(labeled), len(mixed)])
+        else:
+            of_labeled, of_mixed = forward(student, labeled).logits, forward(student, mixed).logits
+        upsampled = cast(Network, student).upsample(of_labeled, labeled)
+        return upsampled, self._at_resolution(student, of_mixed, mixed)
 
     def _unlabeled_terms(
         self, logits: torch.Tensor, target: torch.Tensor, inputs: MixedImages, step: Step
     ) -> dict[str, Term]:
-        """Return the terms of Eq. 3 from the student's logits on u_m and the mixed logits of the teacher."""
-        logits = self._at_resolution(logits, inputs)
+        """Return the terms of Eq. 3 from the student's logits on u_m and the teacher's mixed ones, on one grid."""
         boxes, size = inputs.boxes_at(logits), (logits.shape[2], logits.shape[3])
         valid = None if self.on_padding else resize_nearest(inputs.valid, size)
         student, teacher = logits.softmax(dim=1), target.softmax(dim=1)
@@ -215,11 +216,9 @@ class StructuredConsistency(Method):
             terms["structured"] = Term(structured, self.weight_structured)
         return terms
 
-    def _at_resolution(self, logits: torch.Tensor, inputs: MixedImages) -> torch.Tensor:
-        """Return a network's logits on the grid of L_c and L_sc."""
-        if self.resolution == "features":
-            return logits
-        return resize_bilinear(logits, (inputs.images.shape[2], inputs.images.shape[3]))
+    def _at_resolution(self, net: nn.Module, logits: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+        """Return a network's logits on images, at the resolution of L_c and L_sc."""
+        return logits if self.resolution == "features" else cast(Network, net).upsample(logits, images)
 
     def predictors(self, nets: nn.ModuleDict) -> Predictors:
         first = self.validated

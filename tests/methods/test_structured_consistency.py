@@ -27,8 +27,11 @@ STEP = Step(index=1, total=4, seed=11)
 
 
 def training(**fields: object) -> Training:
-    """Return a training of which the average differs from the student, and with padding in its batches."""
-    changes = {f"method__{name}": value for name, value in ({"pairs": 8} | fields).items()}
+    """Return a training whose average differs from the student, with padding in its batches.
+
+    fields: of the method; with __ inside, of another part of the experiment
+    """
+    changes = {name if "__" in name else f"method__{name}": value for name, value in ({"pairs": 8} | fields).items()}
     experiment = small(
         "structured_consistency", recipe__precision="float64", recipe__augment__scales=(0.5, 0.9), **changes
     )
@@ -64,7 +67,16 @@ def predictions(trainer: Training, batch: Batch, nets: nn.ModuleDict) -> tuple[t
     return student, boxes.mix(*(teacher(stream.weak) for stream in (first, second))).detach()
 
 
-@pytest.mark.parametrize("fields", [{}, {"one_pass": False}, {"similarity_of": "logits"}, {"on_padding": True}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"one_pass": False},
+        {"similarity_of": "logits"},
+        {"on_padding": True},
+        {"net__head__align_corners": True},
+    ],
+)
 def test_the_terms_are_eq_4_and_eq_10_of_the_mixed_image(fields: dict[str, object]) -> None:
     trainer = training(**fields)
     losses, batch, nets = losses_of(trainer)

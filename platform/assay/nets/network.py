@@ -60,7 +60,10 @@ class Network(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits at the images' resolution, B x C x H x W."""
-        logits = self.classify(self.features(images))
+        return self.upsample(self.classify(self.features(images)), images)
+
+    def upsample(self, logits: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+        """Return logits of `classify` at the images' resolution."""
         return resize_like(logits, images, align_corners=self.head.align_corners)
 
 
