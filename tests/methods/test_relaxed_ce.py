@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from loss_checks import IGNORE, assert_same, example
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from assay.errors import FieldError
 from methods.losses import boundary, pixel_ce, relaxed_ce
@@ -93,6 +94,16 @@ def test_it_is_never_computed_below_single_precision() -> None:
     logits, target = example()
     assert relaxed_ce(logits.bfloat16(), target, window=3).dtype == torch.float32
     assert relaxed_ce(logits, target, window=3).dtype == torch.float64
+
+
+def test_no_value_is_read_back_from_the_device() -> None:
+    """Fake tensors have shapes and no values: an operator that reads values raises."""
+    relaxation = Relaxation(strict_classes=(1,), class_weight=1.0, tighten_at=0.5, border_weight=2.0)
+    with FakeTensorMode() as mode:
+        logits, target = (mode.from_tensor(each.detach()) for each in example())
+        logits.requires_grad_()
+        for progress in (0.0, 0.9):
+            relaxation.loss(logits, target, progress).backward()
 
 
 @pytest.mark.parametrize("window", [0, 2, -1])

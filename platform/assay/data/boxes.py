@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -33,12 +34,11 @@ def _place(shares: np.ndarray, u_start: np.ndarray, size: int) -> tuple[np.ndarr
 
 def largest_box(height: int, width: int, boxes: Boxes) -> int:
     """Return a number of pixels that no box of `draw_boxes` exceeds, close to the largest one possible."""
-    side = np.sqrt(boxes.num_boxes)
+    side = math.sqrt(boxes.num_boxes)
     area = boxes.area[1] * height * width / boxes.num_boxes
-    rows = np.arange(1, max(1, np.rint(height / side)) + 1)
     # A side of r pixels was at least r - 0.5 before it was rounded; a side of one pixel may have been any smaller one.
-    columns = np.rint(np.where(rows == 1, width / side, np.minimum(width / side, area / (rows - 0.5)))).clip(1)
-    return int((rows * columns).max())
+    widths = [width / side] + [min(width / side, area / (rows - 0.5)) for rows in range(2, round(height / side) + 1)]
+    return max(rows * max(1, round(widest)) for rows, widest in enumerate(widths, start=1))
 
 
 def paint(
