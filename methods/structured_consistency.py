@@ -65,7 +65,8 @@ class StructuredConsistency(Method):
     What the paper leaves open is a field, the reading that fits the text best the default:
     - `similarity_of`: probabilities, since Eq. 4 has the same p, or the logits before the softmax;
     - `drop`: Eq. 9 drops pairs; the text, "drop out the similarity vectors", may also mean pixels, such that all pairs
-      of the others are at most N_pair. Both estimate Eq. 8, with pairs several times more precisely;
+      of the others are at most N_pair. Both estimate Eq. 8, with pairs several times more precisely; with pixels the
+      pairs (i, i) have a larger share, 1/94 at N_pair = 9000;
     - `self_pairs`: Eq. 8 counts the pairs (i, i), which add 0;
     - `resolution`: Eq. 4 is on H x W pixels, the images'; or that of the network's output, stride 4 with DeepLabv3+;
     - `one_pass`: the student takes labelled and mixed images in one batch, "simultaneously", so that batch norm has
@@ -193,6 +194,8 @@ class StructuredConsistency(Method):
         """Return the terms of Eq. 3 from the student's logits on u_m and the teacher's mixed ones, on one grid."""
         boxes, size = inputs.boxes_at(logits), (logits.shape[2], logits.shape[3])
         valid = None if self.on_padding else resize_nearest(inputs.valid, size)
+        precision = torch.promote_types(torch.float32, logits.dtype)  # bf16 has too few digits for a mean of squares
+        logits, target = logits.to(precision), target.to(precision)
         student, teacher = logits.softmax(dim=1), target.softmax(dim=1)
         terms: dict[str, Term] = {}
         if self.weight_consistency:

@@ -19,6 +19,7 @@ from assay.recipe import OHEM
 from assay.resolve import resolve
 from assay.training.loading import on_device
 from assay.training.loop import Training
+from assay.training.model import autocast
 from methods.forward import forward
 from methods.losses import pixel_ce, relaxed_ce, structured_consistency
 from methods.structured_consistency import StructuredConsistency
@@ -32,9 +33,8 @@ def training(**fields: object) -> Training:
     fields: of the method; with __ inside, of another part of the experiment
     """
     changes = {name if "__" in name else f"method__{name}": value for name, value in ({"pairs": 8} | fields).items()}
-    experiment = small(
-        "structured_consistency", recipe__precision="float64", recipe__augment__scales=(0.5, 0.9), **changes
-    )
+    exact = {"recipe__precision": "float64", "recipe__augment__scales": (0.5, 0.9)}
+    experiment = small("structured_consistency", **(exact | changes))
     trainer = Training(resolve(experiment, Places()), places=Places(), runtime=QUIET)
     noise = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -172,6 +172,16 @@ def test_the_students_own_targets_leave_its_running_statistics_alone() -> None:
         losses_of(trainer)
     for one, other in zip(of_average.nets["student"].buffers(), of_student.nets["student"].buffers(), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("teacher", ["ema", "student"])
+def test_in_half_precision_the_losses_are_single_and_every_weight_gets_its_gradient(teacher: str) -> None:
+    trainer = training(teacher=teacher, recipe__precision="bf16")
+    with autocast("bf16", trainer.device):
+        losses, _, _ = losses_of(trainer)
+    assert {term.value.dtype for term in losses.terms.values()} == {torch.float32}
+    torch.stack([term.value for term in losses.terms.values()]).sum().backward()
+    assert all(parameter.grad is not None for parameter in trainer.nets["student"].parameters())
 
 
 def test_the_draw_depends_on_the_steps_seed_alone() -> None:
