@@ -29,6 +29,8 @@ from studies.recipes.structured_consistency import (  # noqa: E402
     CONSISTENCY,
     NO_EMA_TEACHER,
     NO_EMA_VALIDATION,
+    ON_CAMVID,
+    ON_CAMVID_NOTE,
     ON_DRAWN,
     ON_DRAWN_NOTE,
     PAIRS,
@@ -119,13 +121,12 @@ TABLE2_DROP = Table(
 )
 TABLES = (TABLE2, TABLE3, TABLE2_SIZE, TABLE2_DROP)
 ROWS = [row for table in TABLES for row in table.rows if not row.quoted]
-BY_PIXELS = [row.label for row in TABLE2_DROP.rows if row.changes.get("method.drop") == "pixels"]
 
 
 def on_drawn(row: Row) -> Changes:
-    """Return the changes of a row on drawn images: the same share of the pairs of a box."""
-    share = next((share for label, share in SHARES.items() if row.label.endswith(label)), 1)
-    return {"method.pairs": PAIRS_OF_A_DRAWN_BOX // share}
+    """Return the changes of a row on drawn images; a share of N_pair is that share of all pairs of a box."""
+    share = next((share for label, share in SHARES.items() if row.label.endswith(label)), None)
+    return ON_DRAWN if share is None else {**ON_DRAWN, "method.pairs": PAIRS_OF_A_DRAWN_BOX // share}
 
 
 STUDY = Study(
@@ -138,16 +139,17 @@ STUDY = Study(
             note=f"{TEXTURES_NOTE}; {ON_DRAWN_NOTE}",
             start=quick,
             columns={COLUMN: drawn("1/16")},
-            rows={row.label: {**ON_DRAWN, **on_drawn(row)} for row in ROWS},
+            rows={row.label: on_drawn(row) for row in ROWS},
             tables=(TABLE2.name, TABLE3.name),
             parallel_by_default=True,
             not_comparable="trained on drawn textures",
         ),
         Profile(
             name="camvid",
-            note=CAMVID_NOTE,
+            note=f"{CAMVID_NOTE}; {ON_CAMVID_NOTE}",
             start=camvid,
             columns={COLUMN: {}},
+            rows={row.label: ON_CAMVID for row in ROWS},
             tables=(TABLE2.name, TABLE3.name),
             not_comparable="trained on CamVid",
         ),

@@ -27,6 +27,8 @@ from assay.study import Profile, Row, Study, Table  # noqa: E402
 from studies.recipes.columns import CAMVID_NOTE, TEXTURES_NOTE, drawn  # noqa: E402
 from studies.recipes.structured_consistency import (  # noqa: E402
     MULTI_SCALE,
+    ON_CAMVID,
+    ON_CAMVID_NOTE,
     ON_DRAWN,
     ON_DRAWN_NOTE,
     ON_VALIDATION,
@@ -95,8 +97,9 @@ STUDY = Study(
         ),
         Profile(
             name="camvid",
-            note=CAMVID_NOTE,
+            note=f"{CAMVID_NOTE}; {ON_CAMVID_NOTE}",
             start=camvid,
+            rows={"Ours": ON_CAMVID},
             columns=dict.fromkeys((*CLASSES_OF_CAMVID, MIOU), MULTI_SCALE),
             classes=CLASSES_OF_CAMVID,
             not_comparable="trained on CamVid",

@@ -95,6 +95,7 @@ recipe.evaluation.flip | false | code
 recipe.evaluation.windows | "padded" | ours
 recipe.evaluation.average | "probabilities" | ours
 recipe.precision | "float32" | ours
+start | null | ours: none
 """
 ABLATION = mgd_ablation.STUDY
 FULL = "Sup + P + I(TD) + R(TW)"

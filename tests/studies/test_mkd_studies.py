@@ -123,6 +123,7 @@ recipe.evaluation.flip | false | code
 recipe.evaluation.windows | "padded" | not used
 recipe.evaluation.average | "probabilities" | not used
 recipe.precision | "bf16" | ours: the code's fp16 is not available
+start | null | ours: none
 """
 
 
