@@ -12,4 +12,5 @@ METHODS: dict[str, str] = {
     "mkd": "methods.mkd:MKD",
     "cwd": "methods.cwd:CWD",
     "mgd": "methods.mgd:MGD",
+    "structured_consistency": "methods.structured_consistency:StructuredConsistency",
 }

@@ -13,7 +13,7 @@ from assay.data.views import Boxes, Views
 from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term
 from assay.values import param
 from methods.ema import ema_update, make_teacher
-from methods.losses import confidence_mask, probability_distance, pseudo_label, pseudo_label_accuracy, supervised_ce
+from methods.losses import confidence_mask, consistency, pseudo_label, pseudo_label_accuracy, supervised_ce
 
 
 class CutMixSeg(Method):
@@ -62,8 +62,8 @@ class CutMixSeg(Method):
         # In eval mode images do not influence each other: one pass for both streams.
         target_logits = batch.boxes.mix(*self._teacher_logits(nets, torch.cat([first.weak, second.weak])).chunk(2))
         confident = confidence_mask(target_logits, threshold=self.threshold) & valid
-        consistency, kept = self._consistency(nets["student"](mixed), target_logits, valid, confident)
-        terms["consistency"] = Term(consistency, self.weight)
+        distance, kept = self._distance(nets["student"](mixed), target_logits, valid, confident)
+        terms["consistency"] = Term(distance, self.weight)
         truth = batch.boxes.mix(first.truth, second.truth)
         right, counted = pseudo_label_accuracy(pseudo_label(target_logits), truth)
         return Losses(terms=terms, shares={"kept": kept, "pseudo_accuracy": Share(right, counted)})
@@ -74,16 +74,16 @@ class CutMixSeg(Method):
             logits: torch.Tensor = teacher(images)
         return logits
 
-    def _consistency(
+    def _distance(
         self, logits: torch.Tensor, target_logits: torch.Tensor, valid: torch.Tensor, confident: torch.Tensor
     ) -> tuple[torch.Tensor, Share]:
         """Return the consistency term and the share of confident pixels."""
         kept = Share(confident.sum(), valid.sum())
-        target = target_logits.softmax(dim=1)
+        student, target = logits.softmax(dim=1), target_logits.softmax(dim=1)
         if self.confidence_by == "pixel":
-            return probability_distance(logits, target, confident, over_classes="sum"), kept
+            return consistency(student, target, confident), kept
         share = sum_over_ranks(confident.sum()) / sum_over_ranks(valid.sum()).clamp(min=1)
-        return share * probability_distance(logits, target, valid, over_classes="sum"), kept
+        return share * consistency(student, target, valid), kept
 
     def predictors(self, nets: nn.ModuleDict) -> Predictors:
         return {"teacher": nets["teacher"], "student": nets["student"]}

@@ -10,7 +10,7 @@ from assay.data.views import Views
 from assay.method import Losses, MakeNetwork, Method, Predictors, Share, Step, Term
 from assay.values import param
 from methods.ema import ema_update, make_teacher
-from methods.losses import probability_distance, pseudo_label, pseudo_label_accuracy, supervised_ce
+from methods.losses import consistency, pseudo_label, pseudo_label_accuracy, supervised_ce
 
 
 class MeanTeacher(Method):
@@ -60,9 +60,9 @@ class MeanTeacher(Method):
             student = torch.cat([logits, student])
             target = torch.cat([self._teacher_logits(nets, labeled.weak), target])
             counted = torch.cat([labeled.counted(on_padding=self.on_padding), counted])
-        consistency = probability_distance(student, target.softmax(dim=1), counted, over_classes="mean")
+        distance = consistency(student.softmax(dim=1), target.softmax(dim=1), counted, over_classes="mean")
         return Losses(
-            terms=terms | {"consistency": Term(consistency, self.weight)},
+            terms=terms | {"consistency": Term(distance, self.weight)},
             shares={"pseudo_accuracy": Share(*accuracy)},
         )
 

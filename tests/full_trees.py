@@ -8,7 +8,8 @@ from pathlib import Path
 
 from assay.data import published
 from assay.data.sources.camvid import SIZES as CAMVID_SIZES
-from assay.nets.weights import PRETRAINED
+from assay.data.sources.cityscapes import SIZES as CITYSCAPES_SIZES
+from assay.nets.weights import PRETRAINED, PUBLISHED_ELSEWHERE
 from assay.places import Places
 
 LINKS = 30_000  # of one file; ext4 allows 65,000
@@ -24,7 +25,7 @@ def write(root: Path) -> Places:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{name}\n" for name in _ids(f"cps/voc/{pool}.txt")))
     places.weights.mkdir(parents=True)
-    for name in set(PRETRAINED.values()):
+    for name in {*PRETRAINED.values(), *(name for name, _ in PUBLISHED_ELSEWHERE.values())}:
         (places.weights / f"{name}.safetensors").write_text(name)  # a plan hashes the file and reads no weights
     return places
 
@@ -43,6 +44,8 @@ def _cityscapes() -> Iterator[Path]:
             place = Path(pool) / name.partition("_")[0] / name
             yield Path("cityscapes/leftImg8bit") / f"{place}_leftImg8bit.png"
             yield Path("cityscapes/gtFine") / f"{place}_gtFine_labelIds.png"
+    for number in range(CITYSCAPES_SIZES["train_extra"]):  # no list is published
+        yield Path("cityscapes/leftImg8bit/train_extra/made_up") / f"made_up_{number:06d}_000000_leftImg8bit.png"
 
 
 def _coco() -> Iterator[Path]:

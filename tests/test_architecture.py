@@ -46,6 +46,7 @@ RANKS = (
         "assay.data.photometric",
         "assay.data.randaugment",
         "assay.data.strong_views",
+        "assay.data.weak_views",
         "assay.data.boxes",
         "assay.data.stored_masks",
     ),

@@ -1,7 +1,8 @@
 """The central idea: an experiment is a value.
 
 An `Experiment` holds everything that decides a number. A method that needs a trained network has a field whose value
-is another `Experiment`. These fields form the graph of what must be trained first.
+is another `Experiment`, and so has an experiment that starts from one. These fields form the graph of what must be
+trained first.
 """
 
 from __future__ import annotations
@@ -61,6 +62,11 @@ class Experiment(Value):
     net: Net = param(factory=Net)
     recipe: Recipe = param(factory=Recipe)
     seed: int = param(default=0, low=0)
+    start: Experiment | None = param(
+        default=None,
+        neutral=None,
+        help="experiment whose official network new networks start from; its classifier only for equal classes",
+    )
 
     def check(self) -> None:
         strong = self.recipe.augment.strong

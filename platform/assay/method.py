@@ -36,11 +36,16 @@ Predictors = dict[str, Predictor]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Step:
-    """The position in the training, and the recipe's hard example mining."""
+    """The position in the training, the recipe's hard example mining, and the seed of what a method draws."""
 
     index: int  # optimiser steps made before this one
     total: int  # optimiser steps of the whole training
     ohem: OHEM | None = None
+    seed: int = 0  # of what a method draws for this micro-batch; the same on all ranks
+
+    def generator(self, device: torch.device) -> torch.Generator:
+        """Return a new generator of the step's seed on a device. Two calls return two that draw the same numbers."""
+        return torch.Generator(device=device).manual_seed(self.seed)
 
     @property
     def progress(self) -> float:

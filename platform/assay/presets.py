@@ -66,9 +66,9 @@ def camvid() -> Preset:
 def voc() -> Preset:
     """Return the CPS authors' settings on VOC Aug with ResNet-50: network, recipe and evaluation.
 
-    The last stage has dilations 2, 4 and 8. Their heads also differ in what is no setting here: LeakyReLU in the ASPP,
-    resizing with aligned corners, and initial weights after Kaiming. The weight decay is as they write it; on their 4
-    GPUs it acts as 4e-4.
+    The last stage has dilations 2, 4 and 8. Their heads also have aligned corners (`net.head.align_corners`), which
+    these experiments were first trained without, and what is no setting here: LeakyReLU in the ASPP, and initial
+    weights after Kaiming. The weight decay is as they write it; on their 4 GPUs it acts as 4e-4.
     """
     return (
         Data(source=VOC(), split=Split(labeled="1/8", unlabeled="rest", labeled_pool="train_aug")),

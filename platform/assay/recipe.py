@@ -40,11 +40,23 @@ class Adam(Value):
             raise FieldError(f"betas must be in [0, 1), got {self.betas}")
 
 
+class Restart(Value):
+    """A second fall of the learning rate to 0, from its first value on (scl-poly of Zhu et al.'s code)."""
+
+    name = "restart"
+    at: float = param(default=100 / 175, above=0, below=1, help="share of the steps after which the rate restarts")
+    power: float = param(default=1.5, low=0, help="power from there on")
+
+
 class Schedule(Value):
-    """The learning rate lr(t) = lr (1 - t/T)^power, with an optional linear warm-up."""
+    """The learning rate lr(t) = lr (1 - t/T)^power, with an optional linear warm-up and an optional restart.
+
+    After a restart at step R it is lr (1 - (t - R)/(T - R))^p, with the restart's power p.
+    """
 
     power: float = param(default=0.9, low=0, help="0 keeps the rate constant")
     warmup_steps: int = param(default=0, low=0)
+    restart: Restart | None = param(default=None, neutral=None, help="restart the rate once; none: do not")
 
 
 class OHEM(Value):
@@ -72,8 +84,19 @@ class Evaluation(Value):
     )
     window: tuple[int, int] = param(default=(512, 512), help="sliding: height and width of the window")
     stride_share: float = param(default=2 / 3, above=0, high=1, help="sliding: step as a share of the window")
-    scales: tuple[float, ...] = param(default=(1.0,), help="the probabilities of these scales are averaged")
+    windows: Literal["padded", "scaled"] = param(
+        default="padded",
+        neutral="padded",
+        help="sliding: one size at all scales, with smaller images padded; or growing with the image at scales above 1,"
+        " and cut off at its border (Zhu et al.'s code)",
+    )
+    scales: tuple[float, ...] = param(default=(1.0,), help="the outputs at these scales are averaged")
     flip: bool = param(default=False, help="average with the prediction of the mirrored image")
+    average: Literal["probabilities", "logits"] = param(
+        default="probabilities",
+        neutral="probabilities",
+        help="what is averaged over windows, scales and mirrored images",
+    )
 
     def check(self) -> None:
         if not self.scales or min(self.scales) <= 0:
@@ -82,7 +105,12 @@ class Evaluation(Value):
             raise FieldError(f"window must be two positive sizes, got {self.window}")
 
     def unused(self) -> frozenset[str]:
-        return frozenset() if self.mode == "sliding" else frozenset({"window", "stride_share"})
+        sliding = frozenset() if self.mode == "sliding" else frozenset({"window", "stride_share", "windows"})
+        return sliding if self.averages() else sliding | {"average"}
+
+    def averages(self) -> bool:
+        """Return True if several outputs may be averaged in a pixel."""
+        return self.mode == "sliding" or self.scales != (1.0,) or self.flip
 
 
 class Recipe(Value):

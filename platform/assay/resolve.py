@@ -73,7 +73,7 @@ class Resolver:
         self._images: dict[Data, SplitResult | UserError] = {}
         self._data_fingerprints: dict[Data, dict[str, Any]] = {}
         self._encoder_fingerprints: dict[Encoder, dict[str, Any]] = {}
-        self._without_seed: dict[tuple[Value, ...], Resolved] = {}
+        self._without_seed: dict[tuple[Value | None, ...], Resolved] = {}
 
     def resolve(self, experiment: Experiment) -> Resolved:
         """Find and hash every list and file that the experiment names."""
@@ -129,9 +129,9 @@ class Resolver:
         return self._encoder_fingerprints[encoder]
 
 
-def without_seed(experiment: Experiment) -> tuple[Value, ...]:
+def without_seed(experiment: Experiment) -> tuple[Value | None, ...]:
     """Return everything but the seed. Experiments that agree in it name the same lists and files."""
-    return experiment.method, experiment.data, experiment.net, experiment.recipe
+    return experiment.method, experiment.data, experiment.net, experiment.recipe, experiment.start
 
 
 def _walk_outside_inputs(experiment: Experiment) -> list[tuple[str, Value]]:

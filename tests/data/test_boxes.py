@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.data.boxes import draw_boxes, paint
+from assay.data.boxes import draw_boxes, largest_box, paint
 from assay.data.views import Boxes
 
 
@@ -64,6 +64,27 @@ def test_every_box_lies_inside_and_covers_a_pixel(height, width, num_boxes, area
     assert len(top) == num_boxes
     assert (top >= 0).all() and (top < bottom).all() and (bottom <= height).all()
     assert (left >= 0).all() and (left < right).all() and (right <= width).all()
+
+
+@given(
+    height=st.integers(1, 300),
+    width=st.integers(1, 300),
+    num_boxes=st.integers(1, 40),
+    area=st.tuples(st.floats(1e-6, 1.0), st.floats(1e-6, 1.0)).map(lambda ends: tuple(sorted(ends))),
+)
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_no_box_is_larger_than_the_largest_one(height, width, num_boxes, area):
+    boxes = Boxes(num_boxes=num_boxes, area=area)
+    top, left, bottom, right = draw_many(20, height, width, boxes).reshape(-1, 4).T
+    assert ((bottom - top) * (right - left)).max() <= largest_box(height, width, boxes)
+
+
+@pytest.mark.parametrize(("size", "largest"), [(32, 25), (896, 19000)])
+def test_the_largest_box_is_close_to_its_share_of_the_image(size: int, largest: int):
+    boxes = Boxes(num_boxes=32, area=(0.75, 0.75))
+    drawn = draw_many(300, size, size, boxes).reshape(-1, 4)
+    areas = (drawn[:, 2] - drawn[:, 0]) * (drawn[:, 3] - drawn[:, 1])
+    assert areas.max() <= largest_box(size, size, boxes) <= largest
 
 
 @pytest.mark.parametrize(("share", "num_boxes"), [(0.5, 1), (0.5, 3), (0.75, 32)])

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 from helpers import small
+from torchvision.transforms.v2 import functional as tv
 
 from assay.data.batch import Batch
 from assay.data.normalize import IMAGENET
 from assay.data.photometric import DistortDraw, apply_distort, draw_distort
-from assay.data.views import Distort, Views
+from assay.data.views import Distort, JitterBlur, Views
+from assay.data.weak_views import apply_weak_view, draw_weak_view
 from assay.places import Places
 from assay.resolve import resolve
 from assay.training.loading import BatchPlan, on_device
@@ -137,3 +139,31 @@ def test_an_experiment_without_distortion_keeps_its_key() -> None:
     plain, places = small("mkd"), Places()
     assert "distort" not in resolve(plain, places).identity["recipe"]["augment"]
     assert resolve(small("mkd", **{DISTORT: "distort"}), places).key != resolve(plain, places).key
+
+
+def test_jitter_and_blur_equal_torchvisions_and_a_plain_gaussian_filter() -> None:
+    images, rng = example_images(6), np.random.default_rng(5)
+    draws = [draw_weak_view(rng, JitterBlur()) for _ in range(6)]
+    changed = apply_weak_view(images, draws)
+    for image, draw, result in zip(images, draws, changed, strict=True):
+        pixels = tv.adjust_brightness(image / 255, draw.brightness)
+        pixels = tv.adjust_saturation(tv.adjust_contrast(pixels, draw.contrast), draw.saturation)
+        pixels = tv.adjust_hue(pixels, draw.hue)
+        expected = tv.gaussian_blur(pixels, [11, 11], [draw.sigma] * 2) * 255
+        assert (result - expected).abs().max() < 2, "each of the two rounds to whole steps"
+
+
+def test_jitter_blurs_draws_cover_its_ranges_evenly() -> None:
+    rng = np.random.default_rng(0)
+    draws = [draw_weak_view(rng, JitterBlur()) for _ in range(4000)]
+    ranges = dict.fromkeys(("brightness", "contrast", "saturation"), (0.75, 1.25))
+    for name, (low, high) in {**ranges, "hue": (-0.25, 0.25), "sigma": (0.15, 1.3)}.items():
+        counts, _ = np.histogram([getattr(draw, name) for draw in draws], bins=4, range=(low, high))
+        assert counts.sum() == 4000 and np.abs(counts - 1000).max() < 5 * np.sqrt(1000), name
+
+
+def test_every_weak_view_is_jittered_and_blurred() -> None:
+    plain, changed = first_batch(plan()), first_batch(plan(**{DISTORT: "jitter_blur"}))
+    assert (plain.labeled.weak != changed.labeled.weak).flatten(1).any(1).all()
+    assert (plain.unlabeled[0].weak != changed.unlabeled[0].weak).flatten(1).any(1).all()
+    assert torch.equal(plain.labeled.label, changed.labeled.label)

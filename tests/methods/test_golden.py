@@ -48,6 +48,20 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {name: (name, {}) for name 
             "method__threshold_students": 0.2,
         },
     ),
+    "structured_consistency, other readings": (
+        "structured_consistency",
+        {
+            "method__momentum": 0.5,
+            "method__pairs": 8,
+            "method__drop": "pixels",
+            "method__self_pairs": False,
+            "method__similarity_of": "logits",
+            "method__resolution": "features",
+            "method__one_pass": False,
+            "method__relaxation__class_weight": 1.0,
+            "method__relaxation__strict_classes": (1, 2),
+        },
+    ),
     "cps, as in the code": ("cps", {"method__on_padding": True}),
     "mean_teacher, as in the code": ("mean_teacher", {"method__on_padding": True}),
     "mkd, as in the code": (

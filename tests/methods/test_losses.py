@@ -6,29 +6,20 @@ import math
 
 import pytest
 import torch
+from loss_checks import IGNORE, assert_same, example
 from torch import nn
 
 from methods.ema import ema_update, make_teacher
 from methods.losses import (
     confidence_mask,
+    consistency,
     cwd,
     kd,
     pixel_ce,
     pixel_ce_ohem,
-    probability_distance,
     pseudo_label,
     pseudo_label_accuracy,
 )
-
-IGNORE = 255
-
-
-def example(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    logits = torch.randn(2, 3, 4, 5, generator=generator, dtype=torch.float64).requires_grad_()
-    target = torch.randint(0, 3, (2, 4, 5), generator=generator)
-    target[0, 0] = IGNORE
-    return logits, target
 
 
 def plain_losses(logits: torch.Tensor, target: torch.Tensor) -> list[torch.Tensor]:
@@ -42,13 +33,6 @@ def plain_losses(logits: torch.Tensor, target: torch.Tensor) -> list[torch.Tenso
                     exponentials = [logits[b, c, h, w].exp() for c in range(logits.shape[1])]
                     losses.append(-(exponentials[label] / sum(exponentials)).log())
     return losses
-
-
-def assert_same(fast: torch.Tensor, slow: torch.Tensor, logits: torch.Tensor) -> None:
-    fast_gradient = torch.autograd.grad(fast, logits, retain_graph=True)[0]
-    slow_gradient = torch.autograd.grad(slow, logits)[0]
-    torch.testing.assert_close(fast, slow, rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(fast_gradient, slow_gradient, rtol=1e-10, atol=1e-12)
 
 
 def test_pixel_ce_is_the_mean_over_the_pixels_that_count() -> None:
@@ -104,7 +88,7 @@ def test_pseudo_label_accuracy_counts_correct_pixels_among_those_with_a_true_cla
 
 
 @pytest.mark.parametrize("over_classes", ["sum", "mean"])
-def test_probability_distance_excludes_padding(over_classes: str) -> None:
+def test_consistency_is_the_mean_over_the_pixels_that_count(over_classes: str) -> None:
     logits, _ = example(2)
     other = example(5)[0].detach().softmax(1)
     valid = torch.ones(2, 4, 5, dtype=torch.bool)
@@ -118,10 +102,12 @@ def test_probability_distance_excludes_padding(over_classes: str) -> None:
         if valid[b, h, w]
     ]
     assert_same(
-        probability_distance(logits, other, valid, over_classes=over_classes),
+        consistency(logits.softmax(1), other, valid, over_classes=over_classes),
         torch.stack(pixels).mean(),
         logits,
     )
+    everywhere = consistency(logits.softmax(1), other, torch.ones_like(valid))
+    assert torch.equal(consistency(logits.softmax(1), other), everywhere)
 
 
 def network(seed: int) -> nn.Module:

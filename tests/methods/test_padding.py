@@ -38,6 +38,7 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
     "kd": ("kd", TEACHERS),
     "cwd": ("cwd", TEACHERS),
     "mgd": ("mgd", TEACHERS),
+    "structured_consistency": ("structured_consistency", {}),
 }
 WITHOUT_PSEUDO_LABELS = {"supervised"}
 NEVER_ON_PADDING = {"cutmix_seg", "pseudo_label"}  # their authors' losses leave padding out; stored masks end before it

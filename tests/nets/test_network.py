@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from assay.nets.heads import resize_like
 from assay.nets.network import build_network
 from assay.nets.spec import DeepLabV2, DeepLabV3Plus, Encoder, Net, PSPNet
 
@@ -13,6 +14,14 @@ HEADS = [
     DeepLabV3Plus(channels=16, low_level_channels=8, atrous_rates=(1, 2), separable=False),
     DeepLabV3Plus(channels=16, low_level_channels=8, atrous_rates=(1, 2), separable=True),
     DeepLabV3Plus(channels=16, low_level_channels=8, atrous_rates=(1, 2), projection=3, classifier_std=0.01),
+    DeepLabV3Plus(
+        channels=16,
+        low_level_channels=8,
+        atrous_rates=(1, 2),
+        plain_projections=True,
+        classifier_bias=False,
+        classifier_std=0.1,
+    ),
     PSPNet(channels=16),
 ]
 
@@ -102,3 +111,21 @@ def test_classifier_std_is_the_deviation_of_the_classifiers_weights_and_changes_
     assert torch.equal(bias, torch.zeros_like(bias))
     for (name, one), other in zip(plain.named_parameters(), normal.parameters(), strict=True):
         assert torch.equal(one, other) != name.startswith("head.classifier"), name
+
+
+def test_aligned_corners_keep_the_corners_of_the_classified_features():
+    network = tiny(HEADS[1].replace(align_corners=True)).eval()
+    images = torch.randn(2, 3, 32, 32)
+    classified = network.classify(network.features(images))
+    logits = network(images)
+    assert classified.shape[-2:] == (16, 16)
+    torch.testing.assert_close(logits[..., ::31, ::31], classified[..., ::15, ::15])
+    context = torch.arange(4.0).view(1, 1, 1, 4)
+    resized = resize_like(context, torch.empty(1, 1, 1, 7), align_corners=True)
+    torch.testing.assert_close(resized.flatten(), torch.arange(0, 3.5, 0.5))
+
+
+def test_plain_projections_are_convolutions_alone():
+    head = tiny(HEADS[4]).head
+    assert isinstance(head.project, torch.nn.Conv2d) and isinstance(head.reduce, torch.nn.Conv2d)
+    assert head.project.bias is None and head.reduce.bias is None and head.classifier.bias is None

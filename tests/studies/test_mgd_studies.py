@@ -58,6 +58,9 @@ net.head.separable | false | code: heads of 16.84 and 5.43 million parameters
 net.head.projection | 1 | code: heads of 16.84 and 5.43 million parameters
 net.head.dropout | 0.0 | code
 net.head.classifier_std | null | ours: torch's; the code's heads start from kaiming's normal distribution
+net.head.classifier_bias | true | code
+net.head.plain_projections | false | code
+net.head.align_corners | false | ours; the code aligns them
 net.batch_norm.momentum | 0.1 | ours: torch's
 net.batch_norm.eps | null | ours: torch's
 net.batch_norm.frozen | false | ours
@@ -74,6 +77,7 @@ recipe.optimizer.weight_decay | 0.0005 | 4.2
 recipe.optimizer.decay_norm_and_bias | false | code
 recipe.schedule.power | 0.9 | code
 recipe.schedule.warmup_steps | 0 | code
+recipe.schedule.restart | null | code
 recipe.ohem | null | code: plain cross entropy on VOC
 recipe.augment.crop | [512, 512] | table 1
 recipe.augment.fit | null | code
@@ -88,7 +92,10 @@ recipe.evaluation.window | [512, 512] | code
 recipe.evaluation.stride_share | 0.6666666666666666 | code
 recipe.evaluation.scales | [1.0] | code
 recipe.evaluation.flip | false | code
+recipe.evaluation.windows | "padded" | ours
+recipe.evaluation.average | "probabilities" | ours
 recipe.precision | "float32" | ours
+start | null | ours: none
 """
 ABLATION = mgd_ablation.STUDY
 FULL = "Sup + P + I(TD) + R(TW)"

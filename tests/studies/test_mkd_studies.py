@@ -75,6 +75,9 @@ net.head.separable | true | 4.1
 net.head.projection | 1 | 4.1: "same as standard DeepLabv3plus"; the code has 3
 net.head.dropout | 0.0 | code
 net.head.classifier_std | null | ours: torch's; the code has 0.01
+net.head.classifier_bias | true | code
+net.head.plain_projections | false | code
+net.head.align_corners | false | ours
 net.batch_norm.momentum | 0.001 | code
 net.batch_norm.eps | null | ours: torch's
 net.batch_norm.frozen | false | code
@@ -91,6 +94,7 @@ recipe.optimizer.weight_decay | 0.0005 | 4.1
 recipe.optimizer.decay_norm_and_bias | true | code: no exception
 recipe.schedule.power | 0.9 | 4.1
 recipe.schedule.warmup_steps | 0 | 4.1: poly alone
+recipe.schedule.restart | null | code
 recipe.ohem | null | code: plain cross entropy
 recipe.augment.crop | [512, 512] | 4.1
 recipe.augment.fit | 512 | code
@@ -116,7 +120,10 @@ recipe.evaluation.window | [512, 512] | not used
 recipe.evaluation.stride_share | 0.6666666666666666 | not used
 recipe.evaluation.scales | [1.0] | 4.1: single scale
 recipe.evaluation.flip | false | code
+recipe.evaluation.windows | "padded" | not used
+recipe.evaluation.average | "probabilities" | not used
 recipe.precision | "bf16" | ours: the code's fp16 is not available
+start | null | ours: none
 """
 
 

@@ -14,9 +14,25 @@ from assay.run import run_study
 from assay.store.local import LocalStore
 from assay.study import Profile, Study
 from assay.study.cells import Selection, cells_of
-from studies import baseline_benchmark, mgd_ablation, mgd_benchmark, mkd_ablation, mkd_benchmark
+from studies import (
+    baseline_benchmark,
+    mgd_ablation,
+    mgd_benchmark,
+    mkd_ablation,
+    mkd_benchmark,
+    structured_consistency_ablation,
+    structured_consistency_benchmark,
+)
 
-STUDIES = [module.STUDY for module in (baseline_benchmark, mgd_ablation, mgd_benchmark, mkd_ablation, mkd_benchmark)]
+STUDIES = [
+    baseline_benchmark.STUDY,
+    mgd_ablation.STUDY,
+    mgd_benchmark.STUDY,
+    mkd_ablation.STUDY,
+    mkd_benchmark.STUDY,
+    structured_consistency_ablation.STUDY,
+    structured_consistency_benchmark.STUDY,
+]
 
 
 @pytest.fixture(scope="module")

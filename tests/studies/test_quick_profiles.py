@@ -16,10 +16,21 @@ from studies import (
     mkd_ablation,
     mkd_benchmark,
     mkd_search,
+    structured_consistency_ablation,
+    structured_consistency_benchmark,
+    structured_consistency_search,
 )
 
-STUDIES = [module.STUDY for module in (baseline_benchmark, mgd_ablation, mgd_benchmark, mkd_ablation, mkd_benchmark)]
-SEARCHES = [baseline_search.SEARCH, mgd_search.SEARCH, mkd_search.SEARCH]
+STUDIES = [
+    baseline_benchmark.STUDY,
+    mgd_ablation.STUDY,
+    mgd_benchmark.STUDY,
+    mkd_ablation.STUDY,
+    mkd_benchmark.STUDY,
+    structured_consistency_ablation.STUDY,
+    structured_consistency_benchmark.STUDY,
+]
+SEARCHES = [baseline_search.SEARCH, mgd_search.SEARCH, mkd_search.SEARCH, structured_consistency_search.SEARCH]
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)

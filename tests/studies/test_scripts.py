@@ -28,7 +28,7 @@ def run(*command: str, folder: Path) -> str:
 
 
 def test_scripts_are_the_studies_the_searches_and_the_benchmarks() -> None:
-    assert len(SCRIPTS) == 13
+    assert len(SCRIPTS) == 17
     assert not {path.stem for path in SCRIPTS} & sys.stdlib_module_names, "a script must not hide a standard module"
 
 

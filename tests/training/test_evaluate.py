@@ -94,6 +94,80 @@ def test_an_image_is_fitted_with_its_ratio_and_scored_at_its_own_size() -> None:
     assert sizes[3:] == [(8, 6), (8, 6), (16, 12), (16, 12)]
 
 
+def plain_protocol(image: torch.Tensor, scales: tuple[float, ...], spec: Evaluation) -> torch.Tensor:
+    """Return the mean outputs of an image over scales, mirrors and windows, in plain loops."""
+    height, width = image.shape[-2:]
+    total = torch.zeros(1, 4, height, width)
+    for scale in scales:
+        size = (round(height * scale), round(width * scale))
+        scaled = torch.nn.functional.interpolate(image, size=size, mode="bilinear")
+        window = round(spec.window[0] * max(scale, 1)) if spec.windows == "scaled" else spec.window[0]
+        step = int(window * spec.stride_share)
+        for mirrored in (False, True):
+            view = scaled.flip(-1) if mirrored else scaled
+            sums, counts = torch.zeros(1, 4, *size), torch.zeros(size)
+            tops, lefts = (sorted({min(start, max(n - window, 0)) for start in range(0, n, step)}) for n in size)
+            for top in tops:
+                for left in lefts:
+                    part = view[..., top : top + window, left : left + window]
+                    rows, columns = slice(top, top + part.shape[-2]), slice(left, left + part.shape[-1])
+                    logits = of_the_window(part)
+                    sums[..., rows, columns] += logits if spec.average == "logits" else logits.softmax(1)
+                    counts[rows, columns] += 1
+            mean = sums / counts
+            mean = mean.flip(-1) if mirrored else mean
+            total += torch.nn.functional.interpolate(mean, size=(height, width), mode="bilinear")
+    return total
+
+
+def of_the_window(images: torch.Tensor) -> torch.Tensor:
+    """Return logits that depend on the whole window, so that its place counts."""
+    columns = torch.linspace(-1, 1, images.shape[-1])
+    return per_pixel(images) + images.mean((2, 3), keepdim=True).sum(1, keepdim=True) * torch.stack(
+        [columns, -columns, columns**2, columns * 0]
+    ).view(1, 4, 1, -1)
+
+
+@pytest.mark.parametrize("average", ["probabilities", "logits"])
+@pytest.mark.parametrize("windows", ["padded", "scaled"])
+def test_windows_slide_at_each_scale_over_the_image_and_its_mirror(windows: str, average: str) -> None:
+    image = torch.randn(1, 3, 24, 36, generator=torch.Generator().manual_seed(4))
+    scales = (0.5, 1.0, 2.0)
+    sliding = Evaluation(mode="sliding", window=(12, 12), stride_share=0.7, scales=scales, flip=True)
+    spec = sliding.replace(windows=windows, average=average)
+    expected = plain_protocol(image, scales, spec)
+    assert torch.equal(predict(of_the_window, image, spec), expected.argmax(dim=1))
+    other_windows = {"windows": "scaled" if windows == "padded" else "padded"}
+    other_average = {"average": "logits" if average == "probabilities" else "probabilities"}
+    for changes in ({"scales": (1.0,)}, other_windows, other_average):
+        other = spec.replace(**changes)
+        assert not torch.equal(expected.argmax(dim=1), predict(of_the_window, image, other)), changes
+
+
+def test_windows_that_are_not_padded_end_at_the_border_of_a_small_image() -> None:
+    sizes: list[tuple[int, ...]] = []
+
+    def predictor(images: torch.Tensor) -> torch.Tensor:
+        sizes.append(tuple(images.shape[-2:]))
+        return per_pixel(images)
+
+    spec = Evaluation(mode="sliding", window=(8, 8), windows="scaled", scales=(0.5, 2.0))
+    assert predict(predictor, torch.zeros(1, 3, 8, 16), spec).shape == (1, 8, 16)
+    assert sizes == [(4, 8), *[(16, 16)] * 3], "at scale 0.5 the height of the image; at scale 2 twice the window"
+
+
+def test_the_strides_of_sdcnets_windows_on_cityscapes() -> None:
+    """Its code steps by ceil(2/3 · 1024) = 683, and ends the last window at the border."""
+    assert window_starts(2048, 1024, 683 / 1024) == [0, 683, 1024]
+    assert window_starts(4096, 2048, 683 / 1024) == [0, 1366, 2048]
+
+
+def test_fields_that_an_evaluation_does_not_use_are_in_no_key() -> None:
+    assert Evaluation().unused() == {"window", "stride_share", "windows", "average"}
+    assert Evaluation(flip=True).unused() == {"window", "stride_share", "windows"}
+    assert Evaluation(mode="sliding").unused() == frozenset()
+
+
 @pytest.mark.parametrize("length", [1, 5, 6, 7, 20, 33])
 def test_windows_cover_every_pixel_and_stay_inside(length: int) -> None:
     starts = window_starts(length, 6, 2 / 3)

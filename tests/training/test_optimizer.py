@@ -7,7 +7,7 @@ import torch
 
 from assay.nets.network import build_network
 from assay.nets.spec import Encoder, Net
-from assay.recipe import SGD, Adam, Schedule
+from assay.recipe import SGD, Adam, Restart, Schedule
 from assay.training.optimizer import make_optimizer, parameter_groups, rate_factor, set_rate
 
 NET = Net(encoder=Encoder(arch="tiny", width=4))
@@ -43,3 +43,21 @@ def test_power_0_is_constant_and_warm_up_rises_linearly() -> None:
     assert [rate_factor(Schedule(power=0), step, 10) for step in (0, 9)] == [1, 1]
     rising = [rate_factor(Schedule(power=0, warmup_steps=3), step, 10) for step in range(5)]
     assert rising == [0.25, 0.5, 0.75, 1, 1]
+
+
+def scl_poly(epoch: int) -> float:
+    """Return the factor of sdcnet's optimizer.py with --poly_exp 1.0, --repoly 1.5, --max_epoch 175, restart at 100."""
+    if epoch < 100:
+        return (1 - epoch / 175) ** 1.0
+    return (1 - (epoch - 100) / (175 - 100)) ** 1.5
+
+
+def test_a_restart_gives_the_rates_of_scl_poly() -> None:
+    schedule = Schedule(power=1.0, restart=Restart(at=100 / 175, power=1.5))
+    factors = [rate_factor(schedule, epoch, 175) for epoch in range(175)]
+    assert factors == pytest.approx([scl_poly(epoch) for epoch in range(175)])
+    assert factors[100] == 1 and factors[99] < 0.5
+
+
+def test_a_restart_at_the_last_step_has_a_rate() -> None:
+    assert rate_factor(Schedule(restart=Restart(at=0.99)), 9, 10) > 0

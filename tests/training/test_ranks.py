@@ -146,6 +146,17 @@ def two_ranks(method: str, changes: dict[str, object], folder: Path):
             },
             1e-8,
         ),
+        (
+            "structured_consistency",
+            {
+                "recipe__steps": 3,
+                "recipe__precision": "float64",
+                "recipe__augment__scales": (0.5, 0.9),
+                "recipe__accumulate": 2,
+                "method__pairs": 8,
+            },
+            1e-8,
+        ),
     ],
 )
 def test_two_ranks_agree_with_one(method: str, changes: dict[str, object], tolerance: float, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ class SeedRun:
     state: RunState
     error: str = ""
     key: str = ""
-    miou: float | None = None  # percent, of the last checkpoint
+    miou: float | None = None  # percent, of the last checkpoint; in a column of a class, the class's IoU
     best: float | None = None  # percent, of the best checkpoint
     counted: Counted | None = None  # the size of its network, or of the part that the table counts
 
@@ -173,7 +173,12 @@ class FilledTable:
         )
 
     def _trainings(self, index: int) -> tuple[tuple[str, ...], ...] | None:
-        """Return the keys of a column's cells; None where there are none, or where a training has no key."""
+        """Return the keys of a column's cells; None where there are none, or where a training has no key.
+
+        A column of a class has none, so that it is not merged with those of other classes.
+        """
+        if self.layout.columns[index].of_class:
+            return None
         keys = tuple(tuple(run.key for run in cell.runs) for cell in self.column(index))
         return keys if any(keys) and all(map(all, keys)) else None
 
@@ -219,7 +224,7 @@ def fill(frame: pd.DataFrame, layout: TableLayout) -> FilledTable:
     part = layout.count_flops_of or "network"
     columns = [
         _compared(
-            [_cell(row, column.label, lines.get((row.label, column.label), []), part) for row in layout.rows],
+            [_cell(row, column, lines.get((row.label, column.label), []), part) for row in layout.rows],
             layout.reference,
         )
         for column in layout.columns
@@ -247,12 +252,13 @@ def _absent(value: Any) -> bool:
     return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
 
 
-def _cell(row: RowLayout, column: str, lines: Sequence[Record], part: Part) -> FilledCell:
-    runs = sorted((_run(line, part) for line in lines if line["status"] != "quoted"), key=lambda run: run.seed)
+def _cell(row: RowLayout, column: ColumnLayout, lines: Sequence[Record], part: Part) -> FilledCell:
+    trained = [line for line in lines if line["status"] != "quoted"]
+    runs = sorted((_run(line, part, column.of_class) for line in trained), key=lambda run: run.seed)
     deviations = dict.fromkeys(line["differs"] for line in lines if line["differs"])
     return FilledCell(
         row=row.label,
-        column=column,
+        column=column.label,
         runs=tuple(runs),
         paper=next((float(line["paper_miou"]) for line in lines if line["paper_miou"] is not None), None),
         comparable=all(bool(line["comparable"]) for line in lines),
@@ -263,18 +269,27 @@ def _cell(row: RowLayout, column: str, lines: Sequence[Record], part: Part) -> F
     )
 
 
-def _run(line: Record, part: Part) -> SeedRun:
+def _run(line: Record, part: Part, of_class: str) -> SeedRun:
     miou = finite_or_none(line["miou"]) if line["status"] == "done" else None
     is_lost = line["status"] == "done" and miou is None
+    best = None if miou is None else finite_or_none(line["miou_best"])
+    if of_class and miou is not None:
+        miou, best = _iou(line, of_class), None  # of the best checkpoint, only mIoU is stored
     return SeedRun(
         seed=int(line["seed"]),
         state="failed" if is_lost else line["status"],
         error="It ended without a finite mIoU." if is_lost else line["error"] or "",
         key=line["key"] or "",
         miou=miou,
-        best=None if miou is None else finite_or_none(line["miou_best"]),
+        best=best,
         counted=_counted(line, part),
     )
+
+
+def _iou(line: Record, of_class: str) -> float | None:
+    """Return the IoU of a class; None where the class is neither in the validation images nor predicted."""
+    shares: dict[str, float | None] = dict(zip(line["classes"], line["iou"], strict=True))
+    return finite_or_none(shares.get(of_class))
 
 
 def _counted(line: Record, part: Part) -> Counted | None:

@@ -114,8 +114,9 @@ class _Contender:
 
 
 def orderings_of(table: FilledTable) -> list[ColumnOrderings]:
-    """Return the orderings of each column that has any; the table is to be merged."""
-    columns = (_column_orderings(table, index) for index in range(len(table.layout.columns)))
+    """Return the orderings of each column of mIoU that has any; the table is to be merged."""
+    of_miou = (index for index, column in enumerate(table.layout.columns) if not column.of_class)
+    columns = (_column_orderings(table, index) for index in of_miou)
     return [column for column in columns if column.orderings]
 
 

@@ -129,9 +129,9 @@ def _print_weights(places: Places) -> None:
 
 
 def _pretrained_encoders() -> dict[str, Encoder]:
-    """Return an encoder for each published weights file, by timm's name of the file."""
+    """Return an encoder for each published weights file, by the name of the weights."""
     from assay.nets.spec import Encoder
-    from assay.nets.weights import PRETRAINED
+    from assay.nets.weights import PRETRAINED, PUBLISHED_ELSEWHERE
     from assay.overrides import apply, overrides_of
 
     encoders: dict[str, Encoder] = {}
@@ -139,7 +139,8 @@ def _pretrained_encoders() -> dict[str, Encoder]:
         changes = {"stem": "deep", "stem_width": stem_width} if stem == "deep" else {}
         encoder = apply(Encoder(arch=arch, weights="imagenet"), overrides_of(changes, "the table of weights"))
         encoders.setdefault(name, encoder)
-    return encoders
+    others = {name: Encoder(arch=arch, weights="imagenet") for arch, (name, _) in PUBLISHED_ELSEWHERE.items()}
+    return encoders | others
 
 
 def _print_studies(places: Places) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -29,6 +30,15 @@ def _place(shares: np.ndarray, u_start: np.ndarray, size: int) -> tuple[np.ndarr
     lengths = np.clip(np.rint(shares * size / np.sqrt(len(shares))), 1, size).astype(np.int64)
     starts = (u_start * (size - lengths + 1)).astype(np.int64)
     return starts, starts + lengths
+
+
+def largest_box(height: int, width: int, boxes: Boxes) -> int:
+    """Return a number of pixels that no box of `draw_boxes` exceeds, close to the largest one possible."""
+    side = math.sqrt(boxes.num_boxes)
+    area = boxes.area[1] * height * width / boxes.num_boxes
+    # A side of r pixels was at least r - 0.5 before it was rounded; a side of one pixel may have been any smaller one.
+    widths = [width / side] + [min(width / side, area / (rows - 0.5)) for rows in range(2, round(height / side) + 1)]
+    return max(rows * max(1, round(widest)) for rows, widest in enumerate(widths, start=1))
 
 
 def paint(

@@ -127,6 +127,23 @@ class Distort(Value):
     )
 
 
+class JitterBlur(Value):
+    """Colour jitter, then a Gaussian blur, of every weak view (as in Zhu et al.'s code, whose jitter has any order)."""
+
+    name = "jitter_blur"
+
+    brightness: float = param(default=0.25, low=0, high=1, help="factor drawn from 1 ± this")
+    contrast: float = param(default=0.25, low=0, high=1, help="factor drawn from 1 ± this")
+    saturation: float = param(default=0.25, low=0, high=1, help="factor drawn from 1 ± this")
+    hue: float = param(default=0.25, low=0, high=0.5, help="turn of the hue circle drawn from ± this")
+    blur_sigma: tuple[float, float] = param(default=(0.15, 1.3), help="range of the Gaussian's width in pixels")
+
+    def check(self) -> None:
+        low, high = self.blur_sigma
+        if not 0 < low <= high:
+            raise FieldError(f"blur_sigma must be two numbers with 0 < low <= high, got {self.blur_sigma}")
+
+
 class Augment(Value):
     """The geometry that all views of an image share, the distortion of weak views, and the strong operators."""
 
@@ -137,8 +154,10 @@ class Augment(Value):
     scales: tuple[float, ...] = param(default=(0.5, 2.0), help="scale factors: two ends of a range, or a list")
     scale_draw: Literal["range", "list"] = param(default="range", help="draw evenly from the range, or from the list")
     flip: float = param(default=0.5, low=0, high=1, help="chance of a left-right flip")
-    distort: Distort | None = param(
-        default=None, neutral=None, help="distort the colours of weak views, including labelled ones; none: do not"
+    distort: Distort | JitterBlur | None = param(
+        default=None,
+        neutral=None,
+        help="change the colours of weak views, including labelled ones: distort or jitter_blur; none: do not",
     )
     strong: Strong | RandAugment = param(factory=Strong, help="operators of strong views: photometric or randaugment")
 

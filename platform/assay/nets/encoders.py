@@ -1,7 +1,7 @@
-"""timm's encoders, reduced to low-level features (stride 4) and last features.
+"""timm's encoders, reduced to low-level features (stride 4) and last features, and the loading of encoders' weights.
 
-timm is imported only when a network is built. A plan of thousands of trainings builds none and is printed seconds
-sooner.
+timm is imported only when one of its networks is built. A plan of thousands of trainings builds none and is printed
+seconds sooner.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from torch.nn import functional
 from assay.data.normalize import EFFICIENTNET_LITE, HALF, IMAGENET, Normalization
 from assay.errors import UserError
 from assay.nets import lite
-from assay.nets.spec import Encoder
+from assay.nets.spec import WIDE_RESNET38, Encoder
 from assay.nets.tiny import TinyEncoder
+from assay.nets.wide_resnet38 import WideResNet38, without_classifier
 from assay.values import suggestion
 
 
@@ -52,6 +53,8 @@ def normalization_of(spec: Encoder) -> Normalization:
 
 def build_encoder(spec: Encoder) -> nn.Module:
     """Return an encoder with random weights. Its `channels` are those of its two features."""
+    if spec.arch == WIDE_RESNET38:
+        return WideResNet38(spec.output_stride)
     return TinyEncoder(spec.width) if spec.arch == "tiny" else TimmEncoder(spec)
 
 
@@ -156,7 +159,9 @@ def load_weights(encoder: nn.Module, path: Path) -> tuple[str, ...]:
 
 
 def _renamed(state: dict[str, torch.Tensor], encoder: nn.Module, path: Path) -> dict[str, torch.Tensor]:
-    """Return tensors by timm's names; raise a UserError for a packaged EfficientNet-Lite in another encoder."""
+    """Return tensors by the encoder's names; raise a UserError for a packaged EfficientNet-Lite in another encoder."""
+    if isinstance(encoder, WideResNet38):
+        return without_classifier(state)
     if not lite.is_packaged(state):
         return state
     if not isinstance(encoder, TimmEncoder) or not lite.ARCH.fullmatch(encoder.arch):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import nn
 from torch.nn import functional
@@ -38,18 +36,26 @@ def conv3x3(inputs: int, outputs: int, *, dilation: int = 1, separable: bool) ->
     return conv_norm_relu(inputs, outputs, 3, dilation=dilation)
 
 
-def classifier(inputs: int, num_classes: int, *, std: float | None) -> nn.Conv2d:
+def projection(inputs: int, outputs: int, kernel: int, *, plain: bool) -> nn.Module:
+    """Return a convolution that reduces channels, with batch norm and ReLU unless it is plain."""
+    if plain:
+        return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+    return conv_norm_relu(inputs, outputs, kernel)
+
+
+def classifier(inputs: int, num_classes: int, *, std: float | None, bias: bool) -> nn.Conv2d:
     """Return a 1x1 convolution with torch's initial values or, with `std`, normal weights and a bias of 0."""
-    convolution = nn.Conv2d(inputs, num_classes, 1)
+    convolution = nn.Conv2d(inputs, num_classes, 1, bias=bias)
     if std is not None:
         nn.init.normal_(convolution.weight, std=std)
-        nn.init.zeros_(cast(torch.Tensor, convolution.bias))
+        if convolution.bias is not None:
+            nn.init.zeros_(convolution.bias)
     return convolution
 
 
-def resize_like(features: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+def resize_like(features: torch.Tensor, other: torch.Tensor, *, align_corners: bool = False) -> torch.Tensor:
     """Resize features bilinearly to the height and width of `other`."""
-    return functional.interpolate(features, size=other.shape[-2:], mode="bilinear", align_corners=False)
+    return functional.interpolate(features, size=other.shape[-2:], mode="bilinear", align_corners=align_corners)
 
 
 class Head(nn.Module):
@@ -57,6 +63,7 @@ class Head(nn.Module):
 
     classifier: nn.Module
     feature_channels: int
+    align_corners = False  # of the resizing of features and logits
 
     def __init__(self, dropout: float = 0.0) -> None:
         super().__init__()
@@ -90,6 +97,7 @@ class DeepLabV3PlusHead(Head):
 
     def __init__(self, spec: DeepLabV3Plus, channels: tuple[int, int], num_classes: int) -> None:
         super().__init__(spec.dropout)
+        self.align_corners = spec.align_corners
         low, high = channels
         width = spec.channels
         self.branches = nn.ModuleList(
@@ -99,18 +107,19 @@ class DeepLabV3PlusHead(Head):
                 ImagePooling(high, width),
             ]
         )
-        self.project = conv_norm_relu(width * len(self.branches), width, spec.projection)
-        self.reduce = conv_norm_relu(low, spec.low_level_channels, 1)
+        self.project = projection(width * len(self.branches), width, spec.projection, plain=spec.plain_projections)
+        self.reduce = projection(low, spec.low_level_channels, 1, plain=spec.plain_projections)
         self.fuse = nn.Sequential(
             conv3x3(width + spec.low_level_channels, width, separable=spec.separable),
             conv3x3(width, width, separable=spec.separable),
         )
-        self.classifier = classifier(width, num_classes, std=spec.classifier_std)
+        self.classifier = classifier(width, num_classes, std=spec.classifier_std, bias=spec.classifier_bias)
         self.feature_channels = width
 
     def features(self, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
         context = self.project(torch.cat([branch(high) for branch in self.branches], dim=1))
-        fused: torch.Tensor = self.fuse(torch.cat([resize_like(context, low), self.reduce(low)], dim=1))
+        resized = resize_like(context, low, align_corners=self.align_corners)
+        fused: torch.Tensor = self.fuse(torch.cat([resized, self.reduce(low)], dim=1))
         return fused
 
 

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from assay.data.normalize import Normalization, renormalize
 from assay.nets.batchnorm import replace_batch_norm
 from assay.nets.encoders import build_encoder, load_weights, normalization_of
-from assay.nets.heads import build_head
+from assay.nets.heads import build_head, resize_like
 from assay.nets.spec import Net
 
 
@@ -61,8 +60,11 @@ class Network(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits at the images' resolution, B x C x H x W."""
-        logits = self.classify(self.features(images))
-        return functional.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False)
+        return self.upsample(self.classify(self.features(images)), images)
+
+    def upsample(self, logits: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+        """Return logits of `classify` at the images' resolution."""
+        return resize_like(logits, images, align_corners=self.head.align_corners)
 
 
 def build_network(spec: Net, num_classes: int, *, weights: Path | None = None, seed: int = 0) -> Network:

@@ -1,4 +1,4 @@
-"""Networks as values: one of timm's encoders or a very small one, with one of three heads."""
+"""Networks as values: one of timm's encoders, WideResNet-38 or a very small one, with one of three heads."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Literal
 from assay.errors import FieldError
 from assay.values import Value, param
 
+WIDE_RESNET38 = "wide_resnet38"  # the one large encoder that timm lacks
+
 
 class Encoder(Value):
     """The encoder, which turns an image into features."""
 
-    arch: str = param(default="resnet50", help="a timm name, or 'tiny' for images of about 32 x 32")
+    arch: str = param(default="resnet50", help="a timm name, wide_resnet38, or 'tiny' for images of about 32 x 32")
     output_stride: Literal[8, 16, 32] = param(default=16, help="image pixels per feature cell (fixed to 4 in 'tiny')")
     stem: Literal["plain", "deep"] = param(default="plain", help="ResNets: one 7x7 convolution, or three 3x3")
     stem_width: int = param(default=32, low=1, help="channels inside the deep stem; its output has twice as many")
@@ -28,6 +30,8 @@ class Encoder(Value):
     def unused(self) -> frozenset[str]:
         if self.arch == "tiny":
             return frozenset({"output_stride", "stem", "stem_width", "multi_grid"})
+        if self.arch == WIDE_RESNET38:
+            return frozenset({"stem", "stem_width", "multi_grid", "width"})
         return frozenset({"width"} if self.stem == "deep" else {"width", "stem_width"})
 
 
@@ -53,7 +57,8 @@ class DeepLabV3Plus(Value):
     """Atrous spatial pyramid pooling (ASPP), and a decoder that adds low-level features.
 
     After the ASPP's concatenation comes a 1x1 convolution, as in the paper of DeepLabv3+, or a 3x3 one (`projection`),
-    as in MKD's code.
+    as in MKD's code. The code of Zhu et al. has neither batch norm nor ReLU after this convolution and after that of
+    the low-level features (`plain_projections`), no bias in the classifier, and aligned corners.
     """
 
     name = "deeplabv3plus"
@@ -68,6 +73,15 @@ class DeepLabV3Plus(Value):
         neutral=None,
         above=0,
         help="deviation of the classifier's normal initial weights, with a bias of 0 (MKD's code: 0.01); none: torch's",
+    )
+    classifier_bias: bool = param(default=True, neutral=True)
+    plain_projections: bool = param(
+        default=False,
+        neutral=False,
+        help="no batch norm and ReLU after the convolutions that reduce the ASPP's output and the low-level features",
+    )
+    align_corners: bool = param(
+        default=False, neutral=False, help="resize features and logits so that the centres of the corner pixels fit"
     )
 
     def check(self) -> None:

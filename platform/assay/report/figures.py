@@ -50,6 +50,8 @@ def _per_column(
 ) -> list[Figure]:
     figures = []
     for index, column in enumerate(table.layout.columns):
+        if column.of_class:
+            continue  # its trainings are those of a column of mIoU
         heading = Heading(
             name=f"{table.layout.name}.{kind}.{index + 1}-{_slug(column.label)}",
             group=group,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from assay.analysis.filled_table import RUN_STATES, Comparison, FilledCell, FilledTable
 from assay.analysis.statistics import ALPHA, LEVEL
 from assay.analysis.verdict import Verdict, verdict
-from assay.results.layout import Counted
+from assay.results.layout import ColumnLayout, Counted
 from assay.wording import count
 
 NONE = "–"  # in the place of an absent number
@@ -17,6 +17,7 @@ INTERVAL = f"{100 * LEVEL:.0f} % interval"
 PARTS = ("paper", "ours", "Δ", "verdict")
 COUNTS = ("Params", "FLOPs")
 COUNT_PARTS = ("paper", "ours")
+OF_CLASS = "IoU"  # the only part of a cell in a column of a class
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,6 +84,19 @@ def ours(cell: FilledCell) -> str:
         return NONE
     share = f" ({cell.done} of {cell.planned})" if cell.done < cell.planned else ""
     return f"{number(cell.last.mean)}{points(cell.last.low, cell.last.high)}{share}"
+
+
+def in_class_column(cell: FilledCell) -> str:
+    """Return a cell of a column of a class in one text: ours, with the paper's number in brackets."""
+    paper = NONE if cell.paper is None else number(cell.paper)
+    if not cell.planned:
+        return paper
+    return number(cell.last.mean) if cell.paper is None else f"{number(cell.last.mean)} ({paper})"
+
+
+def parts_of(column: ColumnLayout) -> tuple[str, ...]:
+    """Return the heads of the parts of a column's cells; a column of a class has one part."""
+    return (OF_CLASS,) if column.of_class else PARTS
 
 
 def deviation(cell: FilledCell) -> str:

@@ -43,6 +43,8 @@ def most_important_notes(table: FilledTable, count: int) -> list[str]:
 
 def _notes(table: FilledTable) -> list[Note]:
     unit = f"Ours: mIoU in percent of the last checkpoint, mean over the seeds that finished ± half its {INTERVAL}."
+    if any(column.of_class for column in table.layout.columns):
+        unit += " In columns of classes: the class's IoU, with the paper's number in brackets."
     planned = _planned(table)
     shown = (column for column in table.layout.columns if column.quoted or column.label in planned)
     columns = _shared((column.label, _of_column(column)) for column in shown if column.note)

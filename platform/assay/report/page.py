@@ -223,7 +223,7 @@ def _result_cell(cell: FilledCell) -> ResultCell:
     return ResultCell(
         ours=number(cell.last.mean) if cell.done else "",
         spread=points(cell.last.low, cell.last.high).strip(),
-        best=number(cell.best.mean),
+        best="" if cell.best.mean is None else number(cell.best.mean),
         paper=text.paper,
         delta="" if text.delta == NONE else f"Δ {text.delta}",
         verdict=text.verdict.text,

@@ -23,6 +23,7 @@ from assay.analysis.verdict import VerdictKind
 from assay.report.csv_table import csv
 from assay.report.formatting import (
     COUNT_PARTS,
+    OF_CLASS,
     PARTS,
     CellText,
     cell_text,
@@ -31,6 +32,8 @@ from assay.report.formatting import (
     deviation,
     differences,
     differences_in_short,
+    in_class_column,
+    parts_of,
     smallest_gap,
 )
 from assay.report.notes import most_important_notes, notes
@@ -116,7 +119,7 @@ def _few_remarks(table: FilledTable, file: Path) -> list[str]:
 
 
 def _fitting(table: FilledTable, console: Console) -> list[Table]:
-    """Return all columns side by side where they fit, otherwise a table for each column.
+    """Return all columns side by side where they fit, otherwise a table for each column and one of all classes.
 
     Params and FLOPs are beside the columns in the first form, and in a table of their own in the second.
     """
@@ -124,7 +127,10 @@ def _fitting(table: FilledTable, console: Console) -> list[Table]:
     if _natural_width(wide) <= console.width:
         return [wide]
     sizes = [_counts_alone(table)] if count_heads(table) else []
-    return [*sizes, *(_one_column(table, index) for index in range(len(table.layout.columns)))]
+    columns = table.layout.columns
+    of_miou = (_one_column(table, index) for index, column in enumerate(columns) if not column.of_class)
+    classes = [_classes(table)] if any(column.of_class for column in columns) else []
+    return [*sizes, *of_miou, *classes]
 
 
 def _natural_width(printed: Table) -> int:
@@ -134,18 +140,35 @@ def _natural_width(printed: Table) -> int:
 
 
 def _wide(table: FilledTable) -> Table:
-    """Return a table with a line for each row and four columns for each column."""
+    """Return a table with a line for each row and a column for each part of a column."""
     printed = Table(show_edge=False, pad_edge=False)
     printed.add_column("")
     _add_counts(printed, table)
     for column in table.layout.columns:
-        for part in PARTS:
-            header = Text(f"{column.label}\n{part}" if part == PARTS[0] else f"\n{part}")
+        parts = parts_of(column)
+        for part in parts:
+            header = Text(f"{column.label}\n{part}" if part == parts[0] else f"\n{part}")
             printed.add_column(header, justify="left" if part == "verdict" else "right", no_wrap=True)
     for row, cells in table.lines():
-        printed.add_row(
-            Text(row.label), *_count_parts(table, cells), *(part for cell in cells for part in _parts(cell))
+        texts = (
+            part
+            for column, cell in zip(table.layout.columns, cells, strict=True)
+            for part in ([Text(in_class_column(cell))] if column.of_class else _parts(cell))
         )
+        printed.add_row(Text(row.label), *_count_parts(table, cells), *texts)
+    return printed
+
+
+def _classes(table: FilledTable) -> Table:
+    """Return a table with a line for each column of a class, and a column for each row that is trained."""
+    printed = Table(show_edge=False, pad_edge=False)
+    printed.add_column(Text(OF_CLASS))
+    trained = [(row, cells) for row, cells in table.lines() if any(cell.planned for cell in cells)]
+    for row, _ in trained:
+        printed.add_column(Text(row.label), justify="right")
+    for index, column in enumerate(table.layout.columns):
+        if column.of_class:
+            printed.add_row(Text(column.label), *(Text(in_class_column(cells[index])) for _, cells in trained))
     return printed
 
 
@@ -202,13 +225,14 @@ def markdown(table: FilledTable) -> str:
     """
     orderings = orderings_of(table)
     sizes = [f"{head} {part}" for head in count_heads(table) for part in COUNT_PARTS]
-    heads = ["", *sizes, *(f"{column.label} {part}" for column in table.layout.columns for part in PARTS)]
+    columns = [(column.label, part) for column in table.layout.columns for part in parts_of(column)]
+    heads = ["", *sizes, *(f"{label} {part}" for label, part in columns)]
     lines = [f"**{_markdown(headline(orderings))}**", ""] if orderings else []
     lines += [f"### {_markdown(_heading(table))}", ""]
     lines += [_markdown(table.layout.caption), ""] if table.layout.caption else []
     for paragraph in _about_orderings(table, orderings):
         lines += [_markdown(paragraph), ""]
-    rule = ["---", *["---:"] * len(sizes), *("---:", "---:", "---:", "---") * len(table.layout.columns)]
+    rule = ["---", *["---:"] * len(sizes), *("---" if part == "verdict" else "---:" for _, part in columns)]
     lines += [_pipes(heads), _pipes(rule, raw=True)]
     lines += [_pipes([row.label, *_fields(table, cells, spread=True)]) for row, cells in table.lines()]
     lines += ["", *(f"- {_markdown(remark)}" for remark in _remarks(table))]
@@ -226,7 +250,10 @@ def _about_orderings(table: FilledTable, orderings: Sequence[ColumnOrderings]) -
 def _fields(table: FilledTable, cells: tuple[FilledCell, ...], *, spread: bool = False) -> Iterator[str]:
     """Yield a row's fields, with `spread` also the standard deviation over the seeds."""
     yield from _count_parts(table, cells)
-    for cell in cells:
+    for column, cell in zip(table.layout.columns, cells, strict=True):
+        if column.of_class:
+            yield in_class_column(cell)
+            continue
         paper, ours, *others = cell_text(cell).parts()
         yield from (paper, ", ".join(filter(None, (ours, deviation(cell) if spread else ""))), *others)
 
@@ -242,7 +269,7 @@ def _markdown(text: str) -> str:
 def latex(table: FilledTable) -> str:
     """Return the table as LaTeX, which needs the packages booktabs and, for the width of the line, adjustbox."""
     groups: list[tuple[str, tuple[str, ...]]] = [(head, COUNT_PARTS) for head in count_heads(table)]
-    groups += [(column.label, PARTS) for column in table.layout.columns]
+    groups += [(column.label, parts_of(column)) for column in table.layout.columns]
     heads = " & ".join(rf"\multicolumn{{{len(parts)}}}{{c}}{{{_latex(head)}}}" for head, parts in groups)
     parts_row = [part for _, parts in groups for part in parts]
     ends = list(itertools.accumulate((len(parts) for _, parts in groups), initial=1))

@@ -42,6 +42,7 @@ class ColumnLayout:
     note: str = ""  # its data in this profile
     quoted: bool = False  # this profile has no data for it and shows the paper's numbers only
     same_as: tuple[str, ...] = ()  # other columns with the same trainings in this profile
+    of_class: str = ""  # the class whose IoU it shows; empty where it shows mIoU
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

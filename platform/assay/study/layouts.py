@@ -41,6 +41,7 @@ def _table_layout(table: Table, profile: Profile) -> TableLayout:
                 note=_column_note(table, column, profile),
                 quoted=profile.column(table.name, column) is None,
                 same_as=_equal_columns(table, column, profile),
+                of_class=profile.class_of(table.name, column),
             )
             for column in table.columns
         ),
@@ -91,7 +92,7 @@ def _column_note(table: Table, column: str, profile: Profile) -> str:
 
 
 def _equal_columns(table: Table, column: str, profile: Profile) -> tuple[str, ...]:
-    """Return the other columns that are trained on the same data in this profile."""
-    changes = profile.column(table.name, column)
-    others = (other for other in table.columns if other != column)
+    """Return the other columns that are trained on the same data in this profile and show the same measure."""
+    changes, of_class = profile.column(table.name, column), profile.class_of(table.name, column)
+    others = (other for other in table.columns if other != column and profile.class_of(table.name, other) == of_class)
     return tuple(other for other in others if changes is not None and profile.column(table.name, other) == changes)

@@ -116,6 +116,7 @@ class Profile:
     rows: Mapping[str, Changes] = dataclasses.field(default_factory=dict)  # more changes, by "table/row" or by row
     cells: Mapping[str, Changes] = dataclasses.field(default_factory=dict)  # more changes, by "table/row/column"
     blocked_by: Mapping[str, str] = dataclasses.field(default_factory=dict)  # what a column waits for
+    classes: Mapping[str, str] = dataclasses.field(default_factory=dict)  # by column: the class whose IoU it shows
     seeds: tuple[int, ...] = (0, 1, 2)
     tables: tuple[str, ...] = ()  # run when none are chosen; all if empty
     shown: tuple[str, ...] = ()  # columns that are run when none are chosen; all if empty
@@ -135,6 +136,10 @@ class Profile:
     def cell(self, table: str, row: str, column: str) -> Changes:
         """Return the changes of a row in one column of this profile, such as a teacher's steps on a data set."""
         return self.cells.get(f"{table}/{row}/{column}", NONE)
+
+    def class_of(self, table: str, column: str) -> str:
+        """Return the class, by its name in this profile's data, whose IoU a column shows; empty where it shows mIoU."""
+        return self.classes.get(f"{table}/{column}", self.classes.get(column, ""))
 
     def missing_data_of(self, table: str, column: str) -> str:
         """Return the data that the cells of a column wait for; empty where they can be trained."""
@@ -168,6 +173,7 @@ class Study:
         for profile in self.profiles:
             _check_known(profile.columns, places, f"profile {profile.name}, columns: there is no")
             _check_known(profile.blocked_by, places, f"profile {profile.name}, blocked_by: there is no")
+            _check_known(profile.classes, places, f"profile {profile.name}, classes: there is no")
             _check_known(profile.rows, rows, f"profile {profile.name}, rows: there is no")
             _check_known(profile.cells, cells, f"profile {profile.name}, cells: there is no")
             _check_known(profile.tables, tables, f"profile {profile.name}, tables: there is no")

@@ -116,19 +116,26 @@ def _stack(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Te
 def predict(predictor: Predictor, images: torch.Tensor, spec: Evaluation) -> torch.Tensor:
     """Return the class of each pixel (B x H x W), by the evaluation protocol."""
     fit_scale = 1.0 if spec.fit is None else spec.fit / max(images.shape[-2:])
-    if spec.mode == "whole" and tuple(spec.scales) == (1.0,) and not spec.flip:
+    if not spec.averages():
         return _classes(_resize_to(predictor(_rescale(images, fit_scale)), images))
-    probabilities = images.new_zeros(())
+    total = images.new_zeros(())
     for scale in spec.scales:
         scaled = _rescale(images, scale * fit_scale)
         for flipped in (False, True) if spec.flip else (False,):
             view = scaled.flip(-1) if flipped else scaled
             output = (
-                _predict_windows(predictor, view, spec) if spec.mode == "sliding" else predictor(view).softmax(dim=1)
+                _predict_windows(predictor, view, spec, scale)
+                if spec.mode == "sliding"
+                else _averaged(predictor(view), spec)
             )
             output = output.flip(-1) if flipped else output
-            probabilities = probabilities + _resize_to(output, images)
-    return _classes(probabilities)
+            total = total + _resize_to(output, images)
+    return _classes(total)
+
+
+def _averaged(logits: torch.Tensor, spec: Evaluation) -> torch.Tensor:
+    """Return what is averaged: probabilities or logits."""
+    return logits if spec.average == "logits" else logits.softmax(dim=1)
 
 
 def _classes(outputs: torch.Tensor) -> torch.Tensor:
@@ -151,17 +158,20 @@ def _rescale(images: torch.Tensor, scale: float) -> torch.Tensor:
     return functional.interpolate(images, size=size, mode="bilinear", align_corners=False)
 
 
-def _predict_windows(predictor: Predictor, images: torch.Tensor, spec: Evaluation) -> torch.Tensor:
-    """Return probabilities averaged over sliding windows; pad images that are smaller than a window."""
+def _predict_windows(predictor: Predictor, images: torch.Tensor, spec: Evaluation, scale: float) -> torch.Tensor:
+    """Return probabilities or logits averaged over sliding windows; pad images that are smaller than a window."""
     height, width = images.shape[-2:]
     window_height, window_width = spec.window
+    if spec.windows == "scaled":
+        window_height = min(int(window_height * max(scale, 1.0)), height)
+        window_width = min(int(window_width * max(scale, 1.0)), width)
     padded = functional.pad(images, (0, max(0, window_width - width), 0, max(0, window_height - height)))
     total: torch.Tensor | None = None
     visits = images.new_zeros(padded.shape[-2:])
     for top in window_starts(padded.shape[-2], window_height, spec.stride_share):
         for left in window_starts(padded.shape[-1], window_width, spec.stride_share):
             rows, columns = slice(top, top + window_height), slice(left, left + window_width)
-            output = predictor(padded[..., rows, columns]).softmax(dim=1)
+            output = _averaged(predictor(padded[..., rows, columns]), spec)
             if total is None:
                 total = output.new_zeros((*output.shape[:2], *padded.shape[-2:]))
             total[..., rows, columns] += output

@@ -22,7 +22,6 @@ from assay.data.class_uniform import Centroids, ClassUniformStream
 from assay.data.draws import generator
 from assay.data.geometry import apply_geometry, apply_to_mask, draw_geometry
 from assay.data.normalize import Normalization, normalize
-from assay.data.photometric import DistortDraw, apply_distort, draw_distort
 from assay.data.reading import read
 from assay.data.source import Source
 from assay.data.splits import SplitResult
@@ -30,6 +29,7 @@ from assay.data.stored_masks import StoredMasks
 from assay.data.streams import Stream
 from assay.data.strong_views import AnyStrongDraw, apply_strong_view, draw_strong_view
 from assay.data.views import Augment, Boxes, Views
+from assay.data.weak_views import AnyWeakDraw, apply_weak_view, draw_weak_view
 from assay.errors import AssayError, UserError
 from assay.places import Places
 from assay.recipe import Recipe
@@ -42,7 +42,7 @@ class Crops:
     images: torch.Tensor  # B x 3 x H x W, uint8
     labels: torch.Tensor  # B x H x W, uint8
     valid: torch.Tensor  # B x H x W, bool
-    distort: tuple[DistortDraw, ...]  # by image; empty where colours are not distorted
+    distort: tuple[AnyWeakDraw, ...]  # by image; empty where colours are not distorted
     strong: tuple[tuple[AnyStrongDraw, ...], ...]  # by strong view, by image
     ids: tuple[str, ...]
     stored: Mapping[str, torch.Tensor]  # B x H x W, uint8, by name
@@ -189,7 +189,7 @@ class BatchPlan:
         )
         colours = augment.distort
         distort = (
-            tuple(draw_distort(generator(self.seed, "distort", stream.name, at), colours) for at in positions)
+            tuple(draw_weak_view(generator(self.seed, "distort", stream.name, at), colours) for at in positions)
             if colours
             else ()
         )
@@ -332,7 +332,7 @@ def _distort(images: torch.Tensor, valid: torch.Tensor, crops: Crops) -> torch.T
     """Return the weak views; padding keeps its colour, since only an image has colours to distort."""
     if not crops.distort:
         return images
-    return torch.where(valid.unsqueeze(1), apply_distort(images, crops.distort), images)
+    return torch.where(valid.unsqueeze(1), apply_weak_view(images, crops.distort), images)
 
 
 def _stored(crops: Crops, *, device: torch.device) -> dict[str, torch.Tensor]:

@@ -8,6 +8,7 @@ checkpoint computes the same bits as one that was never interrupted.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import io
 from collections.abc import Callable, Generator, Mapping
@@ -166,7 +167,11 @@ class Training:
         set_rate(self.optimizer, self.recipe.schedule, self.step, self.recipe.steps)
         self.nets.train()
         self.method.before_step(self.nets, step)
-        losses = [self._backward(raw, step, is_last=raw is micro_batches[-1]) for raw in micro_batches]
+        seeds = [torch_seed(self.seed, "draws", self.step, part) for part in range(len(micro_batches))]
+        losses = [
+            self._backward(raw, dataclasses.replace(step, seed=seed), is_last=raw is micro_batches[-1])
+            for raw, seed in zip(micro_batches, seeds, strict=True)
+        ]
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.method.after_step(self.nets, step)

@@ -16,7 +16,7 @@ from assay.collectives import world_size
 from assay.data.batch import Batch
 from assay.data.draws import torch_seed
 from assay.errors import UserError
-from assay.experiment import Runtime
+from assay.experiment import Experiment, Runtime
 from assay.method import Losses, Method, Step
 from assay.nets.encoders import normalization_of
 from assay.nets.network import Network, build_network
@@ -65,20 +65,47 @@ class NetworkFactory:
         network = build_network(
             spec, experiment.data.source.num_classes(), weights=find_weights(spec.encoder, self.places), seed=seed
         )
+        if experiment.start is not None and spec == experiment.net:
+            start_from(network, self._official(self.resolved.inputs["start"]), experiment)
         network.accept(normalization_of(experiment.net.encoder))
         return network
 
     def trained(self, field: str) -> Network:
-        inner = input_of(self.resolved, field)
-        method = inner.experiment.method
-        assert isinstance(method, Method)
-        nets = trained_networks(inner, self.places, self.read_weights)
-        official = next(iter(method.predictors(nets).values()))
-        assert isinstance(official, Network)
+        official = self._official(input_of(self.resolved, field))
         official.requires_grad_(False)
         official.is_input = True
         official.accept(normalization_of(self.resolved.experiment.net.encoder))
         return official
+
+    def _official(self, inner: Resolved) -> Network:
+        """Return the official network of a finished experiment."""
+        method = inner.experiment.method
+        assert isinstance(method, Method)
+        official = next(iter(method.predictors(trained_networks(inner, self.places, self.read_weights)).values()))
+        assert isinstance(official, Network)
+        return official
+
+
+def start_from(network: Network, trained: Network, experiment: Experiment) -> None:
+    """Copy a trained network's weights into a new one; its classifier only if both have the same classes.
+
+    Raise a UserError where the two differ in another layer.
+    """
+    assert experiment.start is not None
+    classes = [each.data.source.classes() for each in (experiment, experiment.start)]
+    state, new = trained.state_dict(), network.state_dict()
+    if classes[0] != classes[1]:
+        prefix = "head.classifier."
+        state = {name: new[name] if name.startswith(prefix) and name in new else value for name, value in state.items()}
+    shapes = [{name: value.shape for name, value in each.items()} for each in (new, state)]
+    if shapes[0] != shapes[1]:
+        names = [name for name in new.keys() | state.keys() if shapes[0].get(name) != shapes[1].get(name)]
+        raise UserError(
+            f"start must have the network of this experiment but for the classifier, and {len(names)} tensors differ,"
+            f" the first is {min(names)!r}; give start the same net."
+        )
+    network.load_state_dict(state)
+    network.random_parameters = ()
 
 
 def build_networks(resolved: Resolved, places: Places, read_weights: ReadWeights) -> nn.ModuleDict:

@@ -40,9 +40,13 @@ def parameter_groups(nets: nn.Module, spec: SGD | Adam) -> list[dict[str, object
 
 
 def rate_factor(schedule: Schedule, step: int, total: int) -> float:
-    """Return (1 - t/T)^power, times the linear rise of the warm-up."""
+    """Return (1 - t/T)^power, times the linear rise of the warm-up; after a restart, the restart's polynomial."""
     warmup = min(1.0, (step + 1) / (schedule.warmup_steps + 1))
-    return float(warmup * (1 - step / total) ** schedule.power)
+    restart = schedule.restart
+    if restart is None or step < round(restart.at * total):
+        return float(warmup * (1 - step / total) ** schedule.power)
+    start = round(restart.at * total)
+    return float(warmup * (1 - (step - start) / (total - start)) ** restart.power)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, schedule: Schedule, step: int, total: int) -> None:
