@@ -165,3 +165,12 @@ def starting_point(method: str, data: str, *, seed: int = 0) -> Experiment:
     method_value = method_class(method)()
     assert isinstance(method_value, MethodValue)
     return Experiment(method=method_value, data=data_value, net=net, recipe=recipe, seed=seed)
+
+
+def notes(experiment: Experiment) -> tuple[str, ...]:
+    """Return a note where the strong views are not those of any default, and the method reads no strong views."""
+    strong, preset = experiment.recipe.augment.strong, PRESETS.get(experiment.data.source.name)
+    defaults = (Strong(), *((preset()[2].augment.strong,) if preset else ()))
+    if experiment.method.reads_strong() or strong in defaults:
+        return ()
+    return (f"recipe.augment.strong has no effect with method={experiment.method.name}, which reads no strong views",)

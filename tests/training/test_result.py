@@ -15,7 +15,7 @@ from assay.places import Places
 from assay.resolve import resolve
 from assay.store.local import LocalStore
 from assay.training import result as result_module
-from assay.training.session import train
+from assay.training.session import SessionOptions, train
 
 
 def cost(folder: Path, **changes: object) -> dict[str, Any]:
@@ -48,3 +48,28 @@ def test_sizes_are_those_of_each_experiment_and_equal_networks_are_counted_once(
 
     monkeypatch.delattr(result_module, "multiply_adds")  # a second count fails
     assert cost(tmp_path, net__encoder__width=4, seed=1) == narrow
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "is_noted"),
+    [
+        ("cps", {"recipe__augment__strong": "randaugment"}, True),
+        ("supervised", {"recipe__augment__strong__jitter": 0.1}, True),
+        ("cps", {}, False),
+        ("cps", {"recipe__augment__strong": "photometric"}, False),
+        ("mkd", {"recipe__augment__strong__jitter": 0.1}, False),
+    ],
+)
+def test_strong_views_that_are_changed_and_not_read_are_noted(
+    method: str, changes: dict[str, Any], is_noted: bool, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    resolved = resolve(small(method, recipe__steps=1, **changes), Places())
+    options = SessionOptions(print_line=lines.append)
+    result = train(resolved, LocalStore(tmp_path), places=Places(), runtime=QUIET, options=options)
+    assert result is not None
+    note = f"recipe.augment.strong has no effect with method={method}, which reads no strong views"
+    assert result["notes"] == [note] * is_noted
+    assert [line for line in lines if line.startswith("note: ")] == [f"note: {note}"] * is_noted
+    plain = resolve(small(method, recipe__steps=1), Places())
+    assert (resolved.key == plain.key) == (method != "mkd")

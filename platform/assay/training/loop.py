@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
+from assay import presets
 from assay.collectives import rank, world_size
 from assay.data.draws import torch_seed
 from assay.data.label_check import require_labels
@@ -105,6 +106,11 @@ class Training:
         self._end = self.recipe.steps  # the step at which this session ends at the latest
         self._pending: PendingStepMetrics | None = None  # the last step's metrics, still on the device
         self._stopping = False
+
+    def notes(self) -> tuple[str, ...]:
+        """Return remarks that belong beside the experiment's numbers, and do not depend on the machine."""
+        experiment = presets.notes(self.resolved.experiment)
+        return (*self.resolved.images.notes, *self.recipe.notes(), *experiment, *self.plan.notes())
 
     # --- stored masks ----------------------------------------------------------------------------------------
 

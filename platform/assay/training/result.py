@@ -54,9 +54,7 @@ def result_of(training: Training, sessions: list[dict[str, Any]]) -> dict[str, A
         "data": {name: resolved.images.describe(name) for name in ("labeled", "unlabeled", "val")}
         | source.describe_labeled(resolved.images.labeled, training.places),
         "notes": [
-            *resolved.images.notes,
-            *training.recipe.notes(),
-            *training.plan.notes(),
+            *training.notes(),
             *environment.notes(sessions),
         ],
         "random_parameters": random_parameters(training.nets),

@@ -175,7 +175,7 @@ def _begin_attempt(
 ) -> None:
     """Print the notes, and write down the experiment and the attempt: where it begins, and in which run."""
     resolved, key = training.resolved, training.resolved.key
-    for note in (*resolved.images.notes, *training.recipe.notes(), *training.plan.notes(), *notes):
+    for note in (*training.notes(), *notes):
         options.print_line(f"note: {note}")
     records.write_experiment(store, key, resolved.document())
     records.clear_errors_of_ranks(store, key)

@@ -66,7 +66,10 @@ class Cityscapes(Archive):
     folders = ("cityscapes", "Cityscapes", "cityscape")
     markers = ("leftImg8bit/train", "leftImg8bit_trainvaltest/leftImg8bit/train")
     train_extra_masks: Literal["none", "coarse"] = param(
-        default="none", neutral="none", help="masks of train_extra: none (IGNORE everywhere), or gtCoarse"
+        default="none",
+        neutral="none",
+        help="masks of train_extra: none (IGNORE everywhere), or gtCoarse. The value changes the key of every split,"
+        " also of those without an image of train_extra",
     )
     resize: tuple[int, int] | None = param(
         default=None,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -112,7 +113,9 @@ def _pixels(annotation: Annotation, picture: Picture) -> np.ndarray:
             code = coco.merge(coco.frPyObjects(shape, height, width))
         else:
             code = coco.frPyObjects(shape, height, width) if isinstance(shape["counts"], list) else shape
-        pixels: np.ndarray = coco.decode(code)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools' own, with NumPy 2
+            pixels: np.ndarray = coco.decode(code)
     except Exception as error:  # pycocotools raises plain Exception for shapes that it cannot read
         raise DataBroken(f"{place} has no usable shape ({type(error).__name__}: {error}).") from None
     if pixels.shape != (height, width):

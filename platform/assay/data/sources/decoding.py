@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,10 @@ _IMAGE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr
 _READ_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 _ORIENTATION = 0x0112  # EXIF's number of the field
 _UPRIGHT = (0, 1)  # its values for an image that is stored as it is shown; 0 is written for "unknown"
+
+# EXIF data that PIL cannot read change no pixel. One filter for the process, since threads decode: they would restore
+# each other's filters.
+warnings.filterwarnings("ignore", message="(Possibly c|C)orrupt EXIF data", category=UserWarning, module=r"PIL\.")
 
 
 @contextlib.contextmanager
