@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,74 @@ def test_every_image_is_read_with_the_classes_of_its_mask(
         assert all(path.is_file() for path in source.files(image_id, places))
         found |= set(np.unique(mask).tolist())
     assert found == classes
+
+
+# Data set | its trees | the name of an image | the labels drawn into it | the classes of labels, where they differ.
+DRAWN: list[tuple[Source, str, str, Callable[[str], np.ndarray], dict[int, int]]] = [
+    (VOC(masks="aug"), "voc", trees.VOC_TRAIN[0], trees._voc_mask, {}),
+    (VOC(masks="aug"), "voc", trees.SBD_TRAIN[0], trees._voc_mask, {}),
+    (VOC(masks="fine"), "voc", trees.VOC_VAL[0], lambda name: trees._with_outline(trees._voc_mask(name)), {}),
+    (VOC(masks="sbd"), "voc sbd", trees.VOC_TRAIN[1], lambda name: trees._with_outline(trees._voc_mask(name)), {}),
+    (VOC(masks="sbd"), "voc sbd", trees.SBD_TRAIN[1], trees._voc_mask, {}),
+    (
+        Cityscapes(),
+        "cityscapes",
+        trees.CITYSCAPES["val"][1],
+        lambda name: trees._regions(name, 64, 128, (7, 11, 21, 23, 26), background=4),
+        {7: 0, 11: 2, 21: 8, 23: 10, 26: 13, 4: IGNORE},
+    ),
+    (
+        ADE20K(),
+        "ade20k",
+        trees.ADE20K["training"][3],
+        lambda name: trees._regions(name, 48, 64, (1, 3, 150), background=0),
+        {1: 0, 3: 2, 150: 149, 0: IGNORE},
+    ),
+    (
+        CamVid(),
+        "camvid",
+        trees.CAMVID["val"][1],
+        lambda name: trees._regions(name, 36, 48, (0, 1, 3, 8), background=11),
+        {11: IGNORE},
+    ),
+    (
+        Folder(path="mine", num_labels=3),
+        "folder",
+        trees.FOLDER["labelled"][4],
+        lambda name: trees._regions(name, 40, 48, (1, 2), background=0),
+        {},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("source", "names", "name", "draw", "classes"), DRAWN, ids=lambda value: getattr(value, "name", "")
+)
+def test_an_image_is_read_with_the_mask_that_was_drawn_for_it(
+    source: Source,
+    names: str,
+    name: str,
+    draw: Callable[[str], np.ndarray],
+    classes: dict[int, int],
+    tmp_path: Path,
+) -> None:
+    for tree in names.split():
+        trees.TREES[tree](tmp_path)
+    places = Places(data=tmp_path)
+    (image_id,) = {
+        each for pool in source.pools() for each in source.ids(pool, places) if each.rpartition("/")[2] == name
+    }
+    image, mask = source.read(image_id, places)
+    labels = draw(name)
+    assert mask.tolist() == [[classes.get(label, label) for label in row] for row in labels.tolist()]
+    moved = (labels[:, ::-1], labels[::-1], np.roll(labels, 4, axis=0), np.roll(labels, 4, axis=1))
+    assert all(_distance(image, labels) < 0.95 * _distance(image, other) for other in moved)
+
+
+def _distance(image: np.ndarray, labels: np.ndarray) -> float:
+    """Return how far an image is from its labels' colours in the middle of the noise: half the palette's, and 63.5."""
+    colours = np.array(VOC().palette())[np.where(labels == IGNORE, 0, labels) % 21] // 2 + 63.5
+    return float(np.abs(image - colours)[labels != IGNORE].mean())
 
 
 def test_one_command_writes_all_trees_the_same_in_every_run(tmp_path: Path) -> None:

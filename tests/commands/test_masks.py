@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from trees import COCO as IDS
+from trees import _coco_instances as coco_instances
 from trees import write_coco, write_sbd, write_voc
 
 from assay.commands import run
@@ -47,6 +48,16 @@ def test_every_image_gets_a_mask_and_the_data_set_reads_them(tmp_path, root, cap
     labels = set(np.unique(COCO().read(IDS["train"][0], places)[1]).tolist())
     assert labels == {0, 1, 2, 255}  # a large person, a small bicycle on it, and a crowd behind both
     assert set(np.unique(COCO().read(IDS["train"][1], places)[1]).tolist()) == {0}
+    for index, image_id in ((0, IDS["train"][0]), (4, IDS["train"][4])):
+        height, width = 40 + 2 * index, 60
+        mask = np.zeros((height, width), dtype=np.uint8)
+        for shape, label in zip(reversed(coco_instances(int(image_id), height, width)), (255, 1, 2), strict=True):
+            if shape["iscrowd"]:
+                mask[: height // 2] = label
+            else:
+                left, top, _, _, right, bottom, *_ = (int(number) for number in shape["segmentation"][0])
+                mask[top:bottom, left:right] = label
+        np.testing.assert_array_equal(COCO().read(image_id, places)[1], mask)
 
 
 @has_pycocotools

@@ -16,6 +16,7 @@ pytest.importorskip("pycocotools", reason="COCO's annotations are drawn with pyc
 from assay.data.sources.coco_masks import Annotation, Picture, draw, read_annotations
 
 HEIGHT, WIDTH = 12, 16
+pytestmark = pytest.mark.filterwarnings("error")  # pycocotools has warnings of its own
 
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right; the last two exclusive
