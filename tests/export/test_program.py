@@ -59,6 +59,16 @@ def test_an_encoder_of_timms_takes_images_from_one_pixel_more_than_its_stride() 
 
 
 @torch.no_grad()
+def test_the_program_normalises_as_the_network_accepts_images() -> None:
+    network = tiny(HEADS[1])
+    network.accept(EFFICIENTNET_LITE)
+    logits = run(make_program(network, sides=(32, 32)).data)(images(2, 3, 35, 27))
+    torch.testing.assert_close(logits, network(normalize(images(2, 3, 35, 27), EFFICIENTNET_LITE)), rtol=0, atol=1e-5)
+    assert not torch.allclose(logits, network(normalize(images(2, 3, 35, 27), IMAGENET)), rtol=0, atol=1e-3)
+
+
+@pytest.mark.long  # padding that depends on the image's size takes minutes to trace
+@torch.no_grad()
 def test_the_program_normalises_as_the_encoder_expects() -> None:
     network = tiny(HEADS[1], Encoder(arch="tf_efficientnet_lite0", output_stride=16))
     program = make_program(network, sides=(48, 64))
