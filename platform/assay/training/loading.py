@@ -224,7 +224,7 @@ def _labeled_stream(ids: tuple[str, ...], seed: int, centroids: Centroids | None
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Step:
-    """What a loader process sends for a step."""
+    """The contents of a step, as a loader process sends them."""
 
     content: list[RawBatch] | AssayError  # the micro-batches, or the error that prevents them
     notes: tuple[str, ...]
